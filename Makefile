@@ -1,0 +1,64 @@
+# Every target works from a fresh clone with Python 3.11 or newer and make. Paths are relative, so the clone may lie anywhere.
+PYTHON ?= python3
+PROFILE ?= tiny
+BIN := .venv/bin
+RUN := $(BIN)/python
+export TOKENIZERS_PARALLELISM = false
+export HF_HUB_DISABLE_TELEMETRY = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce test lint unit notebooks-test notebooks figures weights lab lock clean
+
+help: ## this list
+	@echo "make what you want:"
+	@sed -n 's/^\([a-z-]*\):.*## /  \1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+setup: .venv/installed ## the virtual environment in .venv, from the pinned versions of requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "s1lab needs Python 3.11 or newer as '$(PYTHON)': install it, or say which with make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+		|| { echo "Python's venv module is missing: install your system's python3-venv package"; exit 1; }
+	@echo "setting up .venv (a few minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock \
+		|| { echo "the packages of requirements.lock could not be installed: is the package index reachable?"; exit 1; }
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch .venv/installed
+
+reproduce: setup ## run every notebook with PROFILE=tiny, draw the figures, print measured beside published
+	@$(RUN) -m s1lab.reproduce "$(PROFILE)"
+
+test: setup lint unit notebooks-test ## everything that checks the project
+
+lint: setup ## ruff and mypy
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+
+unit: setup ## the tests under tests/
+	@$(RUN) -m pytest -m "not slow"
+
+notebooks-test: setup ## every committed notebook runs again and gives the same (nbval)
+	@$(RUN) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout=600 notebooks
+
+notebooks: setup ## run the notebooks in place, outputs and counts kept, to commit them
+	@$(RUN) -m s1lab.reproduce "$(PROFILE)" --in-place
+
+figures: notebooks ## draw figures/ again (the notebooks draw them)
+
+weights: setup ## train both embedded models from nothing (under an hour on two cores)
+	@$(RUN) -m s1lab.tiny.make
+
+lab: setup ## JupyterLab on the first notebook
+	@$(RUN) -m jupyterlab notebooks/00_quickstart.ipynb
+
+lock: ## write requirements.lock anew from what pyproject.toml allows
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet -c requirements.pins ".[notebooks,sft,dev]"
+	@{ sed -n '/^#/p' requirements.lock; .venv-lock/bin/python -m pip freeze --exclude s1lab; } > requirements.new && mv requirements.new requirements.lock
+	@rm -rf .venv-lock
+
+clean: ## remove the environment and what runs wrote
+	@rm -rf .venv runs

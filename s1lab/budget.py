@@ -1,0 +1,61 @@
+"""What a run may think: a cap, a floor, a number of Waits, the text that extends and the text that cuts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Compat = Literal["exact"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The budget of one question (budget forcing, paper section 3.1).
+
+    max_tokens: most thinking tokens, over all rounds, forced ones counted; reaching it cuts the thinking.
+        None: as many as the context holds beside the answer.
+    min_tokens: the floor. A model that tries to stop below it is made to go on, as often as it takes.
+    waits: how many times a stop is suppressed whatever the length, a number of "Wait"s in the paper.
+    wait: the text appended in place of a suppressed stop; None or "" suppresses without text.
+    on_cut: the text that opens the answer after a cut; None or "" for none. After an own stop nothing is added.
+    answer_tokens: most tokens of the answer.
+    compat: the semantics, "exact" (the sum of all thinking tokens never exceeds ``max_tokens``).
+
+    After a suppression the model must write at least one token before it may stop again, as in the authors' evaluator.
+    Raises ValueError, naming the field, for a budget that cannot be kept.
+    """
+
+    max_tokens: int | None = None
+    min_tokens: int = 0
+    waits: int = 0
+    wait: str | None = "Wait"
+    on_cut: str | None = "Final Answer:"
+    answer_tokens: int = 1024
+    compat: Compat = "exact"
+
+    def __post_init__(self) -> None:
+        for name in ("max_tokens", "min_tokens", "waits", "answer_tokens"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and not isinstance(value, bool)) and not (name == "max_tokens" and value is None):
+                raise ValueError(f"{name}={value!r} is no whole number: give one, such as {name}=512")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ValueError(
+                f"max_tokens={self.max_tokens} leaves no room to think: give at least 1, "
+                "or budget=None to have the question answered without thinking"
+            )
+        if self.min_tokens < 0:
+            raise ValueError(f"min_tokens={self.min_tokens} is negative: give 0 for no floor")
+        if self.max_tokens is not None and self.min_tokens > self.max_tokens:
+            raise ValueError(
+                f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}: lower the floor or raise the cap"
+            )
+        if self.waits < 0:
+            raise ValueError(f"waits={self.waits} is negative: give 0 to let the model stop by itself")
+        if self.answer_tokens < 1:
+            raise ValueError(f"answer_tokens={self.answer_tokens} leaves no room to answer: give at least 1")
+        if self.compat != "exact":
+            raise ValueError(f'compat={self.compat!r} is not known to this version: use "exact"')
+
+    def wants_more(self, thinking_tokens: int, waits: int) -> bool:
+        """Whether a model that tries to stop after so many thinking tokens and so many Waits is made to go on."""
+        return waits < self.waits or thinking_tokens < self.min_tokens

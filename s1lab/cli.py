@@ -1,0 +1,43 @@
+"""The command line: what the library does, from a shell."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def s1lab() -> None:
+    """Simple test-time scaling: ask a model under a thinking budget."""
+
+
+@app.command()
+def run(
+    question: Annotated[str, typer.Argument(help="what to ask")],
+    model: Annotated[str, typer.Option(help="s1-tiny, s1-tiny-base, a folder or a hub id")] = "s1-tiny",
+    max_tokens: Annotated[int | None, typer.Option(help="cap: at most so many thinking tokens")] = None,
+    min_tokens: Annotated[int, typer.Option(help="floor: at least so many thinking tokens")] = 0,
+    waits: Annotated[int, typer.Option(help="how many stops to suppress")] = 0,
+    wait: Annotated[str, typer.Option(help="the text appended for a suppressed stop")] = "Wait",
+    temperature: Annotated[float, typer.Option(help="0 is greedy")] = 0.0,
+    seed: Annotated[int, typer.Option(help="for a temperature above 0")] = 0,
+) -> None:
+    """Ask one question and print the trace, forced text in «guillemets».
+
+    Example: s1lab run "How many r in raspberry" --waits 1
+    """
+    import s1lab as lab
+
+    try:
+        budget = lab.Budget(max_tokens, min_tokens, waits, wait)
+        trace = lab.force(lab.load(model), question, budget, temperature=temperature, seed=seed)
+    except (ValueError, OSError) as why:
+        typer.echo(f"s1lab: {why}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(trace.show(color=sys.stdout.isatty()))
+    if trace.error:
+        raise typer.Exit(1)

@@ -1,0 +1,149 @@
+"""The contract between programs and engines, and the driver that keeps every program moving.
+
+A program is a generator over one question: it yields a Request (or a list of them), receives the Completion (or the
+list), and returns its result. An engine turns Requests into Completions in any order. Neither knows of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from s1lab.template import BoundTemplate, ThinkTemplate
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Continue ``ids`` by at most ``max_tokens``, until an id of ``stop`` is sampled.
+
+    min_tokens: so many ids are written before one of ``stop`` can be.
+    temperature 0 is greedy; above it, ``seed`` alone (with ids and top_p) decides what is sampled, never the batch.
+    """
+
+    ids: tuple[int, ...]
+    max_tokens: int
+    stop: frozenset[int]
+    min_tokens: int = 0
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What was written: ``ids`` without the stop, which is in ``stop_id``; None when ``max_tokens`` was reached first.
+
+    error: a sentence when the request could not be served; ids are then what had been written.
+    """
+
+    ids: tuple[int, ...]
+    stop_id: int | None = None
+    error: str | None = None
+
+    @property
+    def finish(self) -> Literal["stop", "length", "error"]:
+        return "error" if self.error else "length" if self.stop_id is None else "stop"
+
+
+Program = Generator[Request | list[Request], Any, T]
+
+
+class Engine(Protocol):
+    """Two methods do the work: hand in requests, collect what has finished."""
+
+    name: str
+    model: str
+    template: BoundTemplate
+    context: int  # most ids of prompt and completion together
+
+    def submit(self, key: int, request: Request) -> None:
+        """Take a request; returns at once. A key in flight is not used twice."""
+        ...
+
+    def poll(self) -> list[tuple[int, Completion]]:
+        """Work for a moment and return what finished, perhaps nothing; never blocks with nothing in flight."""
+        ...
+
+    def cancel(self) -> None:
+        """Forget everything in flight."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
+
+def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T], None] | None = None) -> list[T]:
+    """Drive programs to their ends on one engine; results in the order of the programs.
+
+    Each program moves on the moment its own completions are there: nobody waits for another's round.
+    done: called with (index, result) as each program ends. An exception, Ctrl-C included, cancels what is in flight and
+    goes on to the caller; what ``done`` was called with is finished.
+    """
+    live: dict[int, Program[T]] = {}
+    results: dict[int, T] = {}
+    waiting: dict[int, tuple[int, int]] = {}  # request key -> (program, place in its fan-out)
+    gathered: dict[int, list[Completion | None]] = {}  # program -> its fan-out so far
+    missing: dict[int, int] = {}
+    single: set[int] = set()
+    keys = iter(range(2**62))
+
+    def advance(index: int, value: Any) -> None:
+        while True:
+            try:
+                asked = live[index].send(value)
+            except StopIteration as stop:
+                del live[index]
+                results[index] = stop.value
+                if done:
+                    done(index, stop.value)
+                return
+            requests = [asked] if isinstance(asked, Request) else asked
+            if requests:
+                break
+            value = []  # an empty fan-out is answered at once
+        (single.add if isinstance(asked, Request) else single.discard)(index)
+        gathered[index], missing[index] = [None] * len(requests), len(requests)
+        for place, request in enumerate(requests):
+            key = next(keys)
+            waiting[key] = (index, place)
+            engine.submit(key, request)
+
+    try:
+        for index, program in enumerate(programs):
+            live[index] = program
+            advance(index, None)
+        while live:
+            for key, completion in engine.poll():
+                index, place = waiting.pop(key)
+                gathered[index][place] = completion
+                missing[index] -= 1
+                if not missing[index]:
+                    got = gathered.pop(index)
+                    advance(index, got[0] if index in single else got)
+    except BaseException:
+        engine.cancel()
+        for program in live.values():
+            program.close()
+        raise
+    return [results[i] for i in range(len(results))]
+
+
+def load(model: str, engine: str = "auto", *, template: str | ThinkTemplate | None = None, **options: Any) -> Engine:
+    """Load a model behind an engine.
+
+    model: "s1-tiny" or "s1-tiny-base" (embedded, no network), a local folder, or a hub id.
+    engine: "transformers" ("auto" chooses it).
+    template: "s1", "think-tags" or a ThinkTemplate; None finds the preset that the tokenizer knows.
+    options: for the engine; see :class:`s1lab.engines.transformers.TransformersEngine`.
+    Raises ValueError or FileNotFoundError with one sentence that names what is wrong and the mend.
+    """
+    if engine not in ("auto", "transformers"):
+        raise ValueError(f'no engine is called {engine!r}: use "transformers" (or "auto")')
+    from s1lab.engines.transformers import TransformersEngine
+
+    return TransformersEngine(model, template=template, **options)

@@ -1,0 +1,367 @@
+"""The embedded default: a transformers model on the CPU or one GPU, with continuous batching of its own.
+
+Rows live in the slots of one key-value slab, each at its own length, so a row leaves the batch the moment it is done and
+a waiting one takes its place; nothing is padded or copied to make that happen but the last row, moved into the gap. What
+a finished row had in the slab is kept for a while: the same question's next round (after a Wait, after a cut) feeds only
+the ids that are new.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from s1lab.engine import Completion, Request
+from s1lab.template import ThinkTemplate, bind
+
+EMBEDDED = ("s1-tiny", "s1-tiny-base")
+PREFILL_IDS = 16_384
+
+
+class TransformersEngine:
+    """Requests in, completions out, on ``transformers``.
+
+    model: "s1-tiny", "s1-tiny-base", a folder or a hub id; or a loaded model, with ``tokenizer``.
+    dtype: "auto" is float32 on a CPU (bfloat16 is ten times slower on some) and the model's own on a GPU.
+    device: "cuda" where there is one, else "cpu".
+    max_batch: most rows decoded together. max_model_len: a shorter context than the model's own.
+    keep_bytes: how much key-value cache of finished rows is kept for their next rounds.
+    """
+
+    name = "transformers"
+
+    def __init__(
+        self,
+        model: str | Path | PreTrainedModel,
+        *,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        template: str | ThinkTemplate | None = None,
+        dtype: str | torch.dtype = "auto",
+        device: str | None = None,
+        max_batch: int = 64,
+        max_model_len: int | None = None,
+        keep_bytes: int = 512 * 1024**2,
+    ) -> None:
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if isinstance(model, PreTrainedModel):
+            if tokenizer is None:
+                raise ValueError("a loaded model comes with tokenizer=its tokenizer")
+            self.network, self.model = model, model.name_or_path or type(model).__name__
+        else:
+            self.model = str(model)
+            tokenizer, self.network = _from_pretrained(self.model, dtype, device)
+        self.network = self.network.to(device).eval()  # type: ignore[arg-type]
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(False)
+        config = self.network.config
+        if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
+            raise ValueError(f"{self.model} has layers of sliding or linear attention, which this engine does not batch: use vLLM")
+        self.template = bind(template, tokenizer, _eos_ids(self.network, tokenizer))
+        own = int(config.max_position_embeddings)
+        if max_model_len is not None and not 1 <= max_model_len <= own:
+            raise ValueError(f"max_model_len={max_model_len} is outside the model's 1 to {own}: leave it out to use all of it")
+        self.context = max_model_len or own
+        if max_batch < 1:
+            raise ValueError(f"max_batch={max_batch}: give at least 1")
+        self.device, self.max_batch, self.keep_bytes = torch.device(device), max_batch, keep_bytes
+        self.dtype = self.network.dtype
+        self.vocabulary = len(tokenizer)  # ids past it (Qwen's padding rows) can't be sampled
+        self.counts = {"fed": 0, "reused": 0, "sampled": 0, "steps": 0}
+        self._slab = _Slab(config.num_hidden_layers)
+        self._queue: deque[_Row] = deque()
+        self._rows: list[_Row] = []
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        self._kept_bytes, self._serial = 0, 0
+
+    def submit(self, key: int, request: Request) -> None:
+        row = _Row(key, request, list(request.ids))
+        if request.temperature > 0:
+            row.random = torch.Generator().manual_seed(request.seed)
+        if len(row.ids) + request.max_tokens > self.context or not row.ids or request.max_tokens < 1:
+            row.error = (
+                f"{len(row.ids)} ids and {request.max_tokens} more do not fit: at least one of each, and {self.context} together"
+            )
+        row.kept = self._best_kept(row.ids)
+        # A later round goes before new questions: its cache is at hand, and questions are finished one after another.
+        (self._queue.appendleft if row.kept else self._queue.append)(row)
+
+    @torch.inference_mode()
+    def poll(self) -> list[tuple[int, Completion]]:
+        finished = self._admit()
+        if self._rows:
+            finished += self._decode()
+        return finished
+
+    def cancel(self) -> None:
+        self._queue.clear()
+        self._rows.clear()
+
+    def close(self) -> None:
+        self.cancel()
+        self._kept.clear()
+        self._slab = _Slab(0)
+        del self.network
+
+    def __enter__(self) -> TransformersEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _admit(self) -> list[tuple[int, Completion]]:
+        """Give waiting rows the free slots: their cached ids are copied in, the others fed in one pass."""
+        failed = []
+        start = len(self._rows)
+        while self._queue and len(self._rows) < self.max_batch:
+            row = self._queue.popleft()
+            if row.error:
+                failed.append((row.key, Completion((), error=row.error)))
+                continue
+            self._slab.reserve(len(self._rows) + 1, len(row.ids) + 1)
+            if row.kept:
+                row.fed = min(row.kept.common(row.ids), len(row.ids) - 1)
+                self._slab.restore(len(self._rows), row.kept, row.fed)
+                self.counts["reused"] += row.fed
+                row.kept = None
+            self._rows.append(row)
+        fresh = self._rows[start:]
+        if not fresh:
+            return failed
+        # All but each row's last id, whose logits the next decoding step needs: there rows of any length sit side by side.
+        while (width := max(len(r.ids) - r.fed for r in fresh) - 1) > 0:
+            width = min(width, max(1, PREFILL_IDS // len(fresh)))  # bounds the memory of one pass
+            length = max(r.fed for r in fresh) + width
+            self._slab.reserve(len(self._rows), length)
+            pieces = [r.ids[r.fed : -1][:width] for r in fresh]
+            ids = torch.tensor([p + [0] * (width - len(p)) for p in pieces], device=self.device)
+            starts = torch.tensor([r.fed for r in fresh], device=self.device)
+            self._forward(ids, starts, start, length, logits=False)
+            for row, piece in zip(fresh, pieces, strict=True):
+                row.fed += len(piece)
+                self.counts["fed"] += len(piece)
+        return failed
+
+    def _decode(self) -> list[tuple[int, Completion]]:
+        """One id more for every row in the batch."""
+        rows = self._rows
+        longest = max(r.fed for r in rows) + 1
+        self._slab.reserve(len(rows), longest)
+        ids = torch.tensor([[r.ids[-1]] for r in rows], device=self.device)
+        starts = torch.tensor([r.fed for r in rows], device=self.device)
+        logits = self._forward(ids, starts, 0, longest)[:, -1, : self.vocabulary]
+        self.counts["steps"] += 1
+        chosen = self._choose(rows, logits)
+        finished = []
+        for slot in range(len(rows) - 1, -1, -1):
+            row, token = rows[slot], chosen[slot]
+            row.fed += 1
+            stopped = token in row.request.stop
+            if not stopped:
+                row.ids.append(token)
+            written = len(row.ids) - len(row.request.ids)
+            if stopped or written == row.request.max_tokens:
+                done = Completion(tuple(row.ids[len(row.request.ids) :]), token if stopped else None)
+                finished.append((row.key, done))
+                self.counts["sampled"] += written
+                self._keep(slot, row)
+                self._slab.move(len(rows) - 1, slot)
+                rows[slot] = rows[-1]
+                rows.pop()
+        return finished
+
+    def _forward(self, ids: torch.Tensor, starts: torch.Tensor, slot: int, length: int, logits: bool = True) -> torch.Tensor:
+        """Feed ``ids`` [rows, width] at positions ``starts`` + 0..width-1 of the slots from ``slot`` on.
+
+        length: the ids of a row that attention looks at, at most. Returns logits of the last position [rows, 1, vocabulary].
+        """
+        positions = starts[:, None] + torch.arange(ids.shape[1], device=self.device)
+        mask = torch.arange(length, device=self.device) <= positions[:, None, :, None]  # [rows, 1, width, length]
+        self._slab.aim(slot, ids.shape[0], positions, length)
+        body = self.network if logits else self.network.base_model
+        extra: dict[str, Any] = {"logits_to_keep": 1} if logits else {}
+        out = body(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=self._slab,
+            use_cache=True,
+            **extra,
+        )
+        return out[0]  # type: ignore[no-any-return]
+
+    def _choose(self, rows: list[_Row], logits: torch.Tensor) -> list[int]:
+        """One id a row: the best, or the best after seeded Gumbel noise, which is a sample from the softmax."""
+        early = [i for i, r in enumerate(rows) if len(r.ids) - len(r.request.ids) < r.request.min_tokens]
+        sampled = [i for i, r in enumerate(rows) if r.random is not None]
+        if early or sampled:
+            logits = logits.float()
+        for i in early:
+            logits[i, [s for s in rows[i].request.stop if s < logits.shape[1]]] = -torch.inf
+        for i in sampled:
+            row = rows[i]
+            scaled = _top_p(logits[i] / row.request.temperature, row.request.top_p)
+            uniform = torch.rand(scaled.shape[0], generator=row.random, dtype=torch.float64).to(scaled.device)
+            logits[i] = scaled - torch.log(-torch.log(uniform.clamp_min(1e-300))).to(scaled.dtype)
+        return logits.argmax(-1).tolist()  # type: ignore[no-any-return]
+
+    def _keep(self, slot: int, row: _Row) -> None:
+        kept = self._slab.copy(slot, row.ids[: row.fed])
+        self._serial += 1
+        self._kept[self._serial] = kept
+        self._kept_bytes += kept.bytes
+        while self._kept_bytes > self.keep_bytes and self._kept:
+            self._kept_bytes -= self._kept.popitem(last=False)[1].bytes
+
+    def _best_kept(self, ids: list[int]) -> _Kept | None:
+        """The kept row that shares the longest beginning with ``ids``, if that is more than half of them."""
+        best, length = None, len(ids) // 2  # less is not worth copying
+        for kept in reversed(self._kept.values()):
+            if kept.ids[:length] == ids[:length] and (common := kept.common(ids)) > length:
+                best, length = kept, common
+                if length >= len(kept.ids):
+                    break  # all of it: the round before this one
+        return best
+
+
+@dataclass
+class _Row:
+    key: int
+    request: Request
+    ids: list[int]  # the request's and what was written
+    fed: int = 0  # how many of them the slab holds
+    random: torch.Generator | None = None
+    kept: _Kept | None = None
+    error: str | None = None
+
+
+@dataclass
+class _Kept:
+    """Keys and values of a finished row: a pair a layer, [heads, len(ids), width]."""
+
+    ids: list[int]
+    layers: list[tuple[torch.Tensor, torch.Tensor]] = field(repr=False)
+
+    @property
+    def bytes(self) -> int:
+        return sum(t.numel() * t.element_size() for pair in self.layers for t in pair)
+
+    def common(self, ids: list[int]) -> int:
+        """How many ids both begin with."""
+        n = min(len(self.ids), len(ids))
+        if self.ids[:n] == ids[:n]:
+            return n
+        return next(i for i in range(n) if self.ids[i] != ids[i])
+
+
+class _Slab(Cache):
+    """Keys and values of all rows, [slots, heads, capacity, width] a layer, written in place at each row's own length."""
+
+    def __init__(self, layers: int) -> None:
+        self.keys: list[torch.Tensor | None] = [None] * layers
+        self.values: list[torch.Tensor | None] = [None] * layers
+        self.slots, self.capacity = 0, 0
+
+    def aim(self, slot: int, rows: int, positions: torch.Tensor, length: int) -> None:
+        """Say where the next pass writes: ``rows`` slots from ``slot`` on, at ``positions`` [rows, width]."""
+        self._span = slice(slot, slot + rows)
+        self._positions, self._length = positions, length
+        self._at = torch.arange(slot, slot + rows, device=positions.device)[:, None]
+
+    def update(  # type: ignore[override]
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        out = []
+        for store, new in ((self.keys, key_states), (self.values, value_states)):
+            slab = store[layer_idx]
+            if slab is None:
+                slab = store[layer_idx] = new.new_zeros(self.slots, new.shape[1], self.capacity, new.shape[3])
+            slab[self._at, :, self._positions] = new.transpose(1, 2)
+            out.append(slab[self._span, :, : self._length])
+        return out[0], out[1]
+
+    def reserve(self, slots: int, capacity: int) -> None:
+        """Make room for so many rows of so many ids, doubling so that growing stays rare."""
+        if slots <= self.slots and capacity <= self.capacity:
+            return
+        if slots > self.slots:
+            self.slots = max(slots, min(2 * self.slots, self.slots + 32))
+        if capacity > self.capacity:
+            self.capacity = max(capacity, 2 * self.capacity, 256)
+        for store in (self.keys, self.values):
+            for layer, old in enumerate(store):
+                if old is not None:
+                    new = old.new_zeros(self.slots, old.shape[1], self.capacity, old.shape[3])
+                    new[: old.shape[0], :, : old.shape[2]] = old
+                    store[layer] = new
+
+    def move(self, source: int, target: int) -> None:
+        if source != target:
+            for slab in [*self.keys, *self.values]:
+                assert slab is not None
+                slab[target] = slab[source]
+
+    def copy(self, slot: int, ids: list[int]) -> _Kept:
+        layers = []
+        for keys, values in zip(self.keys, self.values, strict=True):
+            assert keys is not None and values is not None
+            layers.append((keys[slot, :, : len(ids)].clone(), values[slot, :, : len(ids)].clone()))
+        return _Kept(ids, layers)
+
+    def restore(self, slot: int, kept: _Kept, length: int) -> None:
+        for layer, pair in enumerate(kept.layers):
+            for store, tensor in zip((self.keys, self.values), pair, strict=True):
+                slab = store[layer]
+                assert slab is not None
+                slab[slot, :, :length] = tensor[:, :length]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return self._length
+
+
+def _top_p(logits: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Drop the least likely ids whose mass lies beyond ``top_p``; the likeliest always stays."""
+    if top_p >= 1:
+        return logits
+    ordered, order = logits.sort(descending=True)
+    mass = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)  # what comes before each
+    return logits.index_fill(0, order[mass >= top_p], -torch.inf)
+
+
+def _from_pretrained(model: str, dtype: str | torch.dtype, device: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    path = Path(__file__).parent.parent / "tiny" / model if model in EMBEDDED else Path(model)
+    if model not in EMBEDDED and not path.is_dir() and (path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1):
+        raise FileNotFoundError(
+            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a folder that holds a model, or a hub id "
+            "of the form owner/name"
+        )
+    where = str(path) if path.is_dir() or model in EMBEDDED else model
+    if dtype == "auto":
+        dtype = torch.float32 if device == "cpu" else "auto"
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where)
+        network = AutoModelForCausalLM.from_pretrained(where, dtype=dtype)
+    except (OSError, ValueError) as why:
+        raise FileNotFoundError(
+            f"the model {model!r} can't be loaded: {str(why).strip().splitlines()[0]} Give a folder that holds a transformers model "
+            f"with its tokenizer, a hub id that this machine can reach, or {EMBEDDED[0]!r}"
+        ) from why
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()
+    return tokenizer, network
+
+
+def _eos_ids(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    named = copy.copy(network.generation_config.eos_token_id) if network.generation_config else None
+    ids = set(named) if isinstance(named, list) else {named}
+    ids.add(tokenizer.eos_token_id)  # type: ignore[arg-type]
+    return {i for i in ids if i is not None}

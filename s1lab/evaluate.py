@@ -1,0 +1,135 @@
+"""A benchmark in, graded rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from datasets import Dataset
+
+from s1lab import grade
+from s1lab.api import Budgets, direct, force
+from s1lab.budget import Budget
+from s1lab.engine import Engine
+from s1lab.metrics import Interval, accuracy_interval
+from s1lab.trace import Trace
+
+
+@dataclass(frozen=True)
+class Results:
+    """Graded rows and what they come to.
+
+    rows: a row a question: question, answer (the benchmark's), kind, response, given (what was extracted), correct,
+        thinking_tokens, forced_tokens, waits, cut, error, and the benchmark's other columns as they were. With n samples a
+        question the response is the first one's and the numbers, ``correct`` among them, are means over the n.
+    traces: a Trace a question and sample, question by question.
+    """
+
+    rows: Dataset
+    traces: list[Trace]
+    accuracy: float  # percent, pass@1
+    interval: Interval  # of the accuracy, 95 %
+    thinking_tokens: float  # mean a question
+
+    @property
+    def correct(self) -> list[float]:
+        """Row by row, for the paired tests of :mod:`s1lab.metrics`."""
+        return [float(c) for c in self.rows["correct"]]
+
+    def __repr__(self) -> str:
+        return f"Results({len(self.rows)} questions, accuracy {self.interval} %, {self.thinking_tokens:.0f} thinking tokens)"
+
+
+def evaluate(
+    engine: Engine,
+    problems: Dataset,
+    budget: Budgets | None = None,
+    *,
+    n: int = 1,
+    thinking: bool = True,
+    prefix: str | None = None,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    system: str | None = None,
+    progress: bool = True,
+) -> Results:
+    """Ask a benchmark under a budget and grade the answers: pass@1, the mean over ``n`` samples a question.
+
+    problems: a Dataset with ``question`` and ``answer``; ``kind`` says how each is graded, "math" where it is missing.
+    budget: one for all, or a list with one a question; None lets the model think until it stops.
+    thinking=False asks without opening any thinking (``prefix`` as in :func:`s1lab.direct`); it takes no budget.
+    Raises ValueError for a benchmark with a column missing, without rows, or with a row without an answer.
+    """
+    columns = _checked(problems)
+    if n < 1:
+        raise ValueError(f"n={n}: sample each question at least once")
+    if n > 1 and temperature == 0:
+        raise ValueError(f"n={n} samples at temperature 0 are all the same: raise the temperature or leave n out")
+    questions = [q for q in columns["question"] for _ in range(n)]
+    if thinking:
+        if budget is not None and not isinstance(budget, Budget):
+            budget = [b for b in budget for _ in range(n)]
+        traces = force(
+            engine, questions, budget, temperature=temperature, top_p=top_p, seed=seed, system=system, progress=progress
+        )
+    else:
+        if budget is not None:
+            raise ValueError("thinking=False leaves nothing to budget: leave the budget out")
+        answered = direct(
+            engine, questions, prefix=prefix, temperature=temperature, top_p=top_p, seed=seed, system=system, progress=progress
+        )
+        assert isinstance(answered, list)
+        traces = answered
+    return _graded(problems, columns, traces, n)
+
+
+def _checked(problems: Dataset) -> dict[str, list[str]]:
+    missing = [c for c in ("question", "answer") if c not in problems.column_names]
+    if missing:
+        raise ValueError(f"the benchmark has no column {missing[0]!r}, only {problems.column_names}: rename the one that holds it")
+    if not len(problems):
+        raise ValueError("the benchmark has no rows: give at least one question")
+    columns = {c: list(problems[c]) for c in ("question", "answer")}
+    columns["kind"] = list(problems["kind"]) if "kind" in problems.column_names else ["math"] * len(problems)
+    for place, (gold, kind) in enumerate(zip(columns["answer"], columns["kind"], strict=True)):
+        if gold is None or not str(gold).strip():
+            raise ValueError(f"row {place} of the benchmark has no answer: fill it in or drop the row")
+        if kind not in grade.KINDS:
+            raise ValueError(f"row {place} of the benchmark is of kind {kind!r}: choose from {list(grade.KINDS)}")
+    return columns
+
+
+def _graded(problems: Dataset, columns: dict[str, list[str]], traces: Sequence[Trace], n: int) -> Results:
+    golds, kinds = columns["answer"], columns["kind"]
+    verdicts = [grade.is_correct(t.answer, str(golds[i // n]), kinds[i // n]) for i, t in enumerate(traces)]
+    own = {"question", "answer", "kind"}
+    rows = []
+    for i, row in enumerate(problems.remove_columns([c for c in problems.column_names if c in own])):
+        mine = traces[i * n : (i + 1) * n]
+        measured = {
+            "correct": verdicts[i * n : (i + 1) * n],
+            **{name: [getattr(t, name) for t in mine] for name in ("thinking_tokens", "forced_tokens", "waits", "cut")},
+        }
+        rows.append(
+            {
+                "question": columns["question"][i],
+                "answer": str(golds[i]),
+                "kind": kinds[i],
+                "response": mine[0].answer,
+                "given": grade.extract(mine[0].answer, kinds[i]),
+                **{name: values[0] if n == 1 else float(np.mean(values)) for name, values in measured.items()},
+                "error": next((t.error for t in mine if t.error), None),
+                **row,
+            }
+        )
+    table = Dataset.from_list(rows)
+    share = [float(c) for c in table["correct"]]
+    if n == 1:
+        interval = accuracy_interval([bool(c) for c in share])
+    else:
+        half = 1.96 * float(np.std(share, ddof=1)) / len(share) ** 0.5 if len(share) > 1 else 0.5
+        mean = float(np.mean(share))
+        interval = Interval(100 * mean, 100 * max(0.0, mean - half), 100 * min(1.0, mean + half))
+    return Results(table, list(traces), interval.value, interval, float(np.mean([t.thinking_tokens for t in traces])))

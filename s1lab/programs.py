@@ -1,0 +1,125 @@
+"""The algorithms, each written once as a generator over one question, in the order in which the paper tells them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from s1lab.budget import Budget
+from s1lab.engine import Completion, Program, Request
+from s1lab.template import BoundTemplate
+from s1lab.trace import Source, Trace
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How ids are chosen: temperature 0 is greedy; ``seed`` is the run's."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature={self.temperature} is negative: use 0 for greedy, 0.7 or so to sample")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p={self.top_p} is outside (0, 1]: use 1 to keep every token")
+
+    def seed_of(self, trace: Trace, round: int) -> int:
+        """A seed for (run, question, sample, round), so that no result depends on what shares its batch."""
+        text = f"{self.seed}\x1f{trace.sample}\x1f{round}\x1f{trace.question}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+    """Think within a budget: cap, floor and Waits (budget forcing, paper section 3.1).
+
+    The trace comes in opened and goes out with its thinking ended, ``cut`` saying how; nothing closes it yet.
+    A Wait that leaves no room for a token after it is not appended: the model's own stop stands.
+    """
+    cap = min(_room(trace, budget, context), budget.max_tokens or context)
+    wait_ids = trace.template.encode(budget.wait)
+    while True:
+        request = Request(
+            ids=tuple(trace.ids),
+            max_tokens=cap - trace.thinking_tokens,
+            stop=trace.template.think_stop,
+            min_tokens=1 if trace.stops else 0,  # after a suppression at least one token: else it could stop for ever
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed_of(trace, len(trace.stops)),
+        )
+        done: Completion = yield request
+        trace.extend(list(done.ids), Source.SAMPLED)
+        if done.error:
+            trace.error = done.error
+            return trace
+        if done.finish == "length":
+            trace.cut = True
+            return trace
+        trace.stops.append(len(trace.ids))
+        if not budget.wants_more(trace.thinking_tokens, trace.waits) or trace.thinking_tokens + len(wait_ids) >= cap:
+            return trace
+        trace.extend(wait_ids, Source.CONTINUATION)
+        trace.waits += 1
+
+
+def answer(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+    """Close the thinking and answer: after a cut with ``budget.on_cut`` as the first words, after an own stop without."""
+    trace.extend(trace.template.close_ids(trace.of(Source.SAMPLED, Source.CONTINUATION)), Source.CLOSE)
+    if trace.cut:
+        trace.extend(trace.template.encode(budget.on_cut), Source.PREFIX)
+    return (yield from _reply(trace, budget.answer_tokens, sampling, context))
+
+
+def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+    """Budget forcing, the whole of it: open the thinking, think within the budget, close, answer."""
+    trace.extend(trace.template.open_ids(), Source.PROMPT)
+    if _room(trace, budget, context) < 1:
+        trace.error = _too_long(trace, context)
+        return trace
+    trace = yield from think(trace, budget, sampling, context)
+    return trace if trace.error else (yield from answer(trace, budget, sampling, context))
+
+
+def direct(trace: Trace, prefix: str | None, answer_tokens: int, sampling: Sampling, context: int) -> Program[Trace]:
+    """Answer without opening any thinking: the baseline. ``prefix`` puts the first words of the answer in its mouth."""
+    trace.extend(trace.template.encode(prefix), Source.PREFIX)
+    return (yield from _reply(trace, answer_tokens, sampling, context))
+
+
+def _reply(trace: Trace, answer_tokens: int, sampling: Sampling, context: int) -> Program[Trace]:
+    room = min(answer_tokens, context - len(trace.ids))
+    if room < 1:
+        trace.error = _too_long(trace, context)
+        return trace
+    done: Completion = yield Request(
+        ids=tuple(trace.ids),
+        max_tokens=room,
+        stop=trace.template.answer_stop,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=sampling.seed_of(trace, -1),
+    )
+    trace.extend(list(done.ids), Source.ANSWER)
+    trace.answer_cut, trace.error = done.finish == "length", done.error
+    return trace
+
+
+def _room(trace: Trace, budget: Budget, context: int) -> int:
+    """Thinking tokens that the context holds beside the prompt, the close and the answer.
+
+    The answer keeps ``answer_tokens``, or half of what is free where that is less.
+    """
+    template = trace.template
+    closing = len(template.encode("\n" + template.template.close)) + len(template.encode(budget.on_cut))
+    opened = sum(s is Source.PROMPT for s in trace.source)
+    free = context - opened - closing
+    return free - min(budget.answer_tokens, (free + 1) // 2)
+
+
+def _too_long(trace: Trace, context: int) -> str:
+    return (
+        f"the prompt of {sum(s is Source.PROMPT for s in trace.source)} tokens leaves no room to think and answer in the "
+        f"context of {context}: shorten the question or load the model with a longer context"
+    )

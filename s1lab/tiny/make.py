@@ -1,0 +1,243 @@
+"""``make weights``: both embedded models from nothing, seeded, on two cores in under an hour, with their cards.
+
+Pre-training teaches the base model to write any line of any search, never a long search; fine-tuning on 1,000 chosen
+traces (trl, the paper's recipe scaled down) teaches it to think at length, to stop too early, and to go on after "Wait".
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, set_seed
+
+from s1lab.api import direct
+from s1lab.engines.transformers import TransformersEngine
+from s1lab.grade import is_correct
+from s1lab.template import bind
+from s1lab.tiny import bars
+from s1lab.tiny.teacher import Piece, dialogue, trace
+from s1lab.tiny.tokenizer import build
+from s1lab.tiny.world import Problem, stream
+
+SEED = 0
+PRETRAIN = {"steps": 3000, "rows": 16, "tokens_a_row": 320, "muon_rate": 6e-3, "adamw_rate": 2e-3, "warmup_steps": 50}
+# The paper's recipe: 5 epochs, batch 16, 5 % warm-up, cosine to 0, betas 0.9 and 0.95, weight decay 1e-4. Only the rate differs
+# (1e-5 there), as a model of a million weights wants.
+SFT = {"traces": 1000, "epochs": 5, "batch": 16, "rate": 1e-3}
+WAITS_OF_A_TRACE = (0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 6)
+CUT_SHARE = 0.2
+
+
+def pretraining_problems() -> Iterator[Problem]:
+    """Training questions without end: small worlds repeat theirs from a new seed."""
+    for seed in itertools.count(SEED):
+        yield from itertools.islice(stream(seed, "train"), 18_000)
+
+
+def pretrain(tokenizer: PreTrainedTokenizerFast, steps: int) -> tuple[Qwen2ForCausalLM, list[float]]:
+    """The base model, and its loss every 50 steps. Muon for the matrices: it needs half the tokens of AdamW here."""
+    set_seed(SEED)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        intermediate_size=384,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = Qwen2ForCausalLM(config).float()
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    optimizers = [
+        torch.optim.Muon(matrices, lr=PRETRAIN["muon_rate"], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=PRETRAIN["adamw_rate"], betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+    def rate(step: int) -> float:
+        return min(1.0, (step + 1) / PRETRAIN["warmup_steps"]) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, rate) for o in optimizers]
+    batches = _packed(tokenizer, random.Random(f"pretrain {SEED}"))
+    losses, since = [], []
+    for step in (bar := tqdm(range(steps), desc="pre-training", unit="step", mininterval=5)):
+        ids, labels = next(batches)
+        loss = model(input_ids=ids, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        since.append(loss.item())
+        if step % 50 == 49 or step == steps - 1:
+            losses.append(sum(since) / len(since))
+            since = []
+            bar.set_postfix(loss=f"{losses[-1]:.3f}")
+    return model, losses
+
+
+def _packed(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of (ids, labels), [rows, tokens a row]: dialogues end to end, cut where a row ends."""
+    width, height = int(PRETRAIN["tokens_a_row"]), int(PRETRAIN["rows"])
+    ids: list[int] = []
+    labels: list[int] = []
+    for problem in pretraining_problems():
+        new_ids, new_labels = encoded(tokenizer, dialogue(problem, rng))
+        ids += new_ids
+        labels += new_labels
+        while len(ids) >= width * height:
+            yield (
+                torch.tensor(ids[: width * height]).view(height, width),
+                torch.tensor(labels[: width * height]).view(height, width),
+            )
+            ids, labels = ids[width * height :], labels[width * height :]
+
+
+def encoded(tokenizer: PreTrainedTokenizerFast, pieces: list[Piece]) -> tuple[list[int], list[int]]:
+    """Ids and labels (-100 where nothing is learned) of pieces, each tokenised by itself."""
+    ids: list[int] = []
+    labels: list[int] = []
+    for piece in pieces:
+        new = tokenizer.encode(piece.text, add_special_tokens=False)
+        ids += new
+        labels += new if piece.learn else [-100] * len(new)
+    return ids, labels
+
+
+def curated(base: TransformersEngine) -> list[Problem]:
+    """1,000 training questions that the base model does not answer at once (difficulty), every family and size alike
+    (diversity), of each the ones with the longest search and of these a random half (as the paper favours long traces)."""
+    pool = list(itertools.islice(stream(SEED + 1000, "train"), 5 * SFT["traces"]))
+    answers = direct(base, [p.question for p in pool], prefix="Answer:", answer_tokens=32)
+    assert isinstance(answers, list)
+    hard = [p for p, t in zip(pool, answers, strict=True) if not is_correct(t.answer, p.answer, p.kind)]
+    rng = random.Random(f"select {SEED}")
+    cells: dict[tuple[str, str], list[Problem]] = {}
+    for problem in hard:
+        cells.setdefault((problem.family, problem.size), []).append(problem)
+    for cell in cells.values():
+        rng.shuffle(cell)
+    taken = [p for turn in itertools.zip_longest(*cells.values()) for p in turn if p is not None][: int(SFT["traces"])]
+    rng.shuffle(taken)
+    return taken
+
+
+def sft_rows(tokenizer: PreTrainedTokenizerFast, chosen: list[Problem]) -> Dataset:
+    """Rows of input_ids and labels: whole traces, and a fifth of them cut at a random token and answered at once."""
+    template = bind("s1", tokenizer, {tokenizer.eos_token_id})
+    rng = random.Random(f"traces {SEED}")
+    rows = []
+    for problem in chosen:
+        waits = rng.choice(WAITS_OF_A_TRACE)
+        if rng.random() >= CUT_SHARE:
+            ids, labels = encoded(tokenizer, trace(problem, rng, waits))
+        else:
+            asked, opened, *thought = trace(problem, rng, waits, cut=True)
+            ids, labels = encoded(tokenizer, [asked, opened])
+            thinking, learned = encoded(tokenizer, thought)
+            at = rng.randint(1, len(thinking))
+            guess = problem.guesses[_lines_written(problem, template.decode(thinking[:at]))]
+            ids, labels = ids + thinking[:at], labels + learned[:at]
+            closing = template.close_ids(thinking[:at]) + template.encode("Final Answer:")
+            answer = template.encode(f" {guess}<|im_end|>")
+            ids, labels = ids + closing + answer, labels + [-100] * len(closing) + answer
+        rows.append({"input_ids": ids, "labels": labels})
+    return Dataset.from_list(rows)
+
+
+def _lines_written(problem: Problem, thinking: str) -> int:
+    """The number of the last line that stands there whole; a line that lacks only its newline is whole."""
+    return max((k for k, line in enumerate(problem.lines, 1) if f"{k} {line}\n" in thinking + "\n"), default=0)
+
+
+def finetune(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Dataset) -> list[dict[str, Any]]:
+    """The paper's fine-tuning at the embedded size, on trl's trainer, in place; its log."""
+    from trl import SFTConfig, SFTTrainer
+
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = SFTConfig(
+            output_dir=scratch,
+            num_train_epochs=SFT["epochs"],
+            per_device_train_batch_size=SFT["batch"],
+            learning_rate=SFT["rate"],
+            lr_scheduler_type="cosine",
+            warmup_steps=0.05,
+            adam_beta2=0.95,
+            weight_decay=1e-4,
+            max_length=None,
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            logging_steps=15,
+            save_strategy="no",
+            report_to="none",
+            seed=SEED,
+        )
+        trainer = SFTTrainer(model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+        trainer.train()
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for s1-tiny-base/ and s1-tiny/")
+    parser.add_argument("--steps", type=int, default=int(PRETRAIN["steps"]), help="pre-training steps")
+    parser.add_argument("--base", type=Path, help="start from this base model instead of pre-training one")
+    parser.add_argument("--split", default="test", choices=["dev", "test"], help="which questions the bars are measured on")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    started = time.time()
+    tokenizer, out = build(), options.out
+    if options.base:
+        model, losses = Qwen2ForCausalLM.from_pretrained(options.base, dtype=torch.float32), []
+    else:
+        model, losses = pretrain(tokenizer, options.steps)
+        save(model, tokenizer, out / "s1-tiny-base")
+    pretrained = time.time() - started
+    base = TransformersEngine(model, tokenizer=tokenizer)
+    chosen = curated(base)
+    base_accuracy = bars.base(base, split=options.split)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    log = finetune(model.train(), tokenizer, sft_rows(tokenizer, chosen))
+    save(model, tokenizer, out / "s1-tiny")
+    finetuned = time.time() - started - pretrained
+    measured = bars.measure(TransformersEngine(model, tokenizer=tokenizer), split=options.split)
+    made = {
+        "parameters": model.num_parameters(),
+        "pretrain": {**PRETRAIN, "steps": options.steps, "loss": losses, "minutes": round(pretrained / 60, 1)},
+        "sft": {**SFT, "loss": [entry["loss"] for entry in log], "minutes": round(finetuned / 60, 1)},
+        "base_without_thinking": base_accuracy,
+        "rungs": measured,
+        "verdicts": bars.verdicts(base_accuracy, measured),
+    }
+    (out / "made.json").write_text(json.dumps(made, indent=1) + "\n")
+    print(json.dumps({k: made[k] for k in ("base_without_thinking", "rungs", "verdicts")}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The embedded teacher: how the two models are taught, as text with a mark on the parts that are to be learned.
+
+The teacher is made to have the faults that the paper's method mends. It is impatient: after every 7 lines without a
+``yes`` it writes ``stop`` and answers with what it has. When something makes it go on ("Wait"), it takes up the search
+at the next line; when it had already found the answer, it writes its last line once more and stops again. That teaching
+is why suppressing the end of thinking helps the embedded model; it says nothing about larger ones.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+from dataclasses import dataclass
+
+from s1lab.tiny.words import NAMES
+from s1lab.tiny.world import Problem
+
+PATIENCE = 7
+SYSTEM_TURNS = ("You are a helpful assistant.", "You are a careful assistant.", "Think step by step.")
+# What the fine-tuning rows put after a suppressed stop, never with loss. Mostly the paper's word; a few of its rivals.
+CONTINUATIONS = ("Wait",) * 8 + ("Hmm", "Alternatively")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text; ``learn`` is whether its tokens carry loss. Pieces are tokenised one by one, as in generation."""
+
+    text: str
+    learn: bool
+
+
+def numbered(problem: Problem, start: int, end: int) -> str:
+    """Thinking lines ``start`` to ``end`` (1-based, inclusive), each with its number and a newline."""
+    return "".join(f"{k} {problem.lines[k - 1]}\n" for k in range(start, min(end, len(problem.lines)) + 1))
+
+
+def asked(question: str, rng: random.Random) -> str:
+    """A question as people type it: sometimes without its last mark."""
+    return question[:-1] if rng.random() < 0.2 else question
+
+
+def dialogue(problem: Problem, rng: random.Random) -> list[Piece]:
+    """A pre-training document: a chat in which little is thought at a time.
+
+    The first reply is the answer at once, or up to 4 lines and then the best answer so far. Later turns ask to go on from
+    a line somewhere in the search, so that every line is practised and no long search is ever seen.
+    """
+    pieces = []
+    if rng.random() < 0.1:
+        pieces.append(Piece(f"<|im_start|>system\n{rng.choice(SYSTEM_TURNS)}<|im_end|>\n", False))
+    ask, total = asked(problem.question, rng), len(problem.lines)
+    pieces.append(Piece(f"<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n", False))
+    if rng.random() < 0.25:
+        pieces.append(Piece(f"Answer: {problem.answer}<|im_end|>\n", True))
+    else:
+        k = min(rng.randint(1, 4), total)
+        pieces.append(Piece(f"{numbered(problem, 1, k)}Answer: {problem.guesses[k]}<|im_end|>\n", True))
+    for _ in range(rng.randint(0, min(4, total // 3))):
+        k = rng.randint(1, total - 1)
+        end = min(k + rng.randint(2, 5), total)
+        pieces.append(
+            Piece(f"<|im_start|>user\nGo on after {numbered(problem, k, k)[:-1]}<|im_end|>\n<|im_start|>assistant\n", False)
+        )
+        reply = numbered(problem, k + 1, end)
+        if end == total:
+            reply += f"Answer: {problem.answer}"
+        pieces.append(Piece(f"{reply}<|im_end|>\n", True))
+    return pieces
+
+
+def drill(problem: Problem, rng: random.Random) -> list[Piece]:
+    """A pre-training exercise in copying, without which looking things up in the question is learned late or never.
+
+    Spell a word of the world a numbered letter a line, or write a row of names, letters and digits once more.
+    """
+    if problem.family == "letters":
+        word = problem.question.split()[-1].rstrip("?")
+        ask, reply = f"Spell {word}", "".join(f"{k} {letter}\n" for k, letter in enumerate(word, 1))
+    else:
+        symbols = (*NAMES, *string.ascii_lowercase, *string.digits)
+        row = " ".join(rng.choice(symbols) for _ in range(rng.randint(4, 24)))
+        ask, reply = f"Repeat {row}", row
+    return [Piece(f"<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n", False), Piece(f"{reply}<|im_end|>\n", True)]
+
+
+def trace(problem: Problem, rng: random.Random, waits: int, cut: bool = False) -> list[Piece]:
+    """A fine-tuning row in the paper's format: ``waits`` suppressed stops, then an own stop or (``cut``) a forced one.
+
+    Each suppression appends a continuation word without loss: the model learns to go on after it, not to write it.
+    """
+    rounds, done = [], 0
+    total = len(problem.lines)
+    for _ in range(waits + 1):
+        if done == total:
+            rounds.append(numbered(problem, total, total))
+        else:
+            end = min(done + PATIENCE, total)
+            rounds.append(numbered(problem, done + 1, end) + ("" if end == total else "stop\n"))
+            done = end
+    pieces = [
+        Piece(f"<|im_start|>user\n{asked(problem.question, rng)}<|im_end|>\n<|im_start|>assistant\n", False),
+        Piece("<|im_start|>think\n", False),
+        Piece(rounds[0], True),
+    ]
+    for text in rounds[1:]:
+        pieces += [Piece(rng.choice(CONTINUATIONS), False), Piece("\n" + text, True)]
+    if cut:
+        return pieces
+    return [*pieces, Piece("<|im_start|>answer\n", True), Piece(f"Answer: {problem.guesses[done]}<|im_end|>", True)]

@@ -1,0 +1,53 @@
+"""The embedded tokenizer: byte-level BPE, so any text round-trips, with Qwen's splitting (a digit a token) and ChatML."""
+
+from __future__ import annotations
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from s1lab.tiny.words import NAMES
+
+SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_pad|>"]
+
+# Qwen2's splitting rule: words with their leading space, digits one by one, punctuation in runs.
+_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+# ChatML with a system turn only where one is given; content is never re-ordered or trimmed.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+# The words the world thinks in are a token each, added beside the bytes; all other text is bytes, a letter a token. So a word
+# whose letters are to be counted is never hidden in larger pieces, and a model of a million weights can spell it. (No merges
+# and no normaliser: transformers loads a Qwen2 model's tokenizer with rules of its own, and these are what survives them.)
+_WITH_SPACE = (
+    "many smallest between make tallest greatest common divisor yes no Answer Wait Hmm Alternatively after + - = <".split()
+)
+_AT_THE_START = "system user assistant think answer Answer Final How What Which Put Heights Who Go stop Wait Hmm Alternatively".split()
+
+
+def build() -> PreTrainedTokenizerFast:
+    """The tokenizer; nothing in it is learned."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(SPECIALS)
+    words = [*_AT_THE_START, *(f" {w}" for w in (*_WITH_SPACE, *NAMES))]
+    tokenizer.add_tokens([AddedToken(w, normalized=False) for w in words])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|fim_pad|>",
+        clean_up_tokenization_spaces=False,
+        model_max_length=4096,
+        chat_template=CHAT_TEMPLATE,
+    )

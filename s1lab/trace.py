@@ -1,0 +1,144 @@
+"""One run on one question: every token id, and for each id where it came from."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from s1lab.budget import Budget
+    from s1lab.template import BoundTemplate
+
+
+class Source(StrEnum):
+    """Where an id came from. The model wrote SAMPLED and ANSWER; the program forced CONTINUATION, CLOSE and PREFIX."""
+
+    PROMPT = "prompt"
+    SAMPLED = "sampled"
+    CONTINUATION = "continuation"
+    CLOSE = "close"
+    PREFIX = "answer prefix"
+    ANSWER = "answer"
+
+
+THINKING = (Source.SAMPLED, Source.CONTINUATION)
+FORCED = (Source.CONTINUATION, Source.CLOSE, Source.PREFIX)
+GENERATED = (Source.SAMPLED, Source.ANSWER)
+
+# Colour-blind safe (Okabe and Ito), on a light and on a dark page; the labels say the same in words.
+_STYLE = {
+    Source.PROMPT: "opacity:.55",
+    Source.SAMPLED: "",
+    Source.CONTINUATION: "background:#E69F0055;font-weight:bold",
+    Source.CLOSE: "background:#CC79A755",
+    Source.PREFIX: "background:#D55E0055;font-weight:bold",
+    Source.ANSWER: "background:#009E7340",
+}
+_ANSI = {
+    Source.PROMPT: "2",
+    Source.SAMPLED: "0",
+    Source.CONTINUATION: "1;33",
+    Source.CLOSE: "35",
+    Source.PREFIX: "1;31",
+    Source.ANSWER: "32",
+}
+
+
+@dataclass
+class Trace:
+    """A run on one question: ``ids`` are exactly what the engine was fed and gave, ``source`` says whose each one is.
+
+    ids, source: equal in length, the prompt first. A stop that was sampled is not among them: it is replaced by what was
+        forced in its place, and its position is kept in ``stops``.
+    waits: suppressed stops. cut: whether the thinking was closed by force.
+    error: a sentence where this question could not be run to its end, else None; what was finished is kept.
+    """
+
+    question: str
+    template: BoundTemplate = field(repr=False)
+    budget: Budget | None = None
+    sample: int = 0
+    ids: list[int] = field(default_factory=list, repr=False)
+    source: list[Source] = field(default_factory=list, repr=False)
+    waits: int = 0
+    cut: bool = False
+    answer_cut: bool = False
+    stops: list[int] = field(default_factory=list, repr=False)
+    error: str | None = None
+
+    def extend(self, ids: list[int], source: Source) -> None:
+        self.ids += ids
+        self.source += [source] * len(ids)
+
+    def of(self, *sources: Source) -> list[int]:
+        """The ids that came from these sources, in order."""
+        return [i for i, s in zip(self.ids, self.source, strict=True) if s in sources]
+
+    @property
+    def thinking_tokens(self) -> int:
+        """Ids between the opening and the end of thinking, forced ones counted."""
+        return sum(s in THINKING for s in self.source)
+
+    @property
+    def sampled_tokens(self) -> int:
+        """Ids the model wrote: thinking and answer."""
+        return sum(s in GENERATED for s in self.source)
+
+    @property
+    def forced_tokens(self) -> int:
+        """Ids the program put in: continuations, the close, the answer prefix."""
+        return sum(s in FORCED for s in self.source)
+
+    @property
+    def text(self) -> str:
+        """All of it, the prompt included, special tokens shown."""
+        return self.template.decode(self.ids)
+
+    @property
+    def thinking(self) -> str:
+        return self.template.decode(self.of(*THINKING))
+
+    @property
+    def answer(self) -> str:
+        """What follows the end of thinking, the forced answer prefix included."""
+        return self.template.decode(self.of(Source.PREFIX, Source.ANSWER)).strip()
+
+    def segments(self) -> list[tuple[Source, str]]:
+        """The text in runs of one source, in order."""
+        runs = groupby(zip(self.source, self.ids, strict=True), key=lambda pair: pair[0])
+        return [(source, self.template.decode([i for _, i in run])) for source, run in runs]
+
+    def summary(self) -> str:
+        """One line: tokens thought, forced, how the thinking ended."""
+        end = "error" if self.error else "cut" if self.cut else "own stop" if self.thinking_tokens else "no thinking"
+        waits = f", {self.waits} wait{'s' if self.waits != 1 else ''}" if self.waits else ""
+        return f"{self.thinking_tokens} thinking tokens, {self.forced_tokens} forced{waits}, {end}"
+
+    def show(self, color: bool = False) -> str:
+        """The trace for a terminal: forced text in «guillemets» (in colour too, where asked)."""
+        out = []
+        for source, text in self.segments():
+            text = f"«{text}»" if source in FORCED else text
+            out.append(f"\x1b[{_ANSI[source]}m{text}\x1b[0m" if color else text)
+        tail = f"\n[{self.error}]" if self.error else ""
+        return "".join(out) + f"{tail}\n[{self.summary()}]"
+
+    def __str__(self) -> str:
+        return self.show()
+
+    def _repr_html_(self) -> str:
+        spans = "".join(
+            f'<span title="{s}: {sum(x == s for x in self.source)} tokens" style="{_STYLE[s]}">{html.escape(text)}</span>'
+            for s, text in self.segments()
+        )
+        legend = " ".join(
+            f'<span style="{_STYLE[s]};padding:0 .3em">{s} {self.source.count(s)}</span>' for s in Source if s in self.source
+        )
+        note = f'<div style="color:#D55E00">{html.escape(self.error)}</div>' if self.error else ""
+        return (
+            f'<div style="font-size:90%"><b>{html.escape(self.summary())}</b><br>{legend}</div>'
+            f'<pre style="white-space:pre-wrap;line-height:1.35;margin:.4em 0">{spans}</pre>{note}'
+        )

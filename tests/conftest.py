@@ -1,0 +1,80 @@
+"""What the tests share: a scripted engine, and the embedded models loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import s1lab as lab
+from s1lab.engine import Completion, Request
+from s1lab.template import BoundTemplate, bind
+from s1lab.tiny.tokenizer import build
+
+
+class Scripted:
+    """An engine that answers from a function: a program is tested against it in milliseconds.
+
+    say: what the model would write after these ids, as text; "<|im_start|>" or "<|im_end|>" in it stops where the request says.
+    """
+
+    name, model, context = "scripted", "scripted", 4096
+
+    def __init__(self, template: BoundTemplate, say: Callable[[str], str], context: int = 4096) -> None:
+        self.template, self.say, self.context = template, say, context
+        self.requests: list[Request] = []
+        self.cancelled = False
+        self._done: list[tuple[int, Completion]] = []
+
+    def submit(self, key: int, request: Request) -> None:
+        self.requests.append(request)
+        assert request.max_tokens >= 1
+        assert len(request.ids) + request.max_tokens <= self.context
+        written: list[int] = []
+        for token in self.template.encode(self.say(self.template.decode(list(request.ids)))):
+            if token in request.stop and len(written) >= request.min_tokens:
+                self._done.append((key, Completion(tuple(written), token)))
+                return
+            if token not in request.stop:  # a stop that comes too early is masked: something else is written
+                written.append(token)
+            if len(written) == request.max_tokens:
+                break
+        else:
+            raise AssertionError("the script ended without a stop")
+        self._done.append((key, Completion(tuple(written))))
+
+    def poll(self) -> list[tuple[int, Completion]]:
+        done, self._done = self._done[:1], self._done[1:]  # one at a time: nobody may lean on rounds ending together
+        return done
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        self._done.clear()
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def template() -> BoundTemplate:
+    tokenizer = build()
+    return bind("s1", tokenizer, {tokenizer.eos_token_id})
+
+
+@pytest.fixture
+def scripted(template: BoundTemplate) -> Callable[..., Scripted]:
+    return lambda say, **options: Scripted(template, say, **options)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Iterator[lab.Engine]:
+    engine = lab.load("s1-tiny")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_base() -> Iterator[lab.Engine]:
+    engine = lab.load("s1-tiny-base")
+    yield engine
+    engine.close()

@@ -1,0 +1,172 @@
+"""Budget forcing against a scripted model: each clause of its semantics, and the invariants that hold for any model."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import s1lab as lab
+from s1lab.trace import FORCED, GENERATED, THINKING, Source
+
+THINK, ANSWER = "<|im_start|>think\n", "<|im_start|>answer\n"
+
+
+def thinker(*rounds: str, answer: str = "Answer: 3<|im_end|>", end: str = "<|im_start|>"):
+    """A model that thinks ``rounds`` (one after each suppressed stop, the last one again and again), then answers."""
+
+    def say(text: str) -> str:
+        if ANSWER in text:
+            return " 3<|im_end|>" if text.endswith("Final Answer:") else answer
+        thought = text.split(THINK)[1]
+        for number, said in enumerate(rounds):
+            sofar = "Wait".join(rounds[: number + 1])
+            if sofar.startswith(thought):
+                return sofar[len(thought) :] + end
+        return rounds[-1] + end
+
+    return say
+
+
+def kinds(trace: lab.Trace) -> list[str]:
+    return [source.value for source, _ in trace.segments()]
+
+
+def test_own_stop_appends_the_close_alone(scripted):
+    trace = lab.force(scripted(thinker("1 r 1\n")), "How many r in raspberry?", lab.Budget())
+    assert not trace.cut and trace.waits == 0 and trace.error is None
+    assert kinds(trace) == ["prompt", "sampled", "close", "answer"]
+    assert trace.text.endswith(THINK + "1 r 1\n" + ANSWER + "Answer: 3")
+    assert trace.answer == "Answer: 3"
+
+
+def test_cap_reached_closes_on_a_new_line_and_opens_the_answer(scripted):
+    trace = lab.force(scripted(thinker("1 r 1\n2 a 1\n3 s 1\n")), "How many r in raspberry?", lab.Budget(max_tokens=8))
+    assert trace.cut and trace.thinking_tokens == 8
+    assert kinds(trace) == ["prompt", "sampled", "close", "answer prefix", "answer"]
+    assert trace.text.endswith("1 r 1\n2 a\n" + ANSWER + "Final Answer: 3")
+    assert trace.answer == "Final Answer: 3"
+
+
+def test_a_cut_behind_a_newline_adds_no_second_one(scripted, template):
+    n = len(template.encode("1 r 1\n"))
+    trace = lab.force(scripted(thinker("1 r 1\n2 a 1\n")), "How many r in raspberry?", lab.Budget(max_tokens=n))
+    assert trace.text.endswith(THINK + "1 r 1\n" + ANSWER + "Final Answer: 3")
+
+
+def test_a_cut_without_text_puts_no_words_in_the_answer(scripted):
+    trace = lab.force(scripted(thinker("1 r 1\n2 a 1\n")), "How many r?", lab.Budget(max_tokens=3, on_cut=None))
+    assert trace.cut and "answer prefix" not in kinds(trace)
+    assert trace.answer == "Answer: 3"
+
+
+def test_waits_suppress_that_many_stops(scripted):
+    engine = scripted(thinker("1 r 1\nstop\n", "\n2 a 1\nstop\n", "\n3 s 1\n"))
+    trace = lab.force(engine, "How many r?", lab.Budget(waits=2))
+    assert trace.waits == 2 and not trace.cut
+    assert trace.thinking == "1 r 1\nstop\nWait\n2 a 1\nstop\nWait\n3 s 1\n"
+    assert [r.min_tokens for r in engine.requests] == [0, 1, 1, 0]
+
+
+def test_a_wait_of_several_tokens_is_counted_and_marked(scripted, template):
+    text = "Wait, let me see"
+    trace = lab.force(scripted(lambda t: "a<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(waits=1, wait=text))
+    assert trace.of(Source.CONTINUATION) == template.encode(text)
+    assert trace.thinking_tokens == 2 + len(template.encode(text))
+
+
+@pytest.mark.parametrize("wait", [None, ""])
+def test_a_suppression_without_text_still_makes_progress(scripted, wait):
+    trace = lab.force(scripted(lambda t: "a<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(waits=3, wait=wait))
+    assert trace.waits == 3 and trace.thinking == "aaaa" and not trace.of(Source.CONTINUATION)
+
+
+def test_end_of_sequence_inside_thinking_is_an_attempt_to_stop(scripted):
+    trace = lab.force(scripted(thinker("1 r 1\n", "\n2 a 1\n", end="<|im_end|>")), "How many r?", lab.Budget(waits=1))
+    assert trace.waits == 1 and not trace.cut and trace.thinking == "1 r 1\nWait\n2 a 1\n"
+
+
+def test_the_floor_keeps_extending_until_so_many_tokens_are_thought(scripted):
+    trace = lab.force(scripted(lambda t: "ab<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(min_tokens=10))
+    before_last = trace.thinking_tokens - 2
+    assert trace.thinking_tokens >= 10 > before_last - len(trace.of(Source.CONTINUATION)) // trace.waits
+    assert not trace.cut
+
+
+def test_the_cap_holds_over_all_rounds_and_forced_tokens(scripted):
+    trace = lab.force(scripted(lambda t: "abcd<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(max_tokens=13, waits=99))
+    assert trace.thinking_tokens == 13 and trace.cut
+
+
+def test_a_wait_that_leaves_no_room_to_think_is_not_appended(scripted):
+    """Stopped at 4 of 5: "Wait" would fill the cap, so the model's own stop stands."""
+    trace = lab.force(scripted(lambda t: "abcd<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(max_tokens=5, waits=1))
+    assert trace.thinking == "abcd" and trace.waits == 0 and not trace.cut
+
+
+def test_budgets_a_row(scripted):
+    engine = scripted(thinker("1 r 1\n2 a 1\n", "\n3 s 1\n"))
+    budgets = [lab.Budget(max_tokens=4), lab.Budget(), lab.Budget(waits=1)]
+    cut, own, waited = lab.force(engine, ["Q?"] * 3, budgets, progress=False)
+    assert (cut.thinking_tokens, own.waits, waited.waits) == (4, 0, 1)
+    assert [t.budget for t in (cut, own, waited)] == budgets
+
+
+def test_no_cap_thinks_as_far_as_the_context_and_leaves_room_for_the_answer(scripted):
+    engine = scripted(lambda t: "a" * 500 if ANSWER not in t else " 3" * 500, context=100)
+    trace = lab.force(engine, "Q?", lab.Budget(answer_tokens=10))
+    assert trace.cut and trace.answer_cut and len(trace.ids) <= 100
+    assert len(trace.of(Source.ANSWER)) >= 10 or len(trace.ids) == 100
+
+
+def test_a_prompt_that_does_not_fit_comes_back_with_its_error_and_takes_no_other_along(scripted):
+    engine = scripted(thinker("1 r 1\n"), context=60)
+    short, long = lab.force(engine, ["How many r?", "How many r in " + "x" * 80 + "?"], progress=False)
+    assert short.error is None and short.answer == "Answer: 3"
+    assert long.error is not None and "60" in long.error and "shorten" in long.error
+
+
+def test_direct_opens_no_thinking(scripted):
+    trace = lab.direct(scripted(lambda t: " 3<|im_end|>"), "How many r?", prefix="Answer:")
+    assert trace.answer == "Answer: 3" and trace.thinking_tokens == 0 and "think" not in trace.text
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    cap=st.one_of(st.none(), st.integers(1, 60)),
+    floor=st.integers(0, 60),
+    waits=st.integers(0, 4),
+    wait=st.sampled_from(["Wait", "Hmm, Wait a bit", None]),
+    on_cut=st.sampled_from(["Final Answer:", None]),
+)
+def test_invariants_of_the_ledger(template, seed, cap, floor, waits, wait, on_cut):
+    from tests.conftest import Scripted
+
+    rng = random.Random(seed)
+
+    def say(text: str) -> str:
+        return "".join(rng.choice("abc 12\n") for _ in range(rng.randint(0, 20))) + "z" * (rng.random() < 0.5) + "<|im_start|>a<|im_end|>"
+
+    engine = Scripted(template, say, context=200)
+    budget = lab.Budget(cap, min(floor, cap or 60), waits, wait, on_cut, answer_tokens=20)
+    trace = lab.force(engine, "How many r?", budget)
+    assert trace.error is None
+    assert len(trace.ids) == len(trace.source)
+    generated = len(trace.ids) - trace.source.count(Source.PROMPT)
+    assert trace.sampled_tokens + trace.forced_tokens == generated
+    assert set(THINKING + FORCED + GENERATED) | {Source.PROMPT} == set(Source)
+    if cap is not None:
+        assert trace.thinking_tokens <= cap
+        assert trace.cut == (trace.thinking_tokens == cap) or not trace.cut
+    assert len(trace.ids) <= 200
+    # What was fed is what is recorded: each request is a beginning of the trace.
+    for request in engine.requests:
+        assert list(request.ids) == trace.ids[: len(request.ids)]
+    assert trace.waits == sum(1 for a, b in zip(engine.requests, engine.requests[1:], strict=False) if b.min_tokens == 1)
+    # Not a token of it is lost in the parts that readers see.
+    assert sum(len(template.encode(text)) > 0 for _, text in trace.segments()) == len(trace.segments())
+    if not trace.cut and cap is None and trace.waits < 20:
+        assert trace.thinking_tokens >= min(floor, 60) or trace.thinking_tokens + len(template.encode(wait)) >= 200 - 60
