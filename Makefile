@@ -41,7 +41,7 @@ unit: setup ## the tests under tests/
 	@$(RUN) -m pytest -m "not slow"
 
 notebooks-test: setup ## every committed notebook runs again and gives the same (nbval)
-	@$(RUN) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout=600 notebooks
+	@$(RUN) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 -p no:timeout notebooks
 
 notebooks: setup ## run the notebooks in place, outputs and counts kept, to commit them
 	@$(RUN) -m s1lab.reproduce "$(PROFILE)" --in-place
@@ -54,11 +54,11 @@ weights: setup ## train both embedded models from nothing (under an hour on two 
 lab: setup ## JupyterLab on the first notebook
 	@$(RUN) -m jupyterlab notebooks/00_quickstart.ipynb
 
-lock: ## write requirements.lock anew from what pyproject.toml allows
+lock: ## write requirements.lock anew from the ranges of pyproject.toml
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet -c requirements.pins ".[notebooks,sft,dev]"
-	@{ sed -n '/^#/p' requirements.lock; .venv-lock/bin/python -m pip freeze --exclude s1lab; } > requirements.new && mv requirements.new requirements.lock
-	@rm -rf .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check ".[notebooks,sft,dev]"
+	@{ sed -n '/^#/p' requirements.lock; .venv-lock/bin/python -m pip freeze --exclude s1lab | sed 's/+cpu$$//'; } > .venv-lock/new
+	@mv .venv-lock/new requirements.lock && rm -rf .venv-lock
 
 clean: ## remove the environment and what runs wrote
 	@rm -rf .venv runs

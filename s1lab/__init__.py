@@ -1,15 +1,15 @@
 """s1lab: simple test-time scaling, from curated questions to budget forcing and its curves.
 
-    import s1lab as lab
+import s1lab as lab
 
-    engine = lab.load("s1-tiny")
-    trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
+engine = lab.load("s1-tiny")
+trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
 """
 
-from s1lab import grade, metrics, paper, tiny
+from s1lab import grade, metrics, paper, plots, tiny
 from s1lab.api import direct, force
 from s1lab.budget import Budget
-from s1lab.engine import Completion, Engine, Request, load, run
+from s1lab.engine import Completion, Engine, Request, describe, load, run
 from s1lab.evaluate import Results, evaluate
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Source, Trace
@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "ThinkTemplate",
     "Trace",
+    "describe",
     "direct",
     "evaluate",
     "force",
@@ -32,6 +33,7 @@ __all__ = [
     "load",
     "metrics",
     "paper",
+    "plots",
     "run",
     "tiny",
 ]

@@ -18,7 +18,7 @@ Budgets = Budget | Sequence[Budget]
 
 
 @overload
-def force(
+def force(  # type: ignore[overload-overlap]
     engine: Engine,
     questions: str,
     budget: Budget | None = ...,
@@ -107,7 +107,11 @@ def _asked(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
         if not isinstance(question, str):
             raise ValueError(f"question {place} is a {type(question).__name__}, not text: {question!r}")
         if not question.strip():
-            raise ValueError(f"question {place} is empty: write something to ask" if not single else "the question is empty: write something to ask")
+            raise ValueError(
+                f"question {place} is empty: write something to ask"
+                if not single
+                else "the question is empty: write something to ask"
+            )
     return single, asked
 
 
@@ -118,7 +122,9 @@ def _budgets(budget: Budgets | None, n: int, single: bool) -> list[Budget]:
         return [budget] * n
     budgets = list(budget)
     if single or len(budgets) != n or not all(isinstance(b, Budget) for b in budgets):
-        raise ValueError(f"{len(budgets)} budgets for {n} question{'s' * (n != 1)}: give one Budget for all, or a list with one a question")
+        raise ValueError(
+            f"{len(budgets)} budgets for {n} question{'s' * (n != 1)}: give one Budget for all, or a list with one a question"
+        )
     return budgets
 
 
@@ -141,6 +147,8 @@ def _open(engine: Engine, question: str, budget: Budget | None, sample: int, sys
 def _run(
     engine: Engine, traces: list[Trace], program: Callable[[Trace], Program[Trace]], single: bool, progress: bool, what: str
 ) -> Trace | list[Trace]:
-    with tqdm(total=len(traces), desc=what, unit="question", disable=None if progress and not single else True, leave=False) as bar:
+    with tqdm(
+        total=len(traces), desc=what, unit="question", disable=None if progress and not single else True, leave=False
+    ) as bar:
         finished = run(engine, (program(t) for t in traces), lambda _, __: bar.update())
     return finished[0] if single else finished

@@ -6,6 +6,7 @@ list), and returns its result. An engine turns Requests into Completions in any 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -147,3 +148,22 @@ def load(model: str, engine: str = "auto", *, template: str | ThinkTemplate | No
     from s1lab.engines.transformers import TransformersEngine
 
     return TransformersEngine(model, template=template, **options)
+
+
+def describe(engine: Engine) -> dict[str, Any]:
+    """What to write beside a result so that it can be told from another: model, engine, dtype, device, versions."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"python": platform.python_version()}
+    for package in ("s1lab", "torch", "transformers", "vllm"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return {
+        "model": engine.model,
+        "engine": engine.name,
+        "dtype": str(getattr(engine, "dtype", "unknown")).removeprefix("torch."),
+        "device": str(getattr(engine, "device", "unknown")),
+        "context": engine.context,
+        "versions": versions,
+    }

@@ -88,7 +88,9 @@ def evaluate(
 def _checked(problems: Dataset) -> dict[str, list[str]]:
     missing = [c for c in ("question", "answer") if c not in problems.column_names]
     if missing:
-        raise ValueError(f"the benchmark has no column {missing[0]!r}, only {problems.column_names}: rename the one that holds it")
+        raise ValueError(
+            f"the benchmark has no column {missing[0]!r}, only {problems.column_names}: rename the one that holds it"
+        )
     if not len(problems):
         raise ValueError("the benchmark has no rows: give at least one question")
     columns = {c: list(problems[c]) for c in ("question", "answer")}

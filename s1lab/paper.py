@@ -1,4 +1,4 @@
-"""Numbers of the paper, "s1: Simple test-time scaling" (arXiv 2501.19393 v3), as data: never ours, always marked as the paper's."""
+"""Numbers of the paper, "s1: Simple test-time scaling" (arXiv 2501.19393 v3), as data: marked as the paper's, never ours."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ FIGURE_1: dict[str, tuple[Point, ...]] = {
 # Questions in each benchmark.
 QUESTIONS = {"AIME24": 30, "MATH500": 500, "GPQA-Diamond": 198}
 
-# Table 1, pass@1 in percent, greedy: without budget forcing and with it. The row with it mixes settings: AIME24 had 4 Waits, the other two 2.
+# Table 1, pass@1 in percent, greedy: without budget forcing and with it. The row with it mixes settings: 4 Waits on AIME24,
+# 2 on the other two.
 TABLE_1: dict[str, dict[str, float]] = {
     "o1-preview": {"AIME24": 44.6, "MATH500": 85.5, "GPQA-Diamond": 73.3},
     "Qwen2.5-32B-Instruct": {"AIME24": 26.7, "MATH500": 84.0, "GPQA-Diamond": 49.0},

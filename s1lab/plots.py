@@ -2,131 +2,196 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from s1lab.metrics import Interval
 from s1lab.paper import Point
 
-# Okabe and Ito: told apart by colour-blind readers too.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-GREY = "#555555"
+# Okabe and Ito: told apart by colour-blind readers too. The markers differ in shape besides.
+BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#D98E00", "#009E73", "#D55E00", "#B0578D"
+INK = "#333333"
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One measured point: mean thinking tokens, accuracy in percent with its interval, and its label."""
+    """One measured point: its label, mean thinking tokens, accuracy in percent with its interval."""
 
     label: str
     tokens: float
     accuracy: Interval
 
+    def as_dict(self) -> dict[str, Any]:
+        """label, tokens, accuracy, low, high."""
+        interval = asdict(self.accuracy)
+        return {"label": self.label, "tokens": self.tokens, "accuracy": interval.pop("value"), **interval}
 
-def scaling(caps: Sequence[Rung], waits: Sequence[Rung], title: str) -> go.Figure:
-    """Accuracy over thinking tokens: capped rungs up to the own stop (the last of ``caps``), then Waits going on from it."""
-    figure = go.Figure()
-    for rungs, color, name in ((caps, BLUE, "capped"), ([caps[-1], *waits], ORANGE, "Waits")):
-        tokens = [r.tokens for r in rungs]
+
+def scaling(
+    caps: Sequence[Rung],
+    waits: Sequence[Rung],
+    paper: Mapping[str, Sequence[Point]] | None = None,
+    *,
+    title: str = "the embedded model s1-tiny",
+) -> go.Figure:
+    """Accuracy over thinking tokens (paper Figures 1 and 4): measured on the left, the paper's beside it where given.
+
+    caps: capped rungs, shortest first, the own stop last. waits: what suppressing that stop adds.
+    paper: points of published curves by benchmark, drawn with open markers.
+    """
+    columns = 2 if paper else 1
+    titles = [f"<b>measured</b>: {title}", "<b>the paper's Figure 1</b>: s1-32B"][:columns]
+    figure = make_subplots(1, columns, subplot_titles=titles, horizontal_spacing=0.09)
+    _curve(figure, caps, BLUE, "circle")
+    _curve(figure, [caps[-1], *waits], ORANGE, "diamond", skip_first=True)
+    for number, rung in enumerate(caps):
+        last = number == len(caps) - 1
+        _label(figure, 1, rung.tokens, rung.accuracy.value, rung.label, BLUE, "top left" if last else "bottom right")
+    if waits:
+        _label(figure, 1, waits[-1].tokens, waits[-1].accuracy.value, waits[-1].label, ORANGE, "bottom")
+        best = max(waits, key=lambda r: r.accuracy.value)
+        if best is not waits[-1]:
+            _label(figure, 1, best.tokens, best.accuracy.value, best.label, ORANGE, "top")
+    _tokens_axis(figure, 1, [r.tokens for r in [*caps, *waits]])
+    for (name, points), color, symbol in zip(
+        (paper or {}).items(), (GREEN, PURPLE, RED), ("square-open", "circle-open", "diamond-open"), strict=False
+    ):
         figure.add_scatter(
-            x=[*tokens, *tokens[::-1]],
-            y=[r.accuracy.high for r in rungs] + [r.accuracy.low for r in rungs[::-1]],
-            fill="toself",
-            fillcolor=color,
-            opacity=0.15,
-            line_width=0,
-            hoverinfo="skip",
-            showlegend=False,
-        )
-        figure.add_scatter(
-            x=tokens,
-            y=[r.accuracy.value for r in rungs],
+            x=[p.tokens for p in points],
+            y=[p.accuracy for p in points],
             mode="lines+markers",
-            line_color=color,
-            marker_size=9,
-            name=name,
-            customdata=[[r.label, str(r.accuracy)] for r in rungs],
-            hovertemplate="%{customdata[0]}<br>%{x:.0f} thinking tokens<br>%{customdata[1]} %<extra></extra>",
+            line={"color": color, "dash": "dot", "width": 2},
+            marker={"size": 9, "symbol": symbol, "line_width": 2},
+            name=f"{name} (paper)",
+            customdata=[p.how for p in points],
+            hovertemplate="%{customdata}<br>%{x} thinking tokens<br>%{y:.1f} %<extra>" + name + ", the paper's</extra>",
+            row=1,
+            col=2,
         )
-    for rung in caps:
-        _label(figure, rung, BLUE, below=True)
-    for rung in waits:
-        _label(figure, rung, ORANGE, below=False)
-    return _axes(figure, title, [r.tokens for r in [*caps, *waits]])
-
-
-def published(points: Sequence[Point], title: str) -> go.Figure:
-    """Points of a published figure, open markers: the paper's numbers, not ours."""
-    figure = go.Figure()
-    figure.add_scatter(
-        x=[p.tokens for p in points],
-        y=[p.accuracy for p in points],
-        mode="lines+markers",
-        line={"color": GREY, "dash": "dot"},
-        marker={"size": 10, "symbol": "circle-open", "line_width": 2},
-        customdata=[p.how for p in points],
-        hovertemplate="%{customdata}<br>%{x} thinking tokens<br>%{y:.1f} %<extra>the paper</extra>",
-    )
-    for p in points:
-        _label(figure, Rung(p.how, p.tokens, Interval(p.accuracy, p.accuracy, p.accuracy)), GREY, below=True)
-    return _axes(figure, title, [p.tokens for p in points])
-
-
-def _label(figure: go.Figure, rung: Rung, color: str, below: bool) -> None:
-    figure.add_annotation(
-        x=math.log10(rung.tokens),  # plotly wants base-10 exponents on any log axis, whatever its ticks
-        y=rung.accuracy.value,
-        text=rung.label,
-        showarrow=False,
-        font={"color": color, "size": 12},
-        xanchor="left" if below else "right",
-        yanchor="top" if below else "bottom",
-        xshift=7 if below else -4,
-        yshift=-3 if below else 4,
-    )
-
-
-def _axes(figure: go.Figure, title: str, tokens: Sequence[float]) -> go.Figure:
-    low, high = min(tokens), max(tokens)
-    ticks = [2**k for k in range(3, 16) if low / 1.6 <= 2**k <= high * 1.9]
+        _label(figure, 2, points[-1].tokens, points[-1].accuracy, name, color, "top left")
+    if paper:
+        _tokens_axis(figure, 2, [p.tokens for points in paper.values() for p in points])
+    figure.update_yaxes(range=[-3, 103], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
+    figure.update_yaxes(title_text="accuracy, %", row=1, col=1)
+    figure.update_annotations(font_color=INK, selector={"yref": "paper"})
     figure.update_layout(
-        title={"text": title, "x": 0.02, "font_size": 16},
         template="plotly_white",
-        font={"family": "Arial, Liberation Sans, sans-serif", "size": 13},
-        width=640,
-        height=420,
-        margin={"l": 60, "r": 30, "t": 60, "b": 55},
+        font={"family": "Arial, Liberation Sans, sans-serif", "size": 13, "color": INK},
+        width=500 * columns,
+        height=430,
+        margin={"l": 60, "r": 25, "t": 45, "b": 55},
         showlegend=False,
     )
-    figure.update_xaxes(
-        type="log",
-        title="thinking tokens, mean a question (log scale)",
-        tickvals=ticks,
-        ticktext=[f"{t:,}" for t in ticks],
-        range=[math.log10(low / 1.4), math.log10(high * 1.9)],
-    )
-    figure.update_yaxes(title="accuracy, %", range=[0, 101], tickvals=list(range(0, 101, 20)))
     return figure
 
 
-def save(figure: go.Figure, folder: str | Path, name: str, data: Any) -> list[Path]:
-    """Write a figure as NAME.png and NAME.svg, and what it shows as NAME.json; the paths that were written.
+def _curve(figure: go.Figure, rungs: Sequence[Rung], color: str, symbol: str, skip_first: bool = False) -> None:
+    tokens = [r.tokens for r in rungs]
+    figure.add_scatter(
+        x=[*tokens, *tokens[::-1]],
+        y=[r.accuracy.high for r in rungs] + [r.accuracy.low for r in rungs[::-1]],
+        fill="toself",
+        fillcolor=color,
+        opacity=0.16,
+        mode="none",
+        hoverinfo="skip",
+        row=1,
+        col=1,
+    )
+    figure.add_scatter(
+        x=tokens,
+        y=[r.accuracy.value for r in rungs],
+        mode="lines+markers",
+        line={"color": color, "width": 2.5},
+        marker={"size": [0 if skip_first and i == 0 else 9 for i in range(len(rungs))], "symbol": symbol},
+        customdata=[[r.label, str(r.accuracy)] for r in rungs],
+        hovertemplate="%{customdata[0]}<br>%{x:.0f} thinking tokens<br>%{customdata[1]} %<extra>measured</extra>",
+        row=1,
+        col=1,
+    )
 
-    The two pictures need a Chrome or Chromium on the machine (kaleido draws with it); without one only the data is written.
+
+def _label(figure: go.Figure, column: int, x: float, y: float, text: str, color: str, place: str) -> None:
+    """Text at a point; annotations on a log axis are placed by the exponent of ten."""
+    across = {"right": ("left", 8), "left": ("right", 12)}.get(place.split()[-1], ("center", 0))
+    along = ("bottom", 6) if place.startswith("top") else ("top", -6)
+    figure.add_annotation(
+        x=math.log10(x),
+        y=y,
+        text=text,
+        showarrow=False,
+        font={"color": color, "size": 12},
+        xanchor=across[0],
+        xshift=across[1],
+        yanchor=along[0],
+        yshift=along[1],
+        row=1,
+        col=column,
+    )
+
+
+def _tokens_axis(figure: go.Figure, column: int, tokens: Sequence[float]) -> None:
+    low, high = min(tokens) / 1.25, max(tokens) * 1.6
+    ticks = [2**k for k in range(20) if low <= 2**k <= high]
+    figure.update_xaxes(
+        type="log",
+        title_text="thinking tokens a question, log scale",
+        tickvals=ticks,
+        ticktext=[f"{t:,}" for t in ticks],
+        range=[math.log10(low), math.log10(high)],
+        row=1,
+        col=column,
+    )
+
+
+def save(figure: go.Figure, folder: str | Path, name: str, data: Any) -> list[Path]:
+    """Write what a figure shows as NAME.json, and the figure as NAME.png and NAME.svg; the paths that were written.
+
+    The pictures are drawn by a Chrome or Chromium (through kaleido); on a machine without one only the data is written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / f"{name}.json"]
-    written[0].write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    with contextlib.suppress(RuntimeError, ValueError, ImportError):
-        for kind in ("png", "svg"):
-            picture = figure.to_image(format=kind, scale=2 if kind == "png" else 1)
-            written.append(folder / f"{name}.{kind}")
-            written[-1].write_bytes(picture)
-    return written
+    paths = [folder / f"{name}.json"]
+    paths[0].write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    for kind in ("png", "svg"):
+        picture = _drawn(figure, kind)
+        if picture is not None:
+            paths.append(folder / f"{name}.{kind}")
+            paths[-1].write_bytes(picture)
+    return paths
+
+
+def show(figure: go.Figure) -> Any:
+    """A figure for a notebook: alive where plotly's viewer is, a picture elsewhere (a code host, an exported page)."""
+    from IPython.display import display
+
+    bundle = {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
+    picture = _drawn(figure, "png")
+    if picture is not None:
+        import base64
+
+        bundle["image/png"] = base64.b64encode(picture).decode()
+    display(bundle, raw=True)
+
+
+def _drawn(figure: go.Figure, kind: str) -> bytes | None:
+    """The figure as a picture; None where no browser is there to draw it."""
+    import logging
+
+    logging.getLogger("kaleido").setLevel(logging.ERROR)
+    logging.getLogger("choreographer").setLevel(logging.ERROR)
+    try:
+        return bytes(figure.to_image(format=kind, scale=2 if kind == "png" else 1))
+    except (RuntimeError, ValueError, ImportError, OSError):
+        return None
+    except Exception as why:  # kaleido's "no Chrome" errors share no base class but Exception
+        if "chrom" in f"{type(why).__name__} {why}".lower():
+            return None
+        raise

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Program, Request
-from s1lab.template import BoundTemplate
 from s1lab.trace import Source, Trace
 
 

@@ -147,7 +147,10 @@ def test_samples_that_would_all_be_the_same(scripted):
     says(error, "n=4", "temperature")
 
 
-@pytest.mark.parametrize(("arguments", "word"), [({"n": 0}, "n is 0"), ({"n": 3, "split": "exam"}, "'exam'"), ({"n": 3, "families": ["chess"]}, "chess")])
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [({"n": 0}, "n is 0"), ({"n": 3, "split": "exam"}, "'exam'"), ({"n": 3, "families": ["chess"]}, "chess")],
+)
 def test_problems_that_do_not_exist(arguments, word):
     with pytest.raises(ValueError) as error:
         lab.tiny.problems(**arguments)

@@ -21,7 +21,7 @@ def thinker(*rounds: str, answer: str = "Answer: 3<|im_end|>", end: str = "<|im_
         if ANSWER in text:
             return " 3<|im_end|>" if text.endswith("Final Answer:") else answer
         thought = text.split(THINK)[1]
-        for number, said in enumerate(rounds):
+        for number in range(len(rounds)):
             sofar = "Wait".join(rounds[: number + 1])
             if sofar.startswith(thought):
                 return sofar[len(thought) :] + end
@@ -46,7 +46,7 @@ def test_cap_reached_closes_on_a_new_line_and_opens_the_answer(scripted):
     trace = lab.force(scripted(thinker("1 r 1\n2 a 1\n3 s 1\n")), "How many r in raspberry?", lab.Budget(max_tokens=8))
     assert trace.cut and trace.thinking_tokens == 8
     assert kinds(trace) == ["prompt", "sampled", "close", "answer prefix", "answer"]
-    assert trace.text.endswith("1 r 1\n2 a\n" + ANSWER + "Final Answer: 3")
+    assert trace.text.endswith(THINK + "1 r 1\n2 \n" + ANSWER + "Final Answer: 3")
     assert trace.answer == "Final Answer: 3"
 
 
@@ -72,14 +72,18 @@ def test_waits_suppress_that_many_stops(scripted):
 
 def test_a_wait_of_several_tokens_is_counted_and_marked(scripted, template):
     text = "Wait, let me see"
-    trace = lab.force(scripted(lambda t: "a<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(waits=1, wait=text))
+    trace = lab.force(
+        scripted(lambda t: "a<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(waits=1, wait=text)
+    )
     assert trace.of(Source.CONTINUATION) == template.encode(text)
     assert trace.thinking_tokens == 2 + len(template.encode(text))
 
 
 @pytest.mark.parametrize("wait", [None, ""])
 def test_a_suppression_without_text_still_makes_progress(scripted, wait):
-    trace = lab.force(scripted(lambda t: "a<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(waits=3, wait=wait))
+    trace = lab.force(
+        scripted(lambda t: "a<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(waits=3, wait=wait)
+    )
     assert trace.waits == 3 and trace.thinking == "aaaa" and not trace.of(Source.CONTINUATION)
 
 
@@ -96,13 +100,17 @@ def test_the_floor_keeps_extending_until_so_many_tokens_are_thought(scripted):
 
 
 def test_the_cap_holds_over_all_rounds_and_forced_tokens(scripted):
-    trace = lab.force(scripted(lambda t: "abcd<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(max_tokens=13, waits=99))
+    trace = lab.force(
+        scripted(lambda t: "abcd<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(max_tokens=13, waits=99)
+    )
     assert trace.thinking_tokens == 13 and trace.cut
 
 
 def test_a_wait_that_leaves_no_room_to_think_is_not_appended(scripted):
     """Stopped at 4 of 5: "Wait" would fill the cap, so the model's own stop stands."""
-    trace = lab.force(scripted(lambda t: "abcd<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(max_tokens=5, waits=1))
+    trace = lab.force(
+        scripted(lambda t: "abcd<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(max_tokens=5, waits=1)
+    )
     assert trace.thinking == "abcd" and trace.waits == 0 and not trace.cut
 
 
@@ -148,7 +156,11 @@ def test_invariants_of_the_ledger(template, seed, cap, floor, waits, wait, on_cu
     rng = random.Random(seed)
 
     def say(text: str) -> str:
-        return "".join(rng.choice("abc 12\n") for _ in range(rng.randint(0, 20))) + "z" * (rng.random() < 0.5) + "<|im_start|>a<|im_end|>"
+        return (
+            "".join(rng.choice("abc 12\n") for _ in range(rng.randint(0, 20)))
+            + "z" * (rng.random() < 0.5)
+            + "<|im_start|>a<|im_end|>"
+        )
 
     engine = Scripted(template, say, context=200)
     budget = lab.Budget(cap, min(floor, cap or 60), waits, wait, on_cut, answer_tokens=20)
@@ -158,15 +170,13 @@ def test_invariants_of_the_ledger(template, seed, cap, floor, waits, wait, on_cu
     generated = len(trace.ids) - trace.source.count(Source.PROMPT)
     assert trace.sampled_tokens + trace.forced_tokens == generated
     assert set(THINKING + FORCED + GENERATED) | {Source.PROMPT} == set(Source)
-    if cap is not None:
-        assert trace.thinking_tokens <= cap
-        assert trace.cut == (trace.thinking_tokens == cap) or not trace.cut
     assert len(trace.ids) <= 200
+    if cap is not None:  # up to 60, which the context always holds
+        assert trace.thinking_tokens == cap if trace.cut else trace.thinking_tokens <= cap
+    if not trace.cut:
+        waited_enough = trace.waits >= waits and trace.thinking_tokens >= budget.min_tokens
+        assert waited_enough or trace.thinking_tokens + len(template.encode(wait)) >= (cap or 100)
     # What was fed is what is recorded: each request is a beginning of the trace.
     for request in engine.requests:
         assert list(request.ids) == trace.ids[: len(request.ids)]
     assert trace.waits == sum(1 for a, b in zip(engine.requests, engine.requests[1:], strict=False) if b.min_tokens == 1)
-    # Not a token of it is lost in the parts that readers see.
-    assert sum(len(template.encode(text)) > 0 for _, text in trace.segments()) == len(trace.segments())
-    if not trace.cut and cap is None and trace.waits < 20:
-        assert trace.thinking_tokens >= min(floor, 60) or trace.thinking_tokens + len(template.encode(wait)) >= 200 - 60

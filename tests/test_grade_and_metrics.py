@@ -113,7 +113,9 @@ def test_evaluate_grades_and_counts(scripted):
     assert results.accuracy == pytest.approx(100 * 8 / 12)
     assert results.interval.low < results.accuracy < results.interval.high
     assert list(results.rows["correct"]) == [i % 3 != 0 for i in range(12)]
-    assert {"question", "response", "answer", "correct", "thinking_tokens", "forced_tokens", "waits", "cut"} <= set(results.rows.column_names)
+    assert {"question", "response", "answer", "correct", "thinking_tokens", "forced_tokens", "waits", "cut"} <= set(
+        results.rows.column_names
+    )
     assert results.thinking_tokens == results.traces[0].thinking_tokens == results.rows[0]["thinking_tokens"] > 0
     assert results.rows["family"] == problems["family"]
     sampled = lab.evaluate(scripted(say), problems, lab.Budget(), n=2, temperature=1.0, progress=False)

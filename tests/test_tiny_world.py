@@ -22,7 +22,7 @@ def check(family: str, question: str, answer: str) -> bool:
         return int(answer) == word.count(letter)
     if family == "modular":
         a, b, m = numbers
-        return [x for x in range(1, m + 1) if (a * x - b) % m == 0][0] == int(answer)
+        return next(x for x in range(1, m + 1) if (a * x - b) % m == 0) == int(answer)
     if family == "pair":
         *given, target = numbers
         return answer in [f"{a}+{b}" for a, b in itertools.combinations(given, 2) if a + b == target]
@@ -98,7 +98,16 @@ def test_the_training_corpora_hold_no_test_question():
 
 @pytest.mark.parametrize(
     "text",
-    ["How many r in raspberry?", " \t\n\r\n  x", "日本語 и кириллица é ñ 👩‍🚀", "<script>alert(1)</script>", "1 7+7=14-11=3 5 no\n", "\x00\x7f", "a" * 500, "<|im_start|>think"],
+    [
+        "How many r in raspberry?",
+        " \t\n\r\n  x",
+        "日本語 и кириллица é ñ 👩‍🚀",
+        "<script>alert(1)</script>",
+        "1 7+7=14-11=3 5 no\n",
+        "\x00\x7f",
+        "a" * 500,
+        "<|im_start|>think",
+    ],
 )
 def test_any_text_is_encoded_and_decoded_unchanged(text):
     tokenizer = build()

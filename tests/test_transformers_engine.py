@@ -18,9 +18,18 @@ from s1lab.tiny.tokenizer import build
 def random_model(vocabulary: int | None = None, **changes) -> Qwen2ForCausalLM:
     torch.manual_seed(3)
     tokenizer = build()
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64}
+    shape = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+    }
     config = Qwen2Config(
-        vocab_size=vocabulary or len(tokenizer), max_position_embeddings=512, eos_token_id=tokenizer.eos_token_id, **(shape | changes)
+        vocab_size=vocabulary or len(tokenizer),
+        max_position_embeddings=512,
+        eos_token_id=tokenizer.eos_token_id,
+        **(shape | changes),
     )
     config.initializer_range = 0.4  # far apart logits: no ties for float32 to break
     return Qwen2ForCausalLM(config).float()

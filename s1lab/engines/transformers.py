@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Cache,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging as transformers_logging
 
 from s1lab.engine import Completion, Request
@@ -62,7 +69,9 @@ class TransformersEngine:
             parameter.requires_grad_(False)
         config = self.network.config
         if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
-            raise ValueError(f"{self.model} has layers of sliding or linear attention, which this engine does not batch: use vLLM")
+            raise ValueError(
+                f"{self.model} has layers of sliding or linear attention, which this engine does not batch: use vLLM"
+            )
         self.template = bind(template, tokenizer, _eos_ids(self.network, tokenizer))
         own = int(config.max_position_embeddings)
         if max_model_len is not None and not 1 <= max_model_len <= own:
@@ -108,6 +117,11 @@ class TransformersEngine:
         self._kept.clear()
         self._slab = _Slab(0)
         del self.network
+
+    def __repr__(self) -> str:
+        size = sum(p.numel() for p in self.network.parameters())
+        dtype = str(self.dtype).removeprefix("torch.")
+        return f"{self.name} engine: {self.model}, {size:,} weights, {dtype} on {self.device}, context {self.context}"
 
     def __enter__(self) -> TransformersEngine:
         return self
@@ -336,10 +350,14 @@ def _top_p(logits: torch.Tensor, top_p: float) -> torch.Tensor:
 
 def _from_pretrained(model: str, dtype: str | torch.dtype, device: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     path = Path(__file__).parent.parent / "tiny" / model if model in EMBEDDED else Path(model)
-    if model not in EMBEDDED and not path.is_dir() and (path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1):
+    if (
+        model not in EMBEDDED
+        and not path.is_dir()
+        and (path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1)
+    ):
         raise FileNotFoundError(
-            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a folder that holds a model, or a hub id "
-            "of the form owner/name"
+            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a folder that holds a model, "
+            "or a hub id of the form owner/name"
         )
     where = str(path) if path.is_dir() or model in EMBEDDED else model
     if dtype == "auto":
@@ -347,12 +365,13 @@ def _from_pretrained(model: str, dtype: str | torch.dtype, device: str) -> tuple
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where)
+        # AutoTokenizer gives every Qwen2 model Qwen's normaliser, which changes some text; the embedded one's own file does not.
+        tokenizer = (PreTrainedTokenizerFast if model in EMBEDDED else AutoTokenizer).from_pretrained(where)
         network = AutoModelForCausalLM.from_pretrained(where, dtype=dtype)
     except (OSError, ValueError) as why:
         raise FileNotFoundError(
-            f"the model {model!r} can't be loaded: {str(why).strip().splitlines()[0]} Give a folder that holds a transformers model "
-            f"with its tokenizer, a hub id that this machine can reach, or {EMBEDDED[0]!r}"
+            f"the model {model!r} can't be loaded: {str(why).strip().splitlines()[0]} Give a folder that holds a "
+            f"transformers model with its tokenizer, a hub id that this machine can reach, or {EMBEDDED[0]!r}"
         ) from why
     finally:
         if bars:

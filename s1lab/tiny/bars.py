@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from s1lab.api import force
@@ -27,7 +28,9 @@ def base(engine: Engine, split: str = "test") -> float:
 def measure(engine: Engine, split: str = "test") -> dict[str, Any]:
     """Accuracy, thinking tokens and row-by-row outcomes of each cap, the own stop and each number of Waits."""
     asked = problems(QUESTIONS, SEED, split)
-    budgets = {f"cap {c}": Budget(max_tokens=c) for c in CAPS} | {"own stop": Budget()} | {f"waits {w}": Budget(waits=w) for w in WAITS}
+    budgets = (
+        {f"cap {c}": Budget(max_tokens=c) for c in CAPS} | {"own stop": Budget()} | {f"waits {w}": Budget(waits=w) for w in WAITS}
+    )
     rungs: dict[str, Any] = {}
     for name, budget in budgets.items():
         found = evaluate(engine, asked, budget)
@@ -52,7 +55,7 @@ def verdicts(base_accuracy: float, rungs: dict[str, Any]) -> dict[str, dict[str,
     own = rungs["own stop"]["accuracy"]
     best = max((1, 2, 4), key=lambda w: rungs[f"waits {w}"]["accuracy"])
     gain = paired_bootstrap(*([int(c) for c in rungs[n]["correct"]] for n in (f"waits {best}", "own stop")))
-    steps = [b - a for a, b in zip(caps, caps[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(caps)]
     many = rungs[f"waits {WAITS[-1]}"]["accuracy"] - rungs[f"waits {best}"]["accuracy"]
     raspberry = [a.split()[-1].rstrip(".") for a in rungs["raspberry"]]
     rows: dict[str, tuple[Any, bool]] = {

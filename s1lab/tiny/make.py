@@ -11,6 +11,7 @@ import itertools
 import json
 import math
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,19 +24,30 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, set_seed
 
 from s1lab.api import direct
-from s1lab.engines.transformers import TransformersEngine
+from s1lab.engine import describe
+from s1lab.engines.transformers import EMBEDDED, TransformersEngine
 from s1lab.grade import is_correct
 from s1lab.template import bind
 from s1lab.tiny import bars
-from s1lab.tiny.teacher import Piece, dialogue, trace
+from s1lab.tiny.card import card
+from s1lab.tiny.teacher import Piece, dialogue, drill, trace
 from s1lab.tiny.tokenizer import build
 from s1lab.tiny.world import Problem, stream
 
 SEED = 0
-PRETRAIN = {"steps": 3000, "rows": 16, "tokens_a_row": 320, "muon_rate": 6e-3, "adamw_rate": 2e-3, "warmup_steps": 50}
+PRETRAIN: dict[str, Any] = {
+    "steps": 3000,
+    "rows": 16,
+    "tokens_a_row": 320,
+    "muon_rate": 5e-3,
+    "adamw_rate": 2e-3,
+    "warmup_steps": 50,
+    "drills": 0.25,
+    "looks_back": (1, 2, 3, 5),
+}
 # The paper's recipe: 5 epochs, batch 16, 5 % warm-up, cosine to 0, betas 0.9 and 0.95, weight decay 1e-4. Only the rate differs
 # (1e-5 there), as a model of a million weights wants.
-SFT = {"traces": 1000, "epochs": 5, "batch": 16, "rate": 1e-3}
+SFT: dict[str, Any] = {"traces": 1000, "epochs": 5, "batch": 16, "rate": 1e-3}
 WAITS_OF_A_TRACE = (0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 6)
 CUT_SHARE = 0.2
 
@@ -57,28 +69,31 @@ def pretrain(tokenizer: PreTrainedTokenizerFast, steps: int) -> tuple[Qwen2ForCa
         num_key_value_heads=4,
         intermediate_size=384,
         max_position_embeddings=4096,
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     model = Qwen2ForCausalLM(config).float()
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    # Words start far apart: names and letters all play the same part, and would long stay one and the same word for the model.
+    torch.nn.init.normal_(model.model.embed_tokens.weight, std=0.5)
+    _look_back(model, PRETRAIN["looks_back"])
+    matrices = [p for n, p in model.model.layers.named_parameters() if p.ndim == 2]
+    others = [p for p in model.parameters() if not any(p is m for m in matrices)]
     optimizers = [
         torch.optim.Muon(matrices, lr=PRETRAIN["muon_rate"], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=PRETRAIN["adamw_rate"], betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
     def rate(step: int) -> float:
-        return min(1.0, (step + 1) / PRETRAIN["warmup_steps"]) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        return float(min(1.0, (step + 1) / PRETRAIN["warmup_steps"]) * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, rate) for o in optimizers]
     batches = _packed(tokenizer, random.Random(f"pretrain {SEED}"))
     losses, since = [], []
     for step in (bar := tqdm(range(steps), desc="pre-training", unit="step", mininterval=5)):
-        ids, labels = next(batches)
-        loss = model(input_ids=ids, labels=labels).loss
+        ids, labels, positions = next(batches)
+        loss = model(input_ids=ids, labels=labels, position_ids=positions, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
@@ -93,21 +108,39 @@ def pretrain(tokenizer: PreTrainedTokenizerFast, steps: int) -> tuple[Qwen2ForCa
     return model, losses
 
 
-def _packed(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of (ids, labels), [rows, tokens a row]: dialogues end to end, cut where a row ends."""
-    width, height = int(PRETRAIN["tokens_a_row"]), int(PRETRAIN["rows"])
-    ids: list[int] = []
-    labels: list[int] = []
+def _look_back(model: Qwen2ForCausalLM, offsets: tuple[int, ...]) -> None:
+    """Start the first layer's heads looking so many tokens back, one offset a head.
+
+    Copying from the question needs a head that knows what stood just before; a model this small finds one late by itself.
+    Query and key biases that differ by ``offset`` turns of the fast rotary frequencies put the attention there.
+    """
+    attention = model.model.layers[0].self_attn
+    width, fast, strength = attention.head_dim, 5, 5.0
+    turn = 10_000.0 ** (-2 * torch.arange(fast) / width)
+    with torch.no_grad():
+        for head, offset in enumerate(offsets):
+            at = head * width
+            attention.q_proj.bias[at : at + fast] = strength
+            attention.k_proj.bias[at : at + fast] = strength * torch.cos(offset * turn)
+            attention.k_proj.bias[at + width // 2 : at + width // 2 + fast] = strength * torch.sin(offset * turn)
+
+
+def _packed(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[list[torch.Tensor]]:
+    """Batches of [ids, labels, positions], each [rows, tokens a row]: documents end to end, cut where a row ends.
+
+    Positions start over with each document, which is how transformers knows to keep their attention apart.
+    """
+    size = PRETRAIN["rows"], PRETRAIN["tokens_a_row"]
+    batch = size[0] * size[1]
+    columns: list[list[int]] = [[], [], []]
     for problem in pretraining_problems():
-        new_ids, new_labels = encoded(tokenizer, dialogue(problem, rng))
-        ids += new_ids
-        labels += new_labels
-        while len(ids) >= width * height:
-            yield (
-                torch.tensor(ids[: width * height]).view(height, width),
-                torch.tensor(labels[: width * height]).view(height, width),
-            )
-            ids, labels = ids[width * height :], labels[width * height :]
+        document = drill if rng.random() < PRETRAIN["drills"] else dialogue
+        ids, labels = encoded(tokenizer, document(problem, rng))
+        for column, new in zip(columns, (ids, labels, range(len(ids))), strict=True):
+            column += new
+        while len(columns[0]) >= batch:
+            yield [torch.tensor(column[:batch]).view(size) for column in columns]
+            columns = [column[batch:] for column in columns]
 
 
 def encoded(tokenizer: PreTrainedTokenizerFast, pieces: list[Piece]) -> tuple[list[int], list[int]]:
@@ -123,7 +156,8 @@ def encoded(tokenizer: PreTrainedTokenizerFast, pieces: list[Piece]) -> tuple[li
 
 def curated(base: TransformersEngine) -> list[Problem]:
     """1,000 training questions that the base model does not answer at once (difficulty), every family and size alike
-    (diversity), of each the ones with the longest search and of these a random half (as the paper favours long traces)."""
+    (diversity), of each the ones with the longest search and of these a random half (as the paper favours long traces).
+    """
     pool = list(itertools.islice(stream(SEED + 1000, "train"), 5 * SFT["traces"]))
     answers = direct(base, [p.question for p in pool], prefix="Answer:", answer_tokens=32)
     assert isinstance(answers, list)
@@ -134,7 +168,7 @@ def curated(base: TransformersEngine) -> list[Problem]:
         cells.setdefault((problem.family, problem.size), []).append(problem)
     for cell in cells.values():
         rng.shuffle(cell)
-    taken = [p for turn in itertools.zip_longest(*cells.values()) for p in turn if p is not None][: int(SFT["traces"])]
+    taken = [p for turn in itertools.zip_longest(*cells.values()) for p in turn if p is not None][: SFT["traces"]]
     rng.shuffle(taken)
     return taken
 
@@ -202,41 +236,75 @@ def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
     tokenizer.save_pretrained(folder)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for s1-tiny-base/ and s1-tiny/")
-    parser.add_argument("--steps", type=int, default=int(PRETRAIN["steps"]), help="pre-training steps")
-    parser.add_argument("--base", type=Path, help="start from this base model instead of pre-training one")
-    parser.add_argument("--split", default="test", choices=["dev", "test"], help="which questions the bars are measured on")
-    options = parser.parse_args()
+def train(out: Path, steps: int, base: Path | None = None) -> dict[str, Any]:
+    """Both models into ``out``, and how it went: recipes, losses, minutes."""
     torch.set_num_threads(2)
-    started = time.time()
-    tokenizer, out = build(), options.out
-    if options.base:
-        model, losses = Qwen2ForCausalLM.from_pretrained(options.base, dtype=torch.float32), []
+    began = time.time()
+    tokenizer = build()
+    losses: list[float] = []
+    if base:
+        model = Qwen2ForCausalLM.from_pretrained(base, dtype=torch.float32)
     else:
-        model, losses = pretrain(tokenizer, options.steps)
+        model, losses = pretrain(tokenizer, steps)
         save(model, tokenizer, out / "s1-tiny-base")
-    pretrained = time.time() - started
-    base = TransformersEngine(model, tokenizer=tokenizer)
-    chosen = curated(base)
-    base_accuracy = bars.base(base, split=options.split)
+    pretrained = time.time()
+    chosen = curated(TransformersEngine(model, tokenizer=tokenizer, device="cpu"))
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     log = finetune(model.train(), tokenizer, sft_rows(tokenizer, chosen))
     save(model, tokenizer, out / "s1-tiny")
-    finetuned = time.time() - started - pretrained
-    measured = bars.measure(TransformersEngine(model, tokenizer=tokenizer), split=options.split)
-    made = {
-        "parameters": model.num_parameters(),
-        "pretrain": {**PRETRAIN, "steps": options.steps, "loss": losses, "minutes": round(pretrained / 60, 1)},
-        "sft": {**SFT, "loss": [entry["loss"] for entry in log], "minutes": round(finetuned / 60, 1)},
-        "base_without_thinking": base_accuracy,
-        "rungs": measured,
-        "verdicts": bars.verdicts(base_accuracy, measured),
+    tokens = steps * PRETRAIN["rows"] * PRETRAIN["tokens_a_row"]
+    return {
+        "weights": model.num_parameters(),
+        "pretrain": {
+            **PRETRAIN,
+            "steps": steps,
+            "tokens": tokens,
+            "loss": [round(x, 4) for x in losses],
+            "minutes": round((pretrained - began) / 60, 1),
+        },
+        "sft": {**SFT, "loss": [float(e["loss"]) for e in log], "minutes": round((time.time() - pretrained) / 60, 1)},
     }
-    (out / "made.json").write_text(json.dumps(made, indent=1) + "\n")
-    print(json.dumps({k: made[k] for k in ("base_without_thinking", "rungs", "verdicts")}, indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent, help="folder for s1-tiny-base/, s1-tiny/ and made.json"
+    )
+    parser.add_argument("--steps", type=int, default=PRETRAIN["steps"], help="pre-training steps")
+    parser.add_argument("--base", type=Path, help="fine-tune this base model instead of pre-training one")
+    parser.add_argument("--measure", action="store_true", help="train nothing: measure the models in --out again")
+    parser.add_argument("--split", default="test", choices=["dev", "test"], help="which questions the bars are measured on")
+    options = parser.parse_args()
+    out, record = options.out, options.out / "made.json"
+    trained = json.loads(record.read_text())["trained"] if options.measure else train(out, options.steps, options.base)
+    record.write_text(json.dumps({"trained": trained}, indent=1) + "\n")
+    base, tuned = (
+        TransformersEngine(str(options.base or out / n) if n.endswith("base") else str(out / n)) for n in EMBEDDED[::-1]
+    )
+    alone, rungs = bars.base(base, options.split), bars.measure(tuned, options.split)
+    made = {
+        "trained": trained,
+        "measured": {
+            **describe(tuned),
+            "model": "s1-tiny",
+            "questions": bars.QUESTIONS,
+            "seed": bars.SEED,
+            "split": options.split,
+            "base_without_thinking": alone,
+            "rungs": rungs,
+            "bars": bars.verdicts(alone, rungs),
+        },
+    }
+    record.write_text(json.dumps(made, indent=1) + "\n")
+    for name in EMBEDDED:
+        if (out / name).is_dir():
+            (out / name / "README.md").write_text(card(name, made), encoding="utf-8")
+    for bar, verdict in made["measured"]["bars"].items():
+        print(f"{'holds ' if verdict['holds'] else 'FAILS '} {bar}: {verdict['measured']}")
+    if not all(v["holds"] for v in made["measured"]["bars"].values()):
+        sys.exit("not every bar holds: these weights must not ship")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def drill(problem: Problem, rng: random.Random) -> list[Piece]:
         ask, reply = f"Spell {word}", "".join(f"{k} {letter}\n" for k, letter in enumerate(word, 1))
     else:
         symbols = (*NAMES, *string.ascii_lowercase, *string.digits)
-        row = " ".join(rng.choice(symbols) for _ in range(rng.randint(4, 24)))
+        row = " ".join(rng.choice(symbols) for _ in range(rng.randint(1, rng.choice((2, 4, 8, 16)))))
         ask, reply = f"Repeat {row}", row
     return [Piece(f"<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n", False), Piece(f"{reply}<|im_end|>\n", True)]
 

@@ -10,9 +10,7 @@ from s1lab.tiny.words import NAMES
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_pad|>"]
 
 # Qwen2's splitting rule: words with their leading space, digits one by one, punctuation in runs.
-_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 # ChatML with a system turn only where one is given; content is never re-ordered or trimmed.
 CHAT_TEMPLATE = (
@@ -26,7 +24,9 @@ CHAT_TEMPLATE = (
 _WITH_SPACE = (
     "many smallest between make tallest greatest common divisor yes no Answer Wait Hmm Alternatively after + - = <".split()
 )
-_AT_THE_START = "system user assistant think answer Answer Final How What Which Put Heights Who Go stop Wait Hmm Alternatively".split()
+_AT_THE_START = (
+    "system user assistant think answer Answer Final How What Which Put Heights Who Go stop Wait Hmm Alternatively".split()
+)
 
 
 def build() -> PreTrainedTokenizerFast:

@@ -1,8 +1,6 @@
 """Words and names the embedded world speaks of. "raspberry" is left out on purpose: it is the paper's example, kept unseen."""
 
-NAMES = tuple(
-    "Ann Bob Cid Dan Eve Fay Gus Hal Ian Jon Kim Leo Mia Ned Oda Pam Ray Sue Tom Uma Val Wes Xia Yan Zoe".split()
-)
+NAMES = tuple("Ann Bob Cid Dan Eve Fay Gus Hal Ian Jon Kim Leo Mia Ned Oda Pam Ray Sue Tom Uma Val Wes Xia Yan Zoe".split())
 
 SHORT_WORDS = tuple(
     """

@@ -244,7 +244,9 @@ def problems(n: int, seed: int = 0, split: str = "test", families: list[str] | N
         raise ValueError(f"n is {n}: ask for at least one problem")
     rows = list(itertools.islice(stream(seed, split, families), n))
     if len(rows) < n:
-        raise ValueError(f"the {split} split of {families or list(FAMILIES)} has {len(rows)} questions: ask for no more than that")
+        raise ValueError(
+            f"the {split} split of {families or list(FAMILIES)} has {len(rows)} questions: ask for no more than that"
+        )
     return Dataset.from_list(
         [{"question": p.question, "answer": p.answer, "kind": p.kind, "family": p.family, "size": p.size} for p in rows]
     )
