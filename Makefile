@@ -41,7 +41,7 @@ unit: setup ## the tests under tests/
 	@$(RUN) -m pytest -m "not slow"
 
 notebooks-test: setup ## every committed notebook runs again and gives the same (nbval)
-	@$(RUN) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 -p no:timeout notebooks
+	@$(RUN) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
 
 notebooks: setup ## run the notebooks in place, outputs and counts kept, to commit them
 	@$(RUN) -m s1lab.reproduce "$(PROFILE)" --in-place

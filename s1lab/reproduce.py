@@ -67,7 +67,6 @@ def run_notebooks(name: str, *, in_place: bool = False, root: Path = ROOT) -> li
             kernel_name="python3",
             execution_timeout=CELL_LIMIT_S,
             progress_bar=sys.stderr.isatty(),
-            log_output=not sys.stderr.isatty(),
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
         )

@@ -14,9 +14,9 @@ from s1lab.tiny.world import problems
 
 QUESTIONS = 500
 CAPS = (16, 32, 64, 128, 256)
-WAITS = (1, 2, 4, 8)
+WAITS = (1, 2, 4, 6)  # the paper's Figure 4 ends at six as well
 # Not used while the model was made: what was tried was judged on the dev split.
-SEED = 20250131
+SEED = 20250301
 RASPBERRY = "How many r in raspberry"
 
 
@@ -67,7 +67,7 @@ def verdicts(base_accuracy: float, rungs: dict[str, Any]) -> dict[str, dict[str,
             str(gain),
             gain.value >= 5 and gain.low > 0,
         ),
-        "too many Waits (8) flatten or fall": (round(many, 1), many <= 1),
+        f"too many Waits ({WAITS[-1]}) flatten or fall": (round(many, 1), many <= 1),
         f"{RASPBERRY}: 3, at once or after a Wait": (raspberry, "3" in raspberry),
     }
     return {name: {"measured": value, "holds": holds} for name, (value, holds) in rows.items()}

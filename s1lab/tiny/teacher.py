@@ -50,7 +50,7 @@ def dialogue(problem: Problem, rng: random.Random) -> list[Piece]:
         pieces.append(Piece(f"<|im_start|>system\n{rng.choice(SYSTEM_TURNS)}<|im_end|>\n", False))
     ask, total = asked(problem.question, rng), len(problem.lines)
     pieces.append(Piece(f"<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n", False))
-    if rng.random() < 0.25:
+    if rng.random() < 0.08:
         pieces.append(Piece(f"Answer: {problem.answer}<|im_end|>\n", True))
     else:
         k = min(rng.randint(1, 4), total)

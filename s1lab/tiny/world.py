@@ -191,7 +191,7 @@ def _gcd(rng: random.Random, size: str) -> Problem | None:
     lines.append(f"{a}={b} yes")
     guesses += [str(b), str(b)]
     # Most pairs of coprime numbers are passed over, so that "1" is no safe guess.
-    if not low <= len(lines) <= high or (b == 1 and rng.random() < 0.8):
+    if not low <= len(lines) <= high or (b == 1 and rng.random() < 0.95):
         return None
     return Problem("gcd", size, question, str(b), "integer", tuple(lines), tuple(guesses))
 
