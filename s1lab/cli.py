@@ -28,7 +28,7 @@ def run(
 ) -> None:
     """Ask one question and print the trace, forced text in «guillemets».
 
-    Example: s1lab run "How many r in raspberry" --waits 1
+    Example: s1lab run "How many r in raspberries" --waits 1
     """
     import s1lab as lab
 

@@ -181,6 +181,11 @@ def show(figure: go.Figure) -> Any:
     display(bundle, raw=True)
 
 
+def can_draw() -> bool:
+    """Whether pictures can be written on this machine: whether a Chrome or Chromium answers."""
+    return _drawn(go.Figure(), "png") is not None
+
+
 def _drawn(figure: go.Figure, kind: str) -> bytes | None:
     """The figure as a picture; None where no browser is there to draw it."""
     import logging

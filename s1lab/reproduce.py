@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from s1lab import plots
 from s1lab.paper import FIGURE_1
 
 ROOT = Path(__file__).parent.parent
@@ -123,6 +124,8 @@ def main() -> None:
         run_notebooks(options.profile, in_place=options.in_place)
     except ValueError as why:
         sys.exit(f"s1lab: {why}")
+    if not plots.can_draw():
+        print("no Chrome or Chromium answers here, so figures/ got its data (JSON) but no new pictures: install one to draw them")
     print("\n" + comparison(options.profile))
 
 

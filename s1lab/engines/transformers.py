@@ -30,6 +30,7 @@ from s1lab.template import ThinkTemplate, bind
 
 EMBEDDED = ("s1-tiny", "s1-tiny-base")
 PREFILL_IDS = 16_384
+FEW_IDS = 8
 
 
 class TransformersEngine:
@@ -148,8 +149,11 @@ class TransformersEngine:
         fresh = self._rows[start:]
         if not fresh:
             return failed
-        # All but each row's last id, whose logits the next decoding step needs: there rows of any length sit side by side.
-        while (width := max(len(r.ids) - r.fed for r in fresh) - 1) > 0:
+        # All but each row's last id, whose logits the next decoding step needs. A few new ids (a Wait, a close) are not worth a
+        # pass of their own: decoding feeds them one by one beside the other rows' sampling.
+        if max(r.pending for r in fresh) <= FEW_IDS:
+            return failed
+        while (width := max(r.pending for r in fresh) - 1) > 0:
             width = min(width, max(1, PREFILL_IDS // len(fresh)))  # bounds the memory of one pass
             length = max(r.fed for r in fresh) + width
             self._slab.reserve(len(self._rows), length)
@@ -163,27 +167,30 @@ class TransformersEngine:
         return failed
 
     def _decode(self) -> list[tuple[int, Completion]]:
-        """One id more for every row in the batch."""
+        """Feed every row its next id, and choose one more for those that have been fed all they have."""
         rows = self._rows
-        longest = max(r.fed for r in rows) + 1
-        self._slab.reserve(len(rows), longest)
-        ids = torch.tensor([[r.ids[-1]] for r in rows], device=self.device)
+        length = max(r.fed for r in rows) + 1
+        self._slab.reserve(len(rows), length)
+        ids = torch.tensor([[r.ids[r.fed]] for r in rows], device=self.device)
         starts = torch.tensor([r.fed for r in rows], device=self.device)
-        logits = self._forward(ids, starts, 0, longest)[:, -1, : self.vocabulary]
+        logits = self._forward(ids, starts, 0, length)[:, -1, : self.vocabulary]
         self.counts["steps"] += 1
+        self.counts["fed"] += sum(r.pending > 1 for r in rows)
+        for row in rows:
+            row.fed += 1
         chosen = self._choose(rows, logits)
         finished = []
         for slot in range(len(rows) - 1, -1, -1):
             row, token = rows[slot], chosen[slot]
-            row.fed += 1
+            if row.pending:
+                continue
             stopped = token in row.request.stop
             if not stopped:
                 row.ids.append(token)
-            written = len(row.ids) - len(row.request.ids)
-            if stopped or written == row.request.max_tokens:
+            if stopped or row.written == row.request.max_tokens:
                 done = Completion(tuple(row.ids[len(row.request.ids) :]), token if stopped else None)
                 finished.append((row.key, done))
-                self.counts["sampled"] += written
+                self.counts["sampled"] += row.written
                 self._keep(slot, row)
                 self._slab.move(len(rows) - 1, slot)
                 rows[slot] = rows[-1]
@@ -211,9 +218,12 @@ class TransformersEngine:
         return out[0]  # type: ignore[no-any-return]
 
     def _choose(self, rows: list[_Row], logits: torch.Tensor) -> list[int]:
-        """One id a row: the best, or the best after seeded Gumbel noise, which is a sample from the softmax."""
-        early = [i for i, r in enumerate(rows) if len(r.ids) - len(r.request.ids) < r.request.min_tokens]
-        sampled = [i for i, r in enumerate(rows) if r.random is not None]
+        """One id a row: the best, or the best after seeded Gumbel noise, which is a sample from the softmax.
+
+        Rows that are still being fed draw no random number, so theirs do not depend on what was cached.
+        """
+        early = [i for i, r in enumerate(rows) if r.written < r.request.min_tokens]
+        sampled = [i for i, r in enumerate(rows) if r.random is not None and not r.pending]
         if early or sampled:
             logits = logits.float()
         for i in early:
@@ -226,6 +236,8 @@ class TransformersEngine:
         return logits.argmax(-1).tolist()  # type: ignore[no-any-return]
 
     def _keep(self, slot: int, row: _Row) -> None:
+        if not self.keep_bytes:
+            return
         kept = self._slab.copy(slot, row.ids[: row.fed])
         self._serial += 1
         self._kept[self._serial] = kept
@@ -253,6 +265,15 @@ class _Row:
     random: torch.Generator | None = None
     kept: _Kept | None = None
     error: str | None = None
+
+    @property
+    def pending(self) -> int:
+        """Ids that the slab does not hold yet."""
+        return len(self.ids) - self.fed
+
+    @property
+    def written(self) -> int:
+        return len(self.ids) - len(self.request.ids)
 
 
 @dataclass

@@ -155,8 +155,8 @@ def encoded(tokenizer: PreTrainedTokenizerFast, pieces: list[Piece]) -> tuple[li
 
 
 def curated(base: TransformersEngine) -> list[Problem]:
-    """1,000 training questions that the base model does not answer at once (difficulty), every family and size alike
-    (diversity), of each the ones with the longest search and of these a random half (as the paper favours long traces).
+    """1,000 training questions that the base model does not answer at once (difficulty), drawn from every family and
+    size in turn (diversity).
     """
     pool = list(itertools.islice(stream(SEED + 1000, "train"), 5 * SFT["traces"]))
     answers = direct(base, [p.question for p in pool], prefix="Answer:", answer_tokens=32)
@@ -280,9 +280,8 @@ def main() -> None:
     out, record = options.out, options.out / "made.json"
     trained = json.loads(record.read_text())["trained"] if options.measure else train(out, options.steps, options.base)
     record.write_text(json.dumps({"trained": trained}, indent=1) + "\n")
-    base, tuned = (
-        TransformersEngine(str(options.base or out / n) if n.endswith("base") else str(out / n)) for n in EMBEDDED[::-1]
-    )
+    base = TransformersEngine(str(options.base or out / "s1-tiny-base"), device="cpu")
+    tuned = TransformersEngine(str(out / "s1-tiny"), device="cpu")
     alone, rungs = bars.base(base, options.split), bars.measure(tuned, options.split)
     made = {
         "trained": trained,
