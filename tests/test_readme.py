@@ -29,7 +29,7 @@ def test_its_table_is_the_recorded_run():
 
 def test_every_target_and_every_file_it_names_is_there():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`?\bmake ([a-z-]+)", TEXT))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE))
     assert named <= targets and {"reproduce", "test"} <= named
     for path in re.findall(r"\]\(([^)#:]+)\)", TEXT):
         assert (ROOT / path).exists(), path
