@@ -109,7 +109,7 @@ def test_nbval_fails_when_an_accuracy_changes(tmp_path, changed):
     sweep = notebook.cells[-1]
     cap = "lab.Budget(max_tokens=c + c // 2)" if changed else "lab.Budget(max_tokens=c)"
     sweep.source = re.sub(
-        r"budgets = .*\nbudgets \|= .*\n", f'budgets = {{f"cap {{c}}": {cap} for c in caps[1:2]}}\n', sweep.source
+        r"budgets = .*\n(?:budgets \|= .*\n)+", f'budgets = {{f"cap {{c}}": {cap} for c in caps[1:2]}}\n', sweep.source
     )
     lines = "".join(o.text for o in sweep.outputs).splitlines(keepends=True)
     sweep.outputs = [nbformat.v4.new_output("stream", name="stdout", text=lines[1])]
