@@ -15,7 +15,8 @@ from s1lab.tiny.world import problems
 QUESTIONS = 500
 CAPS = (16, 32, 64, 128, 256)
 WAITS = (1, 2, 4, 6)  # the paper's Figure 4 ends at six as well
-# Not used while the model was made: what was tried was judged on the dev split.
+# Of the test split, which no training reads. Three candidate weights were measured on this seed and these kept, so it is not
+# untouched: give the next candidates a new one.
 SEED = 20250301
 RASPBERRY = "How many r in raspberry"
 
@@ -61,8 +62,8 @@ def verdicts(base_accuracy: float, rungs: dict[str, Any]) -> dict[str, dict[str,
     rows: dict[str, tuple[Any, bool]] = {
         "from a cap of 16 to the own stop, at least 40 points": (round(own - caps[0], 1), own - caps[0] >= 40),
         "no doubling loses more than 3 points": (round(min(steps), 1), min(steps) >= -3),
-        "own stop between 50 and 85 %": (own, 50 <= own <= 85),
-        "base model without thinking below 35 %": (base_accuracy, base_accuracy < 35),
+        "own stop between 50 and 85 %": (round(own, 1), 50 <= own <= 85),
+        "base model without thinking below 35 %": (round(base_accuracy, 1), base_accuracy < 35),
         f"best of 1, 2, 4 Waits ({best}) at least 5 points above the own stop, interval above 0": (
             str(gain),
             gain.value >= 5 and gain.low > 0,
