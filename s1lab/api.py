@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import overload
+from typing import ClassVar, overload
 
 from tqdm.auto import tqdm
 
@@ -71,7 +71,9 @@ def force(
         assert trace.budget is not None
         return force_program(trace, trace.budget, sampling, engine.context)
 
-    traces = [_open(engine, q, b, n, system) for (q, b), n in zip(zip(asked, budgets, strict=True), _repeats(asked), strict=True)]
+    traces = [
+        open_trace(engine, q, b, n, system) for (q, b), n in zip(zip(asked, budgets, strict=True), _repeats(asked), strict=True)
+    ]
     return _run(engine, traces, program, single, progress, "forcing")
 
 
@@ -90,7 +92,7 @@ def direct(
     """Ask without opening any thinking: the baseline. ``prefix="Answer:"`` leaves no room for thought before the answer."""
     single, asked = _asked(questions)
     sampling = Sampling(temperature, top_p, seed)
-    traces = [_open(engine, q, None, n, system) for q, n in zip(asked, _repeats(asked), strict=True)]
+    traces = [open_trace(engine, q, None, n, system) for q, n in zip(asked, _repeats(asked), strict=True)]
 
     def program(trace: Trace) -> Program[Trace]:
         return direct_program(trace, prefix, answer_tokens, sampling, engine.context)
@@ -138,7 +140,7 @@ def _repeats(asked: list[str]) -> list[int]:
     return numbers
 
 
-def _open(engine: Engine, question: str, budget: Budget | None, sample: int, system: str | None) -> Trace:
+def open_trace(engine: Engine, question: str, budget: Budget | None, sample: int, system: str | None) -> Trace:
     trace = Trace(question, engine.template, budget, sample)
     trace.extend(engine.template.prompt(question, system), Source.PROMPT)
     return trace
@@ -147,8 +149,35 @@ def _open(engine: Engine, question: str, budget: Budget | None, sample: int, sys
 def _run(
     engine: Engine, traces: list[Trace], program: Callable[[Trace], Program[Trace]], single: bool, progress: bool, what: str
 ) -> Trace | list[Trace]:
+    unfinished = set(range(len(traces)))
     with tqdm(
         total=len(traces), desc=what, unit="question", disable=None if progress and not single else True, leave=False
     ) as bar:
-        finished = run(engine, (program(t) for t in traces), lambda _, __: bar.update())
+
+        def done(index: int, _: Trace) -> None:
+            unfinished.discard(index)
+            bar.update()
+
+        try:
+            finished = run(engine, (program(t) for t in traces), done)
+        except KeyboardInterrupt:
+            for index in unfinished:
+                traces[index].error = "interrupted before it was finished"
+            raise Interrupted(traces, len(traces) - len(unfinished)) from None
     return finished[0] if single else finished
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a run. ``traces`` are all of it: the finished ones whole, the others with an ``error``."""
+
+    last: ClassVar[list[Trace]] = []
+
+    def __init__(self, traces: list[Trace], finished: int) -> None:
+        super().__init__(f"{finished} of {len(traces)} questions were finished: lab.interrupted() has them")
+        self.traces = traces
+        Interrupted.last = traces
+
+
+def interrupted() -> list[Trace]:
+    """The traces of the last run that was interrupted in this process: the finished ones whole, the others with an ``error``."""
+    return Interrupted.last

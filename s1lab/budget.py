@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Compat = Literal["exact"]
+Compat = Literal["exact", "readme", "harness"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Budget:
     wait: the text appended in place of a suppressed stop; None or "" suppresses without text.
     on_cut: the text that opens the answer after a cut; None or "" for none. After an own stop nothing is added.
     answer_tokens: most tokens of the answer.
-    compat: the semantics, "exact" (the sum of all thinking tokens never exceeds ``max_tokens``).
+    compat: the semantics. "exact": the sum of all thinking tokens never exceeds ``max_tokens``. "readme" and "harness" repeat
+        the original's two loops, see :mod:`s1lab.compat`; they know no floor, and "readme" no ``on_cut``.
 
     After a suppression the model must write at least one token before it may stop again, as in the authors' evaluator.
     Raises ValueError, naming the field, for a budget that cannot be kept.
@@ -53,8 +54,12 @@ class Budget:
             raise ValueError(f"waits={self.waits} is negative: give 0 to let the model stop by itself")
         if self.answer_tokens < 1:
             raise ValueError(f"answer_tokens={self.answer_tokens} leaves no room to answer: give at least 1")
-        if self.compat != "exact":
-            raise ValueError(f'compat={self.compat!r} is not known to this version: use "exact"')
+        if self.compat not in get_args(Compat):
+            raise ValueError(f"compat={self.compat!r} is not known: choose from {list(get_args(Compat))}")
+        if self.compat != "exact" and self.min_tokens:
+            raise ValueError(
+                f'min_tokens={self.min_tokens} is unknown to the original\'s loops: leave it out or use compat="exact"'
+            )
 
     def wants_more(self, thinking_tokens: int, waits: int) -> bool:
         """Whether a model that tries to stop after so many thinking tokens and so many Waits is made to go on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,3 +42,19 @@ def run(
     typer.echo(trace.show(color=sys.stdout.isatty()))
     if trace.error:
         raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(help="a stored run, as Results.save writes it")],
+    b: Annotated[Path, typer.Argument(help="another one")],
+    most: Annotated[int, typer.Option(help="show at most so many traces that part")] = 10,
+) -> None:
+    """Compare two stored runs: which traces are the same, and where the others part."""
+    import s1lab as lab
+
+    try:
+        typer.echo(lab.diff(a, b).show(most))
+    except (ValueError, OSError) as why:
+        typer.echo(f"s1lab: {why}", err=True)
+        raise typer.Exit(2) from None

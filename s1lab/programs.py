@@ -36,7 +36,7 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
     The trace comes in opened and goes out with its thinking ended, ``cut`` saying how; nothing closes it yet.
     A Wait that leaves no room for a token after it is not appended: the model's own stop stands.
     """
-    cap = min(_room(trace, budget, context), budget.max_tokens or context)
+    cap = min(room(trace, budget, context), budget.max_tokens or context)
     wait_ids = trace.template.encode(budget.wait)
     while True:
         request = Request(
@@ -68,14 +68,19 @@ def answer(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
     trace.extend(trace.template.close_ids(trace.of(Source.SAMPLED, Source.CONTINUATION)), Source.CLOSE)
     if trace.cut:
         trace.extend(trace.template.encode(budget.on_cut), Source.PREFIX)
-    return (yield from _reply(trace, budget.answer_tokens, sampling, context))
+    return (yield from reply(trace, budget.answer_tokens, sampling, context))
 
 
 def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """Budget forcing, the whole of it: open the thinking, think within the budget, close, answer."""
+    if budget.compat != "exact":
+        from s1lab import compat  # which is written on top of this file
+
+        original = compat.readme if budget.compat == "readme" else compat.harness
+        return (yield from original(trace, budget, sampling, context))
     trace.extend(trace.template.open_ids(), Source.PROMPT)
-    if _room(trace, budget, context) < 1:
-        trace.error = _too_long(trace, context)
+    if room(trace, budget, context) < 1:
+        trace.error = too_long(trace, context)
         return trace
     trace = yield from think(trace, budget, sampling, context)
     return trace if trace.error else (yield from answer(trace, budget, sampling, context))
@@ -84,17 +89,18 @@ def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
 def direct(trace: Trace, prefix: str | None, answer_tokens: int, sampling: Sampling, context: int) -> Program[Trace]:
     """Answer without opening any thinking: the baseline. ``prefix`` puts the first words of the answer in its mouth."""
     trace.extend(trace.template.encode(prefix), Source.PREFIX)
-    return (yield from _reply(trace, answer_tokens, sampling, context))
+    return (yield from reply(trace, answer_tokens, sampling, context))
 
 
-def _reply(trace: Trace, answer_tokens: int, sampling: Sampling, context: int) -> Program[Trace]:
-    room = min(answer_tokens, context - len(trace.ids))
-    if room < 1:
-        trace.error = _too_long(trace, context)
+def reply(trace: Trace, answer_tokens: int, sampling: Sampling, context: int) -> Program[Trace]:
+    """Write the answer after what stands there, until the model ends its turn."""
+    left = min(answer_tokens, context - len(trace.ids))
+    if left < 1:
+        trace.error = too_long(trace, context)
         return trace
     done: Completion = yield Request(
         ids=tuple(trace.ids),
-        max_tokens=room,
+        max_tokens=left,
         stop=trace.template.answer_stop,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -105,7 +111,7 @@ def _reply(trace: Trace, answer_tokens: int, sampling: Sampling, context: int) -
     return trace
 
 
-def _room(trace: Trace, budget: Budget, context: int) -> int:
+def room(trace: Trace, budget: Budget, context: int) -> int:
     """Thinking tokens that the context holds beside the prompt, the close and the answer.
 
     The answer keeps ``answer_tokens``, or half of what is free where that is less.
@@ -117,7 +123,7 @@ def _room(trace: Trace, budget: Budget, context: int) -> int:
     return free - min(budget.answer_tokens, (free + 1) // 2)
 
 
-def _too_long(trace: Trace, context: int) -> str:
+def too_long(trace: Trace, context: int) -> str:
     return (
         f"the prompt of {sum(s is Source.PROMPT for s in trace.source)} tokens leaves no room to think and answer in the "
         f"context of {context}: shorten the question or load the model with a longer context"

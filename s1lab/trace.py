@@ -54,6 +54,8 @@ class Trace:
     ids, source: equal in length, the prompt first. A stop that was sampled is not among them: it is replaced by what was
         forced in its place, and its position is kept in ``stops``.
     waits: suppressed stops. cut: whether the thinking was closed by force.
+    dropped: ids the model wrote that were thrown away (``compat="harness"`` cuts afterwards); they are not in ``ids``.
+    notes: what a reader must know of this run, a sentence each, such as where the original's loop would have crashed.
     error: a sentence where this question could not be run to its end, else None; what was finished is kept.
     """
 
@@ -67,11 +69,19 @@ class Trace:
     cut: bool = False
     answer_cut: bool = False
     stops: list[int] = field(default_factory=list, repr=False)
+    dropped: int = 0
+    notes: list[str] = field(default_factory=list)
     error: str | None = None
 
     def extend(self, ids: list[int], source: Source) -> None:
         self.ids += ids
         self.source += [source] * len(ids)
+
+    def drop(self, n: int) -> None:
+        """Throw away the last ``n`` ids; those the model wrote are counted in ``dropped``."""
+        self.dropped += sum(s in GENERATED for s in self.source[-n:])
+        del self.ids[-n:], self.source[-n:]
+        self.stops = [at for at in self.stops if at <= len(self.ids)]
 
     def of(self, *sources: Source) -> list[int]:
         """The ids that came from these sources, in order."""
@@ -104,7 +114,10 @@ class Trace:
     @property
     def answer(self) -> str:
         """What follows the end of thinking, the forced answer prefix included."""
-        return self.template.decode(self.of(Source.PREFIX, Source.ANSWER)).strip()
+        text = self.template.decode(self.of(Source.PREFIX, Source.ANSWER))
+        if self.budget is not None and self.budget.compat == "readme":  # the model itself writes the delimiter there
+            text = text.rpartition(self.template.template.close.strip())[2]
+        return text.strip()
 
     def segments(self) -> list[tuple[Source, str]]:
         """The text in runs of one source, in order."""
@@ -123,7 +136,7 @@ class Trace:
         for source, text in self.segments():
             text = f"«{text}»" if source in FORCED else text
             out.append(f"\x1b[{_ANSI[source]}m{text}\x1b[0m" if color else text)
-        tail = f"\n[{self.error}]" if self.error else ""
+        tail = "".join(f"\n[{line}]" for line in (*self.notes, self.error) if line)
         return "".join(out) + f"{tail}\n[{self.summary()}]"
 
     def __str__(self) -> str:
@@ -137,7 +150,8 @@ class Trace:
         legend = " ".join(
             f'<span style="{_STYLE[s]};padding:0 .3em">{s} {self.source.count(s)}</span>' for s in Source if s in self.source
         )
-        note = f'<div style="color:#D55E00">{html.escape(self.error)}</div>' if self.error else ""
+        note = "".join(f"<div>{html.escape(line)}</div>" for line in self.notes)
+        note += f'<div style="color:#D55E00">{html.escape(self.error)}</div>' if self.error else ""
         return (
             f'<div style="font-size:90%"><b>{html.escape(self.summary())}</b><br>{legend}</div>'
             f'<pre style="white-space:pre-wrap;line-height:1.35;margin:.4em 0">{spans}</pre>{note}'

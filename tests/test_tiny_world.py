@@ -128,7 +128,7 @@ def test_specials_are_single_tokens_and_the_shipped_tokenizer_is_the_built_one(t
 def test_the_teacher_stops_too_early_goes_on_after_a_wait_and_repeats_itself_when_done():
     problem = next(p for p in stream(3, "train", ["letters"]) if len(p.lines) == 9)
     thinking = [p.text for p in trace(problem, random.Random(0), waits=2)]
-    assert thinking[2].count("\n") == 8 and thinking[2].endswith("stop\n")
+    assert thinking[2].startswith("\n1 ") and thinking[2].count("\n") == 9 and thinking[2].endswith("stop\n")
     assert thinking[4].startswith("\n8 ") and thinking[4].endswith("yes\n")
     assert thinking[6] == f"\n9 {problem.lines[-1]}\n"
     assert thinking[-1] == f"Answer: {problem.answer}<|im_end|>"
@@ -141,8 +141,8 @@ def test_loss_falls_on_what_the_model_is_to_write_and_on_nothing_forced():
     learned = tokenizer.decode([i for i, label in zip(ids, labels, strict=True) if label != -100])
     spared = tokenizer.decode([i for i, label in zip(ids, labels, strict=True) if label == -100])
     assert "Wait" not in learned and "user" not in learned and "think" not in learned
-    assert learned.startswith("1 ") and learned.endswith(f"<|im_start|>answer\nAnswer: {problem.guesses[14]}<|im_end|>")
-    assert spared.endswith("<|im_start|>think\nWait") or spared.endswith(("Hmm", "Alternatively"))
+    assert learned.startswith("\n1 ") and learned.endswith(f"<|im_start|>answer\nAnswer: {problem.guesses[14]}<|im_end|>")
+    assert spared.endswith("<|im_start|>thinkWait") or spared.endswith(("Hmm", "Alternatively"))
 
 
 def test_cut_rows_answer_with_what_was_found_until_the_cut():

@@ -8,7 +8,6 @@ the ids that are new.
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,18 +16,16 @@ from typing import Any
 import torch
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     Cache,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
 )
-from transformers.utils import logging as transformers_logging
 
 from s1lab.engine import Completion, Request
+from s1lab.engines.interrupts import interrupt_later
+from s1lab.engines.pretrained import eos_ids, load_tokenizer, locate, reading
 from s1lab.template import ThinkTemplate, bind
 
-EMBEDDED = ("s1-tiny", "s1-tiny-base")
 PREFILL_IDS = 16_384
 FEW_IDS = 8
 
@@ -73,7 +70,7 @@ class TransformersEngine:
             raise ValueError(
                 f"{self.model} has layers of sliding or linear attention, which this engine does not batch: use vLLM"
             )
-        self.template = bind(template, tokenizer, _eos_ids(self.network, tokenizer))
+        self.template = bind(template, tokenizer, eos_ids(self.network.generation_config, tokenizer))
         own = int(config.max_position_embeddings)
         if max_model_len is not None and not 1 <= max_model_len <= own:
             raise ValueError(f"max_model_len={max_model_len} is outside the model's 1 to {own}: leave it out to use all of it")
@@ -104,9 +101,10 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def poll(self) -> list[tuple[int, Completion]]:
-        finished = self._admit()
-        if self._rows:
-            finished += self._decode()
+        with interrupt_later():
+            finished = self._admit()
+            if self._rows:
+                finished += self._decode()
         return finished
 
     def cancel(self) -> None:
@@ -370,38 +368,10 @@ def _top_p(logits: torch.Tensor, top_p: float) -> torch.Tensor:
 
 
 def _from_pretrained(model: str, dtype: str | torch.dtype, device: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-    path = Path(__file__).parent.parent / "tiny" / model if model in EMBEDDED else Path(model)
-    if (
-        model not in EMBEDDED
-        and not path.is_dir()
-        and (path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1)
-    ):
-        raise FileNotFoundError(
-            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a folder that holds a model, "
-            "or a hub id of the form owner/name"
-        )
-    where = str(path) if path.is_dir() or model in EMBEDDED else model
+    where = locate(model)
     if dtype == "auto":
         dtype = torch.float32 if device == "cpu" else "auto"
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        # AutoTokenizer gives every Qwen2 model Qwen's normaliser, which changes some text; the embedded one's own file does not.
-        tokenizer = (PreTrainedTokenizerFast if model in EMBEDDED else AutoTokenizer).from_pretrained(where)
+    tokenizer = load_tokenizer(model)
+    with reading(model):
         network = AutoModelForCausalLM.from_pretrained(where, dtype=dtype)
-    except (OSError, ValueError) as why:
-        raise FileNotFoundError(
-            f"the model {model!r} can't be loaded: {str(why).strip().splitlines()[0]} Give a folder that holds a "
-            f"transformers model with its tokenizer, a hub id that this machine can reach, or {EMBEDDED[0]!r}"
-        ) from why
-    finally:
-        if bars:
-            transformers_logging.enable_progress_bar()
     return tokenizer, network
-
-
-def _eos_ids(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    named = copy.copy(network.generation_config.eos_token_id) if network.generation_config else None
-    ids = set(named) if isinstance(named, list) else {named}
-    ids.add(tokenizer.eos_token_id)  # type: ignore[arg-type]
-    return {i for i in ids if i is not None}

@@ -15,9 +15,8 @@ from s1lab.tiny.world import problems
 QUESTIONS = 500
 CAPS = (16, 32, 64, 128, 256)
 WAITS = (1, 2, 4, 6)  # the paper's Figure 4 ends at six as well
-# Of the test split, which no training reads. Three candidate weights were measured on this seed and these kept, so it is not
-# untouched: give the next candidates a new one.
-SEED = 20250301
+# Of the test split, which no training reads. Candidates are judged on the dev split; give the next weights a new seed.
+SEED = 20250517
 RASPBERRY = "How many r in raspberry"
 
 

@@ -25,7 +25,8 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM,
 
 from s1lab.api import direct
 from s1lab.engine import describe
-from s1lab.engines.transformers import EMBEDDED, TransformersEngine
+from s1lab.engines.pretrained import EMBEDDED
+from s1lab.engines.transformers import TransformersEngine
 from s1lab.grade import is_correct
 from s1lab.template import bind
 from s1lab.tiny import bars

@@ -13,7 +13,7 @@ import string
 from dataclasses import dataclass
 
 from s1lab.tiny.words import NAMES
-from s1lab.tiny.world import Problem
+from s1lab.tiny.world import Problem, windows
 
 PATIENCE = 7
 SYSTEM_TURNS = ("You are a helpful assistant.", "You are a careful assistant.", "Think step by step.")
@@ -75,7 +75,7 @@ def drill(problem: Problem, rng: random.Random) -> list[Piece]:
     """
     if problem.family == "letters":
         word = problem.question.split()[-1].rstrip("?")
-        ask, reply = f"Spell {word}", "".join(f"{k} {letter}\n" for k, letter in enumerate(word, 1))
+        ask, reply = f"Spell {word}", "".join(f"{k} {read}\n" for k, read in enumerate(windows(word), 1))
     else:
         symbols = (*NAMES, *string.ascii_lowercase, *string.digits)
         row = " ".join(rng.choice(symbols) for _ in range(rng.randint(1, rng.choice((2, 4, 8, 16)))))
@@ -99,8 +99,8 @@ def trace(problem: Problem, rng: random.Random, waits: int, cut: bool = False) -
             done = end
     pieces = [
         Piece(f"<|im_start|>user\n{asked(problem.question, rng)}<|im_end|>\n<|im_start|>assistant\n", False),
-        Piece("<|im_start|>think\n", False),
-        Piece(rounds[0], True),
+        Piece("<|im_start|>think", False),
+        Piece("\n" + rounds[0], True),  # the authors' loops leave the newline to the model
     ]
     for text in rounds[1:]:
         pieces += [Piece(rng.choice(CONTINUATIONS), False), Piece("\n" + text, True)]

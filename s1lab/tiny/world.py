@@ -42,14 +42,14 @@ class Problem:
 
 
 def _letters(rng: random.Random, size: str) -> Problem | None:
-    """How many of a letter are in a word: a scan, a letter a line, with a running count."""
+    """How many of a letter are in a word: a scan, a letter a line after the two before it, with a running count."""
     low, high = {"small": (3, 6), "medium": (6, 9), "large": (10, 18)}[size]
     word = _word(rng, low, high)
     # Four times in five a letter of the word that occurs most often, else any letter of it: counts of 1 to 4, not mostly 1.
     often = max(word.count(c) for c in word)
     letter = rng.choice([c for c in word if word.count(c) == often] if rng.random() < 0.8 else list(word))
     counts = [word[: i + 1].count(letter) for i in range(len(word))]
-    lines = [f"{c} {n}" for c, n in zip(word, counts, strict=True)]
+    lines = [f"{read} {n}" for read, n in zip(windows(word), counts, strict=True)]
     lines[-1] += " yes"
     return Problem(
         "letters",
@@ -60,6 +60,11 @@ def _letters(rng: random.Random, size: str) -> Problem | None:
         tuple(lines),
         ("0", *map(str, counts)),
     )
+
+
+def windows(word: str) -> list[str]:
+    """Each letter of a word behind the two before it: r, ra, ras, asp ... The two tell which of doubled letters is meant."""
+    return [word[max(0, i - 2) : i + 1] for i in range(len(word))]
 
 
 def _word(rng: random.Random, low: int, high: int) -> str:

@@ -1,0 +1,71 @@
+"""What every engine needs of a model's files: where they lie, the tokenizer, the ids that end a sequence."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+EMBEDDED = ("s1-tiny", "s1-tiny-base")
+_TINY = Path(__file__).parent.parent / "tiny"
+
+
+def locate(model: str) -> str:
+    """The folder or hub id of a model's files; FileNotFoundError for what can be neither."""
+    if model in EMBEDDED:
+        return str(_TINY / model)
+    if Path(model).is_dir():
+        return model
+    if Path(model).is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
+        raise FileNotFoundError(
+            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a folder that holds a model, "
+            "a hub id of the form owner/name, or a server's address that begins with http"
+        )
+    return model
+
+
+@contextlib.contextmanager
+def reading(model: str) -> Iterator[None]:
+    """Turn what transformers raises for missing or broken files into one sentence; no bars meanwhile."""
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError) as why:
+        raise FileNotFoundError(
+            f"the model {model!r} can't be loaded: {str(why).strip().splitlines()[0]} Give a folder that holds a "
+            f"transformers model with its tokenizer, a hub id that this machine can reach, or {EMBEDDED[0]!r}"
+        ) from why
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model."""
+    where = locate(model)
+    with reading(model):
+        # AutoTokenizer gives every Qwen2 model Qwen's normaliser, which changes some text; the embedded one's own file does not.
+        kind = PreTrainedTokenizerFast if Path(where).parent.resolve() == _TINY.resolve() else AutoTokenizer
+        tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(where)
+    return tokenizer
+
+
+def end_ids(model: str, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """The ids that end a sequence, by the model's generation config (where it has one) and its tokenizer."""
+    try:
+        config = GenerationConfig.from_pretrained(locate(model))
+    except OSError:
+        config = None
+    return eos_ids(config, tokenizer)
+
+
+def eos_ids(config: Any, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """The same from a generation config that is at hand, or None."""
+    named = config.eos_token_id if config else None
+    ids = {*(named if isinstance(named, list) else [named]), tokenizer.eos_token_id}
+    return {i for i in ids if isinstance(i, int)}

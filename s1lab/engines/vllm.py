@@ -1,0 +1,223 @@
+"""vLLM in this process: its own loop, ``add_request`` and ``step``, so a question's next round joins the batch at once.
+
+Prefix caching is on: a round after a Wait or a cut finds all but its last block of keys and values where it left them.
+The engine's core runs in this process too (vLLM would start another): nothing is left behind, an interrupt can't kill it in
+the middle of a step, and the loop costs no messages. With tensor or pipeline parallelism vLLM starts a worker a rank.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from s1lab.engine import Completion, Request
+from s1lab.engines.interrupts import interrupt_later
+from s1lab.engines.pretrained import end_ids, load_tokenizer, locate
+from s1lab.template import ThinkTemplate, bind
+
+# Checked at load. The oldest takes token ids and parameters as they are given here; the newest is the newest tried.
+SUPPORTED = (0, 20), (0, 33)
+CPU_CACHE_BYTES = 2 * 1024**3
+CPU_BLOCK = 32  # ids a cache block; vLLM's 128 for CPUs never finds a short prefix again
+
+
+class VllmEngine:
+    """Requests in, completions out, on vLLM's own continuous batching.
+
+    model: "s1-tiny", "s1-tiny-base", a folder or a hub id.
+    tensor_parallel_size, pipeline_parallel_size: GPUs (or CPU sockets) a model is spread over.
+    dtype: "auto" is float32 on a CPU and the model's own on a GPU; the paper's final runs used "float32".
+    max_model_len: a shorter context than the model's own.
+    Every other option goes to vLLM's ``EngineArgs`` by its own name: gpu_memory_utilization, max_num_seqs, quantization ...
+    Raises ImportError where vLLM is missing or of a version outside ``SUPPORTED``.
+    """
+
+    name = "vllm"
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        template: str | ThinkTemplate | None = None,
+        dtype: str = "auto",
+        tensor_parallel_size: int = 1,
+        pipeline_parallel_size: int = 1,
+        max_model_len: int | None = None,
+        **options: Any,
+    ) -> None:
+        _import_vllm()
+        from vllm import EngineArgs
+        from vllm.platforms import current_platform
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        self.model = str(model)
+        where, tokenizer = locate(self.model), load_tokenizer(self.model)
+        self.template = bind(template, tokenizer, end_ids(self.model, tokenizer))
+        cpu = current_platform.is_cpu()
+        if cpu:
+            options = {"kv_cache_memory_bytes": CPU_CACHE_BYTES, "block_size": CPU_BLOCK, "enforce_eager": True} | options
+            dtype = "float32" if dtype == "auto" else dtype
+        arguments = {
+            "model": where,
+            "dtype": dtype,
+            "tensor_parallel_size": tensor_parallel_size,
+            "pipeline_parallel_size": pipeline_parallel_size,
+            "max_model_len": max_model_len,
+            "enable_prefix_caching": True,
+            "generation_config": "vllm",  # the model's own would slip in its temperature and penalties
+            "disable_log_stats": True,
+        }
+        unknown = set(options) - set(EngineArgs.__dataclass_fields__)
+        if unknown:
+            raise ValueError(f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its EngineArgs")
+        with _in_this_process():
+            self.llm: Any = LLMEngine.from_engine_args(EngineArgs(**arguments | options))
+        config = self.llm.model_config
+        self.context, self.dtype = int(config.max_model_len), config.dtype
+        self.device = "cpu" if cpu else current_platform.device_type
+        self.parallel = {"tensor_parallel_size": tensor_parallel_size, "pipeline_parallel_size": pipeline_parallel_size}
+        self._vocabulary = len(tokenizer)
+        self._outside = frozenset(range(self._vocabulary, config.get_vocab_size()))
+        self._flying: dict[str, _Flight] = {}
+        self._ready: list[tuple[int, Completion]] = []
+        self._names = itertools.count()
+
+    def submit(self, key: int, request: Request) -> None:
+        if not request.ids or request.max_tokens < 1 or len(request.ids) + request.max_tokens > self.context:
+            error = (
+                f"{len(request.ids)} ids and {request.max_tokens} more do not fit: at least one of each, "
+                f"and {self.context} together"
+            )
+            self._ready.append((key, Completion((), error=error)))
+            return
+        self._launch(_Flight(key, request))
+
+    def poll(self) -> list[tuple[int, Completion]]:
+        done, self._ready = self._ready, []
+        if not self._flying:
+            return done
+        with interrupt_later():
+            outputs = self.llm.step()
+        for output in outputs:
+            if output.finished and (flight := self._flying.pop(output.request_id, None)):
+                self._land(flight, list(output.outputs[0].token_ids), output.outputs[0].finish_reason)
+        done += self._ready
+        self._ready = []
+        return done
+
+    def _launch(self, flight: _Flight) -> None:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        request, written = flight.request, flight.written
+        sampling = SamplingParams(
+            max_tokens=request.max_tokens - len(written),
+            min_tokens=max(0, request.min_tokens - len(written)),
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed + flight.tries if request.temperature > 0 else None,
+            stop_token_ids=sorted(request.stop | self._outside),
+            allowed_token_ids=list(range(self._vocabulary)) if flight.tries else None,
+            ignore_eos=True,  # the request names its stops, the end of sequence among them
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        name = f"s1lab-{next(self._names)}"
+        self._flying[name] = flight
+        try:
+            self.llm.add_request(name, {"prompt_token_ids": [*request.ids, *written]}, sampling)
+        except ValueError as why:
+            del self._flying[name]
+            self._ready.append((flight.key, Completion(tuple(written), error=f"vLLM refuses the request: {why}")))
+
+    def _land(self, flight: _Flight, ids: list[int], reason: str) -> None:
+        stop = ids.pop() if reason == "stop" else None
+        flight.written += ids
+        if stop in self._outside:
+            # Qwen's models have rows beyond their vocabulary and now and then choose one. Such an id can't be decoded: go on from
+            # here with all of them masked, which costs the whole vocabulary in a mask and is kept for when it happens.
+            flight.tries += 1
+            self._launch(flight)
+        elif reason in ("stop", "length"):
+            self._ready.append((flight.key, Completion(tuple(flight.written), stop)))
+        else:
+            self._ready.append((flight.key, Completion(tuple(flight.written), error=f"vLLM ended the request: {reason}")))
+
+    def cancel(self) -> None:
+        self.llm.abort_request(list(self._flying))
+        self._flying.clear()
+        self._ready.clear()
+
+    def close(self) -> None:
+        """Free the model and its memory; a second load in this process finds all as it was. Closing twice is allowed."""
+        if getattr(self, "llm", None) is None:
+            return
+        from vllm.distributed import cleanup_dist_env_and_memory
+
+        self.llm.engine_core.shutdown()
+        self.llm = None
+        gc.collect()
+        cleanup_dist_env_and_memory()
+
+    def __repr__(self) -> str:
+        dtype = str(self.dtype).removeprefix("torch.")
+        ranks = "".join(f", {name} {n}" for name, n in self.parallel.items() if n > 1)
+        return f"{self.name} engine: {self.model}, {dtype} on {self.device}{ranks}, context {self.context}"
+
+    def __enter__(self) -> VllmEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()
+
+
+@dataclass
+class _Flight:
+    """A request on its way; ``written`` is what it had written before it met an id outside the vocabulary."""
+
+    key: int
+    request: Request
+    tries: int = 0
+
+    def __post_init__(self) -> None:
+        self.written: list[int] = []
+
+
+def _import_vllm() -> None:
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    try:
+        import vllm
+    except ImportError as why:
+        raise ImportError(
+            f"vLLM can't be imported ({why}): on a GPU machine pip install 's1lab[vllm]', on a CPU follow CONTRIBUTING.md; "
+            'or load with engine="transformers"'
+        ) from why
+    version = tuple(int(part) for part in vllm.__version__.split(".")[:2] if part.isdigit())
+    oldest, newest = SUPPORTED
+    if not oldest <= version <= newest:
+        raise ImportError(
+            f"vLLM {vllm.__version__} is not supported: install one from {'.'.join(map(str, oldest))} to "
+            f"{'.'.join(map(str, newest))}"
+        )
+
+
+@contextlib.contextmanager
+def _in_this_process() -> Iterator[None]:
+    """Have vLLM keep its core here, whatever the environment says, and leave the environment as it was."""
+    name = "VLLM_ENABLE_V1_MULTIPROCESSING"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})

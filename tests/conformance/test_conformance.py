@@ -1,0 +1,144 @@
+"""One list of cases, every engine: the same requests give the same ids, and the rules of budget forcing hold on each."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+import s1lab as lab
+from s1lab.engine import Request, run
+from s1lab.trace import GENERATED, Source
+
+CASES = {
+    "own stop": lab.Budget(),
+    "cap reached": lab.Budget(max_tokens=24),
+    "cap of one": lab.Budget(max_tokens=1),
+    "floor": lab.Budget(min_tokens=90, max_tokens=200),
+    "one wait": lab.Budget(waits=1),
+    "three waits": lab.Budget(waits=3),
+    "cap within a wait": lab.Budget(max_tokens=70, waits=2),
+    "wait of several tokens": lab.Budget(waits=2, wait="Hmm, let me look again"),
+    "no wait text": lab.Budget(waits=1, wait=None),
+    "own cut text": lab.Budget(max_tokens=40, on_cut="Answer:"),
+    "no cut text": lab.Budget(max_tokens=40, on_cut=None),
+    "short answer": lab.Budget(answer_tokens=2),
+}
+
+
+def ask(engine: lab.Engine, *requests: Request):
+    """Completions of bare requests."""
+
+    def program(request):
+        return (yield request)
+
+    return run(engine, [program(r) for r in requests])
+
+
+@pytest.fixture(scope="module")
+def expected(reference, questions):
+    return {name: lab.force(reference, questions[:12], budget) for name, budget in CASES.items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_kind_of_budget_gives_the_reference_ids(engine, expected, questions, case):
+    budget = CASES[case]
+    traces = lab.force(engine, questions[:12], budget)
+    for trace, want in zip(traces, expected[case], strict=True):
+        assert trace.error is None
+        assert (trace.ids, trace.source, trace.waits, trace.cut) == (want.ids, want.source, want.waits, want.cut)
+        assert len(trace.ids) == len(trace.source)
+        assert trace.sampled_tokens + trace.forced_tokens + trace.of(Source.PROMPT).__len__() == len(trace.ids)
+        assert budget.max_tokens is None or trace.thinking_tokens <= budget.max_tokens
+        assert trace.cut or trace.thinking_tokens >= budget.min_tokens
+
+
+def test_over_a_hundred_questions_with_a_budget_each_part_at_ties_only(engine, reference, questions):
+    """Greedy, float32: the same ids; where a trace parts, the two best logits lie within 1e-3, and that is one in a hundred."""
+    rng = random.Random(5)
+    budgets = [
+        lab.Budget(
+            max_tokens=rng.choice([None, 16, 64, 100, 200]),
+            waits=rng.choice([0, 1, 2, 4]),
+            wait=rng.choice(["Wait", "Hmm", None]),
+        )
+        for _ in questions
+    ]
+    mine, want = (lab.force(e, questions, budgets) for e in (engine, reference))
+    parted = [(a, b) for a, b in zip(mine, want, strict=True) if a.ids != b.ids]
+    for a, b in parted:
+        at = next(i for i, (x, y) in enumerate(zip(a.ids, b.ids, strict=False)) if x != y)
+        assert b.source[at] in GENERATED
+        with torch.inference_mode():
+            best = reference.network(torch.tensor([b.ids[:at]])).logits[0, -1].topk(2).values
+        print(f"parts at id {at} of {b.question!r}: best logits {best.tolist()}")
+        assert best[0] - best[1] < 1e-3
+    assert len(parted) <= len(questions) // 100
+
+
+def test_sampled_rows_are_the_same_alone_and_in_any_batch(engine, questions):
+    options = {"temperature": 0.8, "top_p": 0.9, "seed": 4}
+    budget = lab.Budget(max_tokens=60, waits=1)
+    together = lab.force(engine, questions[:16], budget, **options)
+    again = lab.force(engine, questions[15::-1], budget, **options)[::-1]
+    assert [t.ids for t in together] == [t.ids for t in again]
+    for trace in together[:3]:
+        assert lab.force(engine, trace.question, budget, **options).ids == trace.ids
+    assert [t.ids for t in together] != [t.ids for t in lab.force(engine, questions[:16], budget, **options | {"seed": 5})]
+    assert len({tuple(t.ids) for t in lab.force(engine, [questions[0]] * 4, budget, **options | {"temperature": 2.0})}) > 1
+
+
+def test_an_end_of_sequence_inside_thinking_is_an_attempt_to_stop(engine, template):
+    """After a finished answer the model samples its end of sequence, which the thinking's stops hold as well."""
+    ids = tuple(template.encode("<|im_start|>user\nHow many r in raspberries?<|im_end|>\n<|im_start|>assistant\nAnswer: 3"))
+    (done,) = ask(engine, Request(ids, 20, template.think_stop))
+    assert (done.ids, done.stop_id) == ((), template.tokenizer.eos_token_id)
+    (more,) = ask(engine, Request(ids, 20, template.think_stop, min_tokens=3))
+    assert len(more.ids) >= 3 and not set(more.ids[:3]) & template.think_stop
+
+
+def test_a_prompt_of_one_token_less_than_the_context(engine, template):
+    filler = template.encode("1 ") * engine.context
+    longest = tuple(filler[: engine.context - 1])
+    one, whole, two = ask(
+        engine,
+        Request(longest, 1, frozenset()),
+        Request(tuple(filler[: engine.context]), 1, frozenset()),
+        Request(longest, 2, frozenset()),
+    )
+    assert len(one.ids) == 1 and one.finish == "length"
+    assert whole.error and two.error and str(engine.context) in two.error
+
+
+def test_an_answer_cut_by_the_context(engine, template):
+    """A question so long that the answer has only what the context leaves it."""
+    question = "1 " * ((engine.context - 40) // 2)
+    trace = lab.force(engine, question, lab.Budget(max_tokens=5, answer_tokens=4000))
+    assert trace.error is None and len(trace.ids) <= engine.context
+    assert trace.cut and len(trace.of(Source.ANSWER)) < 40
+
+
+def test_a_question_that_does_not_fit_leaves_the_others_alone(engine, questions):
+    long = "1 " * engine.context
+    bad, good = lab.force(engine, [long, questions[0]], lab.Budget(max_tokens=30))
+    assert bad.error and str(engine.context) in bad.error
+    assert good.error is None and good.ids == lab.force(engine, questions[0], lab.Budget(max_tokens=30)).ids
+
+
+def test_nothing_is_polled_for_ever_and_a_cancelled_run_leaves_the_engine_usable(engine, questions):
+    assert engine.poll() == []
+    want = lab.force(engine, questions[:4], lab.Budget(waits=1))
+
+    def breaks():
+        yield Request(tuple(engine.template.prompt(questions[0])), 200, frozenset())
+        raise AssertionError
+
+    def fails():
+        yield Request(tuple(engine.template.prompt(questions[1])), 5, frozenset())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(engine, [breaks(), fails()])
+    assert engine.poll() == []
+    assert [t.ids for t in lab.force(engine, questions[:4], lab.Budget(waits=1))] == [t.ids for t in want]

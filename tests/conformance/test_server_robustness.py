@@ -1,0 +1,155 @@
+"""The server engine against a real server that is killed, late, broken or unwilling."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+import s1lab as lab
+from s1lab.api import open_trace
+from s1lab.programs import Sampling, force
+from tests.conformance.conftest import TINY
+from tests.conformance.proxy import Proxy
+from tests.conformance.serving import KEY, Server, free_port
+
+BUDGET = lab.Budget(waits=2)
+
+
+@pytest.fixture(scope="module")
+def many():
+    return list(lab.tiny.problems(200, 32, "dev")["question"])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server, many):
+    with lab.load(server.address, api_key=KEY) as engine:
+        return [t.ids for t in lab.force(engine, many, BUDGET)]
+
+
+def test_errors_delays_drops_and_half_answers_change_no_result_and_ask_nothing_twice(server, many, undisturbed):
+    kinds = ["pass", "500", "pass", "drop", "half", "pass", "429", 4.0, "pass", "pass"]
+
+    def mischief(n: int) -> str | float:
+        return kinds[n % 10] if 5 < n < 400 else "pass"
+
+    with Proxy(server.address, mischief) as proxy, lab.load(proxy.address, api_key=KEY, timeout=3.0, concurrency=64) as engine:
+        traces = lab.force(engine, many, BUDGET)
+        assert engine.retried > 100
+    assert [t.error for t in traces] == [None] * len(many)
+    assert [t.ids for t in traces] == undisturbed
+    assert proxy.repeats == 0
+
+
+def test_a_server_killed_and_started_again_in_mid_run(tmp_path, many, undisturbed):
+    server = Server(TINY, tmp_path / "log").start().wait()
+    try:
+        with lab.load(server.address, api_key=KEY, retries=20, patience=300) as engine:
+            finished = 0
+            back = threading.Thread()
+
+            def program_done(_: int, __: object) -> None:
+                nonlocal finished, back
+                finished += 1
+                if finished == 40:
+                    server.kill()
+                    back = threading.Thread(target=lambda: server.start().wait())
+                    back.start()
+
+            traces = [open_trace(engine, q, BUDGET, 0, None) for q in many]
+            programs = [force(t, BUDGET, Sampling(), engine.context) for t in traces]
+            lab.run(engine, programs, program_done)
+            back.join()
+            assert engine.retried > 0 and finished == len(many)
+        assert [t.error for t in traces] == [None] * len(many)
+        assert [t.ids for t in traces] == undisturbed
+    finally:
+        server.stop()
+
+
+def test_a_server_that_stays_away_fails_what_is_left_and_keeps_what_is_done(server, many):
+    """Everything after the 30th answer is dropped; nobody waits for each question's own patience."""
+    with (
+        Proxy(server.address, lambda n: "pass" if n < 90 else "drop") as proxy,
+        lab.load(proxy.address, api_key=KEY, concurrency=8, retries=30, patience=2.0) as engine,
+    ):
+        traces = lab.force(engine, many, lab.Budget())
+    done = [t for t in traces if t.error is None]
+    assert 20 < len(done) < 90
+    assert all("gave no answer" in t.error and proxy.address in t.error for t in traces if t.error)
+
+
+def test_a_refusal_is_reported_at_once_in_the_servers_words(server, many):
+    with Proxy(server.address, lambda n: "400" if n == 1 else "pass") as proxy, lab.load(proxy.address, api_key=KEY) as engine:
+        bad, good = lab.force(engine, many[:2], [lab.Budget(max_tokens=3)] * 2)
+        if good.error:
+            bad, good = good, bad
+        assert "made up by the proxy" in bad.error and "400" in bad.error and good.error is None
+        assert engine.retried == 0
+
+
+def test_the_key_shows_nowhere(server, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(PermissionError) as refused:
+        lab.load(server.address, api_key="wrong-" + KEY)
+    assert KEY not in str(refused.value) and "api_key=" in str(refused.value)
+    with lab.load(server.address.replace("//", f"//user:{KEY}@"), api_key=KEY) as engine:
+        trace = lab.force(engine, "How many r in raspberry", lab.Budget(max_tokens=5))
+        shown = repr(engine) + json.dumps(lab.describe(engine)) + repr(trace) + str(trace) + trace._repr_html_()
+    captured = capfd.readouterr()
+    assert KEY not in shown + caplog.text + captured.out + captured.err
+
+
+def test_addresses_and_models_that_are_wrong(server):
+    with pytest.raises(ConnectionError, match="no server answers"):
+        lab.load(f"http://127.0.0.1:{free_port()}/v1")
+    with pytest.raises(ValueError, match="/v1"):
+        lab.load(server.address.removesuffix("/v1") + "/nowhere", api_key=KEY)
+    with pytest.raises(ValueError, match="s1-tiny"):
+        lab.load(server.address, model="another", api_key=KEY)
+    with pytest.raises(FileNotFoundError, match="tokenizer="):
+        lab.load(server.address, api_key=KEY, tokenizer="./nowhere")
+    with pytest.raises(ValueError, match="address"):
+        lab.load(server.address, engine="vllm")
+    with pytest.raises(ValueError, match="http"):
+        lab.load("s1-tiny", engine="server")
+
+
+def test_an_endpoint_without_token_ids_is_refused_with_what_to_turn_on():
+    class Plain(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def answer(self, said: dict) -> None:
+            content = json.dumps(said).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_GET(self) -> None:
+            self.answer({"data": [{"id": "s1-tiny", "max_model_len": 4096}]})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.answer({"choices": [{"text": " 3", "finish_reason": "stop"}]})
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Plain)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(ValueError, match="return_token_ids"):
+            lab.load(f"http://127.0.0.1:{http.server_address[1]}/v1", tokenizer="s1-tiny")
+    finally:
+        http.shutdown()
+
+
+def test_it_works_inside_a_running_event_loop(server, many):
+    async def notebook_cell():
+        with lab.load(server.address, api_key=KEY) as engine:
+            return lab.force(engine, many[0], lab.Budget(max_tokens=20))
+
+    assert asyncio.run(notebook_cell()).thinking_tokens == 20
