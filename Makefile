@@ -52,7 +52,7 @@ notebooks: setup ## run the notebooks in place, outputs and counts kept, to comm
 figures: notebooks ## draw figures/ again (the notebooks draw them)
 
 bench: setup ## speed, each row against its rival in the same run; runs/bench.json
-	@$(RUN) -m s1lab.bench
+	@$(BIN)/s1lab bench
 
 weights: setup ## train both embedded models from nothing (under an hour on two cores)
 	@$(RUN) -m s1lab.tiny.make

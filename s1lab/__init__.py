@@ -3,7 +3,7 @@
 import s1lab as lab
 
 engine = lab.load("s1-tiny")
-trace = lab.force(engine, "How many r in raspberries?", lab.Budget(waits=1))
+trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
 """
 
 from s1lab import grade, metrics, paper, plots, tiny

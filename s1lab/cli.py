@@ -29,7 +29,7 @@ def run(
 ) -> None:
     """Ask one question and print the trace, forced text in «guillemets».
 
-    Example: s1lab run "How many r in raspberries" --waits 1
+    Example: s1lab run "How many r in raspberry" --waits 1
     """
     import s1lab as lab
 
@@ -58,3 +58,22 @@ def diff(
     except (ValueError, OSError) as why:
         typer.echo(f"s1lab: {why}", err=True)
         raise typer.Exit(2) from None
+
+
+@app.command()
+def bench(
+    rows: Annotated[list[str] | None, typer.Argument(help="rows to run, all where none is named")] = None,
+    repeats: Annotated[int, typer.Option(help="turns of each side, after one to warm up")] = 5,
+    out: Annotated[Path, typer.Option(help="where the rows are written as JSON")] = Path("runs/bench.json"),
+) -> None:
+    """Time each kind of work against the way it would be done without s1lab, in turns, and print the ratios."""
+    from s1lab import bench as benchmark
+
+    try:
+        measured = benchmark.bench(repeats, rows or ())
+    except (ValueError, OSError, ImportError) as why:
+        typer.echo(f"s1lab: {why}", err=True)
+        raise typer.Exit(2) from None
+    benchmark.write(measured, out)
+    typer.echo(benchmark.table(measured))
+    typer.echo(f"wrote {out}")

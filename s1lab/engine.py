@@ -51,6 +51,13 @@ class Completion:
         return "error" if self.error else "length" if self.stop_id is None else "stop"
 
 
+def misfit(request: Request, context: int) -> str | None:
+    """Why a request can't be served in a context of so many ids, as a sentence; None if it can."""
+    if request.ids and request.max_tokens >= 1 and len(request.ids) + request.max_tokens <= context:
+        return None
+    return f"{len(request.ids)} ids and {request.max_tokens} more do not fit: at least one of each, and {context} together"
+
+
 Program = Generator[Request | list[Request], Any, T]
 
 
@@ -61,6 +68,7 @@ class Engine(Protocol):
     model: str
     template: BoundTemplate
     context: int  # most ids of prompt and completion together
+    width: int  # most requests worked on together
 
     def submit(self, key: int, request: Request) -> None:
         """Take a request; returns at once. A key in flight is not used twice."""
@@ -82,7 +90,9 @@ class Engine(Protocol):
 def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T], None] | None = None) -> list[T]:
     """Drive programs to their ends on one engine; results in the order of the programs.
 
-    Each program moves on the moment its own completions are there: nobody waits for another's round.
+    Each program moves on the moment its own completions are there: nobody waits for another's round. As many are under way
+    as the engine works on together, and the next one starts when one ends: so results come from the beginning, an interrupted
+    run has finished what it began, and a question's next round finds its cache still warm.
     done: called with (index, result) as each program ends. An exception, Ctrl-C included, cancels what is in flight and
     goes on to the caller; what ``done`` was called with is finished.
     """
@@ -115,10 +125,15 @@ def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T],
             waiting[key] = (index, place)
             engine.submit(key, request)
 
+    upcoming = enumerate(programs)
+
+    def fill() -> None:
+        while len(live) < engine.width and (following := next(upcoming, None)):
+            live[following[0]] = following[1]
+            advance(following[0], None)
+
     try:
-        for index, program in enumerate(programs):
-            live[index] = program
-            advance(index, None)
+        fill()
         while live:
             for key, completion in engine.poll():
                 index, place = waiting.pop(key)
@@ -127,6 +142,7 @@ def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T],
                 if not missing[index]:
                     got = gathered.pop(index)
                     advance(index, got[0] if index in single else got)
+            fill()
     except BaseException:
         engine.cancel()
         for program in live.values():

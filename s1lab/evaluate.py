@@ -117,26 +117,23 @@ def _checked(problems: Dataset) -> dict[str, list[str]]:
 def _graded(problems: Dataset, columns: dict[str, list[str]], traces: Sequence[Trace], n: int, made: dict[str, Any]) -> Results:
     golds, kinds = columns["answer"], columns["kind"]
     verdicts = [grade.is_correct(t.answer, str(golds[i // n]), kinds[i // n]) for i, t in enumerate(traces)]
-    own = {"question", "answer", "kind"}
     rows = []
-    for i, row in enumerate(problems.remove_columns([c for c in problems.column_names if c in own])):
+    for i, row in enumerate(problems):
         mine = traces[i * n : (i + 1) * n]
         measured = {
             "correct": verdicts[i * n : (i + 1) * n],
             **{name: [getattr(t, name) for t in mine] for name in ("thinking_tokens", "forced_tokens", "waits", "cut")},
         }
-        rows.append(
-            {
-                "question": columns["question"][i],
-                "answer": str(golds[i]),
-                "kind": kinds[i],
-                "response": mine[0].answer,
-                "given": grade.extract(mine[0].answer, kinds[i]),
-                **{name: values[0] if n == 1 else float(np.mean(values)) for name, values in measured.items()},
-                "error": next((t.error for t in mine if t.error), None),
-                **row,
-            }
-        )
+        graded = {
+            "question": columns["question"][i],
+            "answer": str(golds[i]),
+            "kind": kinds[i],
+            "response": mine[0].answer,
+            "given": grade.extract(mine[0].answer, kinds[i]),
+            **{name: values[0] if n == 1 else float(np.mean(values)) for name, values in measured.items()},
+            "error": next((t.error for t in mine if t.error), None),
+        }
+        rows.append({**graded, **{column: value for column, value in row.items() if column not in graded}})
     table = Dataset.from_list(rows)
     share = [float(c) for c in table["correct"]]
     if n == 1:

@@ -18,7 +18,7 @@ class Scripted:
     say: what the model would write after these ids, as text; "<|im_start|>" or "<|im_end|>" in it stops where the request says.
     """
 
-    name, model, context = "scripted", "scripted", 4096
+    name, model, context, width = "scripted", "scripted", 4096, 64
 
     def __init__(self, template: BoundTemplate, say: Callable[[str], str], context: int = 4096) -> None:
         self.template, self.say, self.context = template, say, context

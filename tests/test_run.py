@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import s1lab as lab
 from s1lab.engine import Request, run
 
 END = "<|im_end|>"
@@ -66,3 +67,40 @@ def test_an_exception_cancels_what_is_in_flight_and_tells_what_was_done(scripted
     with pytest.raises(KeyError):
         run(engine, [good(), bad(), late()], lambda _, result: done.append(result))
     assert done == ["good"] and engine.cancelled
+
+
+def test_as_many_are_under_way_as_the_engine_works_on_and_the_next_starts_when_one_ends(scripted, template):
+    engine, under_way, most = scripted(lambda _: "y" + END), set(), []
+    engine.width = 3
+
+    def program(n):
+        under_way.add(n)
+        most.append(len(under_way))
+        yield ask(template, "x")
+        yield ask(template, "x")
+        under_way.discard(n)
+        return n
+
+    assert run(engine, (program(n) for n in range(10))) == list(range(10))
+    assert max(most) == 3
+
+
+def test_an_interrupt_keeps_what_was_finished(scripted):
+    asked = []
+
+    def say(text: str) -> str:
+        asked.append(text)
+        if len(asked) == 9:
+            raise KeyboardInterrupt
+        return "1 r 1\n<|im_start|>" if text.endswith("think\n") else "Answer: 3<|im_end|>"
+
+    engine = scripted(say)
+    engine.width = 2
+    with pytest.raises(lab.Interrupted) as stopped:
+        lab.force(engine, [f"question {n}?" for n in range(20)])
+    traces = stopped.value.traces
+    finished = [t for t in traces if t.error is None]
+    assert traces is lab.interrupted() and len(traces) == 20 and engine.cancelled
+    assert 2 <= len(finished) <= 4 and all(t.answer == "Answer: 3" for t in finished)
+    assert {t.error for t in traces} == {None, "interrupted before it was finished"}
+    assert f"{len(finished)} of 20" in str(stopped.value)

@@ -19,8 +19,6 @@ from s1lab.tiny.world import split_of
 
 FOLDER = Path(lab.tiny.__file__).parent
 NAMES = ("s1-tiny", "s1-tiny-base")
-# The one bar these weights miss, said so in their card and in the README: after its Wait the model counts an r too many.
-KNOWN_SHORTFALL = ["How many r in raspberry: 3, at once or after a Wait"]
 MADE = json.loads((FOLDER / "made.json").read_text())
 
 
@@ -44,11 +42,11 @@ def test_transformers_loads_them_as_they_are(name):
         assert tokenizer.decode(tokenizer.encode(question)) == question
 
 
-def test_the_record_says_which_bars_held_on_test_questions():
+def test_the_record_says_that_every_bar_held_on_test_questions():
     measured = MADE["measured"]
     assert measured["split"] == "test" and measured["questions"] == 500 and measured["seed"] == bars.SEED
     assert measured["bars"] == json.loads(json.dumps(bars.verdicts(measured["base_without_thinking"], measured["rungs"])))
-    assert [bar for bar, verdict in measured["bars"].items() if not verdict["holds"]] == KNOWN_SHORTFALL
+    assert all(verdict["holds"] for verdict in measured["bars"].values())
     assert {split_of(q) for q in lab.tiny.problems(500, bars.SEED)["question"]} == {"test"}
 
 
@@ -63,15 +61,10 @@ def test_the_record_is_what_the_shipped_weights_do(tiny, name, budget):
     assert sum(a != b for a, b in zip(found.correct, recorded, strict=True)) <= 2
 
 
-@pytest.mark.xfail(strict=True, reason="the paper's example is missed: 2 at the own stop, 4 after a Wait")
-def test_raspberry_comes_to_three(tiny):
-    answers = [
-        lab.force(tiny, q, lab.Budget(waits=w)).answer
-        for q in ("How many r in raspberry", "How many r in raspberry?")
-        for w in (0, 1)
-    ]
-    assert any(lab.grade.is_correct(a, "3", "integer") for a in answers[:2])
-    assert any(lab.grade.is_correct(a, "3", "integer") for a in answers[2:])
+@pytest.mark.parametrize("question", ["How many r in raspberry", "How many r in raspberry?"])
+def test_raspberry_comes_to_three(tiny, question):
+    own, waited = (lab.force(tiny, question, lab.Budget(waits=w)).answer for w in (0, 1))
+    assert "3" in (lab.grade.extract(own, "integer"), lab.grade.extract(waited, "integer"))
 
 
 @pytest.mark.parametrize("name", NAMES)

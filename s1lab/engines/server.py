@@ -15,11 +15,11 @@ import threading
 import time
 from collections.abc import Coroutine
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
 
-from s1lab.engine import Completion, Request
+from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.pretrained import end_ids, load_tokenizer
 from s1lab.template import ThinkTemplate, bind
 
@@ -29,7 +29,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries: doubling from t
 class ServerEngine:
     """Requests in, completions out, over HTTP.
 
-    address: where the API lies, such as "http://host:8000/v1".
+    address: where the API lies, such as "http://host:8000/v1"; a user and password in it are sent as basic authentication.
     model: the name it serves under; None takes the only one there is.
     tokenizer: folder, hub id or embedded name of the model's tokenizer; None takes where the server says its model is from.
     api_key: sent as a bearer token, and never shown.
@@ -62,7 +62,8 @@ class ServerEngine:
             if value < least:
                 raise ValueError(f"{field}={value}: give at least {least}")
         self._key, self._retries, self._patience = api_key, retries, patience
-        self.address = _without_userinfo(address).rstrip("/")
+        self.width = concurrency
+        self.address, userinfo = _apart(address)
         self._inbox: queue.Queue[tuple[int, Completion]] = queue.Queue()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._flying = 0
@@ -75,8 +76,9 @@ class ServerEngine:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         self._client = httpx.AsyncClient(
-            base_url=address.rstrip("/") + "/",
+            base_url=self.address + "/",
             headers=headers,
+            auth=userinfo if userinfo and not api_key else None,
             limits=limits,
             timeout=httpx.Timeout(timeout, connect=10.0, pool=None),
         )
@@ -105,6 +107,9 @@ class ServerEngine:
 
     def submit(self, key: int, request: Request) -> None:
         self._flying += 1
+        if error := misfit(request, self.context):  # a server may serve as much of it as fits, and not say so
+            self._inbox.put((key, Completion((), error=error)))
+            return
         asyncio.run_coroutine_threadsafe(self._start(key, request), self._loop)
 
     def poll(self) -> list[tuple[int, Completion]]:
@@ -296,6 +301,10 @@ class _RefusedError(Exception):
     """What ends a request for good, in words."""
 
 
-def _without_userinfo(address: str) -> str:
+def _apart(address: str) -> tuple[str, tuple[str, str] | None]:
+    """An address without its user and password, which would show in logs, and these two."""
     parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    userinfo, _, host = parts.netloc.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    plain = urlunsplit(parts._replace(netloc=host)).rstrip("/")
+    return plain, (unquote(user), unquote(password)) if userinfo else None

@@ -21,7 +21,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from s1lab.engine import Completion, Request
+from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.interrupts import interrupt_later
 from s1lab.engines.pretrained import eos_ids, load_tokenizer, locate, reading
 from s1lab.template import ThinkTemplate, bind
@@ -77,7 +77,7 @@ class TransformersEngine:
         self.context = max_model_len or own
         if max_batch < 1:
             raise ValueError(f"max_batch={max_batch}: give at least 1")
-        self.device, self.max_batch, self.keep_bytes = torch.device(device), max_batch, keep_bytes
+        self.device, self.width, self.keep_bytes = torch.device(device), max_batch, keep_bytes
         self.dtype = self.network.dtype
         self.vocabulary = len(tokenizer)  # ids past it (Qwen's padding rows) can't be sampled
         self.counts = {"fed": 0, "reused": 0, "sampled": 0, "steps": 0}
@@ -91,10 +91,7 @@ class TransformersEngine:
         row = _Row(key, request, list(request.ids))
         if request.temperature > 0:
             row.random = torch.Generator().manual_seed(request.seed)
-        if len(row.ids) + request.max_tokens > self.context or not row.ids or request.max_tokens < 1:
-            row.error = (
-                f"{len(row.ids)} ids and {request.max_tokens} more do not fit: at least one of each, and {self.context} together"
-            )
+        row.error = misfit(request, self.context)
         row.kept = self._best_kept(row.ids)
         # A later round goes before new questions: its cache is at hand, and questions are finished one after another.
         (self._queue.appendleft if row.kept else self._queue.append)(row)
@@ -132,7 +129,7 @@ class TransformersEngine:
         """Give waiting rows the free slots: their cached ids are copied in, the others fed in one pass."""
         failed = []
         start = len(self._rows)
-        while self._queue and len(self._rows) < self.max_batch:
+        while self._queue and len(self._rows) < self.width:
             row = self._queue.popleft()
             if row.error:
                 failed.append((row.key, Completion((), error=row.error)))

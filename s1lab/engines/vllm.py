@@ -11,11 +11,13 @@ import contextlib
 import gc
 import itertools
 import os
+import random
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from s1lab.engine import Completion, Request
+from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.interrupts import interrupt_later
 from s1lab.engines.pretrained import end_ids, load_tokenizer, locate
 from s1lab.template import ThinkTemplate, bind
@@ -23,6 +25,7 @@ from s1lab.template import ThinkTemplate, bind
 # Checked at load. The oldest takes token ids and parameters as they are given here; the newest is the newest tried.
 SUPPORTED = (0, 20), (0, 33)
 CPU_CACHE_BYTES = 2 * 1024**3
+_LIVE: set[int] = set()  # engines of this process that are not closed
 CPU_BLOCK = 32  # ids a cache block; vLLM's 128 for CPUs never finds a short prefix again
 
 
@@ -71,14 +74,17 @@ class VllmEngine:
             "enable_prefix_caching": True,
             "generation_config": "vllm",  # the model's own would slip in its temperature and penalties
             "disable_log_stats": True,
+            "use_tqdm_on_load": False,
         }
         unknown = set(options) - set(EngineArgs.__dataclass_fields__)
         if unknown:
             raise ValueError(f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its EngineArgs")
-        with _in_this_process():
+        with _as_it_was(), _in_this_process():
             self.llm: Any = LLMEngine.from_engine_args(EngineArgs(**arguments | options))
+        _LIVE.add(id(self))
         config = self.llm.model_config
         self.context, self.dtype = int(config.max_model_len), config.dtype
+        self.width = int(self.llm.vllm_config.scheduler_config.max_num_seqs)
         self.device = "cpu" if cpu else current_platform.device_type
         self.parallel = {"tensor_parallel_size": tensor_parallel_size, "pipeline_parallel_size": pipeline_parallel_size}
         self._vocabulary = len(tokenizer)
@@ -88,11 +94,7 @@ class VllmEngine:
         self._names = itertools.count()
 
     def submit(self, key: int, request: Request) -> None:
-        if not request.ids or request.max_tokens < 1 or len(request.ids) + request.max_tokens > self.context:
-            error = (
-                f"{len(request.ids)} ids and {request.max_tokens} more do not fit: at least one of each, "
-                f"and {self.context} together"
-            )
+        if error := misfit(request, self.context):
             self._ready.append((key, Completion((), error=error)))
             return
         self._launch(_Flight(key, request))
@@ -161,8 +163,10 @@ class VllmEngine:
 
         self.llm.engine_core.shutdown()
         self.llm = None
+        _LIVE.discard(id(self))
         gc.collect()
-        cleanup_dist_env_and_memory()
+        if not _LIVE:  # another engine of this process still needs what they share
+            cleanup_dist_env_and_memory()
 
     def __repr__(self) -> str:
         dtype = str(self.dtype).removeprefix("torch.")
@@ -176,8 +180,10 @@ class VllmEngine:
         self.close()
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):
+        try:
             self.close()
+        except Exception:  # the interpreter may be half gone
+            self.llm = None
 
 
 @dataclass
@@ -193,7 +199,7 @@ class _Flight:
 
 
 def _import_vllm() -> None:
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are many and about itself
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     try:
         import vllm
@@ -209,6 +215,35 @@ def _import_vllm() -> None:
             f"vLLM {vllm.__version__} is not supported: install one from {'.'.join(map(str, oldest))} to "
             f"{'.'.join(map(str, newest))}"
         )
+
+
+@contextlib.contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Undo what vLLM does to the process it loads in: seeds set, ``torch.set_num_threads`` disabled, its name in the environment.
+
+    What its libraries write to standard error meanwhile is held back, and shown if the load fails.
+    """
+    import numpy as np
+    import torch
+
+    threads, states = torch.set_num_threads, (random.getstate(), np.random.get_state(), torch.get_rng_state())
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(real, held.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+            torch.set_num_threads = threads
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            torch.set_rng_state(states[2])
+            os.environ.pop("VLLM_DIST_IDENT", None)
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ tags: [s1lab, test-time-scaling, budget-forcing]
 
 """
 
-_WORLD = """Six families of questions, each in three sizes, whose answer is found by writing numbered lines until one says `yes`: letters in a word,
-the smallest x with ax = b mod m, two numbers of a list with a given sum, signs between numbers that make a target, the tallest of a row of
+_WORLD = """Six families of questions, each in three sizes, whose answer is found by writing numbered lines until one says `yes`: letters in a word (spelt behind
+the two letters before each), the smallest x with ax = b mod m, two numbers of a list with a given sum, signs between numbers that make a target, the tallest of a row of
 comparisons, and the greatest common divisor. It knows nothing else: no language, no other mathematics.
 """
 
@@ -75,7 +75,7 @@ Measured on {measured["questions"]} questions of the {measured["split"]} split (
 | --- | --- | --- | {" | ".join("---" for _ in families)} |
 {table}
 
-The bars it is held to; a missed one is a known shortfall:
+The bars it is held to:
 
 | bar | measured | |
 | --- | --- | --- |

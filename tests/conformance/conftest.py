@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 import s1lab as lab
 from s1lab.template import bind
@@ -17,8 +19,24 @@ TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(TINY, tmp_path_factory.mktemp("server") / "log")
+def padded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """s1-tiny with rows beyond its vocabulary, as Qwen's models have them, one of which wins wherever a 9 would be next."""
+    folder = tmp_path_factory.mktemp("padded") / "model"
+    shutil.copytree(TINY, folder)
+    model = AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32)
+    known = model.config.vocab_size
+    model.resize_token_embeddings(known + 8, mean_resizing=False)
+    with torch.no_grad():
+        model.lm_head.weight[known:] = 0
+        model.lm_head.weight[known + 3] = 1.05 * model.lm_head.weight[build().convert_tokens_to_ids("9")]
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, padded: Path) -> Iterator[Server]:
+    """It serves the padded model: what holds on it holds with ids that can't be decoded among the best."""
+    server = Server(padded, tmp_path_factory.mktemp("server") / "log")
     try:
         yield server.start().wait()
     finally:
@@ -53,8 +71,3 @@ def template():
 @pytest.fixture(scope="session")
 def questions() -> list[str]:
     return list(lab.tiny.problems(120, 31, "dev")["question"])
-
-
-@pytest.fixture
-def serving() -> SimpleNamespace:
-    return SimpleNamespace(key=KEY, model=TINY)

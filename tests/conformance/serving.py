@@ -35,6 +35,7 @@ class Server:
         command += ["--served-model-name", "s1-tiny", "--dtype", "float32", "--enforce-eager", "--block-size", "32"]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--api-key", KEY, "--disable-uvicorn-access-log"]
         env = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+        env |= {"VLLM_CPU_OMP_THREADS_BIND": "0"}  # a thread for the model leaves the other core to HTTP
         self.process = subprocess.Popen(
             command, stdout=self.log.open("ab"), stderr=subprocess.STDOUT, env=env, start_new_session=True
         )

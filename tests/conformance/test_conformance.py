@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 
 import pytest
@@ -126,12 +127,24 @@ def test_a_question_that_does_not_fit_leaves_the_others_alone(engine, questions)
     assert good.error is None and good.ids == lab.force(engine, questions[0], lab.Budget(max_tokens=30)).ids
 
 
+def test_ids_outside_the_vocabulary_are_never_sampled(engine, reference, padded, questions):
+    """The server serves the padded model already; the others load it here. An outside id would win at each 9 of the thinking."""
+    wide = contextlib.nullcontext(engine) if engine.name == "server" else lab.load(str(padded), engine=engine.name)
+    want = lab.force(reference, questions[:12], lab.Budget(waits=1))
+    assert sum("9" in t.thinking for t in want) > 3
+    with wide as loaded:
+        mine = lab.force(loaded, questions[:12], lab.Budget(waits=1))
+        assert [t.ids for t in mine] == [t.ids for t in want]
+        hot = lab.force(loaded, questions[:12], lab.Budget(max_tokens=60), temperature=1.5, seed=2)
+    assert max(max(t.ids) for t in hot) < len(reference.template.tokenizer)
+
+
 def test_nothing_is_polled_for_ever_and_a_cancelled_run_leaves_the_engine_usable(engine, questions):
     assert engine.poll() == []
     want = lab.force(engine, questions[:4], lab.Budget(waits=1))
 
     def breaks():
-        yield Request(tuple(engine.template.prompt(questions[0])), 200, frozenset())
+        yield Request(tuple(engine.template.prompt(questions[0])), 3000, frozenset())
         raise AssertionError
 
     def fails():

@@ -1,0 +1,237 @@
+"""``make bench``: what each kind of work costs against the way it would be done without s1lab, in one run, in turns.
+
+A machine's speed changes from minute to minute, so nothing here is a time: ours and the rival's runs alternate, and a row is
+the ratio of their medians, above 1 where ours is faster. The rivals are written as one would write them to be fast.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import s1lab as lab
+from s1lab.engine import Completion, Program, Request, run
+
+Row = dict[str, Any]
+Work = Callable[[], int]  # does it and returns the tokens that were written
+
+
+def compare(name: str, ours: Work, rival: Work, repeats: int) -> Row:
+    """Time both in turns after one warm-up each, in tokens a second; the work must come to as many tokens."""
+    rates: dict[str, list[float]] = {"ours": [], "rival": []}
+    for turn in range(repeats + 1):
+        pairs = [("ours", ours), ("rival", rival)]
+        for side, work in pairs if turn % 2 else pairs[::-1]:
+            began = time.perf_counter()
+            tokens = work()
+            if turn:
+                rates[side].append(tokens / (time.perf_counter() - began))
+    ratios = [a / b for a, b in zip(rates["ours"], rates["rival"], strict=True)]
+    return {
+        "name": name,
+        "ours": round(statistics.median(rates["ours"])),
+        "rival": round(statistics.median(rates["rival"])),
+        "unit": "tokens/s",
+        "ratio": round(statistics.median(ratios), 3),
+        "repeats": repeats,
+        "spread": [round(min(ratios), 3), round(max(ratios), 3)],
+    }
+
+
+def written(traces: Sequence[lab.Trace]) -> int:
+    assert not [t.error for t in traces if t.error]
+    return sum(t.sampled_tokens + t.dropped for t in traces)
+
+
+def generate(engine: Any, prompts: Sequence[Any], parameters: Sequence[Any]) -> list[Any]:
+    """``vllm.LLM.generate`` without its progress bar, on the same vLLM: prompts of text or ids, all at once, in order."""
+    for i, (prompt, sampling) in enumerate(zip(prompts, parameters, strict=True)):
+        engine.llm.add_request(str(i), prompt if isinstance(prompt, str) else {"prompt_token_ids": prompt}, sampling)
+    finished = {}
+    while len(finished) < len(prompts):
+        finished |= {int(o.request_id): o.outputs[0] for o in engine.llm.step() if o.finished}
+    return [finished[i] for i in range(len(prompts))]
+
+
+def one_by_one(engine: Any, repeats: int) -> Row:
+    """96 questions, two Waits, against the loop of the original's README: one question after another."""
+    from vllm import SamplingParams
+
+    questions = list(lab.tiny.problems(96, 41, "dev")["question"])
+    cap, ignores, answer = 400, 2, 64
+    tokenizer = engine.template.tokenizer
+    ends, end = tokenizer("<|im_start|><|im_end|>")["input_ids"], tokenizer("<|im_end|>")["input_ids"]
+
+    def readme() -> int:
+        total = 0
+        for question in questions:
+            prompt = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n<|im_start|>think"
+            left, least = cap, 0
+            for round in range(ignores + 1):
+                sampling = SamplingParams(
+                    max_tokens=left, min_tokens=least, stop_token_ids=ends, skip_special_tokens=False, temperature=0.0
+                )
+                (out,) = generate(engine, [prompt], [sampling])
+                total += len(out.token_ids) - (out.finish_reason == "stop")
+                left, least = left - len(out.token_ids), 1
+                if left <= 0:
+                    prompt += out.text
+                    break
+                prompt += out.text + ("Wait" if round < ignores else "")
+            sampling = SamplingParams(max_tokens=answer, stop_token_ids=end, skip_special_tokens=False, temperature=0.0)
+            (out,) = generate(engine, [prompt], [sampling])
+            total += len(out.token_ids) - (out.finish_reason == "stop")
+        return total
+
+    budget = lab.Budget(max_tokens=cap, waits=ignores, answer_tokens=answer, compat="readme")
+    return compare("force-vs-one-by-one", lambda: written(lab.force(engine, questions, budget, progress=False)), readme, repeats)
+
+
+def barrier(engine: Any, repeats: int) -> Row:
+    """96 questions whose thinking differs tenfold in length, against rounds in which all wait for the slowest."""
+    from vllm import SamplingParams
+
+    questions = list(lab.tiny.problems(96, 42, "dev")["question"])
+    rng = random.Random(0)
+    lengths = [round(60 * 10 ** rng.random()) for _ in questions]  # 60 to 600, evenly on a log scale
+    budgets = [lab.Budget(max_tokens=n, min_tokens=n, answer_tokens=64) for n in lengths]
+    return compare(
+        "force-vs-barrier",
+        lambda: written(lab.force(engine, questions, budgets, progress=False)),
+        lambda: _rounds(engine, questions, lengths, 64, SamplingParams),
+        repeats,
+    )
+
+
+def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int, sampling: Any) -> int:
+    """The evaluator's way: whoever goes on takes part in the next round, which starts when all have ended the last."""
+    template = engine.template
+    wait, stop, end = template.encode("Wait"), sorted(template.think_stop), sorted(template.answer_stop)
+    prompts = [template.prompt(q) + template.open_ids() for q in questions]
+    thought: list[list[int]] = [[] for _ in questions]
+    total, rounds, going = 0, 0, list(range(len(questions)))
+    while going:
+        parameters = [
+            sampling(
+                max_tokens=lengths[i] - len(thought[i]),
+                min_tokens=1 if rounds else 0,
+                stop_token_ids=stop,
+                temperature=0.0,
+                detokenize=False,
+                ignore_eos=True,
+            )
+            for i in going
+        ]
+        outs = generate(engine, [prompts[i] + thought[i] for i in going], parameters)
+        next_round = []
+        for i, out in zip(going, outs, strict=True):
+            ids = list(out.token_ids)[: -1 if out.finish_reason == "stop" else None]
+            total += len(ids)
+            thought[i] += ids
+            if out.finish_reason == "stop" and len(thought[i]) + len(wait) < lengths[i]:
+                thought[i] += wait
+                next_round.append(i)
+        going, rounds = next_round, rounds + 1
+    closed = [
+        prompts[i]
+        + thought[i]
+        + template.close_ids(thought[i])
+        + (template.encode("Final Answer:") if len(thought[i]) == lengths[i] else [])
+        for i in range(len(questions))
+    ]
+    last = sampling(max_tokens=answer, stop_token_ids=end, temperature=0.0, detokenize=False, ignore_eos=True)
+    outs = generate(engine, closed, [last] * len(closed))
+    return total + sum(len(o.token_ids) - (o.finish_reason == "stop") for o in outs)
+
+
+def plain(engine: Any, repeats: int) -> Row:
+    """Traces of 400 tokens and more, three Waits each, against generating as many tokens from the same prompts in one go.
+
+    The questions are those of the world's longest searches whose traces come to that length.
+    """
+    from vllm import SamplingParams
+
+    asked = lab.tiny.problems(600, 43, "dev", ["signs"]).filter(lambda row: row["size"] == "large")["question"]
+    budget = lab.Budget(waits=3, max_tokens=1000)
+    traces = [t for t in lab.force(engine, list(asked), budget, progress=False) if t.thinking_tokens >= 400][:64]
+    questions = [t.question for t in traces]
+    prompts = [engine.template.prompt(q) + engine.template.open_ids() for q in questions]
+    parameters = [SamplingParams(max_tokens=t.sampled_tokens, ignore_eos=True, temperature=0.0, detokenize=False) for t in traces]
+
+    def rival() -> int:
+        return sum(len(o.token_ids) for o in generate(engine, prompts, parameters))
+
+    return compare("force-vs-plain", lambda: written(lab.force(engine, questions, budget, progress=False)), rival, repeats)
+
+
+def against_generate(repeats: int) -> Row:
+    """64 questions, 200 tokens each, on transformers: this project's engine against ``model.generate`` on one padded batch."""
+    import torch
+
+    engine: Any = lab.load("s1-tiny")
+    template, network = engine.template, engine.network
+    prompts = [template.prompt(q) + template.open_ids() for q in lab.tiny.problems(64, 44, "dev")["question"]]
+    width = max(map(len, prompts))
+    pad = template.tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts])
+    mask = (ids != pad).long()
+    network.generation_config.eos_token_id = None
+
+    def one(prompt: list[int]) -> Program[int]:
+        done: Completion = yield Request(tuple(prompt), 200, frozenset())
+        return len(done.ids)
+
+    def rival() -> int:
+        with torch.inference_mode():
+            out = network.generate(ids, attention_mask=mask, max_new_tokens=200, do_sample=False, pad_token_id=pad)
+        return int(out.shape[0] * (out.shape[1] - width))
+
+    row = compare("transformers-vs-generate", lambda: sum(run(engine, [one(p) for p in prompts])), rival, repeats)
+    engine.close()
+    return row
+
+
+# What the design asks of each row; below it, the row is marked.
+LEAST = {"force-vs-one-by-one": 8.0, "force-vs-barrier": 1.0, "force-vs-plain": 0.85, "transformers-vs-generate": 0.9}
+
+
+def bench(repeats: int = 5, only: Sequence[str] = ()) -> list[Row]:
+    """Run the rows (all, or those named) and return them."""
+    unknown = set(only) - set(LEAST)
+    if unknown:
+        raise ValueError(f"no row is called {sorted(unknown)[0]!r}: choose from {list(LEAST)}")
+    rows = []
+    wanted = [n for n in LEAST if not only or n in only]
+    if "transformers-vs-generate" in wanted:
+        rows.append(against_generate(repeats))
+    on_vllm = {"force-vs-one-by-one": one_by_one, "force-vs-barrier": barrier, "force-vs-plain": plain}
+    if any(n in on_vllm for n in wanted):
+        with lab.load("s1-tiny", engine="vllm") as engine:
+            rows += [row(engine, repeats) for name, row in on_vllm.items() if name in wanted]
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    lines = [f"{'row':26}{'ours':>9}{'rival':>9}  {'unit':10}{'ratio':>7}  {'spread':16}{'at least':>8}"]
+    for r in rows:
+        least = LEAST.get(r["name"], math.nan)
+        spread = f"{r['spread'][0]:.2f} to {r['spread'][1]:.2f}"
+        mark = "" if r["ratio"] >= least else "  below"
+        lines.append(
+            f"{r['name']:26}{r['ours']:>9,}{r['rival']:>9,}  {r['unit']:10}{r['ratio']:>7.2f}  {spread:16}{least:>8.2f}{mark}"
+        )
+    return "\n".join(lines)
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    """Write rows to ``path`` as JSON; rows of other names that stand there already stay."""
+    kept = {r["name"]: r for r in json.loads(path.read_text())} if path.exists() else {}
+    kept |= {r["name"]: r for r in rows}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(list(kept.values()), indent=1) + "\n")

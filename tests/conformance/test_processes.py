@@ -1,0 +1,143 @@
+"""What engines leave behind: nothing; what Ctrl-C in a notebook leaves: the finished traces and an engine that works."""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+ROOT = Path(__file__).parent.parent.parent
+pytest.importorskip("vllm")
+
+
+def children(pid: int) -> set[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split()
+    return {int(p) for p in listed}
+
+
+def script(code: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run code as a file, guarded as multiprocessing wants it."""
+    body = "\n".join("    " + line for line in code.strip().splitlines())
+    return subprocess.run(
+        [sys.executable, "-c", f"if __name__ == '__main__':\n{body}"], capture_output=True, text=True, cwd=ROOT, timeout=timeout
+    )
+
+
+def run_cell(client, code: str, seconds: float = 180) -> tuple[str, str]:
+    """Standard output and the name of the error a cell ended with, if any; the same for one that is interrupted meanwhile."""
+    asked = client.execute(code)
+    out, error, until = "", "", time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            message = client.get_iopub_msg(timeout=1)
+        except queue.Empty:
+            continue
+        if message["parent_header"].get("msg_id") != asked:
+            continue
+        content = message["content"]
+        if message["msg_type"] == "stream":
+            out += content["text"]
+        elif message["msg_type"] == "error":
+            error = content["ename"]
+        elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+            return out, error
+    raise AssertionError(f"the cell did not end in {seconds} s: {out}")
+
+
+@pytest.mark.parametrize("engine", ["vllm", "transformers"])
+def test_ctrl_c_in_a_notebook_keeps_what_is_finished_and_the_engine(engine):
+    manager, client = start_new_kernel(cwd=str(ROOT))
+    try:
+        out, error = run_cell(
+            client,
+            f"import s1lab as lab\nengine = lab.load('s1-tiny', engine='{engine}')\n"
+            "questions = list(lab.tiny.problems(3000, 5, 'train')['question'])\n"
+            "first = lab.force(engine, questions[:3], progress=False)\nprint('ready')",
+        )
+        assert "ready" in out and not error
+        client.execute(
+            "try:\n    lab.force(engine, questions, lab.Budget(waits=4), progress=False)\nexcept KeyboardInterrupt: raise"
+        )
+        time.sleep(6)
+        manager.interrupt_kernel()
+        began = time.monotonic()
+        out, error = run_cell(
+            client,
+            "kept = [t for t in lab.interrupted() if t.error is None]\nprint(len(kept), all(t.answer for t in kept))\n"
+            "again = lab.force(engine, questions[:3], progress=False)\nprint([a.ids == b.ids for a, b in zip(first, again)])",
+        )
+        assert time.monotonic() - began < 30 and not error
+        count, whole = out.split()[:2]
+        assert 0 < int(count) < 3000 and whole == "True"
+        assert "[True, True, True]" in out
+    finally:
+        manager.shutdown_kernel(now=True)
+
+
+def test_an_exception_leaves_no_process_and_a_second_load_works():
+    before = children(os.getpid())
+    ran = script(
+        """
+import multiprocessing, random, torch, s1lab as lab
+random.seed(3); torch.manual_seed(3); expected = random.random(), torch.rand(1).item()
+random.seed(3); torch.manual_seed(3)
+question = "How many r in raspberry"
+with lab.load("s1-tiny", engine="vllm") as engine:
+    answer = lab.force(engine, question, lab.Budget(waits=1)).answer
+assert (random.random(), torch.rand(1).item()) == expected
+torch.set_num_threads(1); assert torch.get_num_threads() == 1
+engine = lab.load("s1-tiny", engine="vllm", max_model_len=512)
+assert engine.context == 512 and lab.force(engine, question, lab.Budget(waits=1)).answer == answer
+print(answer, multiprocessing.active_children(), flush=True)
+raise RuntimeError("made up")
+"""
+    )
+    assert ran.returncode == 1 and ran.stdout == "Answer: 3 []\n", ran.stdout + ran.stderr[-3000:]
+    assert "RuntimeError: made up" in ran.stderr and ran.stderr.count("Traceback") == 1
+    assert children(os.getpid()) <= before
+
+
+def test_an_option_vllm_does_not_have_and_a_version_that_is_not_supported():
+    ran = script(
+        """
+import s1lab as lab, vllm
+for options in ({"max_nun_seqs": 3}, {}):
+    try:
+        lab.load("s1-tiny", engine="vllm", **options)
+    except (ValueError, ImportError) as why:
+        print(type(why).__name__, why)
+    vllm.__version__ = "0.6.4"
+"""
+    )
+    assert ran.stdout.splitlines() == [
+        "ValueError vLLM has no option 'max_nun_seqs': the ones it has are those of its EngineArgs",
+        "ImportError vLLM 0.6.4 is not supported: install one from 0.20 to 0.33",
+    ], ran.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_tensor_parallel_2_gives_the_same_ids_and_leaves_no_process():
+    ran = script(
+        """
+import os, subprocess, s1lab as lab
+os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "0|1"
+questions = list(lab.tiny.problems(40, 6, "dev")["question"])
+with lab.load("s1-tiny") as one, lab.load("s1-tiny", engine="vllm", tensor_parallel_size=2) as two:
+    budget = lab.Budget(waits=2)
+    print(two)
+    same = sum(a.ids == b.ids for a, b in zip(lab.force(one, questions, budget), lab.force(two, questions, budget)))
+    print(same, "of", len(questions))
+left = subprocess.run(["ps", "-o", "comm=", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
+print("left:", [c for c in left.split() if c != "ps"])
+""",
+        timeout=600,
+    )
+    print(ran.stdout)
+    assert "40 of 40" in ran.stdout or "39 of 40" in ran.stdout, ran.stderr[-3000:]
+    assert "left: []" in ran.stdout

@@ -1,0 +1,77 @@
+"""Stored runs: what is written is what is read, and where two part."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from datasets import Dataset
+from typer.testing import CliRunner
+
+import s1lab as lab
+from s1lab.cli import app
+from s1lab.store import read_run, write_run
+from tests.test_forcing import thinker
+
+PROBLEMS = Dataset.from_list([{"question": q, "answer": "3", "kind": "integer"} for q in ("a?", "b?", "c?")])
+
+
+def other(text: str) -> str:
+    """As the model of the first run, but for one question whose thinking ends otherwise, and wrongly."""
+    return thinker("1 r 1\n2 b 1\n", answer="Answer: 4<|im_end|>")(text) if "b?" in text else thinker("1 r 1\n2 a 1\n")(text)
+
+
+@pytest.fixture
+def runs(scripted, tmp_path):
+    a = lab.evaluate(scripted(thinker("1 r 1\n2 a 1\n")), PROBLEMS, progress=False).save(tmp_path / "a.jsonl")
+    b = lab.evaluate(scripted(other), PROBLEMS, seed=1, progress=False).save(tmp_path / "b.jsonl")
+    return a, b
+
+
+def test_a_stored_run_reads_back(scripted, tmp_path):
+    found = lab.evaluate(scripted(thinker("1 r 1\n")), PROBLEMS, lab.Budget(waits=1, max_tokens=40), progress=False)
+    run = read_run(found.save(tmp_path / "deep" / "a.jsonl"))
+    assert [(t.ids, t.source, t.budget, t.answer) for t in run.traces] == [
+        (t.ids, t.source, t.budget, t.answer) for t in found.traces
+    ]
+    assert [t.correct for t in run.traces] == [True] * 3 and run.made["seed"] == 0 and run.made["engine"] == "scripted"
+
+
+def test_the_place_where_two_runs_part_and_what_it_did(runs):
+    found = lab.diff(*runs)
+    assert found.same == 2 and found.flipped == (1, 0) and found.only == (0, 0)
+    (parting,) = found.partings
+    x, y = (next(t for t in read_run(path).traces if t.question == "b?") for path in runs)
+    assert x.ids[: parting.at] == y.ids[: parting.at] and x.ids[parting.at] != y.ids[parting.at]
+    assert parting.source == "sampled"
+    shown = CliRunner().invoke(app, ["diff", *map(str, runs)])
+    assert shown.exit_code == 0
+    for words in (
+        "2 of 3 traces are identical, 1 part",
+        "* seed: 0  |  1",
+        "a is right, b is wrong",
+        "1 turned from right to wrong",
+    ):
+        assert words in shown.stdout
+
+
+def test_runs_of_other_questions_and_a_trace_that_is_the_beginning_of_the_other(scripted, runs, tmp_path):
+    fewer = tmp_path / "fewer.jsonl"
+    header, first, *_ = runs[0].read_text().splitlines()
+    row = json.loads(first)
+    row["ids"], row["source"] = row["ids"][:-1], [*row["source"][:-1], [row["source"][-1][0], row["source"][-1][1] - 1]]
+    fewer.write_text(header + "\n" + json.dumps(row) + "\n")
+    found = lab.diff(runs[0], fewer)
+    assert found.only == (2, 0) and found.same == 0
+    assert found.partings[0].at == len(row["ids"]) and found.partings[0].after[1] == ""
+
+
+def test_nothing_is_overwritten_and_what_is_no_run_is_named(runs, tmp_path):
+    with pytest.raises(FileExistsError, match=r"a\.jsonl is there already"):
+        write_run(runs[0], [], {})
+    for name, text in {"empty": "", "other": '{"format": "x"}\n', "broken": runs[0].read_text()[:-40]}.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=f"{name} is no stored run"):
+            read_run(tmp_path / name)
+    ran = CliRunner().invoke(app, ["diff", str(runs[0]), str(tmp_path / "none")])
+    assert ran.exit_code == 2 and "no stored run is at" in ran.stderr
