@@ -83,8 +83,12 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model; ``with`` does it too."""
         ...
+
+    def __enter__(self) -> Engine: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T], None] | None = None) -> list[T]:
