@@ -53,7 +53,7 @@ def generate(engine: Any, prompts: Sequence[Any], parameters: Sequence[Any]) -> 
     """``vllm.LLM.generate`` without its progress bar, on the same vLLM: prompts of text or ids, all at once, in order."""
     for i, (prompt, sampling) in enumerate(zip(prompts, parameters, strict=True)):
         engine.llm.add_request(str(i), prompt if isinstance(prompt, str) else {"prompt_token_ids": prompt}, sampling)
-    finished = {}
+    finished: dict[int, Any] = {}
     while len(finished) < len(prompts):
         finished |= {int(o.request_id): o.outputs[0] for o in engine.llm.step() if o.finished}
     return [finished[i] for i in range(len(prompts))]
@@ -147,7 +147,7 @@ def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int, 
     ]
     last = sampling(max_tokens=answer, stop_token_ids=end, temperature=0.0, detokenize=False, ignore_eos=True)
     outs = generate(engine, closed, [last] * len(closed))
-    return total + sum(len(o.token_ids) - (o.finish_reason == "stop") for o in outs)
+    return total + sum(int(len(o.token_ids)) - (o.finish_reason == "stop") for o in outs)
 
 
 def plain(engine: Any, repeats: int) -> Row:

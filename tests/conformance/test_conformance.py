@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import warnings
 
 import pytest
 import torch
@@ -73,7 +74,7 @@ def test_over_a_hundred_questions_with_a_budget_each_part_at_ties_only(engine, r
         assert b.source[at] in GENERATED
         with torch.inference_mode():
             best = reference.network(torch.tensor([b.ids[:at]])).logits[0, -1].topk(2).values
-        print(f"parts at id {at} of {b.question!r}: best logits {best.tolist()}")
+        warnings.warn(f"parts at id {at} of {b.question!r}: best logits {best.tolist()}", stacklevel=1)
         assert best[0] - best[1] < 1e-3
     assert len(parted) <= len(questions) // 100
 
