@@ -59,6 +59,11 @@ def generate(engine: Any, prompts: Sequence[Any], parameters: Sequence[Any]) -> 
     return [finished[i] for i in range(len(prompts))]
 
 
+def kept(out: Any) -> int:
+    """Tokens that were written, without the stop."""
+    return len(out.token_ids) - bool(out.finish_reason == "stop")
+
+
 def one_by_one(engine: Any, repeats: int) -> Row:
     """96 questions, two Waits, against the loop of the original's README: one question after another."""
     from vllm import SamplingParams
@@ -78,7 +83,7 @@ def one_by_one(engine: Any, repeats: int) -> Row:
                     max_tokens=left, min_tokens=least, stop_token_ids=ends, skip_special_tokens=False, temperature=0.0
                 )
                 (out,) = generate(engine, [prompt], [sampling])
-                total += len(out.token_ids) - (out.finish_reason == "stop")
+                total += kept(out)
                 left, least = left - len(out.token_ids), 1
                 if left <= 0:
                     prompt += out.text
@@ -86,7 +91,7 @@ def one_by_one(engine: Any, repeats: int) -> Row:
                 prompt += out.text + ("Wait" if round < ignores else "")
             sampling = SamplingParams(max_tokens=answer, stop_token_ids=end, skip_special_tokens=False, temperature=0.0)
             (out,) = generate(engine, [prompt], [sampling])
-            total += len(out.token_ids) - (out.finish_reason == "stop")
+            total += kept(out)
         return total
 
     budget = lab.Budget(max_tokens=cap, waits=ignores, answer_tokens=answer, compat="readme")
@@ -147,7 +152,7 @@ def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int, 
     ]
     last = sampling(max_tokens=answer, stop_token_ids=end, temperature=0.0, detokenize=False, ignore_eos=True)
     outs = generate(engine, closed, [last] * len(closed))
-    return total + sum(int(len(o.token_ids)) - (o.finish_reason == "stop") for o in outs)
+    return total + sum(map(kept, outs))
 
 
 def plain(engine: Any, repeats: int) -> Row:
@@ -231,7 +236,7 @@ def table(rows: Sequence[Row]) -> str:
 
 def write(rows: Sequence[Row], path: Path) -> None:
     """Write rows to ``path`` as JSON; rows of other names that stand there already stay."""
-    kept = {r["name"]: r for r in json.loads(path.read_text())} if path.exists() else {}
-    kept |= {r["name"]: r for r in rows}
+    there = {r["name"]: r for r in json.loads(path.read_text())} if path.exists() else {}
+    there |= {r["name"]: r for r in rows}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(list(kept.values()), indent=1) + "\n")
+    path.write_text(json.dumps(list(there.values()), indent=1) + "\n")
