@@ -35,7 +35,7 @@ class ServerEngine:
     api_key: sent as a bearer token, and never shown.
     concurrency: most requests in flight; the server batches them. timeout: seconds one answer may take.
     retries: how often one request is asked again. patience: after so many seconds without any answer the server counts
-        as lost, and what is still in flight or waiting fails without further tries.
+        as lost, and what is still in flight or waiting fails after one try each.
     max_model_len: the context, where the server doesn't say it.
     Raises ConnectionError, PermissionError or ValueError at load for a server that can't be reached, refuses the key, or
     can't return token ids.
@@ -68,7 +68,7 @@ class ServerEngine:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._flying = 0
         self._pauses = random.Random()  # jitter only: nothing that is sampled depends on it
-        self._answered = time.monotonic()
+        self._answered, self._lost = time.monotonic(), False
         self.retried = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="s1lab server engine", daemon=True)
@@ -216,13 +216,14 @@ class ServerEngine:
             body["seed"] = request.seed + masked
         if masked:
             body["allowed_token_ids"] = list(range(self._vocabulary))
+        began = time.monotonic()
         for attempt in range(self._retries + 1):
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * self._pauses.uniform(0.5, 1.5)
             try:
                 response = await self._client.post("completions", json=body)
                 if response.status_code < 400:
                     choice = response.json()["choices"][0]
-                    self._answered = time.monotonic()
+                    self._answered, self._lost = time.monotonic(), False
                     if (ids := choice.get("token_ids")) is None:
                         raise _RefusedError(self._no_ids())
                     return list(ids), str(choice["finish_reason"]), choice.get("stop_reason")
@@ -235,8 +236,9 @@ class ServerEngine:
                 trouble = self._plain(f"{type(why).__name__} {why}".strip())
             except (ValueError, KeyError, IndexError, TypeError):
                 trouble = "an answer that is no completion, or half of one"
-            lost = time.monotonic() - self._answered > self._patience
-            if attempt == self._retries or lost:
+            # Whoever has waited in vain for so long speaks for all: the others, and those to come, try once each until one succeeds.
+            self._lost |= time.monotonic() - max(self._answered, began) > self._patience
+            if attempt == self._retries or self._lost:
                 break
             self.retried += 1
             await asyncio.sleep(pause)

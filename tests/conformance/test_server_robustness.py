@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -72,6 +73,16 @@ def test_a_server_that_stays_away_fails_what_is_left_and_keeps_what_is_done(serv
     done = [t for t in traces if t.error is None]
     assert 20 < len(done) < 90
     assert all("gave no answer" in t.error and proxy.address in t.error for t in traces if t.error)
+
+
+def test_time_that_passed_idle_does_not_count_against_the_server(server, many):
+    with (
+        Proxy(server.address, lambda n: "500" if n == 1 else "pass") as proxy,
+        lab.load(proxy.address, api_key=KEY, patience=0.5) as engine,
+    ):
+        time.sleep(1.0)
+        assert lab.force(engine, many[0], lab.Budget(max_tokens=5)).error is None
+        assert engine.retried == 1
 
 
 def test_a_refusal_is_reported_at_once_in_the_servers_words(server, many):
