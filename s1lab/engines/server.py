@@ -236,7 +236,7 @@ class ServerEngine:
                 trouble = self._plain(f"{type(why).__name__} {why}".strip())
             except (ValueError, KeyError, IndexError, TypeError):
                 trouble = "an answer that is no completion, or half of one"
-            # Whoever has waited in vain for so long speaks for all: the others, and those to come, try once each until one succeeds.
+            # Whoever has waited in vain for so long speaks for all: the others try once each, until one of them succeeds.
             self._lost |= time.monotonic() - max(self._answered, began) > self._patience
             if attempt == self._retries or self._lost:
                 break
