@@ -51,9 +51,12 @@ def scaling(
     figure = make_subplots(1, columns, subplot_titles=titles, horizontal_spacing=0.09)
     _curve(figure, caps, BLUE, "circle")
     _curve(figure, [caps[-1], *waits], ORANGE, "diamond", skip_first=True)
-    for number, rung in enumerate(caps):
-        last = number == len(caps) - 1
-        _label(figure, 1, rung.tokens, rung.accuracy.value, rung.label, BLUE, "top left" if last else "bottom right")
+    labelled = 0.0
+    for rung in caps[:-1]:
+        if rung.tokens > 1.15 * labelled:  # closer ones would write over each other
+            _label(figure, 1, rung.tokens, rung.accuracy.value, rung.label, BLUE, "bottom right")
+            labelled = rung.tokens
+    _label(figure, 1, caps[-1].tokens, caps[-1].accuracy.value, caps[-1].label, BLUE, "top left")
     if waits:
         _label(figure, 1, waits[-1].tokens, waits[-1].accuracy.value, waits[-1].label, ORANGE, "bottom")
         best = max(waits, key=lambda r: r.accuracy.value)

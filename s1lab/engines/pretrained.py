@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 EMBEDDED = ("s1-tiny", "s1-tiny-base")
@@ -62,6 +62,14 @@ def end_ids(model: str, tokenizer: PreTrainedTokenizerBase) -> set[int]:
     except OSError:
         config = None
     return eos_ids(config, tokenizer)
+
+
+def rows_of(model: str) -> int | None:
+    """How many ids the model's output has, those beyond its tokenizer's counted; None where its files don't say."""
+    try:
+        return int(AutoConfig.from_pretrained(locate(model)).vocab_size)
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def eos_ids(config: Any, tokenizer: PreTrainedTokenizerBase) -> set[int]:

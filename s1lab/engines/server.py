@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import httpx
 
 from s1lab.engine import Completion, Request, misfit
-from s1lab.engines.pretrained import end_ids, load_tokenizer
+from s1lab.engines.pretrained import end_ids, load_tokenizer, rows_of
 from s1lab.template import ThinkTemplate, bind
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries: doubling from the one to the other
@@ -96,6 +96,7 @@ class ServerEngine:
                 ) from why
             self.template = bind(template, loaded, end_ids(self.tokenizer, loaded))
             self._vocabulary = len(loaded)
+            self._outside = frozenset(range(self._vocabulary, rows_of(self.tokenizer) or 0))
             context = max_model_len or card.get("max_model_len")
             if not context:
                 raise ValueError(f"{self.address} does not say how long its context is: pass max_model_len=")
@@ -181,16 +182,16 @@ class ServerEngine:
                 return Completion(tuple(written), error=str(why))
             if finish == "stop" and ids and (stop is None or ids[-1] == stop):
                 stop = ids.pop()
-            outside = next((i for i, token in enumerate(ids) if token >= self._vocabulary), None)
-            if outside is None:
-                written += ids
-                if finish not in ("stop", "length"):
-                    return Completion(tuple(written), error=f"the server ended the request: {finish}")
+            # Qwen's models have rows beyond their vocabulary and now and then choose one. Such an id can't be decoded: go on from
+            # there with all of them masked. Where their number is known they are stops, so that nothing is written after one.
+            at = next((i for i, token in enumerate(ids) if token >= self._vocabulary), len(ids))
+            written += ids[:at]
+            if at < len(ids) or stop in self._outside:
+                masked += 1
+            elif finish in ("stop", "length"):
                 return Completion(tuple(written), stop if finish == "stop" else None)
-            # Qwen's models have rows beyond their vocabulary and now and then choose one. Such an id can't be decoded: go on
-            # from there with all of them masked.
-            written += ids[:outside]
-            masked += 1
+            else:
+                return Completion(tuple(written), error=f"the server ended the request: {finish}")
 
     async def _ask(self, request: Request, written: list[int], masked: int) -> tuple[list[int], str, int | None]:
         """Ids, reason and stop of one answer, asked for until it is there."""
@@ -201,7 +202,7 @@ class ServerEngine:
             "min_tokens": max(0, request.min_tokens - len(written)),
             "temperature": request.temperature,
             "top_p": request.top_p,
-            "stop_token_ids": sorted(request.stop),
+            "stop_token_ids": sorted(request.stop | self._outside),
             "ignore_eos": True,  # the request names its stops, the end of sequence among them
             "return_token_ids": True,
             "skip_special_tokens": False,
