@@ -161,11 +161,17 @@ class VllmEngine:
             return
         from vllm.distributed import cleanup_dist_env_and_memory
 
-        self.llm.engine_core.shutdown()
-        self.llm = None
         _LIVE.discard(id(self))
-        gc.collect()
-        if not _LIVE:  # another engine of this process still needs what they share
+        if _LIVE:
+            # vLLM's own shutdown takes down what every engine of a process shares: that is left to the last one. (A notebook cell
+            # that loads again has two for a moment, the new one and the one its name still held.)
+            self.llm.model_executor.shutdown()
+            self.llm = None
+            gc.collect()
+        else:
+            self.llm.engine_core.shutdown()
+            self.llm = None
+            gc.collect()
             cleanup_dist_env_and_memory()
 
     def __repr__(self) -> str:
