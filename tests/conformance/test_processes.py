@@ -69,8 +69,8 @@ def test_ctrl_c_in_a_notebook_keeps_what_is_finished_and_the_engine(engine):
         )
         assert "ready" in out and not error
         pressed: list[float] = []
-        threading.Timer(8, lambda: (pressed.append(time.monotonic()), manager.interrupt_kernel())).start()
-        _, error = run_cell(client, "lab.force(engine, questions, lab.Budget(waits=1), progress=False)")
+        threading.Timer(5, lambda: (pressed.append(time.monotonic()), manager.interrupt_kernel())).start()
+        _, error = run_cell(client, "lab.force(engine, questions, lab.Budget(max_tokens=30), progress=False)")
         assert error == "Interrupted" and time.monotonic() - pressed[0] < 20
         out, error = run_cell(
             client,
