@@ -13,6 +13,7 @@ import itertools
 import os
 import random
 import tempfile
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ from s1lab.template import ThinkTemplate, bind
 # Checked at load. The oldest takes token ids and parameters as they are given here; the newest is the newest tried.
 SUPPORTED = (0, 20), (0, 33)
 CPU_CACHE_BYTES = 2 * 1024**3
-_LIVE: set[int] = set()  # engines of this process that are not closed
+_LIVE: weakref.WeakSet[VllmEngine] = weakref.WeakSet()
 CPU_BLOCK = 32  # ids a cache block; vLLM's 128 for CPUs never finds a short prefix again
 
 
@@ -36,6 +37,7 @@ class VllmEngine:
     tensor_parallel_size, pipeline_parallel_size: GPUs (or CPU sockets) a model is spread over.
     dtype: "auto" is float32 on a CPU and the model's own on a GPU; the paper's final runs used "float32".
     max_model_len: a shorter context than the model's own.
+    vLLM holds one model a process: loading another closes the one before it, as when a notebook's cell is run again.
     Every other option goes to vLLM's ``EngineArgs`` by its own name: gpu_memory_utilization, max_num_seqs, quantization ...
     Raises ImportError where vLLM is missing or of a version outside ``SUPPORTED``.
     """
@@ -79,9 +81,11 @@ class VllmEngine:
         unknown = set(options) - set(EngineArgs.__dataclass_fields__)
         if unknown:
             raise ValueError(f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its EngineArgs")
+        for other in list(_LIVE):
+            other.close()
         with _as_it_was(), _in_this_process():
             self.llm: Any = LLMEngine.from_engine_args(EngineArgs(**arguments | options))
-        _LIVE.add(id(self))
+        _LIVE.add(self)
         config = self.llm.model_config
         self.context, self.dtype = int(config.max_model_len), config.dtype
         self.width = int(self.llm.vllm_config.scheduler_config.max_num_seqs)
@@ -94,6 +98,8 @@ class VllmEngine:
         self._names = itertools.count()
 
     def submit(self, key: int, request: Request) -> None:
+        if self.llm is None:
+            raise RuntimeError("this vLLM engine is closed, by close() or by loading another one: load it again")
         if error := misfit(request, self.context):
             self._ready.append((key, Completion((), error=error)))
             return
@@ -151,7 +157,8 @@ class VllmEngine:
             self._ready.append((flight.key, Completion(tuple(flight.written), error=f"vLLM ended the request: {reason}")))
 
     def cancel(self) -> None:
-        self.llm.abort_request(list(self._flying))
+        if self.llm is not None:
+            self.llm.abort_request(list(self._flying))
         self._flying.clear()
         self._ready.clear()
 
@@ -161,18 +168,10 @@ class VllmEngine:
             return
         from vllm.distributed import cleanup_dist_env_and_memory
 
-        _LIVE.discard(id(self))
-        if _LIVE:
-            # vLLM's own shutdown takes down what every engine of a process shares: that is left to the last one. (A notebook cell
-            # that loads again has two for a moment, the new one and the one its name still held.)
-            self.llm.model_executor.shutdown()
-            self.llm = None
-            gc.collect()
-        else:
-            self.llm.engine_core.shutdown()
-            self.llm = None
-            gc.collect()
-            cleanup_dist_env_and_memory()
+        self.llm.engine_core.shutdown()
+        self.llm = None
+        gc.collect()
+        cleanup_dist_env_and_memory()
 
     def __repr__(self) -> str:
         dtype = str(self.dtype).removeprefix("torch.")

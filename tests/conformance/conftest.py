@@ -35,7 +35,7 @@ def padded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, padded: Path) -> Iterator[Server]:
-    """It serves the padded model: what holds on it holds with ids that can't be decoded among the best."""
+    """It serves the padded model, as vLLM loads it below: all that holds there holds with ids that can't be decoded."""
     server = Server(padded, tmp_path_factory.mktemp("server") / "log")
     try:
         yield server.start().wait()
@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, padded: Path) -> Iterator[S
 
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], lab.Engine]] = {
     "transformers": lambda _: lab.load("s1-tiny"),
-    "vllm": lambda _: lab.load("s1-tiny", engine="vllm"),
+    "vllm": lambda request: lab.load(str(request.getfixturevalue("padded")), engine="vllm"),
     "server": lambda request: lab.load(request.getfixturevalue("server").address, model="s1-tiny", api_key=KEY),
 }
 

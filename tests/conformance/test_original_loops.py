@@ -8,7 +8,6 @@ import itertools
 import pytest
 
 import s1lab as lab
-from tests.conformance.conftest import ENGINES
 
 vllm = pytest.importorskip("vllm")
 
@@ -17,10 +16,9 @@ CAPS, IGNORES = (12, 45, 70, 400), (0, 1, 2, 3)
 
 
 @pytest.fixture(scope="module")
-def engine(request):
-    made = ENGINES["vllm"](request)
-    yield made
-    made.close()
+def engine():
+    with lab.load("s1-tiny", engine="vllm") as made:
+        yield made
 
 
 def generate(engine, prompt, **options):

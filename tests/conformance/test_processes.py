@@ -98,7 +98,13 @@ assert (random.random(), torch.rand(1).item()) == expected
 torch.set_num_threads(1); assert torch.get_num_threads() == 1
 engine = lab.load("s1-tiny", engine="vllm", max_model_len=512)
 assert engine.context == 512 and lab.force(engine, question, lab.Budget(waits=1)).answer == answer
-engine = lab.load("s1-tiny", engine="vllm", max_model_len=256)  # as a cell that is run again: the old one goes when the name does
+before, engine = engine, lab.load("s1-tiny", engine="vllm", max_model_len=256)  # as a cell that is run again
+try:
+    lab.force(before, question)
+    raise AssertionError
+except RuntimeError as why:
+    assert "load it again" in str(why)
+del before
 assert engine.context == 256 and lab.force(engine, question, lab.Budget(waits=1)).answer == answer
 print(answer, multiprocessing.active_children(), flush=True)
 raise RuntimeError("made up")
