@@ -19,18 +19,11 @@ def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
     round's text is answered from with no delimiter added, so the model writes that itself. The whole text is tokenised anew
     before every round: where that changes ids that were already there, the trace notes it.
     """
-    trace.extend(trace.template.encode(trace.template.template.open.rstrip("\n")), Source.PROMPT)
-    if (left := _cap(trace, budget, context)) < 1:
-        trace.error = too_long(trace, context)
-        return trace
+    left = _open(trace, budget, context)
     for round in range(budget.waits + 1):
-        done: Completion = yield _round(trace, min(left, context - len(trace.ids)), round, sampling)
-        trace.extend(list(done.ids), Source.SAMPLED)
-        trace.cut, trace.error = done.finish == "length", done.error
+        done = yield from _round(trace, left, round, sampling, context)
         if trace.error:
             return trace
-        if done.finish == "stop":
-            trace.stops.append(len(trace.ids))
         left -= len(done.ids) + (done.finish == "stop")
         if round == budget.waits:
             break
@@ -42,9 +35,6 @@ def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
             break
         _retokenise(trace, budget.wait or "")
         trace.waits += 1
-        if len(trace.ids) >= context:
-            trace.error = too_long(trace, context)
-            return trace
     _retokenise(trace, "")
     return (yield from reply(trace, budget.answer_tokens, sampling, context))
 
@@ -56,15 +46,10 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
     one of its question. A cut closes with ``on_cut`` (on a line of its own), an own stop with the bare delimiter.
     """
     template = trace.template
-    trace.extend(template.encode(template.template.open.rstrip("\n")), Source.PROMPT)
+    cap = _open(trace, budget, context)
     opened = len(trace.ids)
-    if (cap := _cap(trace, budget, context)) < 1:
-        trace.error = too_long(trace, context)
-        return trace
     for round in range(budget.waits + 1):
-        done: Completion = yield _round(trace, min(cap, context - len(trace.ids)), round, sampling)
-        trace.extend(list(done.ids), Source.SAMPLED)
-        trace.cut, trace.error = done.finish == "length", done.error
+        yield from _round(trace, cap, round, sampling, context)
         if trace.error:
             return trace
         if trace.cut:
@@ -74,7 +59,6 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
                     "and fails where no question is left to ask"
                 )
             break
-        trace.stops.append(len(trace.ids))
         if round < budget.waits:
             wait = template.encode(budget.wait)
             if len(trace.ids) + len(wait) >= context:
@@ -94,21 +78,33 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
     return (yield from reply(trace, budget.answer_tokens, sampling, context))
 
 
-def _cap(trace: Trace, budget: Budget, context: int) -> int:
+def _open(trace: Trace, budget: Budget, context: int) -> int:
+    """Open the thinking without the newline behind its delimiter; the cap, below 1 where the prompt leaves no room."""
+    trace.extend(trace.template.encode(trace.template.template.open.rstrip("\n")), Source.PROMPT)
     most = room(trace, budget, context)
     return min(most, budget.max_tokens or most)
 
 
-def _round(trace: Trace, max_tokens: int, round: int, sampling: Sampling) -> Request:
-    return Request(
+def _round(trace: Trace, cap: int, round: int, sampling: Sampling, context: int) -> Program[Completion]:
+    """Think once more, by at most ``cap`` tokens, and put it on the trace; the error is set where there is no room."""
+    most = min(cap, context - len(trace.ids))
+    if most < 1:
+        trace.error = too_long(trace, context)
+        return Completion((), error=trace.error)
+    done: Completion = yield Request(
         ids=tuple(trace.ids),
-        max_tokens=max_tokens,
+        max_tokens=most,
         stop=trace.template.think_stop,
         min_tokens=1 if round else 0,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         seed=sampling.seed_of(trace, round),
     )
+    trace.extend(list(done.ids), Source.SAMPLED)
+    trace.cut, trace.error = done.finish == "length", done.error
+    if done.finish == "stop":
+        trace.stops.append(len(trace.ids))
+    return done
 
 
 def _retokenise(trace: Trace, text: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 import s1lab as lab
-from s1lab.programs import Sampling
 from s1lab.trace import Source
 
 QUESTION = "How many r in raspberry?"
@@ -44,7 +43,7 @@ def test_readme_takes_the_stop_off_the_cap_and_ends_where_the_original_crashes(s
     assert all(r.max_tokens >= 1 for r in engine.requests)
 
 
-def test_readme_notes_where_tokenising_anew_changes_ids(template, monkeypatch):
+def test_readme_notes_where_tokenising_anew_changes_ids(template):
     """A continuation that joins with the text before it: " ye" and "s" are two pieces apart and one token together."""
     from s1lab import compat
     from s1lab.trace import Trace
@@ -87,4 +86,3 @@ def test_sampling_reaches_every_round(scripted, compat):
     lab.force(engine, QUESTION, lab.Budget(max_tokens=30, waits=1, compat=compat), temperature=0.5, seed=3)
     assert {r.temperature for r in engine.requests} == {0.5}
     assert len({r.seed for r in engine.requests}) == len(engine.requests) == 3
-    assert Sampling(0.5, 1.0, 3).temperature == 0.5

@@ -187,6 +187,9 @@ class ServerEngine:
             at = next((i for i, token in enumerate(ids) if token >= self._vocabulary), len(ids))
             written += ids[:at]
             if at < len(ids) or stop in self._outside:
+                if masked:
+                    error = "the server ignores allowed_token_ids and wrote an id that can't be decoded"
+                    return Completion(tuple(written), error=error)
                 masked += 1
             elif finish in ("stop", "length"):
                 return Completion(tuple(written), stop if finish == "stop" else None)
@@ -282,7 +285,7 @@ class ServerEngine:
 
     def _no_ids(self) -> str:
         return (
-            f"{self.address} does not return token ids: it must honour return_token_ids, as vLLM's server from 0.10.2 on does "
+            f"{self.address} does not return token ids: it must honour return_token_ids, as vLLM's server does "
             "(python -m vllm.entrypoints.openai.api_server); turn that on or use another server"
         )
 

@@ -23,7 +23,7 @@ from s1lab.engines.interrupts import interrupt_later
 from s1lab.engines.pretrained import end_ids, load_tokenizer, locate
 from s1lab.template import ThinkTemplate, bind
 
-# Checked at load. The oldest takes token ids and parameters as they are given here; the newest is the newest tried.
+# Checked at load. Only 0.32.0 was run by this project; its neighbours are let through untried.
 SUPPORTED = (0, 20), (0, 33)
 CPU_CACHE_BYTES = 2 * 1024**3
 _LIVE: weakref.WeakSet[VllmEngine] = weakref.WeakSet()

@@ -11,7 +11,6 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import s1lab as lab
-from s1lab.template import bind
 from s1lab.tiny.tokenizer import build
 from tests.conformance.serving import KEY, Server
 
@@ -60,12 +59,6 @@ def engine(request: pytest.FixtureRequest) -> Iterator[lab.Engine]:
 @pytest.fixture(scope="session")
 def reference(tiny: lab.Engine) -> lab.Engine:
     return tiny
-
-
-@pytest.fixture(scope="session")
-def template():
-    tokenizer = build()
-    return bind("s1", tokenizer, {tokenizer.eos_token_id})
 
 
 @pytest.fixture(scope="session")

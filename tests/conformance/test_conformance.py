@@ -51,7 +51,7 @@ def test_each_kind_of_budget_gives_the_reference_ids(engine, expected, questions
         assert trace.error is None
         assert (trace.ids, trace.source, trace.waits, trace.cut) == (want.ids, want.source, want.waits, want.cut)
         assert len(trace.ids) == len(trace.source)
-        assert trace.sampled_tokens + trace.forced_tokens + trace.of(Source.PROMPT).__len__() == len(trace.ids)
+        assert trace.sampled_tokens + trace.forced_tokens + len(trace.of(Source.PROMPT)) == len(trace.ids)
         assert budget.max_tokens is None or trace.thinking_tokens <= budget.max_tokens
         assert trace.cut or trace.thinking_tokens >= budget.min_tokens
 
