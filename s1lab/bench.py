@@ -162,9 +162,9 @@ def plain(engine: Any, repeats: int) -> Row:
     """
     from vllm import SamplingParams
 
-    asked = lab.tiny.problems(600, 43, "dev", ["signs"]).filter(lambda row: row["size"] == "large")["question"]
+    asked = [row["question"] for row in lab.tiny.problems(600, 43, "dev", ["signs"]) if row["size"] == "large"]
     budget = lab.Budget(waits=3, max_tokens=1000)
-    traces = [t for t in lab.force(engine, list(asked), budget, progress=False) if t.thinking_tokens >= 400][:64]
+    traces = [t for t in lab.force(engine, asked, budget, progress=False) if t.thinking_tokens >= 400][:64]
     questions = [t.question for t in traces]
     prompts = [engine.template.prompt(q) + engine.template.open_ids() for q in questions]
     parameters = [SamplingParams(max_tokens=t.sampled_tokens, ignore_eos=True, temperature=0.0, detokenize=False) for t in traces]

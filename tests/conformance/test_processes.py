@@ -29,11 +29,22 @@ def script(code: str, timeout: float = 300) -> SimpleNamespace:
     )
     try:
         out, err = process.communicate(timeout=timeout)
-        left = subprocess.run(["ps", "-o", "comm=", "-s", str(process.pid)], capture_output=True, text=True).stdout.split()
+        left = alive(process.pid)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     return SimpleNamespace(returncode=process.returncode, stdout=out, stderr=err, left=left)
+
+
+def alive(session: int, seconds: float = 5) -> list[str]:
+    """The processes of a session. multiprocessing's own helper ends a moment after its parent, and is dead before it is reaped."""
+    until = time.monotonic() + seconds
+    while True:
+        listed = subprocess.run(["ps", "-o", "stat=,args=", "-s", str(session)], capture_output=True, text=True).stdout
+        left = [line for line in listed.splitlines() if not line.startswith("Z")]
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.2)
 
 
 def run_cell(client, code: str, seconds: float = 180) -> tuple[str, str]:
