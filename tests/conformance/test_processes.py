@@ -37,7 +37,7 @@ def script(code: str, timeout: float = 300) -> SimpleNamespace:
 
 
 def alive(session: int, seconds: float = 5) -> list[str]:
-    """The processes of a session. multiprocessing's own helper ends a moment after its parent, and is dead before it is reaped."""
+    """Processes of a session. multiprocessing's own helper ends a moment after its parent, and is dead before it is reaped."""
     until = time.monotonic() + seconds
     while True:
         listed = subprocess.run(["ps", "-o", "stat=,args=", "-s", str(session)], capture_output=True, text=True).stdout
