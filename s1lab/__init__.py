@@ -11,7 +11,11 @@ from s1lab.api import Interrupted, direct, force, interrupted
 from s1lab.budget import Budget
 from s1lab.diff import diff
 from s1lab.engine import Completion, Engine, Request, describe, load, run
-from s1lab.evaluate import Results, evaluate
+from s1lab.evaluate import Results, evaluate, sweep
+from s1lab.ladder import Ladder, ladder
+from s1lab.recording import replay
+from s1lab.records import Run, read_run
+from s1lab.store import StoreError, import_run, runs
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Source, Trace
 
@@ -22,9 +26,12 @@ __all__ = [
     "Completion",
     "Engine",
     "Interrupted",
+    "Ladder",
     "Request",
     "Results",
+    "Run",
     "Source",
+    "StoreError",
     "ThinkTemplate",
     "Trace",
     "describe",
@@ -33,11 +40,17 @@ __all__ = [
     "evaluate",
     "force",
     "grade",
+    "import_run",
     "interrupted",
+    "ladder",
     "load",
     "metrics",
     "paper",
     "plots",
+    "read_run",
+    "replay",
     "run",
+    "runs",
+    "sweep",
     "tiny",
 ]

@@ -1,9 +1,10 @@
-"""Questions in, traces out: the programs over an engine, for one question or many, with progress."""
+"""Questions in, traces out: the programs over an engine, for one question or many, with progress and a store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, overload
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, overload
 
 from tqdm.auto import tqdm
 
@@ -12,9 +13,13 @@ from s1lab.engine import Engine, Program, run
 from s1lab.programs import Sampling
 from s1lab.programs import direct as direct_program
 from s1lab.programs import force as force_program
+from s1lab.recording import Recording, recording
 from s1lab.trace import Source, Trace
 
+T = TypeVar("T")
 Budgets = Budget | Sequence[Budget]
+Storing = str | Path | Recording | None
+UNFINISHED = "interrupted before it was finished"
 
 
 @overload
@@ -27,6 +32,7 @@ def force(  # type: ignore[overload-overlap]
     top_p: float = ...,
     seed: int = ...,
     system: str | None = ...,
+    store: Storing = ...,
     progress: bool = ...,
 ) -> Trace: ...
 @overload
@@ -39,6 +45,7 @@ def force(
     top_p: float = ...,
     seed: int = ...,
     system: str | None = ...,
+    store: Storing = ...,
     progress: bool = ...,
 ) -> list[Trace]: ...
 def force(
@@ -50,6 +57,7 @@ def force(
     top_p: float = 1.0,
     seed: int = 0,
     system: str | None = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
     """Budget forcing: think within the budget, then answer (paper section 3.1).
@@ -59,22 +67,27 @@ def force(
     temperature: 0 is greedy. Above it each (seed, question) has its own random numbers, whatever shares its batch; a
         question that stands twice in the list is sampled twice.
     system: the system turn; None for none.
+    store: a file, such as "runs/x.db", in which every completion and every trace is kept as it comes. The same call on the same
+        file goes on where it was killed, and asks nothing again that is there. :func:`s1lab.runs` lists what a file holds.
 
     A question that can't be run comes back as a Trace with its ``error``; the others are not touched by it.
-    Raises ValueError before anything runs for an empty list, an empty question or budgets that do not pair up.
+    Raises ValueError before anything runs for an empty list, an empty question or budgets that do not pair up, and
+    :class:`s1lab.StoreError` for a store that can't be used.
     """
-    single, asked = _asked(questions)
-    budgets = _budgets(budget, len(asked), single)
+    single, asked = questions_of(questions)
+    budgets = budgets_of(budget, len(asked), single)
     sampling = Sampling(temperature, top_p, seed)
 
-    def program(trace: Trace) -> Program[Trace]:
-        assert trace.budget is not None
-        return force_program(trace, trace.budget, sampling, engine.context)
+    traces = open_traces(engine, asked, budgets, system)
 
-    traces = [
-        open_trace(engine, q, b, n, system) for (q, b), n in zip(zip(asked, budgets, strict=True), _repeats(asked), strict=True)
-    ]
-    return _run(engine, traces, program, single, progress, "forcing")
+    def program(i: int) -> Program[Trace]:
+        return force_program(traces[i], budgets[i], sampling, engine.context)
+
+    made = {"call": "force"} | settings(sampling, system, budgets)
+    found: Trace | list[Trace] = drive(
+        engine, program, _unfinished(traces), len(asked), single, what="forcing", progress=progress, store=store, made=made
+    )
+    return found
 
 
 def direct(
@@ -87,20 +100,25 @@ def direct(
     top_p: float = 1.0,
     seed: int = 0,
     system: str | None = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
     """Ask without opening any thinking: the baseline. ``prefix="Answer:"`` leaves no room for thought before the answer."""
-    single, asked = _asked(questions)
+    single, asked = questions_of(questions)
     sampling = Sampling(temperature, top_p, seed)
-    traces = [open_trace(engine, q, None, n, system) for q, n in zip(asked, _repeats(asked), strict=True)]
+    traces = open_traces(engine, asked, [None] * len(asked), system)
 
-    def program(trace: Trace) -> Program[Trace]:
-        return direct_program(trace, prefix, answer_tokens, sampling, engine.context)
+    def program(i: int) -> Program[Trace]:
+        return direct_program(traces[i], prefix, answer_tokens, sampling, engine.context)
 
-    return _run(engine, traces, program, single, progress, "answering")
+    made = {"call": "direct", "prefix": prefix} | settings(sampling, system, [])
+    found: Trace | list[Trace] = drive(
+        engine, program, _unfinished(traces), len(asked), single, what="answering", progress=progress, store=store, made=made
+    )
+    return found
 
 
-def _asked(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
+def questions_of(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
     single = isinstance(questions, str)
     asked = [questions] if isinstance(questions, str) else list(questions)
     if not asked:
@@ -117,7 +135,7 @@ def _asked(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
     return single, asked
 
 
-def _budgets(budget: Budgets | None, n: int, single: bool) -> list[Budget]:
+def budgets_of(budget: Budgets | None, n: int, single: bool) -> list[Budget]:
     if budget is None:
         return [Budget()] * n
     if isinstance(budget, Budget):
@@ -146,38 +164,82 @@ def open_trace(engine: Engine, question: str, budget: Budget | None, sample: int
     return trace
 
 
-def _run(
-    engine: Engine, traces: list[Trace], program: Callable[[Trace], Program[Trace]], single: bool, progress: bool, what: str
-) -> Trace | list[Trace]:
-    unfinished = set(range(len(traces)))
-    with tqdm(
-        total=len(traces), desc=what, unit="question", disable=None if progress and not single else True, leave=False
-    ) as bar:
+def open_traces(engine: Engine, asked: list[str], budgets: Sequence[Budget | None], system: str | None) -> list[Trace]:
+    """A trace a question, up to where the model begins."""
+    rows = zip(asked, budgets, _repeats(asked), strict=True)
+    return [open_trace(engine, question, budget, sample, system) for question, budget, sample in rows]
 
-        def done(index: int, _: Trace) -> None:
-            unfinished.discard(index)
+
+def settings(sampling: Sampling, system: str | None, budgets: Sequence[Budget]) -> dict[str, Any]:
+    """What to write beside a run besides its engine."""
+    semantics = "+".join(sorted({b.compat for b in budgets})) or "no thinking"
+    return {
+        "semantics": semantics,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "seed": sampling.seed,
+        "system": system,
+    }
+
+
+def drive(
+    engine: Engine,
+    program: Callable[[int], Program[T]],
+    unfinished: Callable[[int], T],
+    n: int,
+    single: bool,
+    *,
+    what: str,
+    progress: bool,
+    store: Storing,
+    made: dict[str, Any],
+    traces_of: Callable[[Any], list[Trace]] = lambda trace: [trace],
+) -> Any:
+    """Run ``program(0)`` to ``program(n - 1)`` with a bar and a store; the results in order, or the only one.
+
+    unfinished: what stands for a question's result where Ctrl-C came first. traces_of: the traces in a result.
+    """
+    results: dict[int, T] = {}
+    with (
+        recording(store, engine, made, n) as record,
+        tqdm(total=n, desc=what, unit="question", disable=None if progress and not single else True, leave=False) as bar,
+    ):
+
+        def done(index: int, result: T) -> None:
+            results[index] = result
+            record.add(index, traces_of(result))
             bar.update()
 
         try:
-            finished = run(engine, (program(t) for t in traces), done)
+            run(record.engine, (program(i) for i in range(n)), done)
         except KeyboardInterrupt:
-            for index in unfinished:
-                traces[index].error = "interrupted before it was finished"
-            raise Interrupted(traces, len(traces) - len(unfinished)) from None
-    return finished[0] if single else finished
+            finished = len(results)
+            raise Interrupted([results[i] if i in results else unfinished(i) for i in range(n)], finished) from None
+    return results[0] if single else [results[i] for i in range(n)]
+
+
+def _unfinished(traces: list[Trace]) -> Callable[[int], Trace]:
+    def mark(i: int) -> Trace:
+        traces[i].error = UNFINISHED
+        return traces[i]
+
+    return mark
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in the middle of a run. ``traces`` are all of it: the finished ones whole, the others with an ``error``."""
+    """Ctrl-C in the middle of a run. ``traces`` are all of it: the finished ones whole, the others with an ``error``.
 
-    last: ClassVar[list[Trace]] = []
+    Of a run of ladders they are Ladders.
+    """
 
-    def __init__(self, traces: list[Trace], finished: int) -> None:
+    last: ClassVar[list[Any]] = []
+
+    def __init__(self, traces: list[Any], finished: int) -> None:
         super().__init__(f"{finished} of {len(traces)} questions were finished: lab.interrupted() has them")
         self.traces = traces
         Interrupted.last = traces
 
 
-def interrupted() -> list[Trace]:
+def interrupted() -> list[Any]:
     """The traces of the last run that was interrupted in this process: the finished ones whole, the others with an ``error``."""
     return Interrupted.last

@@ -26,6 +26,7 @@ def run(
     wait: Annotated[str, typer.Option(help="the text appended for a suppressed stop")] = "Wait",
     temperature: Annotated[float, typer.Option(help="0 is greedy")] = 0.0,
     seed: Annotated[int, typer.Option(help="for a temperature above 0")] = 0,
+    store: Annotated[Path | None, typer.Option(help="a file that keeps what was written")] = None,
 ) -> None:
     """Ask one question and print the trace, forced text in «guillemets».
 
@@ -35,7 +36,7 @@ def run(
 
     try:
         budget = lab.Budget(max_tokens, min_tokens, waits, wait)
-        trace = lab.force(lab.load(model), question, budget, temperature=temperature, seed=seed)
+        trace = lab.force(lab.load(model), question, budget, temperature=temperature, seed=seed, store=store)
     except (ValueError, OSError) as why:
         typer.echo(f"s1lab: {why}", err=True)
         raise typer.Exit(2) from None
@@ -45,8 +46,53 @@ def run(
 
 
 @app.command()
+def ladder(
+    question: Annotated[str, typer.Argument(help="what to ask")],
+    caps: Annotated[str, typer.Option(help="caps, rising, with commas between them")] = "16,32,64,128,256",
+    waits: Annotated[str, typer.Option(help="numbers of Waits, likewise; 0 is the model's own stop")] = "0,1,2,4",
+    model: Annotated[str, typer.Option(help="s1-tiny, s1-tiny-base, a folder or a hub id")] = "s1-tiny",
+    wait: Annotated[str, typer.Option(help="the text appended for a suppressed stop")] = "Wait",
+    temperature: Annotated[float, typer.Option(help="0 is greedy")] = 0.0,
+    seed: Annotated[int, typer.Option(help="for a temperature above 0")] = 0,
+    store: Annotated[Path | None, typer.Option(help="a file that keeps what was written")] = None,
+) -> None:
+    """Ask one question at many budgets from one thinking pass, and print each rung's answer.
+
+    Example: s1lab ladder "How many r in raspberry" --caps 8,16,32 --waits 0,1
+    """
+    import s1lab as lab
+
+    try:
+        rungs = [tuple(int(part) for part in text.split(",") if part.strip()) for text in (caps, waits)]
+        found = lab.ladder(
+            lab.load(model), question, *rungs, budget=lab.Budget(wait=wait), temperature=temperature, seed=seed, store=store
+        )
+    except (ValueError, OSError) as why:
+        typer.echo(f"s1lab: {why}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(found)
+    typer.echo(f"{found.written} tokens written for all rungs, {found.alone} one by one")
+    if found.error:
+        raise typer.Exit(1)
+
+
+@app.command()
+def runs(store: Annotated[Path, typer.Argument(help="a store, as a call with store= writes it")]) -> None:
+    """List the runs of a store."""
+    import s1lab as lab
+
+    try:
+        table = lab.runs(store)
+    except (ValueError, OSError) as why:
+        typer.echo(f"s1lab: {why}", err=True)
+        raise typer.Exit(2) from None
+    shown = ["run", "started", "status", "call", "model", "engine", "finished", "questions", "completions", "tokens", "wall_s"]
+    typer.echo(table[shown].to_string(index=False))
+
+
+@app.command()
 def diff(
-    a: Annotated[Path, typer.Argument(help="a stored run, as Results.save writes it")],
+    a: Annotated[Path, typer.Argument(help="a stored run: a file of Results.save, or a store: runs/x.db, or runs/x.db#3")],
     b: Annotated[Path, typer.Argument(help="another one")],
     most: Annotated[int, typer.Option(help="show at most so many traces that part")] = 10,
 ) -> None:

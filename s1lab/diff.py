@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s1lab.store import Run, StoredTrace, read_run
+from s1lab.records import Run, StoredTrace, read_run
 
 CONTEXT = 12  # ids shown on each side of the place
 

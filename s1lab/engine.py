@@ -70,6 +70,16 @@ class Engine(Protocol):
     context: int  # most ids of prompt and completion together
     width: int  # most requests worked on together
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells the model's weights and tokenizer from any other's: what a store knows them by."""
+        ...
+
+    @property
+    def semantics(self) -> str:
+        """What else decides the ids of a request: the engine, its number format, how the model is spread."""
+        ...
+
     def submit(self, key: int, request: Request) -> None:
         """Take a request; returns at once. A key in flight is not used twice."""
         ...

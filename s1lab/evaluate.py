@@ -11,11 +11,13 @@ import numpy as np
 from datasets import Dataset
 
 from s1lab import grade
-from s1lab.api import Budgets, direct, force
+from s1lab.api import Budgets, Storing, direct, force
 from s1lab.budget import Budget
 from s1lab.engine import Engine, describe
+from s1lab.ladder import ladder, names
 from s1lab.metrics import Interval, accuracy_interval
-from s1lab.store import write_run
+from s1lab.recording import recording
+from s1lab.records import write_run
 from s1lab.trace import Trace
 
 
@@ -44,7 +46,7 @@ class Results:
         return [float(c) for c in self.rows["correct"]]
 
     def save(self, path: str | Path) -> Path:
-        """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.store.read_run` reads one."""
+        """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.records.read_run` reads one."""
         return write_run(path, self.traces, self.made, self.verdicts)
 
     def __repr__(self) -> str:
@@ -63,6 +65,7 @@ def evaluate(
     top_p: float = 1.0,
     seed: int = 0,
     system: str | None = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Results:
     """Ask a benchmark under a budget and grade the answers: pass@1, the mean over ``n`` samples a question.
@@ -70,33 +73,84 @@ def evaluate(
     problems: a Dataset with ``question`` and ``answer``; ``kind`` says how each is graded, "math" where it is missing.
     budget: one for all, or a list with one a question; None lets the model think until it stops.
     thinking=False asks without opening any thinking (``prefix`` as in :func:`s1lab.direct`); it takes no budget.
+    store: as in :func:`s1lab.force`; the verdicts are kept too.
     Raises ValueError for a benchmark with a column missing, without rows, or with a row without an answer.
     """
-    columns = _checked(problems)
+    columns = _checked(problems, n, temperature)
+    questions = [q for q in columns["question"] for _ in range(n)]
+    if not thinking and budget is not None:
+        raise ValueError("thinking=False leaves nothing to budget: leave the budget out")
+    made = _made(engine, temperature, top_p, seed, system, n) | {"call": "evaluate", "semantics": _semantics(budget, thinking)}
+    with recording(store, engine, made, len(questions)) as record:
+        if thinking:
+            budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
+            traces = force(
+                engine, questions, budgets, temperature=temperature, top_p=top_p, seed=seed, system=system, store=record,
+                progress=progress,
+            )  # fmt: skip
+        else:
+            answered = direct(
+                engine, questions, prefix=prefix, temperature=temperature, top_p=top_p, seed=seed, system=system, store=record,
+                progress=progress,
+            )  # fmt: skip
+            assert isinstance(answered, list)
+            traces = answered
+        verdicts = _verdicts(columns, traces, n)
+        record.grade(verdicts)
+    return _graded(problems, columns, traces, verdicts, n, made)
+
+
+def sweep(
+    engine: Engine,
+    problems: Dataset,
+    caps: Sequence[int] = (),
+    waits: Sequence[int] = (),
+    budget: Budgets | None = None,
+    *,
+    n: int = 1,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    system: str | None = None,
+    store: Storing = None,
+    progress: bool = True,
+) -> dict[str, Results]:
+    """A scaling curve: the Results of every rung by its name ("cap 16", "own stop", "2 Waits"), from one ladder a question.
+
+    Each is what :func:`evaluate` gives for that rung's budget. caps, waits, budget as in :func:`s1lab.ladder`, the rest as there.
+    """
+    columns = _checked(problems, n, temperature)
+    questions = [q for q in columns["question"] for _ in range(n)]
+    budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
+    made = _made(engine, temperature, top_p, seed, system, n) | {"call": "sweep", "semantics": "exact"}
+    labels = names(tuple(caps), tuple(waits))
+    with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
+        ladders = ladder(
+            engine, questions, caps, waits, budget=budgets, temperature=temperature, top_p=top_p, seed=seed, system=system,
+            store=record, progress=progress,
+        )  # fmt: skip
+        verdicts = [_verdicts(columns, [found.traces[rung] for found in ladders], n) for rung in range(len(labels))]
+        record.grade([of_rung[i] for i in range(len(ladders)) for of_rung in verdicts])
+    return {
+        label: _graded(problems, columns, [found.traces[rung] for found in ladders], verdicts[rung], n, made | {"rung": label})
+        for rung, label in enumerate(labels)
+    }
+
+
+def _made(engine: Engine, temperature: float, top_p: float, seed: int, system: str | None, n: int) -> dict[str, Any]:
+    return {**describe(engine), "temperature": temperature, "top_p": top_p, "seed": seed, "system": system, "samples": n}
+
+
+def _semantics(budget: Budgets | None, thinking: bool) -> str:
+    budgets = [budget] if isinstance(budget, Budget) else budget or [Budget()]
+    return "+".join(sorted({b.compat for b in budgets})) if thinking else "no thinking"
+
+
+def _checked(problems: Dataset, n: int, temperature: float) -> dict[str, list[str]]:
     if n < 1:
         raise ValueError(f"n={n}: sample each question at least once")
     if n > 1 and temperature == 0:
         raise ValueError(f"n={n} samples at temperature 0 are all the same: raise the temperature or leave n out")
-    questions = [q for q in columns["question"] for _ in range(n)]
-    if thinking:
-        if budget is not None and not isinstance(budget, Budget):
-            budget = [b for b in budget for _ in range(n)]
-        traces = force(
-            engine, questions, budget, temperature=temperature, top_p=top_p, seed=seed, system=system, progress=progress
-        )
-    else:
-        if budget is not None:
-            raise ValueError("thinking=False leaves nothing to budget: leave the budget out")
-        answered = direct(
-            engine, questions, prefix=prefix, temperature=temperature, top_p=top_p, seed=seed, system=system, progress=progress
-        )
-        assert isinstance(answered, list)
-        traces = answered
-    made = {**describe(engine), "temperature": temperature, "top_p": top_p, "seed": seed, "system": system}
-    return _graded(problems, columns, traces, n, made)
-
-
-def _checked(problems: Dataset) -> dict[str, list[str]]:
     missing = [c for c in ("question", "answer") if c not in problems.column_names]
     if missing:
         raise ValueError(
@@ -114,9 +168,15 @@ def _checked(problems: Dataset) -> dict[str, list[str]]:
     return columns
 
 
-def _graded(problems: Dataset, columns: dict[str, list[str]], traces: Sequence[Trace], n: int, made: dict[str, Any]) -> Results:
+def _verdicts(columns: dict[str, list[str]], traces: Sequence[Trace], n: int) -> list[bool]:
     golds, kinds = columns["answer"], columns["kind"]
-    verdicts = [grade.is_correct(t.answer, str(golds[i // n]), kinds[i // n]) for i, t in enumerate(traces)]
+    return [grade.is_correct(t.answer, str(golds[i // n]), kinds[i // n]) for i, t in enumerate(traces)]
+
+
+def _graded(
+    problems: Dataset, columns: dict[str, list[str]], traces: Sequence[Trace], verdicts: list[bool], n: int, made: dict[str, Any]
+) -> Results:
+    golds, kinds = columns["answer"], columns["kind"]
     rows = []
     for i, row in enumerate(problems):
         mine = traces[i * n : (i + 1) * n]

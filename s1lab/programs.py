@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Program, Request
 from s1lab.trace import Source, Trace
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,82 @@ def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
         return trace
     trace = yield from think(trace, budget, sampling, context)
     return trace if trace.error else (yield from answer(trace, budget, sampling, context))
+
+
+def ladder(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, context: int) -> Program[list[Trace]]:
+    """Every rung from one thinking pass: as long as a rung thinks, its ids are those of all longer ones.
+
+    rungs: exact budgets that differ in ``max_tokens`` and ``waits`` only. One trace goes up; at each rung's end a copy of it is
+    left behind, which closes and answers. Rungs that end at the same place in the same way are answered once. A rung's trace is
+    the one that :func:`force` gives for its budget: each request of the pass continues the same ids under the same seed, and
+    only asks for more.
+    """
+    trace.extend(trace.template.open_ids(), Source.PROMPT)
+    free = room(trace, rungs[0], context)
+    if free < 1:
+        trace.error = too_long(trace, context)
+        return [trace.fork(len(trace.ids), rung) for rung in rungs]
+    caps = [min(free, rung.max_tokens or context) for rung in rungs]
+    wait_ids = trace.template.encode(rungs[0].wait)
+    opened, ended = len(trace.ids), dict[int, Trace]()
+    going = list(range(len(rungs)))
+
+    def leave(leaving: list[int], cut: bool) -> list[int]:
+        for i in leaving:
+            ended[i] = trace.fork(opened + caps[i] if cut else len(trace.ids), rungs[i])
+            ended[i].cut = cut
+        return [i for i in going if i not in leaving]
+
+    while going:
+        done: Completion = yield Request(
+            ids=tuple(trace.ids),
+            max_tokens=max(caps[i] for i in going) - trace.thinking_tokens,
+            stop=trace.template.think_stop,
+            min_tokens=1 if trace.stops else 0,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed_of(trace, len(trace.stops)),
+        )
+        trace.extend(list(done.ids), Source.SAMPLED)
+        thought = trace.thinking_tokens
+        going = leave([i for i in going if caps[i] <= thought], cut=True)
+        if done.error:
+            trace.error = done.error
+            going = leave(going, cut=False)
+        if not going:
+            break
+        trace.stops.append(len(trace.ids))
+        going = leave(
+            [i for i in going if not rungs[i].wants_more(thought, trace.waits) or thought + len(wait_ids) >= caps[i]], cut=False
+        )
+        if going:
+            trace.extend(wait_ids, Source.CONTINUATION)
+            trace.waits += 1
+    places = {i: (len(t.ids), t.cut) for i, t in ended.items() if not t.error}
+    distinct = {place: ended[i] for i, place in places.items()}
+    answered = yield from together([answer(t, rungs[0], sampling, context) for t in distinct.values()])
+    shared = dict(zip(distinct, answered, strict=True))
+    return [shared[places[i]].fork(None, rung) if i in places else ended[i] for i, rung in enumerate(rungs)]
+
+
+def together(programs: Sequence[Program[T]]) -> Program[list[T]]:
+    """Programs side by side within one: what each asks next goes out as one fan-out."""
+    results: dict[int, T] = {}
+    asked: dict[int, Request | list[Request]] = {}
+    told: dict[int, Any] = dict.fromkeys(range(len(programs)))
+    while told:
+        for i, value in told.items():
+            try:
+                asked[i] = programs[i].send(value)
+            except StopIteration as end:
+                results[i] = end.value
+        if not asked:
+            break
+        requests = [r for a in asked.values() for r in ([a] if isinstance(a, Request) else a)]
+        done = iter((yield requests))
+        told = {i: next(done) if isinstance(a, Request) else [next(done) for _ in a] for i, a in asked.items()}
+        asked.clear()
+    return [results[i] for i in range(len(programs))]
 
 
 def direct(trace: Trace, prefix: str | None, answer_tokens: int, sampling: Sampling, context: int) -> Program[Trace]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -76,6 +76,12 @@ class Trace:
     def extend(self, ids: list[int], source: Source) -> None:
         self.ids += ids
         self.source += [source] * len(ids)
+
+    def fork(self, length: int | None, budget: Budget) -> Trace:
+        """A copy that ends after ``length`` ids (None: all of them), under another budget."""
+        copy = replace(self, budget=budget, ids=self.ids[:length], source=self.source[:length], notes=[*self.notes])
+        copy.stops = [at for at in self.stops if at <= len(copy.ids)]
+        return copy
 
     def drop(self, n: int) -> None:
         """Throw away the last ``n`` ids; those the model wrote are counted in ``dropped``."""

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+import torch
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging as transformers_logging
 
 EMBEDDED = ("s1-tiny", "s1-tiny-base")
@@ -77,3 +86,48 @@ def eos_ids(config: Any, tokenizer: PreTrainedTokenizerBase) -> set[int]:
     named = config.eos_token_id if config else None
     ids = {*(named if isinstance(named, list) else [named]), tokenizer.eos_token_id}
     return {i for i in ids if isinstance(i, int)}
+
+
+WHOLE_BYTES = 1024**3  # of weights; of more than that, evenly spread pieces are read
+PIECES, PIECE = 256, 64 * 1024
+
+
+def fingerprint(model: str) -> str:
+    """What tells a model's files from any other's: a digest of config, tokenizer and weights, or the hub's commit.
+
+    Of weight files over a gigabyte in all, 256 pieces each are read, and the sizes: enough to tell two trainings apart, not to
+    prove that nothing was tampered with.
+    """
+    where = Path(locate(model))
+    if not where.is_dir():
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(model, "config.json")
+        return f"hub {model} {Path(cached).parent.name}" if isinstance(cached, str) else f"hub {model}"
+    weights = [p for kind in ("*.safetensors", "*.bin") for p in sorted(where.glob(kind))]
+    digest = hashlib.blake2b(digest_size=20)
+    whole = sum(p.stat().st_size for p in weights) <= WHOLE_BYTES
+    for path in [p for name in ("config.json", "tokenizer.json", "vocab.json", "merges.txt") if (p := where / name).is_file()]:
+        digest.update(path.name.encode() + path.read_bytes())
+    for path in weights:
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}".encode())
+        with path.open("rb") as file:
+            for at in [None] if whole or size < PIECES * PIECE else [i * (size - PIECE) // (PIECES - 1) for i in range(PIECES)]:
+                file.seek(at or 0)
+                while block := file.read(PIECE if at is not None else 1024**2):
+                    digest.update(block)
+                    if at is not None:
+                        break
+    return digest.hexdigest()
+
+
+@torch.inference_mode()
+def fingerprint_of(network: PreTrainedModel) -> str:
+    """The same for a model that is in memory and came from no file: a digest of up to 4,096 numbers of each weight."""
+    digest = hashlib.blake2b(network.config.to_json_string().encode(), digest_size=20)
+    for name, weight in network.state_dict().items():
+        flat = weight.reshape(-1)
+        some = flat[:: max(1, flat.numel() // 4096)].float().cpu().contiguous()
+        digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode() + some.numpy().tobytes())
+    return f"memory {digest.hexdigest()}"

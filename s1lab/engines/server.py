@@ -14,13 +14,15 @@ import random
 import threading
 import time
 from collections.abc import Coroutine
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
 
 from s1lab.engine import Completion, Request, misfit
-from s1lab.engines.pretrained import end_ids, load_tokenizer, rows_of
+from s1lab.engines.pretrained import end_ids, fingerprint, load_tokenizer, rows_of
 from s1lab.template import ThinkTemplate, bind
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries: doubling from the one to the other
@@ -86,7 +88,8 @@ class ServerEngine:
         try:
             card = self._card(model)
             self.model = str(card["id"])
-            self.tokenizer = tokenizer or str(card.get("root") or card["id"])
+            self._root = str(card.get("root") or card["id"])
+            self.tokenizer = tokenizer or self._root
             try:
                 loaded = load_tokenizer(self.tokenizer)
             except FileNotFoundError as why:
@@ -137,6 +140,15 @@ class ServerEngine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A server doesn't show its weights: unless they lie on this machine too, its name for them is trusted."""
+        return fingerprint(self._root) if Path(self._root).is_dir() else f"served {self.model} {self._root}"
+
+    @property
+    def semantics(self) -> str:
+        return f"{self.name} 1"
 
     def __repr__(self) -> str:
         return f"{self.name} engine: {self.model} at {self.address}, context {self.context}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from transformers import (
 
 from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.pretrained import eos_ids, load_tokenizer, locate, reading
+from s1lab.engines.pretrained import eos_ids, fingerprint, fingerprint_of, load_tokenizer, locate, reading
 from s1lab.template import ThinkTemplate, bind
 
 PREFILL_IDS = 16_384
@@ -58,9 +59,9 @@ class TransformersEngine:
         if isinstance(model, PreTrainedModel):
             if tokenizer is None:
                 raise ValueError("a loaded model comes with tokenizer=its tokenizer")
-            self.network, self.model = model, model.name_or_path or type(model).__name__
+            self.network, self.model, self._from_files = model, model.name_or_path or type(model).__name__, False
         else:
-            self.model = str(model)
+            self.model, self._from_files = str(model), True
             tokenizer, self.network = _from_pretrained(self.model, dtype, device)
         self.network = self.network.to(device).eval()  # type: ignore[arg-type]
         for parameter in self.network.parameters():
@@ -113,6 +114,14 @@ class TransformersEngine:
         self._kept.clear()
         self._slab = _Slab(0)
         del self.network
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.model) if self._from_files else fingerprint_of(self.network)
+
+    @property
+    def semantics(self) -> str:
+        return f"{self.name} {str(self.dtype).removeprefix('torch.')} 1"
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.network.parameters())

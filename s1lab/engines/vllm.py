@@ -16,17 +16,19 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.pretrained import end_ids, load_tokenizer, locate
+from s1lab.engines.pretrained import end_ids, fingerprint, load_tokenizer, locate
 from s1lab.template import ThinkTemplate, bind
 
 # Checked at load. Only 0.32.0 was run by this project; its neighbours are let through untried.
 SUPPORTED = (0, 20), (0, 33)
 CPU_CACHE_BYTES = 2 * 1024**3
 _LIVE: weakref.WeakSet[VllmEngine] = weakref.WeakSet()
+DECIDING = ("quantization", "kv_cache_dtype", "hf_overrides", "speculative_config")  # options that decide what is written
 CPU_BLOCK = 32  # ids a cache block; vLLM's 128 for CPUs never finds a short prefix again
 
 
@@ -91,6 +93,7 @@ class VllmEngine:
         self.width = int(self.llm.vllm_config.scheduler_config.max_num_seqs)
         self.device = "cpu" if cpu else current_platform.device_type
         self.parallel = {"tensor_parallel_size": tensor_parallel_size, "pipeline_parallel_size": pipeline_parallel_size}
+        self._options = options
         self._vocabulary = len(tokenizer)
         self._outside = frozenset(range(self._vocabulary, config.get_vocab_size()))
         self._flying: dict[str, _Flight] = {}
@@ -172,6 +175,16 @@ class VllmEngine:
         self.llm = None
         gc.collect()
         cleanup_dist_env_and_memory()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.model)
+
+    @property
+    def semantics(self) -> str:
+        spread = "x".join(str(n) for n in self.parallel.values())
+        options = " ".join(f"{k}={v}" for k, v in sorted(self._options.items()) if k in DECIDING)
+        return f"{self.name} {str(self.dtype).removeprefix('torch.')} {spread} {options} 1"
 
     def __repr__(self) -> str:
         dtype = str(self.dtype).removeprefix("torch.")

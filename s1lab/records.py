@@ -1,0 +1,147 @@
+"""Runs as data that travels: traces below what made them, as JSON lines, as a Dataset, or out of a store."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from s1lab.budget import Budget
+from s1lab.trace import Source, Trace
+
+FORMAT = {"format": "s1lab run", "version": 1}
+
+
+@dataclass(frozen=True)
+class StoredTrace:
+    """A trace as it was written: the fields of :class:`s1lab.Trace`, with its answer as text and its verdict."""
+
+    question: str
+    sample: int
+    ids: list[int]
+    source: list[Source]
+    budget: Budget | None
+    answer: str
+    waits: int
+    cut: bool
+    notes: list[str]
+    error: str | None
+    correct: bool | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run: ``made`` says with what, ``traces`` are its rows, ``path`` is where it was read."""
+
+    path: Path
+    made: dict[str, Any]
+    traces: list[StoredTrace]
+
+    def to_dataset(self) -> Dataset:
+        """A row a trace, with the columns of :class:`StoredTrace`; ``source``, ``budget`` and ``made`` are JSON text."""
+        columns: dict[str, list[Any]] = {name: [] for name in (*StoredTrace.__dataclass_fields__, "made")}
+        made = json.dumps(self.made)
+        for trace in self.traces:
+            for name, value in (packed(trace) | {"made": made}).items():
+                columns[name].append(json.dumps(value) if name in ("source", "budget") else value)
+        return Dataset.from_dict(columns)
+
+    @classmethod
+    def from_dataset(cls, rows: Dataset, path: str | Path = "a dataset") -> Run:
+        """What :meth:`to_dataset` made, wherever it has been since. ValueError for a Dataset of another kind."""
+        missing = [c for c in (*StoredTrace.__dataclass_fields__, "made") if c not in rows.column_names]
+        if missing or not len(rows):
+            raise ValueError(f"this Dataset is no run: {f'column {missing[0]!r} is missing' if missing else 'it has no rows'}")
+        traces = []
+        for row in rows:
+            made = json.loads(row.pop("made"))
+            row = {name: row[name] for name in StoredTrace.__dataclass_fields__}
+            traces.append(unpacked(row | {name: json.loads(row[name]) for name in ("source", "budget")}))
+        return cls(Path(path), made, traces)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run as JSON lines to a new file."""
+        return _write(path, self.made, map(packed, self.traces))
+
+
+def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str, Any]:
+    """A trace as plain data, its sources as runs of [source, how many]."""
+    return {
+        "question": trace.question,
+        "sample": trace.sample,
+        "ids": trace.ids,
+        "source": [[source, len(list(run))] for source, run in groupby(trace.source)],
+        "budget": asdict(trace.budget) if trace.budget else None,
+        "answer": trace.answer,
+        "waits": trace.waits,
+        "cut": trace.cut,
+        "notes": trace.notes,
+        "error": trace.error,
+        "correct": trace.correct if isinstance(trace, StoredTrace) else correct,
+    }
+
+
+def unpacked(row: dict[str, Any]) -> StoredTrace:
+    """What :func:`packed` made. ValueError, KeyError or TypeError for anything else."""
+    source = [Source(name) for name, count in row["source"] for _ in range(count)]
+    if len(source) != len(row["ids"]):
+        raise ValueError("ids and sources differ in number")
+    return StoredTrace(**row | {"source": source, "budget": Budget(**row["budget"]) if row["budget"] else None})
+
+
+def write_run(path: str | Path, traces: Sequence[Trace], made: dict[str, Any], correct: Sequence[bool] | None = None) -> Path:
+    """Write traces to ``path`` as JSON lines, whole or not at all. An existing file is not overwritten: FileExistsError."""
+    verdicts: Sequence[bool | None] = correct or [None] * len(traces)
+    return _write(path, made, (packed(t, c) for t, c in zip(traces, verdicts, strict=True)))
+
+
+def _write(path: str | Path, made: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Path:
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} is there already: choose another name, or remove it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(path.name + ".part")
+    with half.open("w", encoding="utf-8") as file:
+        for row in ({**FORMAT, "made": made}, *rows):
+            print(json.dumps(row, ensure_ascii=False), file=file)
+    os.replace(half, path)
+    return path
+
+
+def read_run(path: str | Path) -> Run:
+    """Read a run: JSON lines of :func:`write_run`, or a store, "runs/x.db" (its last run) or "runs/x.db#3" (its run 3).
+
+    FileNotFoundError or ValueError, naming the file (and line), for anything else.
+    """
+    from s1lab.store import MAGIC, read_stored_run
+
+    name, _, number = str(path).rpartition("#")
+    if name and number.isdigit() and not Path(path).exists():
+        return read_stored_run(name, int(number))
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no stored run is at {path}: write one with lab.evaluate(...).save({str(path)!r})")
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) == MAGIC:
+            return read_stored_run(path)
+    made, traces, line_number = None, [], 0
+    try:
+        for line_number, line in enumerate(path.open(encoding="utf-8"), 1):
+            row = json.loads(line)
+            if line_number == 1:
+                if {k: row.get(k) for k in FORMAT} != FORMAT:
+                    raise ValueError("no header of this version")
+                made = row["made"]
+                continue
+            traces.append(unpacked(row))
+    except (ValueError, KeyError, TypeError, AttributeError) as why:
+        raise ValueError(f"{path} is no stored run of this version: line {line_number}: {why}") from None
+    if made is None:
+        raise ValueError(f"{path} is no stored run: it is empty")
+    return Run(path, made, traces)
