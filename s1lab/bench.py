@@ -17,6 +17,7 @@ from typing import Any
 
 import s1lab as lab
 from s1lab.engine import Completion, Program, Request, run
+from s1lab.ladder import rungs_of
 
 Row = dict[str, Any]
 Work = Callable[[], int]  # does it and returns the tokens that were written
@@ -175,6 +176,25 @@ def plain(engine: Any, repeats: int) -> Row:
     return compare("force-vs-plain", lambda: written(lab.force(engine, questions, budget, progress=False)), rival, repeats)
 
 
+def ladder(engine: Any, repeats: int) -> Row:
+    """128 large questions at 6 caps and 4 Waits, all from one thinking pass each, against each rung on its own.
+
+    No rung thinks beyond 512 tokens. Tokens a second count those of the rungs, which are the same on both sides.
+    """
+    asked = [row["question"] for row in lab.tiny.problems(450, 45, "dev") if row["size"] == "large"][:128]
+    caps, waits = (16, 32, 64, 128, 256, 512), (1, 2, 4, 6)
+    most = lab.Budget(max_tokens=512)
+
+    def ours() -> int:
+        return sum(written(found.traces) for found in lab.ladder(engine, asked, caps, waits, budget=most, progress=False))
+
+    def rival() -> int:
+        budgets = rungs_of(most, caps, waits)
+        return sum(written(lab.force(engine, asked, budget, progress=False)) for budget in budgets)
+
+    return compare("ladder-vs-rungs", ours, rival, repeats)
+
+
 def against_generate(repeats: int) -> Row:
     """64 questions, 200 tokens each, on transformers: this project's engine against ``model.generate`` on one padded batch."""
     import torch
@@ -203,7 +223,13 @@ def against_generate(repeats: int) -> Row:
 
 
 # What the design asks of each row; below it, the row is marked.
-LEAST = {"force-vs-one-by-one": 8.0, "force-vs-barrier": 1.0, "force-vs-plain": 0.85, "transformers-vs-generate": 0.9}
+LEAST = {
+    "force-vs-one-by-one": 8.0,
+    "force-vs-barrier": 1.0,
+    "force-vs-plain": 0.85,
+    "transformers-vs-generate": 0.9,
+    "ladder-vs-rungs": 3.0,
+}
 
 
 def bench(repeats: int = 5, only: Sequence[str] = ()) -> list[Row]:
@@ -215,7 +241,7 @@ def bench(repeats: int = 5, only: Sequence[str] = ()) -> list[Row]:
     wanted = [n for n in LEAST if not only or n in only]
     if "transformers-vs-generate" in wanted:
         rows.append(against_generate(repeats))
-    on_vllm = {"force-vs-one-by-one": one_by_one, "force-vs-barrier": barrier, "force-vs-plain": plain}
+    on_vllm = {"force-vs-one-by-one": one_by_one, "force-vs-barrier": barrier, "force-vs-plain": plain, "ladder-vs-rungs": ladder}
     if any(n in on_vllm for n in wanted):
         with lab.load("s1-tiny", engine="vllm") as engine:
             rows += [row(engine, repeats) for name, row in on_vllm.items() if name in wanted]

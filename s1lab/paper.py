@@ -1,4 +1,8 @@
-"""Numbers of the paper, "s1: Simple test-time scaling" (arXiv 2501.19393 v3), as data: marked as the paper's, never ours."""
+"""Numbers of the paper, "s1: Simple test-time scaling" (arXiv 2501.19393 v3), as data: marked as the paper's, never ours.
+
+Each name says its table or figure. Points of figures were read off the published vector graphics (Figure 4 off its pixels, about
+0.3 % in tokens). What was derived, or does not fit together in the paper, stands beside the number.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,156 @@ class Point:
     how: str
 
 
+@dataclass(frozen=True)
+class Method:
+    """A row of Table 3, AIME24: Control in percent, Scaling in points a doubling (a derived unit), Performance in percent."""
+
+    control: int
+    scaling: int
+    performance: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Runs of one method on AIME24 (Tables 12 and 13): what was asked, and what came of it, a number a run.
+
+    limits: the most thinking tokens that the instruction allows; for steps, 100 tokens each.
+    """
+
+    asked: tuple[int, ...]
+    limits: tuple[int, ...]
+    thinking_tokens: tuple[int, ...]
+    answer_tokens: tuple[int, ...]
+    accuracy: tuple[float, ...]
+
+
+# Questions in each benchmark.
+QUESTIONS = {"AIME24": 30, "MATH500": 500, "GPQA-Diamond": 198}
+
+
+def exact(accuracy: float, benchmark: str) -> float:
+    """An accuracy as it was before it was printed with one decimal: so many right answers of the benchmark's, in percent."""
+    n = QUESTIONS[benchmark]
+    return 100 * round(accuracy * n / 100) / n
+
+
+# Table 1, pass@1 in percent, greedy; None where the paper has no number. The row with budget forcing mixes settings: 4 Waits on
+# AIME24, 2 on the other two. QwQ's GPQA-Diamond is 65.2 in the paper's version 2.
+TABLE_1: dict[str, dict[str, float | None]] = {
+    "o1-preview": {"AIME24": 44.6, "MATH500": 85.5, "GPQA-Diamond": 73.3},
+    "o1-mini": {"AIME24": 70.0, "MATH500": 90.0, "GPQA-Diamond": 60.0},
+    "o1": {"AIME24": 74.4, "MATH500": 94.8, "GPQA-Diamond": 77.3},
+    "Gemini 2.0 Flash Thinking": {"AIME24": 60.0, "MATH500": None, "GPQA-Diamond": None},
+    "Qwen2.5-32B-Instruct": {"AIME24": 26.7, "MATH500": 84.0, "GPQA-Diamond": 49.0},
+    "QwQ-32B": {"AIME24": 50.0, "MATH500": 90.6, "GPQA-Diamond": 54.5},
+    "r1": {"AIME24": 79.8, "MATH500": 97.3, "GPQA-Diamond": 71.5},
+    "r1-distill": {"AIME24": 72.6, "MATH500": 94.3, "GPQA-Diamond": 62.1},
+    "Sky-T1": {"AIME24": 43.3, "MATH500": 82.4, "GPQA-Diamond": 56.8},
+    "Bespoke-32B": {"AIME24": 63.3, "MATH500": 93.0, "GPQA-Diamond": 58.1},
+    "s1 w/o BF": {"AIME24": 50.0, "MATH500": 92.6, "GPQA-Diamond": 56.6},
+    "s1-32B": {"AIME24": 56.7, "MATH500": 93.0, "GPQA-Diamond": 59.6},
+}
+
+# Table 2: accuracy, and the paired bootstrap interval of its difference to s1K (None for s1K itself), in percent.
+TABLE_2: dict[str, dict[str, tuple[float, tuple[float, float] | None]]] = {
+    "1K-random": {"AIME24": (36.7, (-26.7, -3.3)), "MATH500": (90.6, (-4.8, 0.0)), "GPQA-Diamond": (52.0, (-12.6, 2.5))},
+    "1K-diverse": {"AIME24": (26.7, (-40.0, -10.0)), "MATH500": (91.2, (-4.0, 0.2)), "GPQA-Diamond": (54.6, (-10.1, 5.1))},
+    "1K-longest": {"AIME24": (33.3, (-36.7, 0.0)), "MATH500": (90.4, (-5.0, -0.2)), "GPQA-Diamond": (59.6, (-5.1, 10.1))},
+    "59K-full": {"AIME24": (53.3, (-13.3, 20.0)), "MATH500": (92.8, (-2.6, 2.2)), "GPQA-Diamond": (58.1, (-6.6, 8.6))},
+    "s1K": {"AIME24": (50.0, None), "MATH500": (93.0, None), "GPQA-Diamond": (57.6, None)},
+}
+
+# Table 3, AIME24. RS does not fit together: its Performance of 40.0 is a run that no five runs with a Scaling of -35 include.
+TABLE_3: dict[str, Method] = {
+    "BF": Method(100, 15, 56.7, 5),
+    "TCC": Method(40, -24, 40.0, 5),
+    "TCC + BF": Method(100, 13, 40.0, 5),
+    "SCC": Method(60, 3, 36.7, 5),
+    "SCC + BF": Method(100, 6, 36.7, 5),
+    "CCC": Method(50, 25, 36.7, 2),
+    "RS": Method(100, -35, 40.0, 5),
+}
+
+# Table 4: accuracy by what is put in place of the suppressed delimiter, in percent.
+TABLE_4: dict[str, dict[str, float]] = {
+    "no extrapolation": {"AIME24": 50.0, "MATH500": 93.0, "GPQA-Diamond": 57.6},
+    "2x without string": {"AIME24": 50.0, "MATH500": 90.2, "GPQA-Diamond": 55.1},
+    '2x "Alternatively"': {"AIME24": 50.0, "MATH500": 92.2, "GPQA-Diamond": 59.6},
+    '2x "Hmm"': {"AIME24": 50.0, "MATH500": 93.0, "GPQA-Diamond": 59.6},
+    '2x "Wait"': {"AIME24": 53.3, "MATH500": 93.0, "GPQA-Diamond": 59.6},
+}
+
+# Table 5 (s1.1, 1,000 traces of r1), in percent.
+TABLE_5: dict[str, dict[str, float]] = {
+    "s1 w/o BF": {"MATH500": 92.6, "GPQA-Diamond": 56.6, "AIME24": 50.0, "AIME25": 26.7},
+    "s1 Wait 1x": {"MATH500": 92.8, "GPQA-Diamond": 59.6, "AIME24": 53.3, "AIME25": 30.0},
+    "s1 Wait 2x": {"MATH500": 93.0, "GPQA-Diamond": 59.6, "AIME24": 53.3, "AIME25": 33.3},
+    "s1 Wait 4x": {"MATH500": 92.2, "GPQA-Diamond": 58.6, "AIME24": 56.7, "AIME25": 36.7},
+    "s1.1 w/o BF": {"MATH500": 94.4, "GPQA-Diamond": 60.6, "AIME24": 56.7, "AIME25": 50.0},
+    "s1.1 Wait 1x": {"MATH500": 95.4, "GPQA-Diamond": 62.6, "AIME24": 56.7, "AIME25": 50.0},
+    "s1.1 Wait 2x": {"MATH500": 95.4, "GPQA-Diamond": 63.6, "AIME24": 56.7, "AIME25": 50.0},
+}
+
+# Table 7: questions of each source of the 59,029, and their mean thinking tokens in thousands.
+TABLE_7: dict[str, tuple[int, float]] = {
+    "NuminaMATH": (30_660, 4.1),
+    "MATH": (11_999, 2.9),
+    "OlympicArena": (4_250, 3.2),
+    "OmniMath": (4_238, 4.4),
+    "AGIEval": (2_385, 1.2),
+    "xword": (999, 0.7),
+    "OlympiadBench": (896, 3.9),
+    "AIME 1983-2021": (890, 4.7),
+    "TheoremQA": (747, 2.1),
+    "USACO": (519, 3.6),
+    "JEEBench": (515, 2.9),
+    "GPQA (non-diamond)": (348, 2.9),
+    "SciEval": (227, 0.7),
+    "s1-prob": (182, 4.0),
+    "LiveCodeBench": (151, 3.5),
+    "s1-teasers": (23, 4.1),
+}
+
+# Table 8, length of the training block: (accuracy in percent, mean thinking tokens).
+TABLE_8: dict[int, dict[str, tuple[float, int]]] = {
+    4_096: {"AIME24": (30.0, 20_721), "MATH500": (90.0, 5_324), "GPQA-Diamond": (52.5, 6_841)},
+    32_768: {"AIME24": (50.0, 6_984), "MATH500": (91.0, 3_268), "GPQA-Diamond": (53.0, 3_568)},
+}
+
+# Tables 12 and 13, AIME24.
+TABLE_12: dict[str, Sweep] = {
+    "TCC": Sweep(
+        (1024, 2048, 4096, 8192, 16384), (1024, 2048, 4096, 8192, 16384),
+        (7939, 7158, 8263, 7108, 7500), (689, 669, 659, 722, 724), (26.7, 30.0, 33.3, 33.3, 40.0),
+    ),
+    "TCC + BF": Sweep(
+        (1024, 2048, 4096, 8192, 16384), (1024, 2048, 4096, 8192, 16384),
+        (1024, 2048, 4031, 5664, 6330), (15, 15, 142, 722, 691), (3.3, 30.0, 33.3, 33.3, 40.0),
+    ),
+}  # fmt: skip
+TABLE_13: dict[str, Sweep] = {
+    "SCC": Sweep(
+        (16, 32, 64, 128, 256), (1600, 3200, 6400, 12800, 25600),
+        (7252, 6277, 5396, 5552, 7551), (665, 653, 735, 777, 754), (33.3, 23.3, 33.3, 36.7, 33.3),
+    ),
+    "SCC + BF": Sweep(
+        (16, 32, 64, 128, 256), (1600, 3200, 6400, 12800, 25600),
+        (1517, 2963, 4636, 5409, 7551), (1111, 788, 799, 794, 754), (23.3, 23.3, 33.3, 36.7, 33.3),
+    ),
+}  # fmt: skip
+
+# Table 14, class-conditional: (accuracy in percent, mean thinking tokens). On AIME24 the short prompt should stay below the 6,109
+# tokens of no prompt and doesn't, the long one should exceed them and does: a Control of 1 in 2.
+TABLE_14: dict[str, dict[str, tuple[float, int]]] = {
+    "short": {"AIME24": (30.0, 8_033), "MATH500": (90.4, 2_537), "GPQA-Diamond": (56.6, 4_177)},
+    "long": {"AIME24": (36.7, 9_651), "MATH500": (91.4, 3_875), "GPQA-Diamond": (51.0, 4_827)},
+    "none": {"AIME24": (50.0, 6_109), "MATH500": (93.0, 3_298), "GPQA-Diamond": (57.6, 3_510)},
+}
+
 # Figure 1, read off the coordinates of the published vector figure; budgets from the authors' command list. The AIME24 dot at
-# 5,300 tokens is one of the caps 8,000 and 16,000 or no cap (the caption does not say). MATH500 at 3,200 tokens stands 0.2
-# above the paper's own tables.
+# 5,300 tokens is one of the caps 8,000 and 16,000 or no cap (the caption does not say; Table 14 has 6,109 tokens for the same
+# accuracy). MATH500 at 3,200 tokens stands 0.2 above the paper's own tables.
 FIGURE_1: dict[str, tuple[Point, ...]] = {
     "MATH500": (
         Point(499, 64.0, "cap 500"),
@@ -43,14 +194,56 @@ FIGURE_1: dict[str, tuple[Point, ...]] = {
     ),
 }
 
-# Questions in each benchmark.
-QUESTIONS = {"AIME24": 30, "MATH500": 500, "GPQA-Diamond": 198}
+# Figure 4 left, AIME24: caps, the own stop, Waits. It flattens at six.
+FIGURE_4_LEFT = (
+    Point(1000, 13.3, "cap 1000"),
+    Point(2003, 30.0, "cap 2000"),
+    Point(3935, 43.3, "cap 4000"),
+    Point(5304, 50.0, "own stop"),
+    Point(6642, 53.3, "2 Waits"),
+    Point(7305, 56.7, "4 Waits"),
+    Point(8459, 56.7, "6 Waits"),
+)
 
-# Table 1, pass@1 in percent, greedy: without budget forcing and with it. The row with it mixes settings: 4 Waits on AIME24,
-# 2 on the other two.
-TABLE_1: dict[str, dict[str, float]] = {
-    "o1-preview": {"AIME24": 44.6, "MATH500": 85.5, "GPQA-Diamond": 73.3},
-    "Qwen2.5-32B-Instruct": {"AIME24": 26.7, "MATH500": 84.0, "GPQA-Diamond": 49.0},
-    "s1 w/o BF": {"AIME24": 50.0, "MATH500": 92.6, "GPQA-Diamond": 56.6},
-    "s1-32B": {"AIME24": 56.7, "MATH500": 93.0, "GPQA-Diamond": 59.6},
+# Figure 4 right, GPQA-Diamond; tokens are summed over all 198 questions. The first dot of voting stands at the cost of one
+# sample, though the caption counts from 2 (derived).
+FIGURE_4_RIGHT: dict[str, tuple[Point, ...]] = {
+    "majority voting, base": (
+        Point(128_000, 45.5, "first"),
+        Point(507_000, 48.5, "4x"),
+        Point(1_020_000, 50.5, "8x"),
+        Point(2_040_000, 50.0, "16x"),
+        Point(4_070_000, 51.5, "32x"),
+        Point(8_130_000, 51.0, "64x"),
+    ),
+    "s1 with forcing": (Point(345_000, 51.0, "cap 2000"), Point(641_000, 57.6, "own stop"), Point(921_000, 59.6, "2 Waits")),
 }
+
+# Figure 6, rejection sampling on AIME24 at temperature 1. The figure's tick labels are cut (22 is 22.5); these are the accuracies
+# that fit Table 3 and 30 questions (derived). The caption names five limits, the figure has six dots: 6,000 is missing there.
+FIGURE_6 = (
+    Point(2974, 40.0, "up to 3500"),
+    Point(3703, 36.7, "up to 4000"),
+    Point(4344, 33.3, "up to 5000"),
+    Point(4734, 30.0, "up to 6000"),
+    Point(5193, 26.7, "up to 8000"),
+    Point(5293, 23.3, "up to 16000"),
+)
+
+# Figure 7, AIME24, a step-conditional model on older data: steps in sequence, and 16 trajectories side by side.
+FIGURE_7: dict[str, tuple[Point, ...]] = {
+    "sequential": (
+        Point(2862, 30.0, "32 steps"),
+        Point(4979, 36.7, "64 steps"),
+        Point(14_318, 50.0, "256 steps"),
+        Point(23_220, 33.3, "512 steps"),
+    ),
+    "majority": (Point(229_085, 53.3, "16 of 256 steps"),),
+    "REBASE": (Point(229_085, 56.7, "16 of 256 steps"),),
+}
+
+# The five longest runs of rejection sampling, from which its Scaling of -35 comes out (derived); its Performance is the sixth.
+TABLE_3_RS_RUNS = FIGURE_6[1:]
+
+# The five runs of budget forcing from which Table 3's first row comes out (derived: the paper does not say which five).
+TABLE_3_BF_RUNS = FIGURE_4_LEFT[1:6]

@@ -1,0 +1,144 @@
+"""The paper's three metrics, from its own published runs, and what the statistics do on cases known by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from s1lab import metrics, paper
+
+RUNS = {
+    "BF": [(p.tokens, p.accuracy) for p in paper.TABLE_3_BF_RUNS],
+    "RS": [(p.tokens, p.accuracy) for p in paper.TABLE_3_RS_RUNS],
+    "CCC": [paper.TABLE_14[k]["AIME24"][::-1] for k in ("short", "long")],
+    **{
+        name: list(zip(sweep.thinking_tokens, sweep.accuracy, strict=True))
+        for table in (paper.TABLE_12, paper.TABLE_13)
+        for name, sweep in table.items()
+    },
+}
+
+
+@pytest.mark.parametrize("method", paper.TABLE_3)
+def test_table_3_comes_out_of_the_published_runs_as_printed(method):
+    printed = paper.TABLE_3[method]
+    tokens = [t for t, _ in RUNS[method]]
+    accuracy = [paper.exact(a, "AIME24") for _, a in RUNS[method]]
+    assert len(tokens) == printed.runs
+    assert round(metrics.scaling(tokens, accuracy)) == printed.scaling
+    if method != "RS":  # its best run is not among the five that its slope is from
+        assert round(metrics.performance(accuracy), 1) == printed.performance
+    else:
+        assert round(max(paper.exact(p.accuracy, "AIME24") for p in paper.FIGURE_6), 1) == printed.performance
+    sweep = (paper.TABLE_12 | paper.TABLE_13).get(method)
+    if sweep:
+        assert metrics.control(tokens, None, sweep.limits) == printed.control
+    elif method == "CCC":
+        unprompted = paper.TABLE_14["none"]["AIME24"][1]
+        assert metrics.control(tokens, [None, unprompted], [unprompted, None]) == printed.control
+
+
+def test_the_paper_as_data_holds_together():
+    assert sum(n for n, _ in paper.TABLE_7.values()) == 59_029
+    for points in paper.FIGURE_1.values():
+        assert [p.tokens for p in points] == sorted(p.tokens for p in points)
+    for name, figures in paper.TABLE_1.items():
+        assert set(figures) == set(paper.QUESTIONS), name
+    for accuracy in [p.accuracy for p in paper.FIGURE_1["AIME24"] + paper.FIGURE_4_LEFT + paper.FIGURE_6]:
+        assert paper.exact(accuracy, "AIME24") == pytest.approx(accuracy, abs=0.051)
+
+
+def test_scaling_is_points_a_doubling_in_any_order_and_unit_free_in_tokens():
+    tokens, accuracy = [100, 200, 400, 800], [10.0, 20.0, 30.0, 40.0]
+    assert metrics.scaling(tokens, accuracy) == pytest.approx(10)
+    assert metrics.scaling(tokens[::-1], accuracy[::-1]) == pytest.approx(10)
+    assert metrics.scaling([7 * t for t in tokens], accuracy) == pytest.approx(10)
+    assert metrics.scaling([100, 100, 200], [0.0, 50.0, 30.0]) == pytest.approx((30 - 20) / 2)
+    for bad in ([5, 5], [0, 5]):
+        with pytest.raises(ValueError, match="tokens"):
+            metrics.scaling(bad, [1.0, 2.0])
+    with pytest.raises(ValueError, match="2 runs have tokens and 1"):
+        metrics.scaling([1, 2], [1.0])
+
+
+def test_control_counts_bounds_on_both_sides_and_as_kept_at_equality():
+    assert metrics.control([10, 20, 30], 10, 30) == 100
+    assert metrics.control([10, 20, 30], 11, 29) == pytest.approx(100 / 3)
+    assert metrics.control([10, 20], None, [10, 19]) == 50
+    assert metrics.control([10, 20]) == 100
+    with pytest.raises(ValueError, match="high has 1 bounds for 2 runs"):
+        metrics.control([10, 20], None, [5])
+
+
+def test_a_score_agrees_with_its_parts_and_its_intervals_shrink_with_questions():
+    rng = np.random.default_rng(1)
+
+    def made(n):
+        tokens = np.outer([100, 200, 400], np.ones(n)) * rng.uniform(0.5, 1.5, n)
+        return tokens, rng.random((3, n)) < np.array([[0.3], [0.5], [0.7]])
+
+    few, many = (metrics.score(*made(n), high=[200, 400, 800], resamples=500) for n in (40, 2_000))
+    assert many.runs == 3 and many.control.value == 100
+    assert many.scaling.low < 20 < many.scaling.high and many.performance.value == pytest.approx(70, abs=4)
+    assert few.scaling.high - few.scaling.low > 3 * (many.scaling.high - many.scaling.low)
+    tokens, correct = made(50)
+    found = metrics.score(tokens, correct, resamples=50)
+    assert found.scaling.value == pytest.approx(metrics.scaling(tokens.mean(1), 100 * correct.mean(1)))
+    assert metrics.score(tokens, correct, resamples=50) == found
+    with pytest.raises(ValueError, match="runs, questions"):
+        metrics.score(tokens, correct[:2])
+
+
+def test_flips_and_mcnemar_by_hand():
+    before, after = [1, 1, 0, 0, 0, 0, 0, 0, 0], [0, 1, 1, 1, 1, 1, 1, 1, 0]
+    found = metrics.flips(before, after)
+    assert (found.right_to_wrong, found.wrong_to_right, found.both_right, found.both_wrong) == (1, 6, 1, 1)
+    assert metrics.mcnemar(before, after) == pytest.approx(2 * (1 + 7) / 2**7)
+    assert metrics.mcnemar(before, before) == 1.0
+    assert metrics.mcnemar(before, after) == metrics.mcnemar(after, before)
+    with pytest.raises(ValueError, match="paired_bootstrap"):
+        metrics.flips([0.5], [1])
+    with pytest.raises(ValueError, match="pair question by question"):
+        metrics.mcnemar([1], [1, 0])
+
+
+def test_the_smallest_difference_is_where_the_exact_test_turns():
+    for n in (30, 198, 500):
+        flipped = round(metrics.smallest_difference(n) * n / 100)
+        for k, significant in ((flipped, True), (flipped - 1, False)):
+            after = [1] * k + [0] * (n - k)
+            assert (metrics.mcnemar([0] * n, after) < 0.05) == significant
+    assert metrics.smallest_difference(30) == 20.0
+    assert math.isnan(metrics.smallest_difference(5))
+
+
+def test_the_smallest_difference_with_power_is_found_that_often():
+    n, share = 500, 0.2
+    d = metrics.smallest_difference(n, disagree=100 * share) / 100
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(400):
+        gained, lost, _ = rng.multinomial(n, [(share + d) / 2, (share - d) / 2, 1 - share])
+        before, after = [0] * gained + [1] * lost + [0], [1] * gained + [0] * lost + [0]
+        found += metrics.mcnemar(before, after) < 0.05
+    assert 0.7 < found / 400 < 0.88
+    with pytest.raises(ValueError, match="disagree=0"):
+        metrics.smallest_difference(30, disagree=0)
+
+
+def test_a_fit_finds_the_line_and_its_band_holds_it():
+    rng = np.random.default_rng(3)
+    tokens = np.array([16, 32, 64, 128, 256, 512])
+    inside = 0
+    for _ in range(300):
+        accuracy = 5 + 8 * np.log2(tokens) + rng.normal(0, 3, tokens.size)
+        fit = metrics.scaling_fit(tokens, accuracy)
+        band = fit.at(100)
+        inside += band.low <= 5 + 8 * math.log2(100) <= band.high
+        assert fit.slope.low < fit.slope.value < fit.slope.high
+    assert 0.91 < inside / 300 <= 0.99
+    assert fit.at(2**20).high - fit.at(2**20).low > fit.at(100).high - fit.at(100).low
+    with pytest.raises(ValueError, match="three runs"):
+        metrics.scaling_fit([1, 2], [1.0, 2.0])
