@@ -317,7 +317,7 @@ def faults(path: Path) -> Iterator[None]:
 
 
 def fault_of(path: Path, why: sqlite3.Error) -> str:
-    words = str(why)
+    words = " ".join(str(why).split())
     if "full" in words or "disk I/O" in words:
         return f"{path} can't be written any more ({words}): make room on its disk and run again; what was stored stays readable"
     if "locked" in words:

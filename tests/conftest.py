@@ -19,6 +19,7 @@ class Scripted:
     """
 
     name, model, context, width = "scripted", "scripted", 4096, 64
+    fingerprint, semantics = "scripted", "scripted"
 
     def __init__(self, template: BoundTemplate, say: Callable[[str], str], context: int = 4096) -> None:
         self.template, self.say, self.context = template, say, context

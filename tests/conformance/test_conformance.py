@@ -91,6 +91,29 @@ def test_sampled_rows_are_the_same_alone_and_in_any_batch(engine, questions):
     assert len({tuple(t.ids) for t in lab.force(engine, [questions[0]] * 4, budget, **options | {"temperature": 2.0})}) > 1
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_the_rungs_of_a_ladder_are_their_own_runs(engine, reference, questions, temperature):
+    """Greedy ones are the reference's too."""
+    options = {"temperature": temperature, "top_p": 0.95, "seed": 9}
+    ladders = lab.ladder(engine, questions[:8], (16, 64, 128), (0, 2), **options)
+    rungs = [({"cap": c}, lab.Budget(max_tokens=c)) for c in (16, 64, 128)] + [({"waits": n}, lab.Budget(waits=n)) for n in (0, 2)]
+    for rung, budget in rungs:
+        for runner in (engine, reference) if temperature == 0 else (engine,):
+            alone = lab.force(runner, questions[:8], budget, **options)
+            assert [x.at(**rung).ids for x in ladders] == [t.ids for t in alone]
+            assert [x.at(**rung).source for x in ladders] == [t.source for t in alone]
+
+
+def test_a_store_answers_for_an_engine_and_its_own_runs_only(engine, questions, tmp_path):
+    store = tmp_path / "x.db"
+    want = lab.force(engine, questions[:6], lab.Budget(waits=1), store=store)
+    again = lab.force(engine, questions[:6], lab.Budget(waits=1), store=store)
+    with lab.replay(store) as replayed:
+        out_of_it = lab.force(replayed, questions[:6], lab.Budget(waits=1))
+    assert [t.ids for t in want] == [t.ids for t in again] == [t.ids for t in out_of_it]
+    assert list(lab.runs(store).completions) == [lab.runs(store).completions[0], 0]
+
+
 def test_an_end_of_sequence_inside_thinking_is_an_attempt_to_stop(engine, template):
     """After a finished answer the model samples its end of sequence, which the thinking's stops hold as well."""
     ids = tuple(template.encode("<|im_start|>user\nHow many r in raspberries?<|im_end|>\n<|im_start|>assistant\nAnswer: 3"))
