@@ -40,6 +40,7 @@ def scaling(
     paper: Mapping[str, Sequence[Point]] | None = None,
     *,
     title: str = "the embedded model s1-tiny",
+    paper_title: str = "the paper's Figure 1",
 ) -> go.Figure:
     """Accuracy over thinking tokens (paper Figures 1 and 4): measured on the left, the paper's beside it where given.
 
@@ -47,7 +48,7 @@ def scaling(
     paper: points of published curves by benchmark, drawn with open markers.
     """
     columns = 2 if paper else 1
-    titles = [f"<b>measured</b>: {title}", "<b>the paper's Figure 1</b>: s1-32B"][:columns]
+    titles = [f"<b>measured</b>: {title}", f"<b>{paper_title}</b>: s1-32B"][:columns]
     figure = make_subplots(1, columns, subplot_titles=titles, horizontal_spacing=0.09)
     _curve(figure, caps, BLUE, "circle")
     _curve(figure, [caps[-1], *waits], ORANGE, "diamond", skip_first=True)
@@ -83,19 +84,58 @@ def scaling(
         _tokens_axis(figure, 2, [p.tokens for points in paper.values() for p in points])
     figure.update_yaxes(range=[-3, 103], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
     figure.update_yaxes(title_text="accuracy, %", row=1, col=1)
+    _styled(figure, 500 * columns, 430)
+    return figure
+
+
+def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Point]]) -> go.Figure:
+    """A panel a group of questions, measured, above a panel a benchmark of the paper's (its Figure 1, open markers)."""
+    titles = [f"<b>measured</b>: {name}" for name in groups] + [f"<b>the paper's</b>: {name}" for name in paper]
+    columns = max(len(groups), len(paper))
+    titles[len(groups) : len(groups)] = [""] * (columns - len(groups))
+    figure = make_subplots(2, columns, subplot_titles=titles, horizontal_spacing=0.06, vertical_spacing=0.2)
+    for column, rungs in enumerate(groups.values(), 1):
+        _curve(figure, rungs, BLUE, "circle", column=column)
+        for rung in (rungs[0], max(rungs, key=lambda r: r.accuracy.value)):
+            _label(
+                figure, column, rung.tokens, rung.accuracy.value, rung.label, BLUE, "bottom right" if rung is rungs[0] else "top"
+            )
+        _tokens_axis(figure, column, [r.tokens for r in rungs])
+    for column, points in enumerate(paper.values(), 1):
+        figure.add_scatter(
+            x=[p.tokens for p in points],
+            y=[p.accuracy for p in points],
+            mode="lines+markers",
+            line={"color": GREEN, "dash": "dot", "width": 2},
+            marker={"size": 9, "symbol": "square-open", "line_width": 2},
+            customdata=[p.how for p in points],
+            hovertemplate="%{customdata}<br>%{x} thinking tokens<br>%{y:.1f} %<extra>the paper's</extra>",
+            row=2,
+            col=column,
+        )
+        for point, place in ((points[0], "bottom right" if points[0].accuracy > 8 else "top"), (points[-1], "top left")):
+            _label(figure, column, point.tokens, point.accuracy, point.how, GREEN, place, row=2)
+        _tokens_axis(figure, column, [p.tokens for p in points], row=2)
+    figure.update_yaxes(range=[-3, 109], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
+    for row in (1, 2):
+        figure.update_yaxes(title_text="accuracy, %", row=row, col=1)
+    _styled(figure, 1000, 640)
+    return figure
+
+
+def _styled(figure: go.Figure, width: int, height: int) -> None:
     figure.update_annotations(font_color=INK, selector={"yref": "paper"})
     figure.update_layout(
         template="plotly_white",
         font={"family": "Arial, Liberation Sans, sans-serif", "size": 13, "color": INK},
-        width=500 * columns,
-        height=430,
+        width=width,
+        height=height,
         margin={"l": 60, "r": 25, "t": 45, "b": 55},
         showlegend=False,
     )
-    return figure
 
 
-def _curve(figure: go.Figure, rungs: Sequence[Rung], color: str, symbol: str, skip_first: bool = False) -> None:
+def _curve(figure: go.Figure, rungs: Sequence[Rung], color: str, symbol: str, skip_first: bool = False, column: int = 1) -> None:
     tokens = [r.tokens for r in rungs]
     figure.add_scatter(
         x=[*tokens, *tokens[::-1]],
@@ -106,7 +146,7 @@ def _curve(figure: go.Figure, rungs: Sequence[Rung], color: str, symbol: str, sk
         mode="none",
         hoverinfo="skip",
         row=1,
-        col=1,
+        col=column,
     )
     figure.add_scatter(
         x=tokens,
@@ -117,11 +157,11 @@ def _curve(figure: go.Figure, rungs: Sequence[Rung], color: str, symbol: str, sk
         customdata=[[r.label, str(r.accuracy)] for r in rungs],
         hovertemplate="%{customdata[0]}<br>%{x:.0f} thinking tokens<br>%{customdata[1]} %<extra>measured</extra>",
         row=1,
-        col=1,
+        col=column,
     )
 
 
-def _label(figure: go.Figure, column: int, x: float, y: float, text: str, color: str, place: str) -> None:
+def _label(figure: go.Figure, column: int, x: float, y: float, text: str, color: str, place: str, row: int = 1) -> None:
     """Text at a point; annotations on a log axis are placed by the exponent of ten."""
     across = {"right": ("left", 8), "left": ("right", 12)}.get(place.split()[-1], ("center", 0))
     along = ("bottom", 6) if place.startswith("top") else ("top", -6)
@@ -135,12 +175,12 @@ def _label(figure: go.Figure, column: int, x: float, y: float, text: str, color:
         xshift=across[1],
         yanchor=along[0],
         yshift=along[1],
-        row=1,
+        row=row,
         col=column,
     )
 
 
-def _tokens_axis(figure: go.Figure, column: int, tokens: Sequence[float]) -> None:
+def _tokens_axis(figure: go.Figure, column: int, tokens: Sequence[float], row: int = 1) -> None:
     low, high = min(tokens) / 1.25, max(tokens) * 1.6
     ticks = [2**k for k in range(20) if low <= 2**k <= high]
     figure.update_xaxes(
@@ -149,7 +189,7 @@ def _tokens_axis(figure: go.Figure, column: int, tokens: Sequence[float]) -> Non
         tickvals=ticks,
         ticktext=[f"{t:,}" for t in ticks],
         range=[math.log10(low), math.log10(high)],
-        row=1,
+        row=row,
         col=column,
     )
 

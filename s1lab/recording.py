@@ -51,7 +51,7 @@ class Recorded:
             if not completion.error:  # it may have been the server's bad day
                 self.store.put(content, completion)
             done += [(same, completion) for same in self._asked.pop(content)]
-        self.store.flush()
+        self.store.flush_when_due()
         return done
 
     def cancel(self) -> None:

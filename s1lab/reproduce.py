@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from s1lab import plots
-from s1lab.paper import FIGURE_1
+from s1lab.paper import FIGURE_1, TABLE_3
 
 ROOT = Path(__file__).parent.parent
 CELL_LIMIT_S = 1800
@@ -112,7 +112,20 @@ def comparison(name: str, root: Path = ROOT) -> str:
         ours = f"{label:<12}{rung['tokens']:>8.0f}  {rung['accuracy']:.1f} [{rung['low']:.1f}, {rung['high']:.1f}]"
         theirs = f"{point.how:<12}{point.tokens:>8}  {point.accuracy:.1f}" if point else ""
         lines.append(f"{ours:<44}{theirs}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_method_row(name, root)])
+
+
+def _method_row(name: str, root: Path) -> list[str]:
+    """Budget forcing's row of the paper's Table 3, measured and published."""
+    path = root / "runs" / name / "05_scaling.json"
+    if not path.exists():
+        return []
+    ours, paper = json.loads(path.read_text(encoding="utf-8"))["score"], TABLE_3["BF"]
+    shown = {k: f"{v['value']:.1f} [{v['low']:.1f}, {v['high']:.1f}]" for k, v in ours.items()}
+    theirs = {"control": f"{paper.control}", "scaling": f"{paper.scaling}", "performance": f"{paper.performance}"}
+    units = {"control": "Control, %", "scaling": "Scaling, points a doubling", "performance": "Performance, %"}
+    rows = [f"{units[k]:<30}{shown[k]:<24}{theirs[k]}" for k in units]
+    return ["", f"{'budget forcing, five runs':<30}{'measured':<24}published (Table 3)", *rows]
 
 
 def main() -> None:

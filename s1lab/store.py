@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION, VERSION = 0x73316C62, 1  # "s1lb" in the file's header
+WRITING = 1 / 30  # the share of its time that a run may spend on writing to its store
 CHECKED_BYTES = 64 * 1024**2  # a larger file is not read whole when it is opened
 SCHEMA = """
 CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, template TEXT NOT NULL, tokenizer BLOB NOT NULL);
@@ -75,6 +76,7 @@ class Store:
             raise
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
         self.run, self.reused, self._began = 0, 0, 0.0
+        self._flushed, self._cost = 0.0, 0.0  # when the last flush ended, and how long it took
 
     def begin(self, engine: Engine, made: dict[str, Any], questions: int) -> None:
         """Open a run in the store, for what follows."""
@@ -127,6 +129,7 @@ class Store:
         """Make what was put and added outlive this process."""
         if not self._pending:
             return
+        began = time.monotonic()
         pending, self._pending = self._pending, []
         with self._named():
             self._db.execute("BEGIN IMMEDIATE")
@@ -134,6 +137,16 @@ class Store:
                 self._db.execute(statement, values)
             self._progress("unfinished")
             self._db.execute("COMMIT")
+        self._flushed = time.monotonic()
+        self._cost = self._flushed - began
+
+    def flush_when_due(self) -> None:
+        """Flush, unless the last time was so short ago that writing would take more than its share of the run.
+
+        A completion every few milliseconds then shares its transaction with others; a slower one is on disk at once.
+        """
+        if time.monotonic() - self._flushed >= self._cost / WRITING:
+            self.flush()
 
     def grade(self, verdicts: Sequence[bool]) -> None:
         """Write whether each trace of this run is right, in the order of (place, rung)."""

@@ -96,7 +96,9 @@ def test_the_rungs_of_a_ladder_are_their_own_runs(engine, reference, questions, 
     """Greedy ones are the reference's too."""
     options = {"temperature": temperature, "top_p": 0.95, "seed": 9}
     ladders = lab.ladder(engine, questions[:8], (16, 64, 128), (0, 2), **options)
-    rungs = [({"cap": c}, lab.Budget(max_tokens=c)) for c in (16, 64, 128)] + [({"waits": n}, lab.Budget(waits=n)) for n in (0, 2)]
+    rungs = [({"cap": c}, lab.Budget(max_tokens=c)) for c in (16, 64, 128)] + [
+        ({"waits": n}, lab.Budget(waits=n)) for n in (0, 2)
+    ]
     for rung, budget in rungs:
         for runner in (engine, reference) if temperature == 0 else (engine,):
             alone = lab.force(runner, questions[:8], budget, **options)
