@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION, VERSION = 0x73316C62, 1  # "s1lb" in the file's header
-WRITING = 1 / 30  # the share of its time that a run may spend on writing to its store
+WRITING = 1 / 100  # the share of its time that a run may spend on writing to its store
 CHECKED_BYTES = 64 * 1024**2  # a larger file is not read whole when it is opened
 SCHEMA = """
 CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, template TEXT NOT NULL, tokenizer BLOB NOT NULL);
