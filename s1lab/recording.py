@@ -128,7 +128,9 @@ class Replay:
         self._ready: list[tuple[int, Completion]] = []
 
     def submit(self, key: int, request: Request) -> None:
-        found = self._db.execute("SELECT ids, stop FROM completions WHERE key = ?", (key_of(self._prefix, request),)).fetchone()
+        with faults(self.path):
+            content = (key_of(self._prefix, request),)
+            found = self._db.execute("SELECT ids, stop FROM completions WHERE key = ?", content).fetchone()
         missing = Completion((), error=f"{self.path} does not hold this completion: run it with the model {self.model!r}")
         self._ready.append((key, completion_of(*found) if found else missing))
 

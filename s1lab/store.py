@@ -75,6 +75,7 @@ class Store:
             self._claim.close()
             raise
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
+        self._unwritten: dict[bytes, Completion] = {}  # those among them, which a look into the file does not find yet
         self.run, self.reused, self._began = 0, 0, 0.0
         self._flushed, self._cost = 0.0, 0.0  # when the last flush ended, and how long it took
 
@@ -108,6 +109,9 @@ class Store:
         return key_of(self._prefix, request)
 
     def get(self, key: bytes) -> Completion | None:
+        if waiting := self._unwritten.get(key):
+            self.reused += 1
+            return waiting
         with self._named():
             found = self._db.execute("SELECT ids, stop FROM completions WHERE key = ?", (key,)).fetchone()
         if found is None:
@@ -116,6 +120,7 @@ class Store:
         return completion_of(*found)
 
     def put(self, key: bytes, completion: Completion) -> None:
+        self._unwritten[key] = completion
         ids = array("I", completion.ids).tobytes()
         self._pending.append(("INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?)", (key, self.run, ids, completion.stop_id)))
 
@@ -131,6 +136,7 @@ class Store:
             return
         began = time.monotonic()
         pending, self._pending = self._pending, []
+        self._unwritten.clear()
         with self._named():
             self._db.execute("BEGIN IMMEDIATE")
             for statement, values in pending:

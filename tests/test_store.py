@@ -92,6 +92,15 @@ def test_the_same_request_in_flight_twice_is_asked_once(scripted, tmp_path):
     assert len(engine.requests) == 2 and len({tuple(t.ids) for t in traces}) == 1
 
 
+def test_a_completion_that_waits_to_be_written_is_known_already(scripted, tmp_path, monkeypatch):
+    """One program after the other, and nothing reaches the file before the end."""
+    monkeypatch.setattr(Store, "flush_when_due", lambda _: None)
+    engine = scripted(MODEL)
+    engine.width = 1
+    lab.force(engine, [QUESTIONS[0]] * 3, lab.Budget(max_tokens=8), store=tmp_path / "x.db")
+    assert len(engine.requests) == 2 and lab.runs(tmp_path / "x.db").reused[0] == 4
+
+
 def test_an_error_is_not_kept(scripted, tmp_path, template):
     class Fails(type(scripted(MODEL))):
         def poll(self):
