@@ -11,11 +11,12 @@ import numpy as np
 from datasets import Dataset
 
 from s1lab import grade
-from s1lab.api import Budgets, Storing, direct, force
+from s1lab.api import Budgets, Storing, direct, force, settings
 from s1lab.budget import Budget
 from s1lab.engine import Engine, describe
 from s1lab.ladder import ladder, names
 from s1lab.metrics import Interval, accuracy_interval
+from s1lab.programs import Sampling
 from s1lab.recording import recording
 from s1lab.records import write_run
 from s1lab.trace import Trace
@@ -80,7 +81,8 @@ def evaluate(
     questions = [q for q in columns["question"] for _ in range(n)]
     if not thinking and budget is not None:
         raise ValueError("thinking=False leaves nothing to budget: leave the budget out")
-    made = _made(engine, temperature, top_p, seed, system, n) | {"call": "evaluate", "semantics": _semantics(budget, thinking)}
+    asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
+    made = _made(engine, Sampling(temperature, top_p, seed), system, asked if thinking else [], n) | {"call": "evaluate"}
     with recording(store, engine, made, len(questions)) as record:
         if thinking:
             budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
@@ -122,7 +124,7 @@ def sweep(
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
     budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
-    made = _made(engine, temperature, top_p, seed, system, n) | {"call": "sweep", "semantics": "exact"}
+    made = _made(engine, Sampling(temperature, top_p, seed), system, [Budget()], n) | {"call": "sweep"}
     labels = names(tuple(caps), tuple(waits))
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
         ladders = ladder(
@@ -137,13 +139,8 @@ def sweep(
     }
 
 
-def _made(engine: Engine, temperature: float, top_p: float, seed: int, system: str | None, n: int) -> dict[str, Any]:
-    return {**describe(engine), "temperature": temperature, "top_p": top_p, "seed": seed, "system": system, "samples": n}
-
-
-def _semantics(budget: Budgets | None, thinking: bool) -> str:
-    budgets = [budget] if isinstance(budget, Budget) else budget or [Budget()]
-    return "+".join(sorted({b.compat for b in budgets})) if thinking else "no thinking"
+def _made(engine: Engine, sampling: Sampling, system: str | None, budgets: list[Budget], n: int) -> dict[str, Any]:
+    return {**describe(engine), **settings(sampling, system, budgets), "samples": n}
 
 
 def _checked(problems: Dataset, n: int, temperature: float) -> dict[str, list[str]]:
