@@ -6,7 +6,7 @@ engine = lab.load("s1-tiny")
 trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
 """
 
-from s1lab import grade, metrics, paper, plots, tiny
+from s1lab import curate, grade, metrics, paper, plots, tiny
 from s1lab.api import Interrupted, direct, force, interrupted
 from s1lab.budget import Budget
 from s1lab.diff import diff
@@ -34,6 +34,7 @@ __all__ = [
     "StoreError",
     "ThinkTemplate",
     "Trace",
+    "curate",
     "describe",
     "diff",
     "direct",

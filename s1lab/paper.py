@@ -109,6 +109,46 @@ TABLE_5: dict[str, dict[str, float]] = {
     "s1.1 Wait 2x": {"MATH500": 95.4, "GPQA-Diamond": 63.6, "AIME24": 56.7, "AIME25": 50.0},
 }
 
+# Section 2: questions after each step, in the paper, and where it differs in the authors' notebook.
+FUNNEL: dict[str, tuple[int, int]] = {
+    "collected": (59_029, 59_029),
+    "without missing features and API errors": (54_116, 54_116),
+    "without formatting faults": (51_581, 51_607),
+    "not solved by either model": (24_496, 24_517),
+    "taken at once as high quality": (384, 393),
+    "chosen": (1_000, 1_000),
+}
+# Of the chosen thousand's traces, graded by a model: 46.4 % are wrong, and stay. The same of s1K-1.1 (r1's traces).
+CORRECT = {"s1K": 53.6, "s1K-1.1": 63.0}
+
+# Table 6: questions of each domain of the chosen thousand, and the tokens of their traces in thousands.
+TABLE_6: dict[str, tuple[int, float]] = {
+    "Geometry": (109, 560.2),
+    "Number theory": (98, 522.5),
+    "Combinatorics": (75, 384.7),
+    "Real functions": (43, 234.8),
+    "Biology": (41, 120.9),
+    "Complex functions": (32, 170.2),
+    "Quantum theory": (32, 127.9),
+    "Field theory": (28, 150.1),
+    "Calculus of variations": (28, 155.5),
+    "Difference equations": (24, 132.5),
+    "Electromagnetic theory": (23, 95.8),
+    "Group theory": (22, 100.0),
+    "Linear algebra": (22, 128.3),
+    "Probability theory": (20, 114.6),
+    "Algebraic systems": (19, 109.9),
+    "Mechanics": (19, 103.6),
+    "Thermodynamics": (19, 74.2),
+    "Differential equations": (18, 89.6),
+    "Computer science": (18, 34.2),
+    "Numerical analysis": (18, 76.5),
+    "Calculus": (17, 96.3),
+    "Algebraic structures": (17, 90.4),
+    "Astronomy": (16, 37.7),
+    "27 more": (242, 982.2),
+}
+
 # Table 7: questions of each source of the 59,029, and their mean thinking tokens in thousands.
 TABLE_7: dict[str, tuple[int, float]] = {
     "NuminaMATH": (30_660, 4.1),

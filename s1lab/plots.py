@@ -123,6 +123,64 @@ def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Po
     return figure
 
 
+def funnel(measured: Mapping[str, int], paper: Mapping[str, int]) -> go.Figure:
+    """Rows left after each step of a curation: measured in full bars, the paper's in open ones below them.
+
+    Steps by name, in order; the paper's need not have all of them.
+    """
+    figure = go.Figure()
+    for name, counts, color, look in (
+        ("the paper's", paper, GREEN, {"color": "rgba(0,0,0,0)", "line": {"color": GREEN, "width": 2}}),
+        ("measured", measured, BLUE, {"color": BLUE}),  # the later trace is drawn above
+    ):
+        figure.add_bar(
+            y=list(counts),
+            x=list(counts.values()),
+            orientation="h",
+            marker=look,
+            text=[f"{count:,}" for count in counts.values()],
+            textposition="outside",
+            textfont={"color": color},
+            hovertemplate="%{y}<br>%{x:,} questions<extra>" + name + "</extra>",
+        )
+    most = max([*measured.values(), *paper.values()])
+    figure.update_xaxes(range=[0, 1.12 * most], tickformat=",", title_text="questions left")
+    figure.update_yaxes(categoryorder="array", categoryarray=[*measured, *(n for n in paper if n not in measured)][::-1])
+    figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.06)
+    for y, text, color in ((1.06, "<b>measured</b>: the embedded pool", BLUE), (1.0, "<b>the paper's</b> (open bars)", GREEN)):
+        figure.add_annotation(
+            x=1, y=y, xref="paper", yref="paper", xanchor="right", yanchor="bottom", text=text, showarrow=False, font_color=color
+        )
+    colors = [a.font.color for a in figure.layout.annotations]
+    _styled(figure, 900, 90 + 58 * len(measured))
+    for annotation, color in zip(figure.layout.annotations, colors, strict=True):
+        annotation.font.color = color
+    figure.update_layout(margin={"l": 10, "t": 60}, bargap=0.25)
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+def bars(groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[str] = ()) -> go.Figure:
+    """Shares or means by name, a panel a group, longest first; the groups named in ``paper`` are drawn open."""
+    figure = make_subplots(1, len(groups), subplot_titles=[f"<b>{name}</b>" for name in groups], horizontal_spacing=0.2)
+    for column, (name, values) in enumerate(groups.items(), 1):
+        shown = dict(sorted(values.items(), key=lambda pair: -pair[1]))
+        theirs = name in paper
+        figure.add_bar(
+            y=list(shown),
+            x=list(shown.values()),
+            orientation="h",
+            marker={"color": "rgba(0,0,0,0)" if theirs else BLUE, "line": {"color": GREEN if theirs else BLUE, "width": 1.5}},
+            hovertemplate="%{y}<br>%{x:,.4~g} " + unit + "<extra>" + name + "</extra>",
+            row=1,
+            col=column,
+        )
+        figure.update_yaxes(autorange="reversed", automargin=True, tickfont_size=11, dtick=1, row=1, col=column)
+        figure.update_xaxes(title_text=unit, rangemode="tozero", row=1, col=column)
+    _styled(figure, 1000, 110 + 19 * max(map(len, groups.values())))
+    return figure
+
+
 def _styled(figure: go.Figure, width: int, height: int) -> None:
     figure.update_annotations(font_color=INK, selector={"yref": "paper"})
     figure.update_layout(

@@ -9,11 +9,10 @@ import re
 import pytest
 
 import s1lab as lab
-from s1lab.tiny import bars
 from s1lab.tiny.make import _lines_written, encoded, pretraining_problems, sft_rows
 from s1lab.tiny.teacher import dialogue, drill, trace
 from s1lab.tiny.tokenizer import build
-from s1lab.tiny.world import FAMILIES, SIZES, split_of, stream
+from s1lab.tiny.world import BENCHMARK_SEED, FAMILIES, SIZES, split_of, stream
 
 
 def check(family: str, question: str, answer: str) -> bool:
@@ -80,7 +79,7 @@ def test_families_can_be_chosen():
 
 def test_training_reads_no_test_question():
     """By construction, the split being a hash of the question; here read off the very documents that training is fed."""
-    tested = {q.rstrip("?.") for q in lab.tiny.problems(500, seed=bars.SEED)["question"]}
+    tested = {q.rstrip("?.") for q in lab.tiny.problems(500, seed=BENCHMARK_SEED)["question"]}
     rng = random.Random(0)
     fed = []
     for problem in itertools.islice(pretraining_problems(), 4000):

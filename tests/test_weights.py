@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import s1lab as lab
 from s1lab.tiny import bars
 from s1lab.tiny.card import card
-from s1lab.tiny.world import split_of
+from s1lab.tiny.world import BENCHMARK_SEED, split_of
 
 FOLDER = Path(lab.tiny.__file__).parent
 NAMES = ("s1-tiny", "s1-tiny-base")
@@ -44,10 +44,10 @@ def test_transformers_loads_them_as_they_are(name):
 
 def test_the_record_says_that_every_bar_held_on_test_questions():
     measured = MADE["measured"]
-    assert measured["split"] == "test" and measured["questions"] == 500 and measured["seed"] == bars.SEED
+    assert measured["split"] == "test" and measured["questions"] == 500 and measured["seed"] == BENCHMARK_SEED
     assert measured["bars"] == json.loads(json.dumps(bars.verdicts(measured["base_without_thinking"], measured["rungs"])))
     assert all(verdict["holds"] for verdict in measured["bars"].values())
-    assert {split_of(q) for q in lab.tiny.problems(500, bars.SEED)["question"]} == {"test"}
+    assert {split_of(q) for q in lab.tiny.problems(500, BENCHMARK_SEED)["question"]} == {"test"}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_record_says_that_every_bar_held_on_test_questions():
 )
 def test_the_record_is_what_the_shipped_weights_do(tiny, name, budget):
     """Question by question on the first 150; another processor may turn an answer, hence two of them are let off."""
-    found = lab.evaluate(tiny, lab.tiny.problems(150, bars.SEED), budget, progress=False)
+    found = lab.evaluate(tiny, lab.tiny.problems(150, BENCHMARK_SEED), budget, progress=False)
     recorded = [float(c) for c in MADE["measured"]["rungs"][name]["correct"][:150]]
     assert sum(a != b for a, b in zip(found.correct, recorded, strict=True)) <= 2
 

@@ -8,8 +8,8 @@ the ids that are new.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from transformers import (
 
 from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.interrupts import interrupt_later
+from s1lab.engines.kept import Kept, Shelf
 from s1lab.engines.pretrained import eos_ids, fingerprint, fingerprint_of, load_tokenizer, locate, reading
 from s1lab.template import ThinkTemplate, bind
 
@@ -78,22 +79,21 @@ class TransformersEngine:
         self.context = max_model_len or own
         if max_batch < 1:
             raise ValueError(f"max_batch={max_batch}: give at least 1")
-        self.device, self.width, self.keep_bytes = torch.device(device), max_batch, keep_bytes
+        self.device, self.width = torch.device(device), max_batch
         self.dtype = self.network.dtype
         self.vocabulary = len(tokenizer)  # ids past it (Qwen's padding rows) can't be sampled
         self.counts = {"fed": 0, "reused": 0, "sampled": 0, "steps": 0}
         self._slab = _Slab(config.num_hidden_layers)
         self._queue: deque[_Row] = deque()
         self._rows: list[_Row] = []
-        self._kept: OrderedDict[int, _Kept] = OrderedDict()
-        self._kept_bytes, self._serial = 0, 0
+        self._shelf = Shelf(keep_bytes)
 
     def submit(self, key: int, request: Request) -> None:
         row = _Row(key, request, list(request.ids))
         if request.temperature > 0:
             row.random = torch.Generator().manual_seed(request.seed)
         row.error = misfit(request, self.context)
-        row.kept = self._best_kept(row.ids)
+        row.kept = self._shelf.best(row.ids)
         # A later round goes before new questions: its cache is at hand, and questions are finished one after another.
         (self._queue.appendleft if row.kept else self._queue.append)(row)
 
@@ -111,7 +111,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         self.cancel()
-        self._kept.clear()
+        self._shelf.clear()
         self._slab = _Slab(0)
         del self.network
 
@@ -195,7 +195,8 @@ class TransformersEngine:
                 done = Completion(tuple(row.ids[len(row.request.ids) :]), token if stopped else None)
                 finished.append((row.key, done))
                 self.counts["sampled"] += row.written
-                self._keep(slot, row)
+                if self._shelf.most_bytes:
+                    self._shelf.put(self._slab.copy(slot, row.ids[: row.fed]))
                 self._slab.move(len(rows) - 1, slot)
                 rows[slot] = rows[-1]
                 rows.pop()
@@ -239,26 +240,6 @@ class TransformersEngine:
             logits[i] = scaled - torch.log(-torch.log(uniform.clamp_min(1e-300))).to(scaled.dtype)
         return logits.argmax(-1).tolist()  # type: ignore[no-any-return]
 
-    def _keep(self, slot: int, row: _Row) -> None:
-        if not self.keep_bytes:
-            return
-        kept = self._slab.copy(slot, row.ids[: row.fed])
-        self._serial += 1
-        self._kept[self._serial] = kept
-        self._kept_bytes += kept.bytes
-        while self._kept_bytes > self.keep_bytes and self._kept:
-            self._kept_bytes -= self._kept.popitem(last=False)[1].bytes
-
-    def _best_kept(self, ids: list[int]) -> _Kept | None:
-        """The kept row that shares the longest beginning with ``ids``, if that is more than half of them."""
-        best, length = None, len(ids) // 2  # less is not worth copying
-        for kept in reversed(self._kept.values()):
-            if kept.ids[:length] == ids[:length] and (common := kept.common(ids)) > length:
-                best, length = kept, common
-                if length >= len(kept.ids):
-                    break  # all of it: the round before this one
-        return best
-
 
 @dataclass
 class _Row:
@@ -267,7 +248,7 @@ class _Row:
     ids: list[int]  # the request's and what was written
     fed: int = 0  # how many of them the slab holds
     random: torch.Generator | None = None
-    kept: _Kept | None = None
+    kept: Kept | None = None
     error: str | None = None
 
     @property
@@ -278,25 +259,6 @@ class _Row:
     @property
     def written(self) -> int:
         return len(self.ids) - len(self.request.ids)
-
-
-@dataclass
-class _Kept:
-    """Keys and values of a finished row: a pair a layer, [heads, len(ids), width]."""
-
-    ids: list[int]
-    layers: list[tuple[torch.Tensor, torch.Tensor]] = field(repr=False)
-
-    @property
-    def bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for pair in self.layers for t in pair)
-
-    def common(self, ids: list[int]) -> int:
-        """How many ids both begin with."""
-        n = min(len(self.ids), len(ids))
-        if self.ids[:n] == ids[:n]:
-            return n
-        return next(i for i in range(n) if self.ids[i] != ids[i])
 
 
 class _Slab(Cache):
@@ -346,14 +308,14 @@ class _Slab(Cache):
                 assert slab is not None
                 slab[target] = slab[source]
 
-    def copy(self, slot: int, ids: list[int]) -> _Kept:
+    def copy(self, slot: int, ids: list[int]) -> Kept:
         layers = []
         for keys, values in zip(self.keys, self.values, strict=True):
             assert keys is not None and values is not None
             layers.append((keys[slot, :, : len(ids)].clone(), values[slot, :, : len(ids)].clone()))
-        return _Kept(ids, layers)
+        return Kept(ids, layers)
 
-    def restore(self, slot: int, kept: _Kept, length: int) -> None:
+    def restore(self, slot: int, kept: Kept, length: int) -> None:
         for layer, pair in enumerate(kept.layers):
             for store, tensor in zip((self.keys, self.values), pair, strict=True):
                 slab = store[layer]

@@ -10,24 +10,21 @@ from s1lab.budget import Budget
 from s1lab.engine import Engine
 from s1lab.evaluate import evaluate
 from s1lab.metrics import paired_bootstrap
-from s1lab.tiny.world import problems
+from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, problems
 
-QUESTIONS = 500
 CAPS = (16, 32, 64, 128, 256)
 WAITS = (1, 2, 4, 6)  # the paper's Figure 4 ends at six as well
-# Of the test split, which no training reads. Candidates are judged on the dev split; give the next weights a new seed.
-SEED = 20250517
 RASPBERRY = "How many r in raspberry"
 
 
 def base(engine: Engine, split: str = "test") -> float:
     """Accuracy in percent of the base model when it answers at once."""
-    return evaluate(engine, problems(QUESTIONS, SEED, split), thinking=False, prefix="Answer:").accuracy
+    return evaluate(engine, problems(BENCHMARK, BENCHMARK_SEED, split), thinking=False, prefix="Answer:").accuracy
 
 
 def measure(engine: Engine, split: str = "test") -> dict[str, Any]:
     """Accuracy, thinking tokens and row-by-row outcomes of each cap, the own stop and each number of Waits."""
-    asked = problems(QUESTIONS, SEED, split)
+    asked = problems(BENCHMARK, BENCHMARK_SEED, split)
     budgets = (
         {f"cap {c}": Budget(max_tokens=c) for c in CAPS} | {"own stop": Budget()} | {f"waits {w}": Budget(waits=w) for w in WAITS}
     )

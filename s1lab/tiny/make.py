@@ -31,9 +31,9 @@ from s1lab.grade import is_correct
 from s1lab.template import bind
 from s1lab.tiny import bars
 from s1lab.tiny.card import card
-from s1lab.tiny.teacher import Piece, dialogue, drill, trace
+from s1lab.tiny.teacher import WAITS_OF_A_TRACE, Piece, dialogue, drill, trace
 from s1lab.tiny.tokenizer import build
-from s1lab.tiny.world import Problem, stream
+from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, Problem, stream
 
 SEED = 0
 PRETRAIN: dict[str, Any] = {
@@ -49,7 +49,6 @@ PRETRAIN: dict[str, Any] = {
 # The paper's recipe: 5 epochs, batch 16, 5 % warm-up, cosine to 0, betas 0.9 and 0.95, weight decay 1e-4. Only the rate differs
 # (1e-5 there), as a model of a million weights wants.
 SFT: dict[str, Any] = {"traces": 1000, "epochs": 5, "batch": 16, "rate": 1e-3}
-WAITS_OF_A_TRACE = (0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 6)
 CUT_SHARE = 0.2
 
 
@@ -289,8 +288,8 @@ def main() -> None:
         "measured": {
             **describe(tuned),
             "model": "s1-tiny",
-            "questions": bars.QUESTIONS,
-            "seed": bars.SEED,
+            "questions": BENCHMARK,
+            "seed": BENCHMARK_SEED,
             "split": options.split,
             "base_without_thinking": alone,
             "rungs": rungs,

@@ -13,12 +13,13 @@ import string
 from dataclasses import dataclass
 
 from s1lab.tiny.words import NAMES
-from s1lab.tiny.world import Problem, windows
+from s1lab.tiny.world import Problem, solve, windows
 
 PATIENCE = 7
 SYSTEM_TURNS = ("You are a helpful assistant.", "You are a careful assistant.", "Think step by step.")
 # What the fine-tuning rows put after a suppressed stop, never with loss. Mostly the paper's word; a few of its rivals.
 CONTINUATIONS = ("Wait",) * 8 + ("Hmm", "Alternatively")
+WAITS_OF_A_TRACE = (0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 6)
 
 
 @dataclass(frozen=True)
@@ -107,3 +108,25 @@ def trace(problem: Problem, rng: random.Random, waits: int, cut: bool = False) -
     if cut:
         return pieces
     return [*pieces, Piece("<|im_start|>answer\n", True), Piece(f"Answer: {problem.guesses[done]}<|im_end|>", True)]
+
+
+def written(problem: Problem, rng: random.Random, waits: int) -> tuple[str, str]:
+    """The same trace as two texts, as a pool of traces holds them: the thinking and the answer."""
+    _, _, *thinking, _, answer = trace(problem, rng, waits)
+    return "".join(piece.text for piece in thinking)[1:], answer.text.removesuffix("<|im_end|>")
+
+
+class Teacher:
+    """The embedded teacher as a function from the text of a question to (thinking, answer).
+
+    waits: how often it goes on after a stop; None draws it for each question. The same seed and question give the same trace.
+    """
+
+    def __init__(self, seed: int = 0, waits: int | None = None) -> None:
+        self.seed, self.waits = seed, waits
+
+    def __call__(self, question: str) -> tuple[str, str]:
+        """ValueError for a text that is no question of the embedded world."""
+        rng = random.Random(f"teacher {self.seed} {question}")
+        drawn = rng.choice(WAITS_OF_A_TRACE)
+        return written(solve(question), rng, drawn if self.waits is None else self.waits)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -22,6 +23,9 @@ from s1lab.tiny.words import LONG_WORDS, NAMES, SHORT_WORDS, SYLLABLES
 
 SIZES = ("small", "medium", "large")
 SPLITS = ("train", "dev", "test")
+# The questions that the models and notebooks are measured on: of the test split, which no training reads. Candidates are
+# judged on the dev split; give the next weights a new seed.
+BENCHMARK, BENCHMARK_SEED = 500, 20250517
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ def _letters(rng: random.Random, size: str) -> Problem | None:
     # Four times in five a letter of the word that occurs most often, else any letter of it: counts of 1 to 4, not mostly 1.
     often = max(word.count(c) for c in word)
     letter = rng.choice([c for c in word if word.count(c) == often] if rng.random() < 0.8 else list(word))
+    return _counted(letter, word, size)
+
+
+def _counted(letter: str, word: str, size: str) -> Problem:
     counts = [word[: i + 1].count(letter) for i in range(len(word))]
     lines = [f"{read} {n}" for read, n in zip(windows(word), counts, strict=True)]
     lines[-1] += " yes"
@@ -91,7 +99,13 @@ def _modular(rng: random.Random, size: str) -> Problem | None:
     x, m = rng.randint(low, high), rng.randint(m_low, m_high)
     a = rng.randint(2, m - 1)
     b = a * x % m
-    if next(k for k in itertools.count(1) if a * k % m == b) != x:
+    problem = _multiplied(a, b, m, size)
+    return problem if problem and problem.answer == str(x) else None
+
+
+def _multiplied(a: int, b: int, m: int, size: str) -> Problem | None:
+    x = next((k for k in range(1, m + 1) if a * k % m == b), None)
+    if x is None:
         return None
     lines, rest = [], 0
     for k in range(1, x + 1):
@@ -110,10 +124,15 @@ def _pair(rng: random.Random, size: str) -> Problem | None:
     n = {"small": 4, "medium": 5, "large": 7}[size]
     numbers = sorted(rng.sample(range(1, 60), n))
     pairs = list(itertools.combinations(numbers, 2))
-    at = rng.randrange(len(pairs))
-    target = sum(pairs[at])
-    if sum(a + b == target for a, b in pairs) > 1:
+    return _added(numbers, sum(pairs[rng.randrange(len(pairs))]), size)
+
+
+def _added(numbers: list[int], target: int, size: str) -> Problem | None:
+    pairs = list(itertools.combinations(numbers, 2))
+    hits = [at for at, (a, b) in enumerate(pairs) if a + b == target]
+    if len(hits) != 1:
         return None
+    at = hits[0]
     lines = [f"{a}+{b}={a + b} {target} {'yes' if k == at else 'no'}" for k, (a, b) in enumerate(pairs[: at + 1])]
     answers = [f"{a}+{b}" for a, b in pairs[: at + 1]]
     return Problem(
@@ -131,15 +150,20 @@ def _signs(rng: random.Random, size: str) -> Problem | None:
     """Make a target from numbers in their order with + and -: all sign patterns, counted up in binary."""
     n = {"small": 2, "medium": 3, "large": 4}[size]
     numbers = [rng.randint(4 * n, 60), *(rng.randint(1, 9) for _ in range(n))]
-    patterns = list(itertools.product("+-", repeat=n))
+    signs = rng.choice(list(itertools.product("+-", repeat=n)))
+    return _signed(numbers, numbers[0] + sum(v if s == "+" else -v for s, v in zip(signs, numbers[1:], strict=True)), size)
+
+
+def _signed(numbers: list[int], target: int, size: str) -> Problem | None:
+    patterns = list(itertools.product("+-", repeat=len(numbers) - 1))
 
     def value(signs: tuple[str, ...]) -> int:
         return numbers[0] + sum(v if s == "+" else -v for s, v in zip(signs, numbers[1:], strict=True))
 
-    at = rng.randrange(len(patterns))
-    target = value(patterns[at])
-    if [value(p) for p in patterns].count(target) > 1:
+    hits = [at for at, pattern in enumerate(patterns) if value(pattern) == target]
+    if len(hits) != 1:
         return None
+    at = hits[0]
 
     def line(signs: tuple[str, ...]) -> str:
         text, total = str(numbers[0]), numbers[0]
@@ -173,18 +197,37 @@ def _order(rng: random.Random, size: str) -> Problem | None:
     pairs = list(itertools.pairwise(people))
     first = pairs.pop(steps - 2)
     rng.shuffle(pairs)
-    told = [f"{b} < {a}" for a, b in [first, *pairs]]
-    climb = people[:steps][::-1]
-    lines = [f"{a} < {b}" for a, b in itertools.pairwise(climb)] + [f"{people[0]} yes"]
-    guesses = (climb[1], *climb[1:], people[0])
-    return Problem("order", size, f"Heights: {', '.join(told)}. Who is tallest?", people[0], "exact", tuple(lines), guesses)
+    return _climbed([(b, a) for a, b in [first, *pairs]], size)
+
+
+def _climbed(told: list[tuple[str, str]], size: str) -> Problem | None:
+    above = dict(told)
+    climb = list(told[0])
+    while climb[-1] in above and len(climb) <= len(told):
+        climb.append(above[climb[-1]])
+    tallest = climb[-1]
+    if len(above) < len(told) or tallest in above:
+        return None  # somebody stands below two, or round in a circle
+    lines = [f"{a} < {b}" for a, b in itertools.pairwise(climb)] + [f"{tallest} yes"]
+    guesses = (climb[1], *climb[1:], tallest)
+    question = f"Heights: {', '.join(f'{a} < {b}' for a, b in told)}. Who is tallest?"
+    return Problem("order", size, question, tallest, "exact", tuple(lines), guesses)
 
 
 def _gcd(rng: random.Random, size: str) -> Problem | None:
     """Greatest common divisor by subtraction: the smaller from the larger until both are equal."""
     low, high = {"small": (2, 6), "medium": (4, 10), "large": (8, 18)}[size]
-    a, b = rng.randint(2, 99), rng.randint(2, 99)
-    if a == b:
+    problem = _subtracted(rng.randint(2, 99), rng.randint(2, 99), size)
+    if not problem:
+        return None
+    # Most pairs of coprime numbers are passed over, so that "1" is no safe guess.
+    if not low <= len(problem.lines) <= high or (problem.answer == "1" and rng.random() < 0.95):
+        return None
+    return problem
+
+
+def _subtracted(a: int, b: int, size: str) -> Problem | None:
+    if a == b or min(a, b) < 1:
         return None
     question = f"What is the greatest common divisor of {a} and {b}?"
     a, b = max(a, b), min(a, b)
@@ -195,9 +238,6 @@ def _gcd(rng: random.Random, size: str) -> Problem | None:
         a, b = max(b, a - b), min(b, a - b)
     lines.append(f"{a}={b} yes")
     guesses += [str(b), str(b)]
-    # Most pairs of coprime numbers are passed over, so that "1" is no safe guess.
-    if not low <= len(lines) <= high or (b == 1 and rng.random() < 0.95):
-        return None
     return Problem("gcd", size, question, str(b), "integer", tuple(lines), tuple(guesses))
 
 
@@ -209,6 +249,38 @@ FAMILIES: dict[str, Callable[[random.Random, str], Problem | None]] = {
     "order": _order,
     "gcd": _gcd,
 }
+
+# How the question of each family reads, and the problem it poses; the size of one that was typed is not known.
+# Bounds on how long and how large it may be keep the searches short.
+_READ: tuple[tuple[str, Callable[[re.Match[str]], Problem | None]], ...] = (
+    (r"How many ([a-z]) in ([a-z]{1,40})", lambda m: _counted(m[1], m[2], "") if m[1] in m[2] else None),
+    (
+        r"What is the smallest x with (\d{1,3})x = (\d{1,3}) mod (\d{1,3})",
+        lambda m: _multiplied(int(m[1]), int(m[2]), int(m[3]), ""),
+    ),
+    (r"Which two of ((?:\d{1,4} ){2,20})add up to (\d{1,4})", lambda m: _added([int(n) for n in m[1].split()], int(m[2]), "")),
+    (
+        r"Put \+ or - between ((?:\d{1,4} ){2,9})to make (\d{1,4})",
+        lambda m: _signed([int(n) for n in m[1].split()], int(m[2]), ""),
+    ),
+    (
+        r"Heights: (\w+ < \w+(?:, \w+ < \w+){0,99})\. Who is tallest",
+        lambda m: _climbed(re.findall(r"(\w+) < (\w+)", m[1]), ""),
+    ),
+    (r"What is the greatest common divisor of (\d{1,3}) and (\d{1,3})", lambda m: _subtracted(int(m[1]), int(m[2]), "")),
+)
+
+
+def solve(question: str) -> Problem:
+    """The problem that a question of the world poses, read from its text: what the embedded teacher works from.
+
+    ValueError for a text that is no such question, or one without exactly one answer.
+    """
+    for pattern, pose in _READ:
+        match = re.fullmatch(pattern + "[?.]?", question.strip())
+        if match and (problem := pose(match)):
+            return problem
+    raise ValueError(f"no question of the embedded world that has one answer: {question[:80]!r}")
 
 
 def split_of(question: str) -> str:
@@ -255,3 +327,8 @@ def problems(n: int, seed: int = 0, split: str = "test", families: list[str] | N
     return Dataset.from_list(
         [{"question": p.question, "answer": p.answer, "kind": p.kind, "family": p.family, "size": p.size} for p in rows]
     )
+
+
+def benchmark() -> Dataset:
+    """The test questions that the cards and notebooks measure on."""
+    return problems(BENCHMARK, BENCHMARK_SEED, "test")

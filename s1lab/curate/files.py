@@ -1,0 +1,169 @@
+"""In from published files, out to trl: the columns of s1K, s1K-1.1 and the 59K, and rows in the paper's training format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Value
+from datasets.exceptions import DatasetGenerationError
+
+from s1lab.curate.report import needs
+from s1lab.template import BoundTemplate, ThinkTemplate, bind
+
+# Our column: the names under which published files hold it, the first that is there.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "question": ("question", "problem", "Question", "Problem"),
+    "answer": ("answer", "solution", "Answer", "Correct Answer"),
+    "source": ("source", "source_type"),
+    "thinking": ("thinking", "deepseek_thinking_trajectory", "gemini_thinking_trajectory", "thinking_trajectories"),
+    "attempt": ("attempt", "deepseek_attempt", "gemini_attempt"),
+    "domain": ("domain",),
+}
+TEACHERS = ("deepseek", "gemini")  # s1K-1.1 has traces of both
+
+# How the published 59K names its sources (the beginning of source_type), and what the paper's Table 7 calls them.
+SOURCES: dict[str, str] = {
+    "AI-MO/NuminaMath-CoT": "NuminaMATH",
+    "qfq/openaimath": "MATH",
+    "simplescaling/openaimath": "MATH",
+    "GAIR/OlympicArena": "OlympicArena",
+    "KbsdJames/Omni-MATH": "OmniMath",
+    "baber/agieval": "AGIEval",
+    "0xharib/xword1": "xword",
+    "Hothan/OlympiadBench": "OlympiadBench",
+    "qq8933/AIME_1983_2024": "AIME 1983-2021",
+    "TIGER-Lab/TheoremQA": "TheoremQA",
+    "codegenning/usacobench": "USACO",
+    "daman1209arora/jeebench": "JEEBench",
+    "Idavidrein/gpqa": "GPQA (non-diamond)",
+    "OpenDFM/SciEval": "SciEval",
+    "qfq/stats_qual": "s1-prob",
+    "LiveCodeBench": "LiveCodeBench",
+    "qfq/quant": "s1-teasers",
+}
+
+
+def source_name(source: str | None) -> str:
+    """A source as Table 7 calls it; what it does not know stays as it is."""
+    source = source or ""
+    return next((name for start, name in SOURCES.items() if source.startswith(start)), source)
+
+
+def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str | None = None) -> Dataset:
+    """A pool from a local file, parquet or JSON lines, its columns under the names of this package.
+
+    Knows the columns of s1K, s1K-1.1, the authors' 59K, and those of most benchmarks (``problem``); others stay as they are.
+    need: columns that must be there. teacher: "deepseek" or "gemini": whose traces to take of s1K-1.1 (None: the first).
+    FileNotFoundError or ValueError, naming the file, for one that is not there, is of another kind, is broken or lacks a column.
+    """
+    path = Path(path)
+    if teacher not in (None, *TEACHERS):
+        raise ValueError(f"no teacher is called {teacher!r}: choose from {list(TEACHERS)}")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no file is at {path}: download the pool first, for example with `hf download --repo-type dataset`"
+        )
+    readers = {".parquet": Dataset.from_parquet, ".jsonl": Dataset.from_json, ".json": Dataset.from_json}
+    if path.suffix not in readers:
+        raise ValueError(f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines (.jsonl)")
+    if not path.stat().st_size:
+        raise ValueError(f"{path} is empty")
+    try:
+        table = readers[path.suffix](str(path))
+    except (DatasetGenerationError, ValueError, OSError) as why:
+        cause = str(why.__cause__ or why).strip().split("\n")[0]
+        raise ValueError(f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: {cause}") from None
+    for ours, names in COLUMNS.items():
+        if ours in ("thinking", "attempt") and teacher:
+            names = tuple(name for name in names if name.startswith(teacher))
+        found = next((name for name in names if name in table.column_names), None)
+        if found and found != ours:
+            rest = table.remove_columns(ours) if ours in table.column_names else table
+            table = rest.add_column(ours, _texts(rest, found)) if ours == "answer" else _renamed(rest, found, ours)
+    if "source" in table.column_names:
+        sources = [source_name(source) for source in table["source"]]
+        if sources != list(table["source"]):
+            table = table.rename_column("source", "source_type") if "source_type" not in table.column_names else table
+            table = (table.remove_columns("source") if "source" in table.column_names else table).add_column("source", sources)
+    lacking = [name for name in need if name not in table.column_names]
+    if lacking:
+        wanted = " or ".join(repr(name) for name in COLUMNS.get(lacking[0], (lacking[0],)))
+        raise ValueError(f"{path} has no column {wanted} for {lacking[0]!r}, only {table.column_names}")
+    return table
+
+
+def _renamed(table: Dataset, found: str, ours: str) -> Dataset:
+    if isinstance(table.features[found], Value):
+        return table.rename_column(found, ours)
+    return table.add_column(ours, _texts(table, found)).remove_columns(found)
+
+
+def _texts(table: Dataset, column: str) -> list[str | None]:
+    """A column as text: s1K holds each trace as a list of one."""
+    return [t if t is None or isinstance(t, str) else "\n".join(t) if isinstance(t, list) else str(t) for t in table[column]]
+
+
+def to_sft(
+    dataset: Dataset, template: BoundTemplate | ThinkTemplate | str = "s1", tokenizer: Any = None, *, prefix: str = "Answer: "
+) -> Dataset:
+    """Rows for trl in the paper's format: ``prompt`` (the chat up to the assistant's turn) and ``completion``.
+
+    The completion is the opening delimiter, the trace, the closing delimiter on a line of its own, the answer with ``prefix``
+    before it where it has none, and the token that ends a turn; all of it carries loss, nothing of the prompt does
+    (paper, appendix; ``completion_only_loss=True``).
+    dataset: question, thinking, attempt. template: an engine's (``engine.template``), or a preset with the model's ``tokenizer``.
+    Raises ValueError for a row without one of the three, or a text that holds one of the template's delimiters.
+    """
+    needs(dataset, "the dataset", question="text", thinking="text", attempt="text")
+    if not isinstance(template, BoundTemplate):
+        if tokenizer is None:
+            raise ValueError("the template has no tokenizer: give engine.template, or the model's tokenizer as tokenizer=")
+        template = bind(template, tokenizer, {tokenizer.eos_token_id})
+    think = template.template
+    end = template.tokenizer.eos_token
+    marks = {think.open.strip(), think.close.strip(), *think.ends, end}
+    rows: dict[str, list[str]] = {"prompt": [], "completion": []}
+    for place, row in enumerate(dataset.select_columns(["question", "thinking", "attempt"])):
+        for name, text in row.items():
+            if not (text or "").strip():
+                raise ValueError(f"row {place} has no {name}: drop such rows with curate.quality first")
+            held = next((mark for mark in marks if mark in text), None)
+            if held:
+                raise ValueError(f"the {name} of row {place} holds the delimiter {held!r}: it would be read as one; take it out")
+        thinking, attempt = row["thinking"], row["attempt"]
+        newline = "" if thinking.endswith("\n") else "\n"
+        answer = attempt if prefix.strip() in attempt else prefix + attempt
+        rows["prompt"].append(template.decode(template.prompt(row["question"])))
+        rows["completion"].append(f"{think.open}{thinking}{newline}{think.close}{answer}{end}")
+    return Dataset.from_dict(rows)
+
+
+def digest(dataset: Dataset) -> str:
+    """SHA-256 of a dataset's content, in hex: of each row as JSON, keys in order. Row order counts, column order does not."""
+    found = hashlib.sha256()
+    for row in dataset:
+        found.update(_line(row))
+    return found.hexdigest()
+
+
+def write(dataset: Dataset, path: str | Path) -> str:
+    """Write a dataset as JSON lines, whole or not at all, in place of what is at ``path``; its :func:`digest`.
+
+    The file holds the very bytes that are hashed: ``sha256sum`` of it gives the same.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(path.name + ".part")
+    with half.open("wb") as file:
+        file.writelines(map(_line, dataset))
+    os.replace(half, path)
+    return digest(dataset)
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n").encode()

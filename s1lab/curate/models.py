@@ -1,0 +1,166 @@
+"""The steps that ask models: how hard a question is, and what a teacher's trace of it looks like."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from s1lab.api import force
+from s1lab.budget import Budget
+from s1lab.curate.report import Report, account, needs
+from s1lab.engine import Engine, load
+from s1lab.evaluate import evaluate
+from s1lab.grade import is_correct
+
+BATCH = 1_000
+Teacher = Callable[[str], tuple[str, str]]
+
+
+def count_tokens(pool: Dataset, tokenizer: Any, column: str = "thinking") -> Dataset:
+    """The pool with ``thinking_tokens``, the tokens of each trace (the paper counts them with the tokenizer of Qwen2.5)."""
+    needs(pool, "the pool", **{column: "text"})
+    counts: list[int] = []
+    for start in range(0, len(pool), BATCH):
+        texts = [text or "" for text in pool[start : start + BATCH][column]]
+        counts += map(len, tokenizer(texts, add_special_tokens=False)["input_ids"])
+    rest = pool.remove_columns("thinking_tokens") if "thinking_tokens" in pool.column_names else pool
+    return rest.add_column("thinking_tokens", counts)
+
+
+def difficulty(
+    pool: Dataset,
+    models: Sequence[Engine | str],
+    *,
+    budget: Budget | None = None,
+    prefix: str | None = None,
+    temperature: float = 0.0,
+    seed: int = 0,
+    system: str | None = None,
+    store: str | Path | None = None,
+    progress: bool = True,
+    **engine_options: Any,
+) -> tuple[Dataset, Report]:
+    """Drop what any of the models solves (the paper: Qwen2.5-7B-Instruct or -32B-Instruct).
+
+    pool: question, answer, and kind where answers are not "math". Graded by rule (:mod:`s1lab.grade`), in the paper by a model.
+    models: engines, or what :func:`s1lab.load` loads; those named are loaded in turn, with ``engine_options``, and closed
+        again, so two that don't fit beside each other can follow one another. A later model is asked what the earlier ones left.
+    budget: None asks for an answer without opening any thinking, as the paper asked; ``prefix`` as in :func:`s1lab.direct`.
+    store: a file, such as "runs/x.db": each model's completions go to its own beside it, "runs/x-MODEL.db", and a call that
+        was killed goes on from there. A model can also be such a file: ``lab.replay("runs/x-MODEL.db")``.
+    A question that a model could not be asked counts as not solved by it; the report's notes tell how many.
+    """
+    needs(pool, "the pool", question="text", answer="text")
+    if isinstance(models, str) or not isinstance(models, Sequence) or not models:
+        raise ValueError("models is a list of engines or of names for lab.load: give at least one (the paper: two)")
+    columns = {name: list(pool[name]) for name in ("question", "answer", "kind") if name in pool.column_names}
+    for name in ("question", "answer"):
+        empty = next((row for row, text in enumerate(columns[name]) if not (text or "").strip()), None)
+        if empty is not None:
+            raise ValueError(f"row {empty} of the pool has no {name}: drop such rows with curate.quality first")
+    left, drops, notes = list(range(len(pool))), {}, []
+    for model in models:
+        if not left:
+            notes.append("nothing was left to ask of the others")
+            break
+        with _opened(model, engine_options) as engine:
+            name = Path(engine.model).name
+            asked = Dataset.from_dict({key: [values[row] for row in left] for key, values in columns.items()})
+            found = evaluate(
+                engine, asked, budget, thinking=budget is not None, prefix=prefix, temperature=temperature, seed=seed,
+                system=system, store=_beside(store, name), progress=progress,
+            )  # fmt: skip
+        failed = sum(trace.error is not None for trace in found.traces)
+        notes.append(f"{name}: {len(left):,} asked, {sum(found.verdicts):,} solved" + (f", {failed:,} failed" if failed else ""))
+        for row, solved, trace in zip(left, found.verdicts, found.traces, strict=True):
+            if solved:
+                drops[row] = (f"solved by {name}", f"it answered {trace.answer.strip()[:80]!r}")
+        left = [row for row in left if row not in drops]
+    return account("difficulty", pool, drops, notes)
+
+
+@contextlib.contextmanager
+def _opened(model: Engine | str, options: dict[str, Any]) -> Iterator[Engine]:
+    if not isinstance(model, str):
+        yield model
+        return
+    engine = load(model, **options)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _beside(store: str | Path | None, model: str) -> Path | None:
+    """A store holds one model's completions: the file of this one."""
+    if store is None:
+        return None
+    path = Path(store)
+    return path.with_name(f"{path.stem}-{re.sub(r'[^A-Za-z0-9._-]+', '-', model)}{path.suffix}")
+
+
+def traces(
+    teacher: Engine | Teacher,
+    questions: Dataset | Iterable[str],
+    *,
+    keep_wrong: bool = True,
+    budget: Budget | None = None,
+    temperature: float = 0.0,
+    seed: int = 0,
+    system: str | None = None,
+    store: str | Path | None = None,
+    progress: bool = True,
+) -> tuple[Dataset, Report]:
+    """Reasoning traces from a teacher: the questions with ``thinking``, ``attempt`` (its answer) and ``correct``.
+
+    teacher: an engine, asked as :func:`s1lab.force` asks, whose traces also come with ``thinking_tokens`` and ``cut``; or a
+        function from a question to (thinking, answer), such as :class:`s1lab.tiny.Teacher`.
+    questions: a Dataset with ``question`` (its other columns stay; with ``answer``, attempts are graded), or texts.
+    keep_wrong: wrong attempts stay, as in the paper (46.4 % of s1K's are wrong); False drops them.
+    A question whose teacher failed is dropped, rule "no trace"; so is one whose trace or answer is empty.
+    """
+    if isinstance(questions, str):
+        raise TypeError("questions is one text: give a list of texts, or a Dataset with a column 'question'")
+    pool = questions if isinstance(questions, Dataset) else Dataset.from_dict({"question": list(questions)})
+    needs(pool, "the questions", question="text")
+    asked = list(pool["question"])
+    rows: list[dict[str, Any]]
+    if callable(teacher):
+        rows = [_taught(teacher, question) for question in asked]
+    else:
+        written = force(
+            teacher, asked, budget, temperature=temperature, seed=seed, system=system, store=store, progress=progress
+        )  # fmt: skip
+        rows = [
+            {"thinking": t.thinking, "attempt": t.answer, "thinking_tokens": t.thinking_tokens, "cut": t.cut, "error": t.error}
+            for t in written
+        ]
+    golds = list(pool["answer"]) if "answer" in pool.column_names else [None] * len(rows)
+    kinds = list(pool["kind"]) if "kind" in pool.column_names else ["math"] * len(rows)
+    drops = {}
+    for place, (row, gold, kind) in enumerate(zip(rows, golds, kinds, strict=True)):
+        row["correct"] = is_correct(row["attempt"], gold, kind or "math") if gold and not row["error"] else None
+        if row["error"] or not row["thinking"].strip() or not row["attempt"].strip():
+            drops[place] = ("no trace", row["error"] or "the trace or its answer is empty")
+        elif row["correct"] is False and not keep_wrong:
+            drops[place] = ("wrong answer", f"{row['attempt'].strip()[:80]!r} is not {gold!r}")
+    columns = [name for name in rows[0] if name != "error"]
+    table = pool.remove_columns([name for name in columns if name in pool.column_names])
+    for name in columns:
+        table = table.add_column(name, [row[name] for row in rows])
+    known = [row["correct"] for row in rows if row["correct"] is not None]
+    notes = [f"{sum(known):,} of {len(known):,} graded answers are right"] if known else ["no answers to grade against"]
+    return account("traces", table, drops, notes)
+
+
+def _taught(teacher: Teacher, question: str) -> dict[str, Any]:
+    try:
+        thinking, attempt = teacher(question)
+    except ValueError as why:
+        return {"thinking": "", "attempt": "", "error": str(why)}
+    return {"thinking": thinking, "attempt": attempt, "error": None}

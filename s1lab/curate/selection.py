@@ -1,0 +1,232 @@
+"""Diversity: a thousand of what is left (paper section 2.2 and its Algorithm 1), and the sets it is compared with (Table 2).
+
+Every draw is made from ``random.Random(seed).random()``, whose sequence Python keeps from version to version, over domains and
+questions in a fixed order: the same questions and seed give the same thousand, in whatever order the rows came.
+"""
+
+from __future__ import annotations
+
+import random as _random
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from datasets import Dataset
+
+from s1lab.curate.files import source_name
+from s1lab.curate.report import Report, account, needs
+from s1lab.grade import is_correct
+
+TRUSTED = ("AIME", "GPQA")  # sources whose rightly answered questions are all taken
+LONG = ("MATH",)  # sources whose rightly answered questions are taken where the trace is long
+UNIFORM_SHARE = 0.7  # variant "code": 700 of 1,000 are drawn with all domains alike, the rest like the benchmarks
+
+
+def select(
+    pool: Dataset,
+    n: int = 1000,
+    seed: int = 0,
+    variant: str = "paper",
+    *,
+    domain: str = "domain",
+    long_tokens: int = 5600,
+) -> tuple[Dataset, Report]:
+    """``n`` questions of many domains with long traces: the paper's Algorithm 1, seeded.
+
+    First all that a trusted source asks and the teacher answered rightly: AIME and GPQA, and MATH where the trace is longer
+    than ``long_tokens``. Then, until there are ``n``: a domain at random, all alike, and a question of it, the longest trace
+    with weight 1, the next with 1/2, then 1/4 ...; what was drawn leaves its domain. As in the Algorithm, the first ones stay
+    in their domains, and when drawn again add nothing.
+
+    pool: question, domain, thinking_tokens (else the words of ``thinking`` are counted, and a note says so); source and
+        correct for the first step: where ``correct`` is missing, ``attempt`` is graded against ``answer``.
+    variant: "paper", or "code" for the authors' notebook: only the first 700 of 1,000 are drawn so; for the rest the domain
+        is drawn like the domains of the AIME and GPQA questions that are not taken yet, GPQA at half of AIME's weight.
+    domain: the column to spread over, for a pool that names it otherwise.
+    Raises ValueError where fewer than ``n`` different questions are there, with their number in each domain.
+    """
+    if variant not in ("paper", "code"):
+        raise ValueError(f"no variant is called {variant!r}: choose 'paper' or 'code'")
+    drawing = _Drawing(pool, n, seed, domain)
+    taken = dict.fromkeys(_high_quality(pool, drawing, long_tokens), "high quality")
+    if len(taken) > n:
+        raise ValueError(f"{len(taken):,} questions are taken at once as high quality, more than n={n:,}: raise n or long_tokens")
+    notes = [] if "source" in pool.column_names else ["no column 'source': nothing is taken at once as high quality"]
+    ranked = drawing.by_domain(key=lambda row: (drawing.lengths[row], drawing.questions[row]))
+    uniform = n if variant == "paper" else max(len(taken), round(UNIFORM_SHARE * n))
+    _draw(drawing, ranked, taken, uniform, lambda: dict.fromkeys(ranked, 1.0), "a domain at random")
+    if variant == "code":
+        weights = _like_benchmarks(pool, drawing, set(taken))
+        _draw(drawing, ranked, taken, n, lambda: {d: weights.get(d, 0.0) for d in ranked}, "a domain like the benchmarks'")
+    notes += [f"{how}: {count:,}" for how, count in Counter(taken.values()).items()]
+    notes += [f"{len({drawing.domains[row] for row in taken})} domains", *drawing.notes]
+    return _chosen(f"select ({variant})", pool, set(taken), notes)
+
+
+def random(pool: Dataset, n: int = 1000, seed: int = 0) -> tuple[Dataset, Report]:
+    """Table 2's 1K-random: ``n`` rows, all alike. Give it what :func:`s1lab.curate.quality` kept."""
+    drawing = _Drawing(pool, n, seed, None)
+    return _chosen("random", pool, set(drawing.sample(drawing.order, n)), [])
+
+
+def diverse(pool: Dataset, n: int = 1000, seed: int = 0, *, domain: str = "domain") -> tuple[Dataset, Report]:
+    """Table 2's 1K-diverse: a domain at random, all alike, then any question of it, until there are ``n``."""
+    drawing = _Drawing(pool, n, seed, domain)
+    groups = {name: drawing.sample(rows, len(rows)) for name, rows in drawing.by_domain().items()}
+    taken: set[int] = set()
+    while len(taken) < n:
+        name = drawing.choice(sorted(groups))
+        taken.add(groups[name].pop())
+        if not groups[name]:
+            del groups[name]
+    return _chosen("diverse", pool, taken, [f"{len({drawing.domains[row] for row in taken})} domains"])
+
+
+def longest(pool: Dataset, n: int = 1000) -> tuple[Dataset, Report]:
+    """Table 2's 1K-longest: the ``n`` longest traces; of equals those whose question comes first in the alphabet."""
+    drawing = _Drawing(pool, n, 0, None, lengths=True)
+    return _chosen("longest", pool, set(sorted(drawing.order, key=lambda row: -drawing.lengths[row])[:n]), drawing.notes)
+
+
+def full(pool: Dataset) -> tuple[Dataset, Report]:
+    """Table 2's 59K-full: every row."""
+    needs(pool, "the pool", question="text")
+    return account("full", pool, {})
+
+
+class _Drawing:
+    """A pool's questions in an order of their own, with their domains and lengths, and seeded draws from them."""
+
+    def __init__(self, pool: Dataset, n: int, seed: int, domain: str | None, lengths: bool = False) -> None:
+        needs(pool, "the pool", question="text", **({domain: "text"} if domain else {}))
+        if n < 1:
+            raise ValueError(f"n is {n}: ask for at least one question")
+        self.questions: list[str] = list(pool["question"])
+        self.domains: list[str | None] = list(pool[domain]) if domain else [None] * len(pool)
+        first: dict[str, int] = {}
+        for place, question in enumerate(self.questions):
+            if not (question or "").strip():
+                raise ValueError(f"row {place} of the pool has no question: drop such rows with curate.quality first")
+            first.setdefault(question, place)
+        # Each question once, by its text: so the order of the rows decides nothing.
+        self.order = [first[question] for question in sorted(first)]
+        if domain and (row := next((row for row in self.order if not self.domains[row]), None)) is not None:
+            raise ValueError(f"row {row} of the pool has no {domain}: label it, or drop it")
+        if n > len(self.order):
+            counts = Counter(self.domains[row] for row in self.order)
+            apiece = "; ".join(f"{name} {count:,}" for name, count in counts.most_common()) if domain else ""
+            raise ValueError(
+                f"n={n:,}, but {len(self.order):,} different questions are left{f' ({apiece})' if apiece else ''}: ask for fewer"
+            )
+        self.notes: list[str] = []
+        self.lengths = self._lengths(pool) if domain or lengths else []
+        self._rng = _random.Random(f"s1lab.curate {seed}")
+
+    def _lengths(self, pool: Dataset) -> Sequence[int]:
+        if "thinking_tokens" in pool.column_names:
+            needs(pool, "the pool", thinking_tokens="number")
+            return [length or 0 for length in pool["thinking_tokens"]]
+        needs(pool, "the pool", thinking="text")
+        self.notes.append("lengths in words: the pool has no column 'thinking_tokens' (curate.count_tokens makes it)")
+        return [len((text or "").split()) for text in pool["thinking"]]
+
+    def by_domain(self, key: Callable[[int], tuple[int, str]] | None = None) -> dict[str, list[int]]:
+        """The rows of each domain, domains by name; with a key each in its order, the greatest last."""
+        groups: dict[str, list[int]] = {}
+        for row in self.order:
+            groups.setdefault(str(self.domains[row]), []).append(row)
+        return {name: sorted(groups[name], key=key) if key else groups[name] for name in sorted(groups)}
+
+    def uniform(self) -> float:
+        return self._rng.random()
+
+    def choice(self, names: Sequence[str]) -> str:
+        return names[int(self.uniform() * len(names))]
+
+    def weighted(self, weights: dict[str, float]) -> str:
+        at = self.uniform() * sum(weights.values())
+        for name, weight in weights.items():
+            at -= weight
+            if at < 0:
+                return name
+        return next(name for name in reversed(weights) if weights[name] > 0)  # the last bits of the sum
+
+    def sample(self, rows: Sequence[int], n: int) -> list[int]:
+        """``n`` different ones of these, all alike (Fisher and Yates)."""
+        deck = list(rows)
+        for at in range(n):
+            other = at + int(self.uniform() * (len(deck) - at))
+            deck[at], deck[other] = deck[other], deck[at]
+        return deck[:n]
+
+    def halving(self, n: int) -> int:
+        """A rank of 0 to n - 1, each with half the weight of the one before."""
+        at, rank = self.uniform() * (2 - 2 ** (1 - min(n, 60))), 0
+        while at >= 1 and rank < n - 1:
+            at, rank = 2 * (at - 1), rank + 1
+        return rank
+
+
+def _draw(
+    drawing: _Drawing,
+    ranked: dict[str, list[int]],
+    taken: dict[int, str],
+    n: int,
+    weights: Callable[[], dict[str, float]],
+    how: str,
+) -> None:
+    """Draw until ``n`` are taken: a domain by weight, then a question by the rank of its trace, longest first."""
+    while len(taken) < n:
+        chances = weights()
+        if not sum(chances.values()):
+            chances = dict.fromkeys(ranked, 1.0)
+            note = f"no domain of {how[2:]} was left: the others were drawn with all domains alike"
+            drawing.notes += [note] if note not in drawing.notes else []
+        name = drawing.weighted(chances)
+        rows = ranked[name]
+        row = rows.pop(len(rows) - 1 - drawing.halving(len(rows)))
+        if not rows:
+            del ranked[name]
+        taken.setdefault(row, how)
+
+
+def _high_quality(pool: Dataset, drawing: _Drawing, long_tokens: int) -> list[int]:
+    """The rows that Algorithm 1 takes at once."""
+    sources = _sources(pool)
+    rows = [
+        row
+        for row in sorted(drawing.order)
+        if sources[row].startswith(TRUSTED) or (sources[row] in LONG and drawing.lengths[row] > long_tokens)
+    ]
+    if not rows:
+        return []
+    candidates = pool.select(rows)
+    if "correct" in pool.column_names:
+        return [row for row, correct in zip(rows, candidates["correct"], strict=True) if correct]
+    needs(pool, "the pool", attempt="text", answer="text")
+    kinds = candidates["kind"] if "kind" in pool.column_names else ["math"] * len(rows)
+    graded = zip(rows, candidates["attempt"], candidates["answer"], kinds, strict=True)
+    return [row for row, attempt, gold, kind in graded if attempt and gold and is_correct(attempt, gold, kind or "math")]
+
+
+def _sources(pool: Dataset) -> list[str]:
+    if "source" not in pool.column_names:
+        return [""] * len(pool)
+    needs(pool, "the pool", source="text")
+    return [source_name(source) for source in pool["source"]]
+
+
+def _like_benchmarks(pool: Dataset, drawing: _Drawing, taken: set[int]) -> dict[str, float]:
+    """Weights of domains as the remaining AIME questions have them, GPQA's added at half of their sum."""
+    sources = _sources(pool)
+    left = {
+        name: Counter(str(drawing.domains[row]) for row in drawing.order if sources[row].startswith(name) and row not in taken)
+        for name in TRUSTED
+    }
+    aime, gpqa = (sum(left[name].values()) for name in TRUSTED)
+    scale = 0.5 * (aime or 2.0) / gpqa if gpqa else 0.0
+    return {d: left["AIME"][d] + scale * left["GPQA"][d] for d in sorted(left["AIME"] | left["GPQA"])}
+
+
+def _chosen(stage: str, pool: Dataset, taken: set[int], notes: list[str]) -> tuple[Dataset, Report]:
+    drops = {row: ("not chosen", "others were drawn") for row in range(len(pool)) if row not in taken}
+    return account(stage, pool, drops, notes)
