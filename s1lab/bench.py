@@ -20,11 +20,11 @@ from s1lab.engine import Completion, Program, Request, run
 from s1lab.ladder import rungs_of
 
 Row = dict[str, Any]
-Work = Callable[[], int]  # does it and returns the tokens that were written
+Work = Callable[[], int]  # does it and returns how much of it there was: the tokens that were written, the rows that were read
 
 
-def compare(name: str, ours: Work, rival: Work, repeats: int) -> Row:
-    """Time both in turns after one warm-up each, in tokens a second; the work must come to as many tokens."""
+def compare(name: str, ours: Work, rival: Work, repeats: int, unit: str = "tokens/s") -> Row:
+    """Time both in turns after one warm-up each, in ``unit``; the work must come to as many tokens or rows."""
     rates: dict[str, list[float]] = {"ours": [], "rival": []}
     for turn in range(repeats + 1):
         pairs = [("ours", ours), ("rival", rival)]
@@ -38,7 +38,7 @@ def compare(name: str, ours: Work, rival: Work, repeats: int) -> Row:
         "name": name,
         "ours": round(statistics.median(rates["ours"])),
         "rival": round(statistics.median(rates["rival"])),
-        "unit": "tokens/s",
+        "unit": unit,
         "ratio": round(statistics.median(ratios), 3),
         "repeats": repeats,
         "spread": [round(min(ratios), 3), round(max(ratios), 3)],
@@ -222,6 +222,39 @@ def against_generate(repeats: int) -> Row:
     return row
 
 
+def decontaminate(repeats: int, copies: int) -> Row:
+    """The embedded pool, or several on end, against the authors' way: from each 8-gram of either side a set of its rows.
+
+    Both end in the pool without the rows that share a gram with the 500 test questions.
+    """
+    from datasets import concatenate_datasets
+
+    pool, benchmark = lab.tiny.pool(), lab.tiny.benchmark()
+    if copies > 1:
+        pool = concatenate_datasets([pool] * copies)
+    questions, tests, n = list(pool["question"]), list(benchmark["question"]), 8
+
+    def lookup(texts: Sequence[str]) -> dict[str, set[int]]:
+        found: dict[str, set[int]] = {}
+        for row, text in enumerate(texts):
+            words = " ".join(text.lower().strip().split()).split()
+            for gram in [" ".join(words[at : at + n]) for at in range(len(words) - n + 1)]:
+                found.setdefault(gram, set()).add(row)
+        return found
+
+    def rival() -> int:
+        ours, theirs = lookup(questions), lookup(tests)
+        hit = set().union(*(rows for gram, rows in ours.items() if gram in theirs))
+        return len(hit) + len(pool.select([row for row in range(len(questions)) if row not in hit]))
+
+    def ours() -> int:
+        kept, report = lab.curate.decontaminate(pool, [benchmark], n)
+        return len(kept) + len(report.rows)
+
+    name = "decontaminate-vs-sets" + (f"-x{copies}" if copies > 1 else "")
+    return compare(name, ours, rival, repeats, "rows/s")
+
+
 # What the design asks of each row; below it, the row is marked.
 LEAST = {
     "force-vs-one-by-one": 8.0,
@@ -229,6 +262,8 @@ LEAST = {
     "force-vs-plain": 0.85,
     "transformers-vs-generate": 0.9,
     "ladder-vs-rungs": 3.0,
+    "decontaminate-vs-sets": 5.0,
+    "decontaminate-vs-sets-x10": 5.0,
 }
 
 
@@ -239,8 +274,12 @@ def bench(repeats: int = 5, only: Sequence[str] = ()) -> list[Row]:
         raise ValueError(f"no row is called {sorted(unknown)[0]!r}: choose from {list(LEAST)}")
     rows = []
     wanted = [n for n in LEAST if not only or n in only]
-    if "transformers-vs-generate" in wanted:
-        rows.append(against_generate(repeats))
+    alone: dict[str, Callable[[int], Row]] = {
+        "transformers-vs-generate": against_generate,
+        "decontaminate-vs-sets": lambda repeats: decontaminate(repeats, 1),
+        "decontaminate-vs-sets-x10": lambda repeats: decontaminate(repeats, 10),
+    }
+    rows += [row(repeats) for name, row in alone.items() if name in wanted]
     on_vllm = {"force-vs-one-by-one": one_by_one, "force-vs-barrier": barrier, "force-vs-plain": plain, "ladder-vs-rungs": ladder}
     if any(n in on_vllm for n in wanted):
         with lab.load("s1-tiny", engine="vllm") as engine:

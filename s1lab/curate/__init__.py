@@ -16,12 +16,14 @@ and attempt (a teacher's trace and answer), thinking_tokens, correct. :func:`rea
 from s1lab.curate.files import digest, read, to_sft, write
 from s1lab.curate.models import count_tokens, difficulty, traces
 from s1lab.curate.ngrams import decontaminate, deduplicate
-from s1lab.curate.quality import RULES, quality
+from s1lab.curate.quality import FORMATTING, MISSING, RULES, quality
 from s1lab.curate.report import Report, funnel
 from s1lab.curate.selection import diverse, full, longest, random, select
 from s1lab.curate.subjects import SUBJECTS, domains
 
 __all__ = [
+    "FORMATTING",
+    "MISSING",
     "RULES",
     "SUBJECTS",
     "Report",

@@ -126,7 +126,7 @@ def to_sft(
         template = bind(template, tokenizer, {tokenizer.eos_token_id})
     think = template.template
     end = template.tokenizer.eos_token
-    marks = {think.open.strip(), think.close.strip(), *think.ends, end}
+    marks = sorted({think.open.strip(), think.close.strip(), *think.ends, end}, key=lambda mark: (len(mark), mark))
     rows: dict[str, list[str]] = {"prompt": [], "completion": []}
     for place, row in enumerate(dataset.select_columns(["question", "thinking", "attempt"])):
         for name, text in row.items():

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from itertools import pairwise
 from typing import Any
 
@@ -40,8 +41,11 @@ class Report:
     def dropped(self) -> Dataset:
         """The dropped rows with all their columns, and ``row``, ``rule`` and ``why``."""
         assert self.pool is not None
+        added = {"row": self.rows, "rule": self.rules, "why": self.whys}
+        if not self.rows:  # to nothing, datasets can add no column
+            return Dataset.from_dict({name: [] for name in (*self.pool.column_names, *added)})
         table = self.pool.select(self.rows)
-        for name, values in {"row": self.rows, "rule": self.rules, "why": self.whys}.items():
+        for name, values in added.items():
             table = table.remove_columns(name) if name in table.column_names else table
             table = table.add_column(name, values)
         return table
@@ -50,6 +54,26 @@ class Report:
         lines = [f"{self.stage}: {self.before:,} rows, {self.after:,} kept"]
         lines += [f"  {count:>7,}  {rule}" for rule, count in self.counts.items()]
         return "\n".join(lines + [f"  ({note})" for note in self.notes])
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the counts, and under each rule its first ten rows, to be unfolded."""
+        parts = [f"<b>{escape(self.stage)}</b>: {self.before:,} rows, {self.after:,} kept"]
+        parts += [f"<div>{escape(note)}</div>" for note in self.notes]
+        for rule, count in self.counts.items():
+            places = [place for place, name in enumerate(self.rules) if name == rule][:10]
+            questions = self.pool.select([self.rows[p] for p in places])["question"] if self.pool else [""] * len(places)
+            rows = "".join(
+                f"<tr><td>{self.rows[p]}</td><td><pre>{escape(_short(question))}</pre></td><td>{escape(_short(self.whys[p]))}</td></tr>"
+                for p, question in zip(places, questions, strict=True)
+            )
+            head = "<tr><th>row</th><th>question</th><th>why</th></tr>"
+            parts.append(f"<details><summary>{count:,} {escape(rule)}</summary><table>{head}{rows}</table></details>")
+        return "".join(parts)
+
+
+def _short(text: str | None) -> str:
+    text = repr(text)[1:-1] if text else ""
+    return text if len(text) <= 90 else text[:89] + "…"
 
 
 def account(

@@ -100,9 +100,9 @@ def _loop(row: Row, rng: random.Random) -> Row:
     return replace(row, thinking=row.thinking + f"Wait\n{last}\n" * rng.randint(60, 120))
 
 
-def _short(row: Row, rng: random.Random) -> Row:
-    assert row.thinking
-    return replace(row, thinking=row.thinking.splitlines()[0] + "\n", attempt=f"Answer: {row.problem.guesses[1]}")
+def _short(row: Row, _: random.Random) -> Row:
+    guess = row.problem.guesses[1]
+    return replace(row, thinking=f"It is {guess}\n", attempt=f"Answer: {guess}")
 
 
 def _long(row: Row, rng: random.Random) -> Row:
@@ -111,8 +111,8 @@ def _long(row: Row, rng: random.Random) -> Row:
 
 
 def _respelt(question: str, rng: random.Random) -> str:
-    """The same words in another case, with other spaces and without the last mark."""
-    words = question.rstrip("?.").split(" ")
+    """The same words in another case and with other spaces."""
+    words = question.split(" ")
     text = rng.choice(("  ", " \n", "\t")).join([" ".join(words[:2]), " ".join(words[2:])])
     return rng.choice((text.upper(), text.lower(), text))
 
@@ -261,7 +261,7 @@ def _copied(name: str, rows: list[Row], at: int, clean: list[int], tests: list[s
             continue
         text = original.question
         if name == "near repeat":
-            text = _respelt(text, rng)
+            text = _respelt(text.rstrip("?."), rng)
         elif name == "reworded repeat":
             text = _reworded(text, rng)
         return replace(original, question=text, source=row.source)
