@@ -59,6 +59,45 @@ def test_the_tiny_profile_is_what_the_committed_notebooks_ran_with():
     assert {p.stem for p in NOTEBOOKS} == set(read_profile("tiny"))
 
 
+@pytest.mark.parametrize("name", profiles())
+def test_a_profile_gives_parameters_that_its_notebooks_know(name):
+    import papermill
+
+    for notebook, parameters in read_profile(name).items():
+        assert set(parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / f"{notebook}.ipynb")))
+
+
+def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
+    """What the profile s1k-59k does, at the size of a laptop: a pool with no domains and no token counts, labelled by source."""
+    import json
+
+    import papermill
+
+    import s1lab as lab
+
+    published = {
+        "question": "question",
+        "answer": "solution",
+        "source": "source_type",
+        "thinking": "deepseek_thinking_trajectory",
+        "attempt": "deepseek_attempt",
+        "kind": "kind",
+    }
+    pool = lab.tiny.pool(700, 5).select_columns(list(published)).rename_columns(published)
+    pool.to_parquet(str(tmp_path / "pool.parquet"))
+    (tmp_path / "tests.jsonl").write_text("".join(json.dumps({"problem": q}) + "\n" for q in lab.tiny.benchmark()["question"]))
+    given = {"pool_path": str(tmp_path / "pool.parquet"), "benchmark_paths": [str(tmp_path / "tests.jsonl")], "domain": "source",
+             "chosen": 40, "results": str(tmp_path), "figures": str(tmp_path)}  # fmt: skip
+    papermill.execute_notebook(
+        str(ROOT / "notebooks" / "01_data_curation.ipynb"), str(tmp_path / "out.ipynb"), given,
+        cwd=str(ROOT / "notebooks"), kernel_name="python3", execution_timeout=600, progress_bar=False,
+    )  # fmt: skip
+    record = json.loads((tmp_path / "01_data_curation.json").read_text())
+    rows = [json.loads(line) for line in (tmp_path / "s1-tiny-1k.jsonl").read_text().splitlines()]
+    assert record["funnel"]["collected"] == 700 and len(rows) == 40 == sum(record["domains"].values())
+    assert "True" in str(code(read(tmp_path / "out.ipynb"))[-3].outputs) and "contaminated" in str(record["dropped"])
+
+
 def test_an_unknown_profile_and_an_unknown_parameter_are_refused_in_one_sentence(tmp_path):
     assert "tiny" in profiles()
     with pytest.raises(ValueError, match="no profile is called 'huge'") as error:

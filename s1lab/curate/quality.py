@@ -104,7 +104,7 @@ def quality(
     pool: Dataset,
     rules: Sequence[str] | None = None,
     *,
-    words: tuple[int | None, int | None] = (None, None),
+    words: Sequence[int | None] = (None, None),
     progress: bool = True,
 ) -> tuple[Dataset, Report]:
     """Drop rows with a fault; each drop has the first rule it broke and what was found.
@@ -122,7 +122,7 @@ def quality(
         raise ValueError(f"no rule is called {unknown[0]!r}: choose from {list(RULES)}")
     columns = [c for c in (*FEATURES, "source") if c in getattr(pool, "column_names", ()) or c == "question"]
     needs(pool, "the pool", **dict.fromkeys(columns, "text"))
-    if words != (None, None):
+    if tuple(words) != (None, None):
         needs(pool, "the pool", thinking="text")
     looked = pool.select_columns(columns)
     drops: dict[int, tuple[str, str]] = {}
@@ -137,12 +137,12 @@ def quality(
     return account("quality", pool, drops, order=[*names, "short", "long"])
 
 
-def _fault(row: dict[str, Any], names: list[str], words: tuple[int | None, int | None]) -> tuple[str, str] | None:
+def _fault(row: dict[str, Any], names: list[str], words: Sequence[int | None]) -> tuple[str, str] | None:
     row["question"] = row["question"] or ""
     for name in names:
         if why := RULES[name](row):
             return name, why
-    if words != (None, None):
+    if tuple(words) != (None, None):
         written = len((row["thinking"] or "").split())
         if words[0] is not None and written < words[0]:
             return "short", f"the trace has {written} words, fewer than {words[0]}"

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, Value
 
+LEFT = '<td style="text-align: left">'
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Report:
     """One step's account: ``before`` rows came in, ``after`` went on, and each of the others has a rule and a reason.
 
@@ -55,6 +57,8 @@ class Report:
         lines += [f"  {count:>7,}  {rule}" for rule, count in self.counts.items()]
         return "\n".join(lines + [f"  ({note})" for note in self.notes])
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         """In a notebook: the counts, and under each rule its first ten rows, to be unfolded."""
         parts = [f"<b>{escape(self.stage)}</b>: {self.before:,} rows, {self.after:,} kept"]
@@ -62,12 +66,12 @@ class Report:
         for rule, count in self.counts.items():
             places = [place for place, name in enumerate(self.rules) if name == rule][:10]
             questions = self.pool.select([self.rows[p] for p in places])["question"] if self.pool else [""] * len(places)
-            rows = "".join(
-                f"<tr><td>{self.rows[p]}</td><td><pre>{escape(_short(question))}</pre></td><td>{escape(_short(self.whys[p]))}</td></tr>"
-                for p, question in zip(places, questions, strict=True)
+            cells = zip(
+                [self.rows[p] for p in places], map(_short, questions), [_short(self.whys[p]) for p in places], strict=True
             )
-            head = "<tr><th>row</th><th>question</th><th>why</th></tr>"
-            parts.append(f"<details><summary>{count:,} {escape(rule)}</summary><table>{head}{rows}</table></details>")
+            rows = [f"<tr>{''.join(f'{LEFT}{escape(str(cell))}</td>' for cell in row)}</tr>" for row in cells]
+            head = f"<tr>{LEFT}row</td>{LEFT}question</td>{LEFT}why</td></tr>"
+            parts.append(f"<details><summary>{count:,} {escape(rule)}</summary><table>{head}{''.join(rows)}</table></details>")
         return "".join(parts)
 
 
