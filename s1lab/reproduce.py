@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from s1lab import plots
-from s1lab.paper import FIGURE_1, TABLE_3
+from s1lab.paper import FIGURE_1, FUNNEL, TABLE_3
 
 ROOT = Path(__file__).parent.parent
 CELL_LIMIT_S = 1800
@@ -97,7 +97,24 @@ def tidy(path: Path) -> None:
 
 def comparison(name: str, root: Path = ROOT) -> str:
     """The table that ends a reproduction: the embedded model's rungs beside the paper's, each marked as whose it is."""
-    stored = json.loads((root / "runs" / name / "03_budget_forcing.json").read_text(encoding="utf-8"))
+    parts = [_rungs(name, root), _method_row(name, root), _funnel(name, root)]
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _stored(name: str, notebook: str, root: Path) -> dict[str, Any] | None:
+    """What a notebook of this profile wrote down; None where the profile leaves it out."""
+    path = root / "runs" / name / f"{notebook}.json"
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _rungs(name: str, root: Path) -> list[str]:
+    """Accuracy over thinking tokens, measured and published."""
+    stored = _stored(name, "03_budget_forcing", root)
+    if stored is None:
+        return []
     rungs, published = stored["rungs"], {p.how: p for p in FIGURE_1["AIME24"]}
     lines = [
         f"measured here: {stored['model']}, {stored['questions']} questions of the embedded world, 95 % intervals",
@@ -112,20 +129,32 @@ def comparison(name: str, root: Path = ROOT) -> str:
         ours = f"{label:<12}{rung['tokens']:>8.0f}  {rung['accuracy']:.1f} [{rung['low']:.1f}, {rung['high']:.1f}]"
         theirs = f"{point.how:<12}{point.tokens:>8}  {point.accuracy:.1f}" if point else ""
         lines.append(f"{ours:<44}{theirs}")
-    return "\n".join([*lines, *_method_row(name, root)])
+    return lines
 
 
 def _method_row(name: str, root: Path) -> list[str]:
     """Budget forcing's row of the paper's Table 3, measured and published."""
-    path = root / "runs" / name / "05_scaling.json"
-    if not path.exists():
+    stored = _stored(name, "05_scaling", root)
+    if stored is None:
         return []
-    ours, paper = json.loads(path.read_text(encoding="utf-8"))["score"], TABLE_3["BF"]
+    ours, paper = stored["score"], TABLE_3["BF"]
     shown = {k: f"{v['value']:.1f} [{v['low']:.1f}, {v['high']:.1f}]" for k, v in ours.items()}
     theirs = {"control": f"{paper.control}", "scaling": f"{paper.scaling}", "performance": f"{paper.performance}"}
     units = {"control": "Control, %", "scaling": "Scaling, points a doubling", "performance": "Performance, %"}
     rows = [f"{units[k]:<30}{shown[k]:<24}{theirs[k]}" for k in units]
-    return ["", f"{'budget forcing, five runs':<30}{'measured':<24}published (Table 3)", *rows]
+    return [f"{'budget forcing, five runs':<30}{'measured':<24}published (Table 3)", *rows]
+
+
+def _funnel(name: str, root: Path) -> list[str]:
+    """Questions left after each step of the curation, measured and published."""
+    stored = _stored(name, "01_data_curation", root)
+    if stored is None:
+        return []
+    rows = [
+        f"{step:<50}{count:>10,}{FUNNEL[step][0] if step in FUNNEL else '':>12{',' if step in FUNNEL else ''}}"
+        for step, count in stored["funnel"].items()
+    ]
+    return [f"{'questions of the pool':<50}{'measured':>10}{'published':>12}", *rows]
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import collections
 import json
 import random
 import re
+from pathlib import Path
 
 import pytest
 from datasets import Dataset, concatenate_datasets
@@ -126,6 +127,20 @@ def test_decontaminate_is_the_plain_test_whatever_the_spaces_letters_and_batches
         ngrams.BATCH = before
     assert report.rows == plainly(rows(*pool), [rows(*tests)], n)
     accounted(rows(*pool), kept, report)
+
+
+REAL = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no folder of real benchmarks lies beside the repository")
+def test_real_pools_and_benchmarks():
+    pool = curate.read(REAL / "question_pool.jsonl")
+    benchmarks = [curate.read(REAL / "math500.jsonl"), curate.read(REAL / "aime24.jsonl")]
+    kept, report = curate.decontaminate(pool, benchmarks)
+    accounted(pool, kept, report)
+    assert report.rows == plainly(pool, benchmarks, 8) and report.rows
+    accounted(pool, *curate.quality(pool, progress=False))
+    accounted(pool, *curate.deduplicate(pool))
 
 
 def test_a_drop_names_the_benchmark_row_and_the_gram():

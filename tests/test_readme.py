@@ -10,12 +10,19 @@ import s1lab as lab
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_four_lines_run(capsys):
-    (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    exec(block, {})
+    exec(BLOCKS[0], {})
     assert "«Wait»" in capsys.readouterr().out
+
+
+def test_its_curation_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = (b for b in BLOCKS if "lab.curate" in b)
+    exec(block.replace("pool()", "pool(900)").replace("1000", "40"), {"lab": lab})
+    assert re.search(r"^select \(paper\) +40  not chosen", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_its_table_is_the_recorded_run():
