@@ -6,6 +6,9 @@ engine = lab.load("s1-tiny")
 trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
 """
 
+from importlib import import_module
+from typing import Any
+
 from s1lab import curate, grade, metrics, paper, plots, tiny
 from s1lab.api import Interrupted, direct, force, interrupted
 from s1lab.budget import Budget
@@ -18,6 +21,14 @@ from s1lab.records import Run, read_run
 from s1lab.store import StoreError, import_run, runs
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Source, Trace
+
+
+def __getattr__(name: str) -> Any:
+    """``lab.sft``, which needs trl, is imported when it is first used."""
+    if name == "sft":
+        return import_module("s1lab.sft")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = "0.1.0.dev0"
 
@@ -52,6 +63,7 @@ __all__ = [
     "replay",
     "run",
     "runs",
+    "sft",
     "sweep",
     "tiny",
 ]

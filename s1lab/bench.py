@@ -255,6 +255,45 @@ def decontaminate(repeats: int, copies: int) -> Row:
     return compare(name, ours, rival, repeats, "rows/s")
 
 
+def finetune(repeats: int) -> Row:
+    """640 traces of the embedded teacher, one epoch: the recipe's packed batches against trl's padded ones, 16 rows a step."""
+    import tempfile
+
+    from transformers import PrinterCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from s1lab import sft
+    from s1lab.engines.pretrained import load_tokenizer, locate
+
+    chosen = sft.recipe("tiny").but(epochs=1, save_every=10_000)
+    traces, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(640, 46, "train"), progress=False)
+    template = lab.load(chosen.model).template
+    rows = sft.encode(traces, template, chosen).remove_columns("row")
+    tokens = sum(map(len, rows["input_ids"]))
+
+    def ours() -> int:
+        with tempfile.TemporaryDirectory() as out:
+            sft.train(chosen.model, rows, chosen, out=out, progress=False)
+        return tokens
+
+    def rival() -> int:
+        with tempfile.TemporaryDirectory() as out:
+            arguments = SFTConfig(
+                output_dir=out, num_train_epochs=1, per_device_train_batch_size=chosen.batch, learning_rate=chosen.rate,
+                lr_scheduler_type="cosine", warmup_steps=chosen.warmup, max_length=None, use_cpu=True, bf16=False,
+                gradient_checkpointing=False, logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
+            )  # fmt: skip
+            trainer = SFTTrainer(
+                locate(chosen.model), args=arguments, train_dataset=rows, processing_class=load_tokenizer(chosen.model)
+            )
+            trainer.remove_callback(PrinterCallback)
+            trainer.train()
+            trainer.save_model(out)
+        return tokens
+
+    return compare("sft-vs-padded", ours, rival, repeats)
+
+
 # What the design asks of each row; below it, the row is marked.
 LEAST = {
     "force-vs-one-by-one": 8.0,
@@ -264,6 +303,7 @@ LEAST = {
     "ladder-vs-rungs": 3.0,
     "decontaminate-vs-sets": 5.0,
     "decontaminate-vs-sets-x10": 5.0,
+    "sft-vs-padded": 1.3,
 }
 
 
@@ -278,6 +318,7 @@ def bench(repeats: int = 5, only: Sequence[str] = ()) -> list[Row]:
         "transformers-vs-generate": against_generate,
         "decontaminate-vs-sets": lambda repeats: decontaminate(repeats, 1),
         "decontaminate-vs-sets-x10": lambda repeats: decontaminate(repeats, 10),
+        "sft-vs-padded": finetune,
     }
     rows += [row(repeats) for name, row in alone.items() if name in wanted]
     on_vllm = {"force-vs-one-by-one": one_by_one, "force-vs-barrier": barrier, "force-vs-plain": plain, "ladder-vs-rungs": ladder}

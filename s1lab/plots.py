@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -181,6 +183,123 @@ def bars(groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[s
     return figure
 
 
+def differences(measured: Mapping[str, Sequence[Interval]], paper: Mapping[str, Interval], unit: str = "points") -> go.Figure:
+    """Differences with their intervals by name, measured on the left and the paper's, open, on the right; 0 is no difference.
+
+    measured: for each name the interval over all runs first, then one a run, whose middles are drawn as small marks.
+    """
+    figure = make_subplots(
+        1, 2, subplot_titles=["<b>measured</b>", "<b>the paper's</b>"], shared_yaxes=True, horizontal_spacing=0.06
+    )
+    sides = (({name: found[0] for name, found in measured.items()}, BLUE, "circle"), (paper, GREEN, "circle-open"))
+    for column, (side, color, symbol) in enumerate(sides, 1):
+        figure.add_vline(x=0, line={"color": INK, "width": 1, "dash": "dot"}, row=1, col=column)
+        figure.add_scatter(
+            x=[i.value for i in side.values()],
+            y=list(side),
+            mode="markers",
+            marker={"color": color, "symbol": symbol, "size": 11},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [i.high - i.value for i in side.values()],
+                "arrayminus": [i.value - i.low for i in side.values()],
+                "color": color,
+            },
+            hovertemplate="%{y}<br>%{x:.1f} " + unit + "<extra></extra>",
+            row=1,
+            col=column,
+        )
+        figure.update_xaxes(title_text=unit, row=1, col=column)
+    runs = [(name, run.value) for name, found in measured.items() for run in found[1:]]
+    figure.add_scatter(
+        x=[value for _, value in runs],
+        y=[name for name, _ in runs],
+        mode="markers",
+        marker={"color": BLUE, "symbol": "line-ns-open", "size": 11, "opacity": 0.6},
+        hovertemplate="%{y}, one run<br>%{x:.1f} " + unit + "<extra></extra>",
+        row=1,
+        col=1,
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    _styled(figure, 1000, 150 + 38 * len(measured))
+    return figure
+
+
+def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) -> go.Figure:
+    """How several lists of numbers are spread, over one another, as shares of each."""
+    top = max(max(values) for values in groups.values())
+    figure = go.Figure()
+    for (name, values), color in zip(groups.items(), (BLUE, ORANGE, GREEN), strict=False):
+        figure.add_histogram(
+            x=list(values),
+            name=name,
+            histnorm="percent",
+            xbins={"start": 0, "end": top, "size": top / bins},
+            marker_color=color,
+            opacity=0.55,
+            hovertemplate="%{x} " + unit + "<br>%{y:.1f} %<extra>" + name + "</extra>",
+        )
+    figure.update_layout(barmode="overlay")
+    figure.update_xaxes(title_text=unit)
+    figure.update_yaxes(title_text="share, %")
+    _styled(figure, 760, 340)
+    figure.update_layout(showlegend=True, legend={"x": 0.99, "xanchor": "right", "y": 0.98})
+    return figure
+
+
+def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
+    """The log of a fine-tuning: its loss, with the mean of the last 15 steps, and the learning rate beside it."""
+    titles = ["<b>loss</b>", "<b>learning rate</b>"]
+    figure = make_subplots(1, 2, subplot_titles=titles, column_widths=[0.66, 0.34], horizontal_spacing=0.1)
+    at, loss = [e["step"] for e in log], [e["loss"] for e in log]
+    mean = [sum(loss[max(0, i - 14) : i + 1]) / len(loss[max(0, i - 14) : i + 1]) for i in range(len(loss))]
+    lines = ((loss, BLUE, 0.35, 1), (mean, BLUE, 1.0, 1), ([e["rate"] for e in log], ORANGE, 1.0, 2))
+    for values, color, opacity, column in lines:
+        figure.add_scatter(
+            x=at, y=values, mode="lines", line={"color": color, "width": 2 if opacity == 1 else 1}, opacity=opacity,
+            hovertemplate="step %{x}<br>%{y:.4g}<extra></extra>", row=1, col=column,
+        )  # fmt: skip
+    figure.update_xaxes(title_text="step", range=[0, steps])
+    figure.update_yaxes(type="log", dtick=1, row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", tickformat=".0e", row=1, col=2)
+    _styled(figure, 1000, 320)
+    return figure
+
+
+class Live:
+    """A fine-tuning's log as a figure that grows: pass it as ``watch=`` of :func:`s1lab.sft.train`, and end with :meth:`close`.
+
+    In a notebook it is drawn again about once in ``seconds``, in place.
+    """
+
+    def __init__(self, steps: int, seconds: float = 1.0) -> None:
+        self.steps, self.seconds = steps, seconds
+        self.log: list[Mapping[str, float]] = []
+        self._handle: Any = None
+        self._drawn = 0.0
+
+    def __call__(self, entry: Mapping[str, float]) -> None:
+        self.log.append(entry)
+        if time.monotonic() - self._drawn >= self.seconds:
+            self._draw({"application/vnd.plotly.v1+json": json.loads(training(self.log, self.steps).to_json())})
+
+    def close(self) -> go.Figure:
+        """Draw the whole of it, with a picture for readers without plotly's viewer; the figure, to save it."""
+        figure = training(self.log, self.steps)
+        self._draw(_bundle(figure))
+        return figure
+
+    def _draw(self, bundle: dict[str, Any]) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(bundle, raw=True, display_id=True)
+        elif self._handle:
+            self._handle.update(bundle, raw=True)
+        self._drawn = time.monotonic()
+
+
 def _styled(figure: go.Figure, width: int, height: int) -> None:
     figure.update_annotations(font_color=INK, selector={"yref": "paper"})
     figure.update_layout(
@@ -273,13 +392,16 @@ def show(figure: go.Figure) -> Any:
     """A figure for a notebook: alive where plotly's viewer is, a picture elsewhere (a code host, an exported page)."""
     from IPython.display import display
 
+    display(_bundle(figure), raw=True)
+
+
+def _bundle(figure: go.Figure) -> dict[str, Any]:
+    """A figure as notebooks hold it: for plotly's viewer, and as a picture where a browser is there to draw it."""
     bundle = {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
     picture = _drawn(figure, "png")
     if picture is not None:
-        import base64
-
         bundle["image/png"] = base64.b64encode(picture).decode()
-    display(bundle, raw=True)
+    return bundle
 
 
 def can_draw() -> bool:

@@ -9,7 +9,10 @@ import re
 import pytest
 
 import s1lab as lab
-from s1lab.tiny.make import _lines_written, encoded, pretraining_problems, sft_rows
+from s1lab import curate
+from s1lab.tiny import ablations
+from s1lab.tiny.make import pretraining_problems
+from s1lab.tiny.rows import _lines_written, encoded, sft_rows
 from s1lab.tiny.teacher import dialogue, drill, trace
 from s1lab.tiny.tokenizer import build
 from s1lab.tiny.world import BENCHMARK_SEED, FAMILIES, SIZES, split_of, stream
@@ -148,7 +151,7 @@ def test_cut_rows_answer_with_what_was_found_until_the_cut():
     tokenizer = build()
     chosen = list(itertools.islice(stream(3, "train"), 200))
     cut = 0
-    for problem, row in zip(chosen, sft_rows(tokenizer, chosen), strict=True):
+    for problem, row in zip(chosen, sft_rows(tokenizer, chosen, 0), strict=True):
         assert [i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label not in (-100, i)] == []
         text = tokenizer.decode(row["input_ids"])
         thinking = text.split("<|im_start|>think\n")[1].split("<|im_start|>answer")[0]
@@ -156,3 +159,29 @@ def test_cut_rows_answer_with_what_was_found_until_the_cut():
             cut += 1
             assert text.endswith(f"Final Answer: {problem.guesses[_lines_written(problem, thinking.rstrip())]}<|im_end|>")
     assert 20 < cut < 60
+
+
+def test_the_stored_ablations_are_whole():
+    """Every set with each seed, each model asked the whole benchmark; what the figures are drawn from."""
+    runs = ablations.ablations()
+    assert {run["set"] for run in runs} == {"s1K", "1K-random", "1K-diverse", "1K-longest", "s1K, 74 % cut", "full"}
+    for run in runs:
+        assert {len(bits) for bits in run["correct"].values()} == {len(lab.tiny.benchmark())}
+        assert set(run["correct"]) == set(run["thinking_tokens"]) == {"cap 64", "cap 256", "own stop", "2 Waits"}
+        assert run["steps"] == 315 or run["set"] == "full"
+        assert run["thinking_tokens"]["cap 64"] <= 64 and run["thinking_tokens"]["own stop"] < run["thinking_tokens"]["2 Waits"]
+    for name in {run["set"] for run in runs}:
+        mine = [run for run in runs if run["set"] == name]
+        assert [run["seed"] for run in mine] == list(range(len(mine)))
+        assert len({run["correct"]["own stop"] for run in mine}) == len(mine)  # another seed is another model
+
+
+def test_a_seed_draws_its_sets_again_and_another_seed_others():
+    pool = lab.tiny.pool(3000, 5)
+    pool = curate.count_tokens(curate.quality(pool, progress=False)[0], build())
+    first, again, other = (ablations.sets(pool, pool, seed) for seed in (0, 0, 1))
+    for name, rows in first.items():
+        assert rows["question"] == again[name]["question"]
+        assert (rows["question"] == other[name]["question"]) == (name in ("1K-longest", "full"))
+        assert len(rows) == (len(pool) if name == "full" else 1000)
+    assert min(first["1K-longest"]["thinking_tokens"]) > sorted(pool["thinking_tokens"])[-1100]

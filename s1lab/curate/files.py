@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, Value
+from datasets import Dataset, Value, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from datasets.exceptions import DatasetGenerationError
 
 from s1lab.curate.report import needs
@@ -74,7 +75,8 @@ def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str 
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty")
     try:
-        table = readers[path.suffix](str(path))
+        with _without_bars():
+            table = readers[path.suffix](str(path))
     except (DatasetGenerationError, ValueError, OSError) as why:
         cause = str(why.__cause__ or why).strip().split("\n")[0]
         raise ValueError(f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: {cause}") from None
@@ -95,6 +97,18 @@ def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str 
         wanted = " or ".join(repr(name) for name in COLUMNS.get(lacking[0], (lacking[0],)))
         raise ValueError(f"{path} has no column {wanted} for {lacking[0]!r}, only {table.column_names}")
     return table
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """No bar for the one file that is read: it would come the first time only, and stay in a notebook's output."""
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bars()
 
 
 def _renamed(table: Dataset, found: str, ours: str) -> Dataset:

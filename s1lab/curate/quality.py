@@ -25,7 +25,7 @@ _API_ERROR = re.compile(
     r"|finish_reason|response was blocked|overloaded",
     re.IGNORECASE,
 )
-_PART_NUMBER = re.compile(r"p[1-9]\d{0,2}\.")
+_PART_NUMBER = re.compile(r"p[1-9][0-9]{0,2}\.")
 LOOP_WORDS, LOOP_GRAM, LOOP_SHARE = 50, 8, 0.2
 
 

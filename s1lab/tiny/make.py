@@ -19,19 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, set_seed
 
+from s1lab import sft
 from s1lab.api import direct
 from s1lab.engine import describe
 from s1lab.engines.pretrained import EMBEDDED
 from s1lab.engines.transformers import TransformersEngine
 from s1lab.grade import is_correct
-from s1lab.template import bind
+from s1lab.sft import RECIPES
 from s1lab.tiny import bars
 from s1lab.tiny.card import card
-from s1lab.tiny.teacher import WAITS_OF_A_TRACE, Piece, dialogue, drill, trace
+from s1lab.tiny.rows import encoded, sft_rows
+from s1lab.tiny.teacher import dialogue, drill
 from s1lab.tiny.tokenizer import build
 from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, Problem, stream
 
@@ -46,10 +47,9 @@ PRETRAIN: dict[str, Any] = {
     "drills": 0.25,
     "looks_back": (1, 2, 3, 5),
 }
-# The paper's recipe: 5 epochs, batch 16, 5 % warm-up, cosine to 0, betas 0.9 and 0.95, weight decay 1e-4. Only the rate differs
-# (1e-5 there), as a model of a million weights wants.
-SFT: dict[str, Any] = {"traces": 1000, "epochs": 5, "batch": 16, "rate": 1e-3}
-CUT_SHARE = 0.2
+TRACES = 1000
+# In padded batches: the packed ones of the recipe have the same losses but for rounding, and other last bits.
+SFT = RECIPES["tiny"].but(batches="padded", seed=SEED)
 
 
 def pretraining_problems() -> Iterator[Problem]:
@@ -143,22 +143,11 @@ def _packed(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[
             columns = [column[batch:] for column in columns]
 
 
-def encoded(tokenizer: PreTrainedTokenizerFast, pieces: list[Piece]) -> tuple[list[int], list[int]]:
-    """Ids and labels (-100 where nothing is learned) of pieces, each tokenised by itself."""
-    ids: list[int] = []
-    labels: list[int] = []
-    for piece in pieces:
-        new = tokenizer.encode(piece.text, add_special_tokens=False)
-        ids += new
-        labels += new if piece.learn else [-100] * len(new)
-    return ids, labels
-
-
 def curated(base: TransformersEngine) -> list[Problem]:
     """1,000 training questions that the base model does not answer at once (difficulty), drawn from every family and
     size in turn (diversity).
     """
-    pool = list(itertools.islice(stream(SEED + 1000, "train"), 5 * SFT["traces"]))
+    pool = list(itertools.islice(stream(SEED + 1000, "train"), 5 * TRACES))
     answers = direct(base, [p.question for p in pool], prefix="Answer:", answer_tokens=32)
     assert isinstance(answers, list)
     hard = [p for p, t in zip(pool, answers, strict=True) if not is_correct(t.answer, p.answer, p.kind)]
@@ -168,65 +157,9 @@ def curated(base: TransformersEngine) -> list[Problem]:
         cells.setdefault((problem.family, problem.size), []).append(problem)
     for cell in cells.values():
         rng.shuffle(cell)
-    taken = [p for turn in itertools.zip_longest(*cells.values()) for p in turn if p is not None][: SFT["traces"]]
+    taken = [p for turn in itertools.zip_longest(*cells.values()) for p in turn if p is not None][:TRACES]
     rng.shuffle(taken)
     return taken
-
-
-def sft_rows(tokenizer: PreTrainedTokenizerFast, chosen: list[Problem]) -> Dataset:
-    """Rows of input_ids and labels: whole traces, and a fifth of them cut at a random token and answered at once."""
-    template = bind("s1", tokenizer, {tokenizer.eos_token_id})
-    rng = random.Random(f"traces {SEED}")
-    rows = []
-    for problem in chosen:
-        waits = rng.choice(WAITS_OF_A_TRACE)
-        if rng.random() >= CUT_SHARE:
-            ids, labels = encoded(tokenizer, trace(problem, rng, waits))
-        else:
-            asked, opened, *thought = trace(problem, rng, waits, cut=True)
-            ids, labels = encoded(tokenizer, [asked, opened])
-            thinking, learned = encoded(tokenizer, thought)
-            at = rng.randint(1, len(thinking))
-            guess = problem.guesses[_lines_written(problem, template.decode(thinking[:at]))]
-            ids, labels = ids + thinking[:at], labels + learned[:at]
-            closing = template.close_ids(thinking[:at]) + template.encode("Final Answer:")
-            answer = template.encode(f" {guess}<|im_end|>")
-            ids, labels = ids + closing + answer, labels + [-100] * len(closing) + answer
-        rows.append({"input_ids": ids, "labels": labels})
-    return Dataset.from_list(rows)
-
-
-def _lines_written(problem: Problem, thinking: str) -> int:
-    """The number of the last line that stands there whole; a line that lacks only its newline is whole."""
-    return max((k for k, line in enumerate(problem.lines, 1) if f"{k} {line}\n" in thinking + "\n"), default=0)
-
-
-def finetune(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Dataset) -> list[dict[str, Any]]:
-    """The paper's fine-tuning at the embedded size, on trl's trainer, in place; its log."""
-    from trl import SFTConfig, SFTTrainer
-
-    with tempfile.TemporaryDirectory() as scratch:
-        arguments = SFTConfig(
-            output_dir=scratch,
-            num_train_epochs=SFT["epochs"],
-            per_device_train_batch_size=SFT["batch"],
-            learning_rate=SFT["rate"],
-            lr_scheduler_type="cosine",
-            warmup_steps=0.05,
-            adam_beta2=0.95,
-            weight_decay=1e-4,
-            max_length=None,
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            logging_steps=15,
-            save_strategy="no",
-            report_to="none",
-            seed=SEED,
-        )
-        trainer = SFTTrainer(model, args=arguments, train_dataset=rows, processing_class=tokenizer)
-        trainer.train()
-    return [entry for entry in trainer.state.log_history if "loss" in entry]
 
 
 def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -251,7 +184,8 @@ def train(out: Path, steps: int, base: Path | None = None) -> dict[str, Any]:
     chosen = curated(TransformersEngine(model, tokenizer=tokenizer, device="cpu"))
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    log = finetune(model.train(), tokenizer, sft_rows(tokenizer, chosen))
+    with tempfile.TemporaryDirectory() as scratch:
+        tuned = sft.train(model.train(), sft_rows(tokenizer, chosen, SEED), SFT, out=scratch, tokenizer=tokenizer)
     save(model, tokenizer, out / "s1-tiny")
     tokens = steps * PRETRAIN["rows"] * PRETRAIN["tokens_a_row"]
     return {
@@ -263,7 +197,14 @@ def train(out: Path, steps: int, base: Path | None = None) -> dict[str, Any]:
             "loss": [round(x, 4) for x in losses],
             "minutes": round((pretrained - began) / 60, 1),
         },
-        "sft": {**SFT, "loss": [float(e["loss"]) for e in log], "minutes": round((time.time() - pretrained) / 60, 1)},
+        "sft": {
+            "traces": TRACES,
+            "epochs": SFT.epochs,
+            "batch": SFT.batch,
+            "rate": SFT.rate,
+            "loss": [round(sum(tuned.loss[at : at + 15]) / 15, 4) for at in range(0, len(tuned.loss), 15)],
+            "minutes": round((time.time() - pretrained) / 60, 1),
+        },
     }
 
 

@@ -1,0 +1,18 @@
+"""Fine-tuning on trl and accelerate: the paper's recipe (its appendix D), from the embedded model to 32B on a cluster.
+
+    from s1lab import sft
+    trained = sft.train("s1-tiny-base", rows, "tiny", out="runs/sft/tiny")
+    print(sft.plan("s1-32b", gpus=16))
+
+A recipe is data (:mod:`s1lab.sft.recipes`), the trainer is trl's. From a shell, on one GPU, a node or several:
+
+    python -m s1lab.sft --recipe tiny --data runs/tiny/s1-tiny-1k.rows.jsonl
+    accelerate launch --config_file s1lab/sft/accelerate/node.yaml -m s1lab.sft --recipe s1-32b --data s1K.parquet
+"""
+
+from s1lab.sft.plans import Plan, plan
+from s1lab.sft.recipes import RECIPES, Lora, Recipe, Shape, recipe
+from s1lab.sft.rows import encode
+from s1lab.sft.trainer import Trained, train
+
+__all__ = ["RECIPES", "Lora", "Plan", "Recipe", "Shape", "Trained", "encode", "plan", "recipe", "train"]

@@ -1,0 +1,339 @@
+"""The fine-tuning itself: trl's trainer with the recipe's settings, a log, and checkpoints that can be trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from s1lab.curate.files import digest
+from s1lab.engines.pretrained import end_ids, fingerprint, fingerprint_of, load_tokenizer, locate, reading
+from s1lab.sft.batches import Collator
+from s1lab.sft.card import card
+from s1lab.sft.recipes import Recipe
+from s1lab.sft.recipes import recipe as recipe_of
+from s1lab.sft.rows import encode
+from s1lab.template import bind
+
+WHOLE = "whole"  # a file that a checkpoint gets when all of it is on the disk
+Watch = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fine-tuned model: ``path`` loads (``lab.load(path)``), ``log`` has an entry a step: step, epoch, loss, rate, seconds."""
+
+    path: Path
+    log: list[dict[str, Any]]
+    made: dict[str, Any]
+
+    @property
+    def loss(self) -> list[float]:
+        return [entry["loss"] for entry in self.log]
+
+
+def train(
+    model: str | PreTrainedModel,
+    dataset: Dataset,
+    recipe: str | Recipe = "tiny",
+    *,
+    out: str | Path | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    cut: bool = False,
+    watch: Watch | None = None,
+    progress: bool = True,
+) -> Trained:
+    """Fine-tune a model on traces, and write it with its card, its log and its checkpoints to ``out``.
+
+    model: an embedded name, a folder, a hub id, or a model in memory with its ``tokenizer`` (it is trained in place).
+    dataset, cut: as in :func:`s1lab.sft.encode`. recipe: a name or a Recipe. out: a folder, "runs/sft/RECIPE" if None.
+    watch: called with each step's entry of the log, for a live figure.
+
+    The same call goes on from the last whole checkpoint where it was killed, with the losses of an uninterrupted run; where
+    it was finished, it returns what is there. ValueError for a folder that holds another run, a dataset that does not fit, or a
+    batch that the processes can't share; FloatingPointError, with step and row, where the loss is no number; OSError where a
+    checkpoint can't be written, and the last whole one stays.
+    """
+    chosen = recipe_of(recipe)
+    folder = Path(out if out is not None else f"runs/sft/{chosen.name}")
+    network, words = _loaded(model, tokenizer, chosen)
+    if chosen.pad_token is not None:
+        if chosen.pad_token not in words.get_vocab():
+            raise ValueError(
+                f"the tokenizer has no padding token {chosen.pad_token!r}: set the recipe's pad_token, or None for its own"
+            )
+        words.pad_token = chosen.pad_token
+    if words.pad_token is None:
+        raise ValueError("the tokenizer has no padding token: name one in the recipe, sft.recipe(...).but(pad_token=...)")
+    ends = end_ids(model, words) if isinstance(model, str) else {words.eos_token_id}
+    rows = encode(dataset, bind(chosen.template, words, ends), chosen, cut=cut)
+    made = {
+        "recipe": asdict(chosen),
+        "model": model if isinstance(model, str) else network.config.name_or_path or "in memory",
+        "fingerprint": fingerprint(model) if isinstance(model, str) else fingerprint_of(network),
+        "data": digest(rows),
+        "rows": len(rows),
+        "tokens": sum(map(len, rows["input_ids"])),
+        "cut": cut,
+        "steps": chosen.steps(len(rows)),
+        "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate", "datasets")},
+    }
+    arguments = _arguments(chosen, folder, progress)
+    with arguments.main_process_first():  # which makes the folder, or finds what the others must know of
+        finished = _there(folder, made)
+    if finished is not None:
+        return finished
+    set_seed(chosen.seed)
+    if chosen.lora is not None:
+        network = _with_adapters(network, chosen)
+    keeper = _Keeper(folder, watch)
+    trainer = _Trainer(
+        network,
+        args=arguments,
+        train_dataset=rows,
+        processing_class=words,
+        data_collator=Collator(chosen.batches, words.pad_token_id),
+        callbacks=[keeper],
+    )
+    trainer.remove_callback(PrinterCallback)
+    last = _last_whole(folder)
+    keeper.go_back_to(int(last.name.rpartition("-")[2]) if last else 0)
+    try:
+        with _without_bars(progress):
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if trainer.is_world_process_zero():
+            made |= {"seconds": round(keeper.seconds, 1), "loss": [keeper.log[0]["loss"], keeper.log[-1]["loss"]]}
+        with _without_bars(False):
+            _save(trainer, words, folder, made)
+    except (OSError, SafetensorError, RuntimeError) as why:
+        if isinstance(why, RuntimeError) and "file" not in str(why).lower() and "write" not in str(why).lower():
+            raise
+        _remove_broken(folder)
+        kept = _last_whole(folder)
+        raise OSError(
+            f"a checkpoint can't be written to {folder}: {str(why).splitlines()[0]}. "
+            + (f"{kept.name} is whole" if kept else "No whole one is there")
+            + ": make room and call again"
+        ) from why
+    return Trained(folder, keeper.log, made)
+
+
+class _Trainer(SFTTrainer):  # type: ignore[misc]
+    """trl's trainer that stops at the first loss that is no number."""
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        rows = inputs.pop("rows").tolist()
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            guilty = [row for row in rows if not math.isfinite(self._loss_of(model, row))]
+            where = f"row {guilty[0]}" if 0 < len(guilty) < len(rows) else f"the batch of rows {sorted(rows)}"
+            raise FloatingPointError(
+                f"the loss became {loss.item()} at step {self.state.global_step + 1}, in {where}: look at it, or lower the rate "
+                f"({self.args.learning_rate:g}); the last whole checkpoint stays"
+            )
+        return loss
+
+    @torch.no_grad()
+    def _loss_of(self, model: Any, row: int) -> float:
+        batch = self.data_collator([self.train_dataset[row]])
+        batch.pop("rows")
+        inputs = self._prepare_inputs(batch)
+        return float(self.compute_loss(model, inputs))
+
+
+class _Keeper(TrainerCallback):
+    """Writes the log as JSON lines as it comes, and marks checkpoints that are whole."""
+
+    def __init__(self, folder: Path, watch: Watch | None) -> None:
+        self.folder, self.watch = folder, watch
+        self.log: list[dict[str, Any]] = []
+        self.seconds, self._since = 0.0, 0.0
+
+    def go_back_to(self, step: int) -> None:
+        """Forget what a killed run logged beyond its last whole checkpoint."""
+        path = self.folder / "log.jsonl"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            self.log = [entry for entry in map(_entry, lines) if entry and entry["step"] <= step]
+        self.seconds = self.log[-1]["seconds"] if self.log else 0.0
+        if int(os.environ.get("RANK", "0")) == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(json.dumps(entry) + "\n" for entry in self.log), encoding="utf-8")
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self._since = self._since or time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if not logs or "loss" not in logs or not state.is_world_process_zero:
+            return
+        now = time.monotonic()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        entry = {
+            "step": state.global_step,
+            "epoch": round(float(logs["epoch"]), 4),
+            "loss": float(logs["loss"]),
+            "rate": float(logs["learning_rate"]),
+            "norm": float(logs.get("grad_norm", 0.0)),
+            "seconds": round(self.seconds, 2),
+        }
+        self.log.append(entry)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            print(json.dumps(entry), file=file)
+        if self.watch:
+            self.watch(entry)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+
+
+@contextlib.contextmanager
+def _without_bars(shown: bool) -> Iterator[None]:
+    """No bar for each file that is written."""
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled()
+    if not shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            logging.enable_progress_bar()
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """An entry of the log; None for a line that a kill cut short."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and "step" in entry else None
+
+
+def _loaded(
+    model: str | PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, recipe: Recipe
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if isinstance(model, PreTrainedModel):
+        if tokenizer is None:
+            raise ValueError("a model in memory needs its tokenizer=")
+        return model, tokenizer
+    from transformers import AutoModelForCausalLM
+
+    with reading(model):
+        network = AutoModelForCausalLM.from_pretrained(locate(model), dtype=getattr(torch, recipe.weights))
+    return network, tokenizer or load_tokenizer(model)
+
+
+def _with_adapters(network: PreTrainedModel, recipe: Recipe) -> Any:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise ImportError("this recipe trains adapters, which needs peft: pip install peft") from None
+    lora = recipe.lora
+    assert lora is not None
+    return get_peft_model(
+        network,
+        LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=list(lora.modules),
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    per_device = min(recipe.per_device, max(1, recipe.batch // processes))
+    share = per_device * processes
+    if recipe.batch % share:
+        raise ValueError(f"a batch of {recipe.batch} can't be shared by {processes} processes with {per_device} rows at a time")
+    return SFTConfig(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=per_device,
+        gradient_accumulation_steps=recipe.batch // share,
+        learning_rate=recipe.rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=recipe.warmup,
+        adam_beta1=recipe.betas[0],
+        adam_beta2=recipe.betas[1],
+        weight_decay=recipe.decay,
+        bf16=recipe.dtype == "bfloat16",
+        max_length=None,  # rows were measured against the block already
+        gradient_checkpointing=recipe.checkpointing,
+        use_cpu=not torch.cuda.is_available(),
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="epoch" if recipe.save_every is None else "steps",
+        save_steps=recipe.save_every or 500,
+        save_total_limit=2,
+        disable_tqdm=not progress,
+        report_to="none",
+        seed=recipe.seed,
+    )
+
+
+def _there(folder: Path, made: dict[str, Any]) -> Trained | None:
+    """The finished run that a folder holds; None where it is to begin or to go on. ValueError for another run's folder."""
+    path = folder / "run.json"
+    if not path.exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ValueError(f"{folder} holds files that are no fine-tuning of s1lab: choose another out=")
+        folder.mkdir(parents=True, exist_ok=True)
+        if int(os.environ.get("RANK", "0")) == 0:
+            path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        return None
+    held = json.loads(path.read_text(encoding="utf-8"))
+    plain = json.loads(json.dumps(made))
+    for name in ("model", "fingerprint", "data", "recipe", "cut"):
+        if held.get(name) != plain[name]:
+            raise ValueError(f"{folder} holds a run of another {name}: choose another out=, or remove the folder")
+    if "seconds" not in held:
+        return None
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return Trained(folder, log, held)
+
+
+def _last_whole(folder: Path) -> Path | None:
+    found = [path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}")]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _remove_broken(folder: Path) -> None:
+    for path in folder.glob("checkpoint-*"):
+        if not (path / WHOLE).exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _save(trainer: _Trainer, words: PreTrainedTokenizerBase, folder: Path, made: dict[str, Any]) -> None:
+    """The model, its tokenizer and card; then the checkpoints go, and the run counts as finished."""
+    trainer.save_model(str(folder))
+    if not trainer.is_world_process_zero():
+        return
+    words.save_pretrained(folder)
+    (folder / "README.md").write_text(card(made), encoding="utf-8")
+    half = folder / "run.json.part"
+    half.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    os.replace(half, folder / "run.json")
+    for path in folder.glob("checkpoint-*"):
+        shutil.rmtree(path)

@@ -1,0 +1,42 @@
+"""Figures that grow or compare: what they hold, not how they look."""
+
+from __future__ import annotations
+
+import pytest
+
+import s1lab as lab
+from s1lab import plots
+
+
+def test_a_training_is_drawn_as_it_runs_and_whole_at_the_end(monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, bundle, raw):
+            shown.append(bundle)
+
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw, display_id: shown.append(bundle) or Handle())
+    live = plots.Live(40, seconds=0)
+    for step in range(1, 41):
+        live({"step": step, "loss": 2 / step, "rate": 1e-3 * (40 - step) / 40})
+    figure = live.close()
+    assert len(shown) == 41 and [len(b["application/vnd.plotly.v1+json"]["data"][0]["x"]) for b in shown[:3]] == [1, 2, 3]
+    losses, means, rates = figure.data
+    assert list(losses.y) == [2 / k for k in range(1, 41)] and means.y[-1] == pytest.approx(
+        sum(2 / k for k in range(26, 41)) / 15
+    )
+    assert rates.y[-1] == 0
+    lazy = plots.Live(40, seconds=3600)
+    for step in range(1, 41):
+        lazy({"step": step, "loss": 1.0, "rate": 0.0})
+    assert len(shown) == 42
+
+
+def test_differences_show_the_measured_beside_the_papers():
+    def interval(value):
+        return lab.metrics.Interval(value, value - 2, value + 3)
+
+    figure = plots.differences({"a": [interval(1.0), interval(0.5), interval(1.5)], "b": [interval(-4.0)]}, {"a": interval(-9.0)})
+    measured, published, runs = figure.data
+    assert (measured.x, measured.y) == ((1.0, -4.0), ("a", "b")) and measured.error_x.array == (3.0, 3.0)
+    assert published.x == (-9.0,) and runs.x == (0.5, 1.5) and runs.y == ("a", "a")

@@ -1,0 +1,373 @@
+"""Fine-tuning: the right tokens, the paper's schedule, the same losses however batches are made, and runs that survive."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from datasets import Dataset
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+import s1lab as lab
+from s1lab import sft
+from s1lab.sft.__main__ import main
+from s1lab.sft.batches import Collator
+from s1lab.sft.rows import IGNORED
+from s1lab.template import bind
+
+ROOT = Path(__file__).parent.parent
+QUICK = sft.recipe("tiny").but(epochs=2, batch=8, per_device=8)
+PAPER = sft.recipe("s1-32b").but(pad_token=None)
+
+
+def traces(n: int = 24, seed: int = 3) -> Dataset:
+    return lab.curate.traces(lab.tiny.Teacher(seed), lab.tiny.problems(n, seed, "train"))[0]
+
+
+def learned(row: dict, template) -> str:
+    assert len(row["input_ids"]) == len(row["labels"])
+    assert all(label in (IGNORED, i) for i, label in zip(row["input_ids"], row["labels"], strict=True))
+    return template.decode([label for label in row["labels"] if label != IGNORED])
+
+
+# the token mask
+
+
+def test_exactly_reasoning_and_answer_have_loss(tiny):
+    rows = traces(12)
+    for given, row in zip(rows, sft.encode(rows, tiny.template, PAPER), strict=True):
+        completion = f"<|im_start|>think\n{given['thinking']}<|im_start|>answer\n{given['attempt']}<|im_end|>"
+        assert learned(row, tiny.template) == completion
+        assert (
+            tiny.template.decode(row["input_ids"]) == tiny.template.decode(tiny.template.prompt(given["question"])) + completion
+        )
+
+
+def test_the_same_with_think_tags(tiny):
+    tokenizer = tiny.template.tokenizer
+    tags = bind(lab.ThinkTemplate("<think>\n", ("<|im_start|>",), "</think>\n\n"), tokenizer, {tokenizer.eos_token_id})
+    (row,) = sft.encode(Dataset.from_list([{"question": "Q?", "thinking": "a\nb", "attempt": "4"}]), tags, PAPER)
+    assert learned(row, tags) == "<think>\na\nb\n</think>\n\nAnswer: 4<|im_end|>"
+
+
+def test_words_that_forcing_appends_can_be_left_unlearned(tiny):
+    given = {"question": "Q?", "thinking": "1 a no\nstop\nWait\n2 b Wait yes\nHmm\n2 b Wait yes\n", "attempt": "Answer: b"}
+    (row,) = sft.encode(Dataset.from_list([given]), tiny.template, QUICK)
+    whole = f"<|im_start|>think\n{given['thinking']}<|im_start|>answer\nAnswer: b<|im_end|>"
+    assert tiny.template.decode(row["input_ids"]).endswith(whole)
+    assert learned(row, tiny.template) == whole.replace("\nWait\n", "\n\n").replace("\nHmm\n", "\n\n")
+
+
+def test_prompts_and_completions_and_ids_are_taken_too(tiny):
+    rows = traces(3)
+    by_text = sft.encode(lab.curate.to_sft(rows, tiny.template), tiny.template, QUICK)
+    assert by_text.to_list() == sft.encode(rows, tiny.template, QUICK).to_list()
+    assert sft.encode(by_text, tiny.template, QUICK).to_list() == by_text.to_list()
+
+
+def test_rows_beyond_the_block_are_refused_or_cut_when_asked(tiny):
+    rows = traces(10)
+    lengths = [len(r["input_ids"]) for r in sft.encode(rows, tiny.template, QUICK)]
+    block = sorted(lengths)[7]
+    with pytest.raises(
+        ValueError, match=rf"2 of 10 rows are longer than the block of {block}.*row {lengths.index(max(lengths))}, has"
+    ):
+        sft.encode(rows, tiny.template, QUICK.but(block=block))
+    assert max(map(len, sft.encode(rows, tiny.template, QUICK.but(block=block), cut=True)["input_ids"])) == block
+    assert len(sft.encode(rows, tiny.template, QUICK.but(block=max(lengths)))) == 10
+
+
+# recipes
+
+
+def test_the_papers_schedule():
+    """Section 8 of the facts: 315 steps for 1,000 rows, 16 of warm-up, lr 1e-5, cosine to 0 over the other 299."""
+    for name, block in (("s1-32b", 32_768), ("s1.1-32b", 20_000)):
+        r = sft.recipe(name)
+        assert (r.epochs, r.batch, r.rate, r.betas, r.decay, r.dtype) == (5, 16, 1e-5, (0.9, 0.95), 1e-4, "bfloat16")
+        assert (r.steps(1000), r.warmup_steps(1000), r.block, r.pad_token) == (315, 16, block, "<|fim_pad|>") and not r.unlearned
+    tiny = sft.recipe("tiny")
+    assert (tiny.steps(1000), tiny.warmup_steps(1000), tiny.betas, tiny.decay) == (315, 16, (0.9, 0.95), 1e-4)
+    with pytest.raises(ValueError, match=r"no recipe is called 's2'.*s1-32b"):
+        sft.recipe("s2")
+    with pytest.raises(TypeError, match="epoch"):
+        tiny.but(epoch=3)
+
+
+def test_the_trainer_follows_the_schedule(trained):
+    found, _ = trained
+    steps = QUICK.steps(24)
+    warm = QUICK.warmup_steps(24)
+    assert [e["step"] for e in found.log] == list(range(1, steps + 1)) == list(range(1, 7)) and warm == 1
+    half = [QUICK.rate * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * k / (steps - warm))).item()) for k in range(steps - warm)]
+    for entry, rate in zip(found.log, [0.0, *half], strict=True):
+        assert entry["rate"] == pytest.approx(rate, rel=1e-5)
+
+
+# training
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sft") / "run"
+    seen = []
+    return sft.train("s1-tiny-base", traces(), QUICK, out=folder, watch=seen.append, progress=False), seen
+
+
+def test_what_was_trained_loads_and_tells_what_it_is(trained):
+    found, seen = trained
+    assert found.loss[-1] < found.loss[0] and seen == found.log
+    assert [json.loads(line) for line in (found.path / "log.jsonl").read_text().splitlines()] == found.log
+    card = (found.path / "README.md").read_text()
+    assert "24 rows" in card and found.made["data"] in card and "| rate | 0.001 |" in card and "trl" in card
+    assert not list(found.path.glob("checkpoint-*"))
+    with lab.load(str(found.path)) as engine:
+        trace = lab.force(engine, "How many r in raspberry?", lab.Budget(max_tokens=40))
+        assert trace.error is None and trace.thinking.startswith("1 ")
+    again = sft.train("s1-tiny-base", traces(), QUICK, out=found.path, progress=False)
+    assert again.log == found.log and again.made["seconds"] == found.made["seconds"]  # nothing was trained again
+
+
+@pytest.mark.parametrize("change", [{"batches": "padded"}, {"batches": "flat"}, {"per_device": 2}, {"checkpointing": True}])
+def test_losses_are_the_same_however_a_batch_is_made(trained, tmp_path, change):
+    """Over the whole trajectory, and with no drift to one side."""
+    found, _ = trained
+    other = sft.train("s1-tiny-base", traces(), QUICK.but(**change), out=tmp_path / "run", progress=False)
+    differences = [b - a for a, b in zip(found.loss, other.loss, strict=True)]
+    assert max(map(abs, differences)) < 2e-5 and abs(sum(differences) / len(differences)) < 5e-6
+
+
+SHARED = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.test_sft import QUICK, traces
+from s1lab import sft
+if __name__ == "__main__":
+    sft.train("s1-tiny-base", traces(), QUICK, out=sys.argv[1], progress=False)
+"""
+
+
+def test_two_processes_under_fsdp2_follow_one(trained, tmp_path):
+    """Over gloo, with the shipped file for a node, changed to two processes on a CPU: losses, their drift, and the weights."""
+    found, _ = trained
+    config = yaml.safe_load((Path(sft.__file__).parent / "accelerate" / "node.yaml").read_text())
+    assert config["fsdp_config"]["fsdp_version"] == 2 and config["num_processes"] == 8
+    config |= {"num_processes": 2, "mixed_precision": "no", "use_cpu": True, "main_process_port": 0}
+    (tmp_path / "node.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "shared.py").write_text(SHARED.format(root=str(ROOT)))
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(tmp_path / "node.yaml")]
+    ran = subprocess.run(
+        [*command, str(tmp_path / "shared.py"), str(tmp_path / "run")],
+        capture_output=True, text=True, timeout=300, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    differences = [b["loss"] - a for a, b in zip(found.loss, log, strict=True)]
+    assert max(map(abs, differences)) < 1e-4 and abs(sum(differences) / len(differences)) < 3e-5
+    one, two = (load_file(path / "model.safetensors") for path in (found.path, tmp_path / "run"))
+    assert one.keys() == two.keys() and all(torch.allclose(one[name], two[name], atol=2e-3) for name in one)
+
+
+def test_a_drift_to_one_side_would_be_seen(trained, tmp_path):
+    """What the comparisons above must not miss: a loss that is wrong by a factor of 1.0005, or a rate by one percent."""
+    found, _ = trained
+    other = sft.train("s1-tiny-base", traces(), QUICK.but(rate=QUICK.rate * 1.01), out=tmp_path / "run", progress=False)
+    differences = [b - a for a, b in zip(found.loss, other.loss, strict=True)]
+    assert max(map(abs, differences)) > 1e-4 and abs(sum(differences) / len(differences)) > 3e-5
+    scaled = [0.0005 * loss for loss in found.loss]
+    assert sum(scaled) / len(scaled) > 3e-5
+
+
+def test_packed_rows_do_not_see_each_other(tiny_base):
+    rows = sft.encode(traces(24), tiny_base.template, QUICK)
+    pad = tiny_base.template.tokenizer.pad_token_id
+    alone = []
+    with torch.no_grad():
+        for row in rows:
+            out = tiny_base.network(input_ids=torch.tensor([row["input_ids"]])).logits[0]
+            alone.append(out)
+        batch = Collator("packed", pad)(list(rows))
+        assert len(batch["input_ids"]) < len(rows)
+        together = tiny_base.network(input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False).logits
+    found = 0
+    for line, ids in enumerate(batch["input_ids"].tolist()):
+        for row, logits in zip(rows, alone, strict=True):
+            n = len(row["input_ids"])
+            for at in range(len(ids) - n + 1):
+                if ids[at : at + n] == row["input_ids"]:
+                    assert torch.allclose(together[line, at : at + n], logits, atol=2e-4)
+                    found += 1
+    assert found == len(rows)
+
+
+TRAINING = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.test_sft import QUICK, traces
+from s1lab import sft
+found = sft.train("s1-tiny-base", traces(), QUICK.but(**{change!r}), out=sys.argv[1], progress=False,
+    watch=lambda e: print(e["step"], flush=True))
+"""
+
+
+def started(folder: Path, **change) -> subprocess.Popen:
+    code = TRAINING.format(root=str(ROOT), change=change)
+    return subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def test_a_killed_run_goes_on_with_the_losses_of_an_uninterrupted_one(trained, tmp_path):
+    found, _ = trained
+    process = started(tmp_path / "run", save_every=2)
+    for line in process.stdout:
+        if line.strip() == "5":
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+    left = list((tmp_path / "run").glob("checkpoint-*/whole"))
+    assert {int(p.parent.name.split("-")[1]) for p in left} & {2, 4} and not (tmp_path / "run" / "model.safetensors").exists()
+    steps = []
+    again = sft.train(
+        "s1-tiny-base",
+        traces(),
+        QUICK.but(save_every=2),
+        out=tmp_path / "run",
+        progress=False,
+        watch=lambda e: steps.append(e["step"]),
+    )
+    assert steps[0] in (3, 5) and again.loss == pytest.approx(found.loss, abs=1e-6)
+    assert [e["step"] for e in again.log] == list(range(1, 7))
+
+
+def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
+    """A limit on the size of a file, set after the first checkpoint, stands for the full disk."""
+    import resource
+
+    def fill(entry):
+        if entry["step"] == 3:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    recipe = QUICK.but(save_every=2)
+    try:
+        with pytest.raises(OSError, match=r"can't be written.*checkpoint-2 is whole"):
+            sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False, watch=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [p.name for p in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-2"]
+    assert [e["step"] for e in sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False).log] == list(
+        range(1, 7)
+    )
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny_base):
+    from transformers import Qwen2ForCausalLM
+
+    network = Qwen2ForCausalLM.from_pretrained(lab.engines.pretrained.locate("s1-tiny-base"), dtype=torch.float32)
+    poison = tiny_base.template.encode("&")[0]
+    with torch.no_grad():
+        network.model.embed_tokens.weight[poison] = torch.nan
+    rows = traces(16).to_list()
+    rows[11]["question"] = "How many & in raspberry?"
+    recipe = QUICK.but(epochs=1)
+    with pytest.raises(FloatingPointError, match=r"became nan at step [12], in row 11:"):
+        sft.train(
+            network, Dataset.from_list(rows), recipe, out=tmp_path / "run", tokenizer=tiny_base.template.tokenizer, progress=False
+        )
+
+
+# plans
+
+
+def test_the_static_part_of_a_plan_is_what_training_holds():
+    from transformers import Qwen2ForCausalLM
+
+    network = Qwen2ForCausalLM.from_pretrained(lab.engines.pretrained.locate("s1-tiny-base"), dtype=torch.float32)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    network(input_ids=torch.arange(20)[None], labels=torch.arange(20)[None]).loss.backward()
+    optimizer.step()
+    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    gradients = sum(p.grad.numel() * p.grad.element_size() for p in network.parameters())
+    moments = sum(t.numel() * t.element_size() for state in optimizer.state.values() for t in state.values())
+    planned = sft.plan("tiny")
+    for held, gb in ((weights, planned.weights), (gradients, planned.gradients), (moments, planned.optimiser)):
+        assert held / 1e9 == pytest.approx(gb, rel=0.01)
+
+
+def test_plans_of_the_papers_runs():
+    """Sixteen H100 held it and eight did not without more (issues 13 and 22 of the original); 7 GPU-hours, the paper says."""
+    whole, half = sft.plan("s1-32b", 16), sft.plan("s1-32b", 8)
+    assert whole.fits and not half.fits and 32.7e9 < whole.parameters < 32.9e9
+    assert "does NOT fit" in str(half) and "would fit: gpus=16" in str(half) and "would fit" not in str(whole)
+    assert 3.5 < 16 * whole.hours < 14
+    assert sft.plan("s1-32b", 16).static == pytest.approx(half.static / 2)
+    bare = sft.plan(sft.recipe("s1-32b").but(checkpointing=False), 16)
+    assert bare.activations > 5 * whole.activations and "checkpointing=True" in str(bare)
+    whole_7b = sft.recipe("qwen-7b-lora").but(lora=None, weights="float32")
+    assert sft.plan("qwen-0.5b").fits and sft.plan("qwen-7b-lora").fits and not sft.plan(whole_7b).fits
+    assert sft.plan("s1.1-32b", 16).activations < whole.activations
+    with pytest.raises(ValueError, match="gpus=0"):
+        sft.plan("tiny", 0)
+
+
+# bad input and the shell
+
+
+def test_bad_input_is_told_in_one_sentence(tmp_path, trained, tiny):
+    rows = traces(8)
+    empty = Dataset.from_list([{"question": "Q?", "thinking": " ", "attempt": "4"}])
+    masked = Dataset.from_dict({"input_ids": [[1, 2]], "labels": [[-100, -100]]})
+    for data, recipe, words in (
+        (rows.select_columns(["question", "answer"]), QUICK, "has no traces"),
+        (rows.select([]), QUICK, "no rows"),
+        (empty, QUICK, "row 0 has no thinking"),
+        (masked, QUICK, "row 0 has nothing to learn"),
+        (rows, QUICK.but(block=40), "longer than the block"),
+        (rows, QUICK.but(pad_token="<|no_pad|>"), "no padding token '<|no_pad|>'"),
+        (rows, QUICK.but(batch=8, per_device=3), "can't be shared"),
+    ):
+        with pytest.raises(ValueError) as error:
+            sft.train("s1-tiny-base", data, recipe, out=tmp_path / "none", progress=False)
+        assert words in str(error.value) and "\n" not in str(error.value)
+    assert not (tmp_path / "none").exists()
+    found, _ = trained
+    with pytest.raises(ValueError, match="holds a run of another data"):
+        sft.train("s1-tiny-base", traces(25), QUICK, out=found.path)
+    with pytest.raises(ValueError, match="holds a run of another model"):
+        sft.train("s1-tiny", traces(), QUICK, out=found.path)
+    with pytest.raises(ValueError, match="holds a run of another recipe"):
+        sft.train("s1-tiny-base", traces(), QUICK.but(rate=1e-4), out=found.path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    with pytest.raises(ValueError, match="no fine-tuning of s1lab"):
+        sft.train("s1-tiny-base", traces(), QUICK, out=tmp_path / "full")
+    with pytest.raises(ValueError, match="needs its tokenizer"):
+        sft.train(tiny.network, traces(), QUICK, out=tmp_path / "x")
+
+
+def test_from_a_shell(tmp_path):
+    import typer
+
+    app = typer.Typer()
+    app.command()(main)
+    run = CliRunner().invoke
+    planned = run(app, ["--recipe", "s1-32b", "--gpus", "8"])
+    assert planned.exit_code == 0 and "does NOT fit" in planned.stdout
+    for arguments, words in (
+        (["--recipe", "s9"], "no recipe"),
+        ([], "nothing to train on"),
+        (["--data", "no.jsonl"], "no file is at"),
+    ):
+        failed = run(app, arguments)
+        assert failed.exit_code == 2 and words in failed.stderr and failed.stderr.count("\n") == 1
+    lab.curate.write(traces(16), tmp_path / "rows.jsonl")
+    done = run(app, ["--data", str(tmp_path / "rows.jsonl"), "--epochs", "1", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0 and "in 1 steps" in done.stdout and (tmp_path / "out" / "model.safetensors").exists()
