@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import s1lab as lab
 from s1lab import sft
+from s1lab.engines.pretrained import locate
 from s1lab.sft.__main__ import main
 from s1lab.sft.batches import Collator
 from s1lab.sft.rows import IGNORED
@@ -213,7 +214,10 @@ import sys
 sys.path.insert(0, {root!r})
 from tests.test_sft import QUICK, traces
 from s1lab import sft
-found = sft.train("s1-tiny-base", traces(), QUICK.but(**{change!r}), out=sys.argv[1], progress=False,
+change = {change!r}
+if "lora" in change:
+    change["lora"] = sft.Lora(**change["lora"])
+found = sft.train("s1-tiny-base", traces(), QUICK.but(**change), out=sys.argv[1], progress=False,
     watch=lambda e: print(e["step"], flush=True))
 """
 
@@ -246,6 +250,28 @@ def test_a_killed_run_goes_on_with_the_losses_of_an_uninterrupted_one(trained, t
     assert [e["step"] for e in again.log] == list(range(1, 7))
 
 
+def test_adapters_are_trained_alone_resumed_and_merged_into_a_model_that_loads(tmp_path):
+    recipe = QUICK.but(lora=sft.Lora(rank=4, alpha=8), rate=1e-2, save_every=2)
+    found = sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False)
+    assert found.loss[-1] < found.loss[0]
+    base, tuned = (load_file(path / "model.safetensors") for path in (Path(locate("s1-tiny-base")), found.path))
+    assert base.keys() == tuned.keys()
+    changed = {name.rsplit(".", 2)[-2] for name in base if not torch.equal(base[name], tuned[name])}
+    assert changed == set(sft.Lora().modules)  # and neither embeddings nor norms
+    adapter = load_file(found.path / "adapter" / "adapter_model.safetensors")
+    assert sum(t.numel() for t in adapter.values()) == sft.plan(recipe).trained
+    with lab.load(str(found.path)) as engine:
+        assert lab.force(engine, "How many r in raspberry?", lab.Budget(max_tokens=20)).error is None
+    process = started(tmp_path / "again", lora={"rank": 4, "alpha": 8}, rate=1e-2, save_every=2)
+    for line in process.stdout:
+        if line.strip() == "3":
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+    again = sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "again", progress=False)
+    assert again.loss == pytest.approx(found.loss, abs=1e-6)
+
+
 def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
     """A limit on the size of a file, set after the first checkpoint, stands for the full disk."""
     import resource
@@ -271,7 +297,7 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny_base):
     from transformers import Qwen2ForCausalLM
 
-    network = Qwen2ForCausalLM.from_pretrained(lab.engines.pretrained.locate("s1-tiny-base"), dtype=torch.float32)
+    network = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny-base"), dtype=torch.float32)
     poison = tiny_base.template.encode("&")[0]
     with torch.no_grad():
         network.model.embed_tokens.weight[poison] = torch.nan
@@ -290,7 +316,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny
 def test_the_static_part_of_a_plan_is_what_training_holds():
     from transformers import Qwen2ForCausalLM
 
-    network = Qwen2ForCausalLM.from_pretrained(lab.engines.pretrained.locate("s1-tiny-base"), dtype=torch.float32)
+    network = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny-base"), dtype=torch.float32)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     network(input_ids=torch.arange(20)[None], labels=torch.arange(20)[None]).loss.backward()
     optimizer.step()

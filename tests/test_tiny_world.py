@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import re
 
@@ -164,7 +165,9 @@ def test_cut_rows_answer_with_what_was_found_until_the_cut():
 def test_the_stored_ablations_are_whole():
     """Every set with each seed, each model asked the whole benchmark; what the figures are drawn from."""
     runs = ablations.ablations()
-    assert {run["set"] for run in runs} == {"s1K", "1K-random", "1K-diverse", "1K-longest", "s1K, 74 % cut", "full"}
+    assert sorted((run["set"], run["seed"]) for run in runs) == sorted(
+        (name, seed) for name in ablations.SETS for seed in range(3)
+    )
     for run in runs:
         assert {len(bits) for bits in run["correct"].values()} == {len(lab.tiny.benchmark())}
         assert set(run["correct"]) == set(run["thinking_tokens"]) == {"cap 64", "cap 256", "own stop", "2 Waits"}
@@ -179,9 +182,19 @@ def test_the_stored_ablations_are_whole():
 def test_a_seed_draws_its_sets_again_and_another_seed_others():
     pool = lab.tiny.pool(3000, 5)
     pool = curate.count_tokens(curate.quality(pool, progress=False)[0], build())
-    first, again, other = (ablations.sets(pool, pool, seed) for seed in (0, 0, 1))
-    for name, rows in first.items():
-        assert rows["question"] == again[name]["question"]
-        assert (rows["question"] == other[name]["question"]) == (name in ("1K-longest", "full"))
-        assert len(rows) == (len(pool) if name == "full" else 1000)
-    assert min(first["1K-longest"]["thinking_tokens"]) > sorted(pool["thinking_tokens"])[-1100]
+    for name in ("s1K", "1K-random", "1K-diverse", "1K-longest", "full"):
+        first, again, other = (ablations.draw(name, pool, seed) for seed in (0, 0, 1))
+        assert first["question"] == again["question"]
+        assert (first["question"] == other["question"]) == (name in ("1K-longest", "full"))
+        assert len(first) == (len(pool) if name == "full" else 1000)
+        if name == "1K-longest":
+            assert min(first["thinking_tokens"]) > sorted(pool["thinking_tokens"])[-1100]
+
+
+def test_outcomes_of_another_base_or_other_questions_are_not_kept(tmp_path):
+    path = tmp_path / "ablations.json"
+    made = {"base": "a", "seed": 1, "questions": 500}
+    assert ablations.kept(path, made) == []
+    path.write_text(json.dumps({**made, "runs": [{"set": "s1K", "seed": 0}]}))
+    assert ablations.kept(path, made) == [{"set": "s1K", "seed": 0}]
+    assert ablations.kept(path, made | {"base": "b"}) == ablations.kept(path, made | {"questions": 400}) == []

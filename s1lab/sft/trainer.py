@@ -326,10 +326,15 @@ def _remove_broken(folder: Path) -> None:
 
 
 def _save(trainer: _Trainer, words: PreTrainedTokenizerBase, folder: Path, made: dict[str, Any]) -> None:
-    """The model, its tokenizer and card; then the checkpoints go, and the run counts as finished."""
-    trainer.save_model(str(folder))
+    """The model, its tokenizer and card; then the checkpoints go, and the run counts as finished.
+
+    Adapters are written to ``adapter/``, and merged into the model, which then loads on any engine.
+    """
+    trainer.save_model(str(folder / "adapter" if made["recipe"]["lora"] else folder))
     if not trainer.is_world_process_zero():
         return
+    if made["recipe"]["lora"] and not trainer.is_fsdp_enabled:  # a sharded model can't be merged here: it stays an adapter
+        trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(folder)
     words.save_pretrained(folder)
     (folder / "README.md").write_text(card(made), encoding="utf-8")
     half = folder / "run.json.part"

@@ -1,8 +1,8 @@
 """``make ablations``: what the training data does, on the embedded world: the paper's Table 2, and the cut rows of its Table 8.
 
 Each set is drawn and trained with each seed by the recipe ``tiny``, and every model answers the same test questions. What
-comes out is in ``ablations.json``, an outcome a question, so that any interval can be drawn from it; finished models are not
-trained again.
+comes out is in ``ablations.json``, an outcome a question, so that any interval can be drawn from it. A run that stands there
+is not made again, unless the base model or the questions have changed since.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from datasets import Dataset
 
 from s1lab import curate
 from s1lab.engine import load
+from s1lab.engines.pretrained import fingerprint
 from s1lab.evaluate import sweep
 from s1lab.tiny.sources import pool as whole_pool
-from s1lab.tiny.world import benchmark
+from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, benchmark
 
+# The whole pool last: it takes longest.
+SETS = ("s1K", "1K-random", "1K-diverse", "1K-longest", "s1K, 74 % cut", "full")
 SEEDS = (0, 1, 2)
 ROWS = 1000
 # One pass over the whole pool costs as much as ten runs on a thousand rows; the paper's cost 56 times its thousand's.
@@ -41,26 +44,30 @@ def ablations() -> list[dict[str, Any]]:
     return found
 
 
-def pools(results: Path) -> tuple[Dataset, Dataset]:
-    """The embedded pool after the filters of notebook 01: before its difficulty filter, and after."""
+def filtered() -> Dataset:
+    """The embedded pool after the filters of notebook 01 that come before difficulty."""
     pool, _ = curate.quality(whole_pool(), [*curate.MISSING, *curate.FORMATTING, "repetition"], words=[4, 180], progress=False)
     pool, _ = curate.decontaminate(pool, [benchmark()], 13)
     pool, _ = curate.deduplicate(pool, 13)
-    pool = curate.count_tokens(pool, load("s1-tiny").template.tokenizer)
+    return curate.count_tokens(pool, load("s1-tiny").template.tokenizer)
+
+
+def harder(pool: Dataset, results: Path) -> Dataset:
+    """What neither embedded model solves at once, as in notebook 01."""
+    results.mkdir(parents=True, exist_ok=True)
     store = results / "01_difficulty.db"
-    hard, _ = curate.difficulty(pool, ["s1-tiny-base", "s1-tiny"], prefix="Answer:", store=store, progress=True)
-    return pool, hard
+    return curate.difficulty(pool, ["s1-tiny-base", "s1-tiny"], prefix="Answer:", store=store, progress=True)[0]
 
 
-def sets(pool: Dataset, hard: Dataset, seed: int) -> dict[str, Dataset]:
-    """The sets of Table 2 as one seed draws them; the longest and all are the same for each."""
-    return {
-        "s1K": curate.select(hard, ROWS, seed, long_tokens=400)[0],
-        "1K-random": curate.random(pool, ROWS, seed)[0],
-        "1K-diverse": curate.diverse(pool, ROWS, seed)[0],
-        "1K-longest": curate.longest(pool, ROWS)[0],
-        "full": curate.full(pool)[0],
-    }
+def draw(name: str, pool: Dataset, seed: int) -> Dataset:
+    """A set of Table 2 as one seed draws it; the longest and all are the same for each. "s1K" is drawn from the harder ones."""
+    if name == "s1K":
+        return curate.select(pool, ROWS, seed, long_tokens=400)[0]
+    if name == "1K-random":
+        return curate.random(pool, ROWS, seed)[0]
+    if name == "1K-diverse":
+        return curate.diverse(pool, ROWS, seed)[0]
+    return curate.longest(pool, ROWS)[0] if name == "1K-longest" else curate.full(pool)[0]
 
 
 def one(name: str, rows: Dataset, seed: int, out: Path) -> dict[str, Any]:
@@ -91,26 +98,36 @@ def one(name: str, rows: Dataset, seed: int, out: Path) -> dict[str, Any]:
     }
 
 
+def kept(path: Path, made: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs that stand there, if they were made with the same base and asked the same questions."""
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text(encoding="utf-8"))
+    runs: list[dict[str, Any]] = found["runs"]
+    return runs if {name: found.get(name) for name in made} == made else []
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"), help="folder for the models")
     parser.add_argument("--write", type=Path, default=HERE, help="where the outcomes go")
     options = parser.parse_args()
-    pool, hard = pools(options.out)
-    drawn = {seed: sets(pool, hard, seed) for seed in SEEDS}
-    runs: list[dict[str, Any]] = []
-    # The whole pool last: it takes longest.
-    for name in ("s1K", "1K-random", "1K-diverse", "1K-longest", "s1K, 74 % cut", "full"):
-        for seed in SEEDS:
-            began = time.time()
-            rows = drawn[seed][name.partition(",")[0]]
-            runs.append(one(name, rows, seed, options.out))
-            half = options.write.with_name(options.write.name + ".part")
-            half.write_text(json.dumps({"questions": len(benchmark()), "runs": runs}, indent=1) + "\n", encoding="utf-8")
-            os.replace(half, options.write)
-            right = {rung: 100 * bits.count("1") / len(bits) for rung, bits in runs[-1]["correct"].items()}
-            sys.stdout.write(f"{name}, seed {seed}: {right}, {time.time() - began:.0f} s\n")
-            sys.stdout.flush()
+    made = {"base": fingerprint("s1-tiny-base"), "seed": BENCHMARK_SEED, "questions": BENCHMARK}
+    runs = kept(options.write, made)
+    there = {(run["set"], run["seed"]) for run in runs}
+    missing = [(name, seed) for name in SETS for seed in SEEDS if (name, seed) not in there]
+    pool = filtered() if missing else None
+    hard = harder(pool, options.out) if any(name.startswith("s1K") for name, _ in missing) else None
+    for name, seed in missing:
+        began = time.time()
+        drawn = name.partition(",")[0]
+        runs.append(one(name, draw(drawn, hard if drawn == "s1K" else pool, seed), seed, options.out))
+        half = options.write.with_name(options.write.name + ".part")
+        half.write_text(json.dumps({**made, "runs": runs}, indent=1) + "\n", encoding="utf-8")
+        os.replace(half, options.write)
+        right = {rung: 100 * bits.count("1") / len(bits) for rung, bits in runs[-1]["correct"].items()}
+        sys.stdout.write(f"{name}, seed {seed}: {right}, {time.time() - began:.0f} s\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
