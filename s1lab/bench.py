@@ -52,7 +52,10 @@ def written(traces: Sequence[lab.Trace]) -> int:
 
 def generate(engine: Any, prompts: Sequence[Any], parameters: Sequence[Any]) -> list[Any]:
     """``vllm.LLM.generate`` without its progress bar, on the same vLLM: prompts of text or ids, all at once, in order."""
+    from vllm.sampling_params import RequestOutputKind
+
     for i, (prompt, sampling) in enumerate(zip(prompts, parameters, strict=True)):
+        sampling.output_kind = RequestOutputKind.FINAL_ONLY  # as LLM.generate sets it
         engine.llm.add_request(str(i), prompt if isinstance(prompt, str) else {"prompt_token_ids": prompt}, sampling)
     finished: dict[int, Any] = {}
     while len(finished) < len(prompts):

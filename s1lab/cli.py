@@ -63,7 +63,7 @@ def ladder(
     import s1lab as lab
 
     try:
-        rungs = [tuple(int(part) for part in text.split(",") if part.strip()) for text in (caps, waits)]
+        rungs = [_numbers("caps", caps), _numbers("waits", waits)]
         found = lab.ladder(
             lab.load(model), question, *rungs, budget=lab.Budget(wait=wait), temperature=temperature, seed=seed, store=store
         )
@@ -74,6 +74,13 @@ def ladder(
     typer.echo(f"{found.written} tokens written for all rungs, {found.alone} one by one")
     if found.error:
         raise typer.Exit(1)
+
+
+def _numbers(name: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(f"--{name} {text!r} is no list of whole numbers: give one such as 16,64,256") from None
 
 
 @app.command()

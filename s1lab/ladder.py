@@ -98,7 +98,13 @@ def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[
 
 
 def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
-    values = tuple(values)
+    try:
+        values = tuple(values)
+    except TypeError:
+        raise ValueError(f"{name}={values!r} is no list of rungs: give one, such as {name}=({values!r},)") from None
+    odd = [v for v in values if not isinstance(v, int) or isinstance(v, bool)]
+    if odd:
+        raise ValueError(f"{name}={values}: {odd[0]!r} is no whole number; leave it out, or ask for it alone with lab.force")
     for before, after in pairwise(values):
         if not before < after:
             fault = "stands twice" if before == after else f"comes after {before}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ def score(
     tokens, correct: [runs, questions], thinking tokens and outcomes (0 to 1); column i of all is question i, so that a resample
         draws whole questions, with all their runs. low, high: as in :func:`control`.
     The best of several runs is biased upwards, and its interval with it: compare Performance between methods of as many runs.
+    A resample whose runs all come to the same tokens has no slope and is left out of Scaling's interval.
     """
     t, c = np.asarray(tokens, dtype=float), np.asarray(correct, dtype=float)
     if t.shape != c.shape or t.ndim != 2 or not t.size:
@@ -130,11 +131,13 @@ def score(
 
     def three(columns: Any) -> tuple[float, float, float]:
         mean, right = t[:, columns].mean(axis=1), 100 * c[:, columns].mean(axis=1)
-        return control(mean.tolist(), low, high), scaling(mean.tolist(), right.tolist()), performance(right.tolist())
+        flat = np.ptp(mean) == 0 or mean.min() <= 0
+        slope = float("nan") if flat and not isinstance(columns, slice) else scaling(mean.tolist(), right.tolist())
+        return control(mean.tolist(), low, high), slope, performance(right.tolist())
 
     generator = np.random.default_rng(seed)
     drawn = np.asarray([three(generator.integers(0, t.shape[1], t.shape[1])) for _ in range(resamples)])
-    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    ends = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     kept, slope, best = (Interval(v, float(a), float(b)) for v, a, b in zip(three(slice(None)), *ends, strict=True))
     return Score(kept, slope, best, t.shape[0])
 
@@ -173,8 +176,9 @@ def smallest_difference(n: int, *, disagree: float | None = None, level: float =
 
     disagree=None is the best case: every answer that changes changes the same way, and McNemar's exact test is to call it at
         ``level``. On AIME24 that takes 6 of 30 questions, 20 points. NaN where not even all of them would do.
-    disagree: the share of questions, in percent, on which the runs differ; then it is the difference that the test finds with
-        probability ``power`` (normal approximation).
+    disagree: the share of questions, in percent, on which the runs differ; then it is the difference that the same test finds
+        with probability ``power``, summed over how many questions come to differ. NaN where even ``disagree`` itself, all of it
+        one way, is not found as often.
     """
     if n < 1:
         raise ValueError(f"n={n}: a benchmark has at least one question")
@@ -183,12 +187,21 @@ def smallest_difference(n: int, *, disagree: float | None = None, level: float =
         return 100 * least / n if least else float("nan")
     if not 0 < disagree <= 100:
         raise ValueError(f"disagree={disagree} is outside 0 to 100 %: give the share of questions on which the runs differ")
-    share, z_level, z_power = disagree / 100, stats.norm.ppf((1 + level) / 2), stats.norm.ppf(power)
-    # The wanted d solves d sqrt(n) = z_level sqrt(share) + z_power sqrt(share - d^2): by going there in small steps.
-    d = 0.0
-    for _ in range(200):
-        d = float((z_level * share**0.5 + z_power * max(0.0, share - d * d) ** 0.5) / n**0.5)
-    return 100 * d
+    share, differ = disagree / 100, np.arange(n + 1)
+    chance = stats.binom.pmf(differ, n, share)
+    # The test calls a difference where at most so many of those that differ go one way; -1 where too few differ for any call.
+    tail = np.where(2 * stats.binom.cdf(0, differ, 0.5) <= 1 - level, stats.binom.ppf((1 - level) / 2, differ, 0.5), -1)
+    tail = np.where(2 * stats.binom.cdf(tail, differ, 0.5) > 1 - level, tail - 1, tail)
+
+    def found(difference: float) -> float:
+        upwards = (1 + difference / share) / 2  # of those that differ, the share that goes the better way
+        return float(
+            (chance * (stats.binom.cdf(tail, differ, upwards) + stats.binom.sf(differ - tail - 1, differ, upwards))).sum()
+        )
+
+    if found(share) < power:
+        return float("nan")
+    return 100 * float(optimize.brentq(lambda d: found(d) - power, 0.0, share, xtol=1e-6))
 
 
 @dataclass(frozen=True)

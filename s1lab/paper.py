@@ -32,7 +32,8 @@ class Method:
 class Sweep:
     """Runs of one method on AIME24 (Tables 12 and 13): what was asked, and what came of it, a number a run.
 
-    limits: the most thinking tokens that the instruction allows; for steps, 100 tokens each.
+    limits: the most thinking tokens that the instruction allows; for steps, 100 tokens each. For steps also how many were used,
+    and the tokens of each, without the delimiters, which cost about 6 tokens a step.
     """
 
     asked: tuple[int, ...]
@@ -40,6 +41,8 @@ class Sweep:
     thinking_tokens: tuple[int, ...]
     answer_tokens: tuple[int, ...]
     accuracy: tuple[float, ...]
+    steps: tuple[int, ...] = ()
+    tokens_a_step: tuple[int, ...] = ()
 
 
 # Questions in each benchmark.
@@ -69,7 +72,13 @@ TABLE_1: dict[str, dict[str, float | None]] = {
     "s1-32B": {"AIME24": 56.7, "MATH500": 93.0, "GPQA-Diamond": 59.6},
 }
 
-# Table 2: accuracy, and the paired bootstrap interval of its difference to s1K (None for s1K itself), in percent.
+# Table 1 and Figure 2 right: examples each model was fine-tuned on; r1 itself on far more than 800,000, the others not told.
+EXAMPLES: dict[str, int] = {
+    "s1 w/o BF": 1_000, "s1-32B": 1_000, "Sky-T1": 17_000, "Bespoke-32B": 17_000, "r1-distill": 800_000,
+}  # fmt: skip
+
+# Table 2, all under a cap of about 30,000 thinking tokens: accuracy, and the paired bootstrap interval of its difference to s1K
+# (None for s1K itself), in percent.
 TABLE_2: dict[str, dict[str, tuple[float, tuple[float, float] | None]]] = {
     "1K-random": {"AIME24": (36.7, (-26.7, -3.3)), "MATH500": (90.6, (-4.8, 0.0)), "GPQA-Diamond": (52.0, (-12.6, 2.5))},
     "1K-diverse": {"AIME24": (26.7, (-40.0, -10.0)), "MATH500": (91.2, (-4.0, 0.2)), "GPQA-Diamond": (54.6, (-10.1, 5.1))},
@@ -98,8 +107,19 @@ TABLE_4: dict[str, dict[str, float]] = {
     '2x "Wait"': {"AIME24": 53.3, "MATH500": 93.0, "GPQA-Diamond": 59.6},
 }
 
-# Table 5 (s1.1, 1,000 traces of r1), in percent.
+# Table 5 (s1.1, 1,000 traces of r1), in percent. r1's MATH500 is printed as "07.3" there and 97.3 in Table 1; QwQ's AIME24 is
+# 46.7 here and 50.0 there. The model card, "up to four Waits", gives s1.1 56.7 on AIME24, 60.0 on the first half of AIME25,
+# 95.4 on MATH500 and 63.6 on GPQA-Diamond, and s1 56.7, 26.7, 93.0 and 59.6.
 TABLE_5: dict[str, dict[str, float]] = {
+    "o3-mini-low": {"MATH500": 95.8, "GPQA-Diamond": 70.6, "AIME24": 56.3, "AIME25": 42.1},
+    "o3-mini-medium": {"MATH500": 97.3, "GPQA-Diamond": 76.8, "AIME24": 75.8, "AIME25": 70.4},
+    "o3-mini-high": {"MATH500": 97.9, "GPQA-Diamond": 79.7, "AIME24": 83.8, "AIME25": 80.9},
+    "QwQ-32B": {"MATH500": 90.6, "GPQA-Diamond": 54.5, "AIME24": 46.7, "AIME25": 32.7},
+    "r1": {"MATH500": 97.3, "GPQA-Diamond": 71.5, "AIME24": 79.8, "AIME25": 70.0},
+    "r1-distill-Llama-70B": {"MATH500": 94.5, "GPQA-Diamond": 65.2, "AIME24": 57.1, "AIME25": 56.3},
+    "r1-distill-Qwen-14B": {"MATH500": 93.9, "GPQA-Diamond": 59.1, "AIME24": 61.7, "AIME25": 48.0},
+    "r1-distill-Qwen-32B": {"MATH500": 94.3, "GPQA-Diamond": 62.1, "AIME24": 58.3, "AIME25": 49.6},
+    "LIMO": {"MATH500": 94.8, "GPQA-Diamond": 66.7, "AIME24": 56.3, "AIME25": 44.6},
     "s1 w/o BF": {"MATH500": 92.6, "GPQA-Diamond": 56.6, "AIME24": 50.0, "AIME25": 26.7},
     "s1 Wait 1x": {"MATH500": 92.8, "GPQA-Diamond": 59.6, "AIME24": 53.3, "AIME25": 30.0},
     "s1 Wait 2x": {"MATH500": 93.0, "GPQA-Diamond": 59.6, "AIME24": 53.3, "AIME25": 33.3},
@@ -121,7 +141,8 @@ FUNNEL: dict[str, tuple[int, int]] = {
 # Of the chosen thousand's traces, graded by a model: 46.4 % are wrong, and stay. The same of s1K-1.1 (r1's traces).
 CORRECT = {"s1K": 53.6, "s1K-1.1": 63.0}
 
-# Table 6: questions of each domain of the chosen thousand, and the tokens of their traces in thousands.
+# Table 6: questions of each domain of the chosen thousand, and the tokens of their traces in thousands. The text says 50 domains,
+# the table's last row 51.
 TABLE_6: dict[str, tuple[int, float]] = {
     "Geometry": (109, 560.2),
     "Number theory": (98, 522.5),
@@ -169,7 +190,8 @@ TABLE_7: dict[str, tuple[int, float]] = {
     "s1-teasers": (23, 4.1),
 }
 
-# Table 8, length of the training block: (accuracy in percent, mean thinking tokens).
+# Table 8, length of the training block: the share of rows that it cuts, in percent; (accuracy in percent, mean thinking tokens).
+TABLE_8_CUT = {4_096: 74, 32_768: 0}
 TABLE_8: dict[int, dict[str, tuple[float, int]]] = {
     4_096: {"AIME24": (30.0, 20_721), "MATH500": (90.0, 5_324), "GPQA-Diamond": (52.5, 6_841)},
     32_768: {"AIME24": (50.0, 6_984), "MATH500": (91.0, 3_268), "GPQA-Diamond": (53.0, 3_568)},
@@ -190,10 +212,12 @@ TABLE_13: dict[str, Sweep] = {
     "SCC": Sweep(
         (16, 32, 64, 128, 256), (1600, 3200, 6400, 12800, 25600),
         (7252, 6277, 5396, 5552, 7551), (665, 653, 735, 777, 754), (33.3, 23.3, 33.3, 36.7, 33.3),
+        (123, 90, 80, 82, 136), (60, 70, 69, 66, 56),
     ),
     "SCC + BF": Sweep(
         (16, 32, 64, 128, 256), (1600, 3200, 6400, 12800, 25600),
         (1517, 2963, 4636, 5409, 7551), (1111, 788, 799, 794, 754), (23.3, 23.3, 33.3, 36.7, 33.3),
+        (16, 32, 59, 78, 136), (96, 94, 80, 70, 56),
     ),
 }  # fmt: skip
 
@@ -205,7 +229,8 @@ TABLE_14: dict[str, dict[str, tuple[float, int]]] = {
     "none": {"AIME24": (50.0, 6_109), "MATH500": (93.0, 3_298), "GPQA-Diamond": (57.6, 3_510)},
 }
 
-# Figure 1, read off the coordinates of the published vector figure; budgets from the authors' command list. The AIME24 dot at
+# Figure 1, read off the coordinates of the published vector figure. Which budget a dot is stands nowhere beside it: the names are
+# derived from the authors' command list (caps of 500, 1,000, 2,000, 4,000 and more, then 1, 2, 4 and 6 Waits). The AIME24 dot at
 # 5,300 tokens is one of the caps 8,000 and 16,000 or no cap (the caption does not say; Table 14 has 6,109 tokens for the same
 # accuracy). MATH500 at 3,200 tokens stands 0.2 above the paper's own tables.
 FIGURE_1: dict[str, tuple[Point, ...]] = {
@@ -234,11 +259,12 @@ FIGURE_1: dict[str, tuple[Point, ...]] = {
     ),
 }
 
-# Figure 4 left, AIME24: caps, the own stop, Waits. It flattens at six.
+# Figure 4 left, AIME24: caps, the own stop, Waits. It flattens at six. Its labels say "forcing 2048" and "forcing 4096", where
+# the command list and Figure 1 have 2,000 and 4,000.
 FIGURE_4_LEFT = (
     Point(1000, 13.3, "cap 1000"),
-    Point(2003, 30.0, "cap 2000"),
-    Point(3935, 43.3, "cap 4000"),
+    Point(2003, 30.0, "cap 2048"),
+    Point(3935, 43.3, "cap 4096"),
     Point(5304, 50.0, "own stop"),
     Point(6642, 53.3, "2 Waits"),
     Point(7305, 56.7, "4 Waits"),
@@ -246,7 +272,7 @@ FIGURE_4_LEFT = (
 )
 
 # Figure 4 right, GPQA-Diamond; tokens are summed over all 198 questions. The first dot of voting stands at the cost of one
-# sample, though the caption counts from 2 (derived).
+# sample, though the caption counts from 2; the forced dots are those of Figure 1 with as many tokens, and named so (derived).
 FIGURE_4_RIGHT: dict[str, tuple[Point, ...]] = {
     "majority voting, base": (
         Point(128_000, 45.5, "first"),
@@ -270,7 +296,12 @@ FIGURE_6 = (
     Point(5293, 23.3, "up to 16000"),
 )
 
-# Figure 7, AIME24, a step-conditional model on older data: steps in sequence, and 16 trajectories side by side.
+# Tries a question. The caption gives six numbers for its five limits; they fit the six dots (derived). Section E.2 has an older
+# model that needed 199 for up to 4,000.
+FIGURE_6_TRIES = {3_500: 655, 4_000: 97, 5_000: 8, 6_000: 3, 8_000: 2, 16_000: 1}
+
+# Figure 7, AIME24, a step-conditional model on older data: steps in sequence, and 16 trajectories side by side. At 512 steps 12
+# of the 30 questions exceed the context. REBASE's tokens leave out its reward model's.
 FIGURE_7: dict[str, tuple[Point, ...]] = {
     "sequential": (
         Point(2862, 30.0, "32 steps"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ class StoredTrace:
     notes: list[str]
     error: str | None
     correct: bool | None
+    stops: list[int] = field(default_factory=list)
+    answer_cut: bool = False
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,9 @@ def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str,
         "notes": trace.notes,
         "error": trace.error,
         "correct": trace.correct if isinstance(trace, StoredTrace) else correct,
+        "stops": trace.stops,
+        "answer_cut": trace.answer_cut,
+        "dropped": trace.dropped,
     }
 
 

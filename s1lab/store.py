@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import sqlite3
 import tempfile
 import time
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s1lab.engine import Completion, Engine, Request
+from s1lab.engines.interrupts import interrupt_later
 from s1lab.records import Run, packed, unpacked
 from s1lab.template import BoundTemplate, ThinkTemplate, bind
 from s1lab.trace import Trace
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 MAGIC = b"SQLite format 3\0"
 APPLICATION, VERSION = 0x73316C62, 1  # "s1lb" in the file's header
 WRITING = 1 / 100  # the share of its time that a run may spend on writing to its store
+LATEST = 2.0  # seconds after which a completion is written, however long the last writing took
 CHECKED_BYTES = 64 * 1024**2  # a larger file is not read whole when it is opened
 SCHEMA = """
 CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, template TEXT NOT NULL, tokenizer BLOB NOT NULL);
@@ -59,13 +62,20 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._claim = sqlite3.connect(f"{self.path}.writer", isolation_level=None, timeout=0)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._claim = sqlite3.connect(f"{self.path}.writer", isolation_level=None, timeout=0)
+        except (OSError, sqlite3.Error) as why:
+            raise StoreError(
+                f"no store can be made at {self.path} ({why}): name a file in a folder that can be written"
+            ) from None
         try:
             # A lock that the system takes back when its holder dies, however it dies.
             self._claim.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
+        except sqlite3.Error as why:
             self._claim.close()
+            if "locked" not in str(why):
+                raise StoreError(fault_of(self.path, why)) from None
             raise StoreError(
                 f"{self.path} is being written by another run: wait until it ends, or give this one a store of its own"
             ) from None
@@ -131,27 +141,28 @@ class Store:
             self._pending.append(("INSERT OR REPLACE INTO traces VALUES (?, ?, ?, NULL, ?)", (self.run, place, rung, row)))
 
     def flush(self) -> None:
-        """Make what was put and added outlive this process."""
+        """Make what was put and added outlive this process. Ctrl-C waits until it is done."""
         if not self._pending:
             return
         began = time.monotonic()
-        pending, self._pending = self._pending, []
-        self._unwritten.clear()
-        with self._named():
+        with interrupt_later(), self._named():
             self._db.execute("BEGIN IMMEDIATE")
-            for statement, values in pending:
+            for statement, values in self._pending:
                 self._db.execute(statement, values)
             self._progress("unfinished")
             self._db.execute("COMMIT")
+            self._pending.clear()
+            self._unwritten.clear()
         self._flushed = time.monotonic()
         self._cost = self._flushed - began
 
     def flush_when_due(self) -> None:
         """Flush, unless the last time was so short ago that writing would take more than its share of the run.
 
-        A completion every few milliseconds then shares its transaction with others; a slower one is on disk at once.
+        A completion every few milliseconds then shares its transaction with others; a slower one is on disk at once, and each
+        within two seconds.
         """
-        if time.monotonic() - self._flushed >= self._cost / WRITING:
+        if time.monotonic() - self._flushed >= min(self._cost / WRITING, LATEST):
             self.flush()
 
     def grade(self, verdicts: Sequence[bool]) -> None:
@@ -208,10 +219,12 @@ class Store:
         """Turn SQLite's errors into a sentence; what is not committed is taken back, what is committed stays."""
         try:
             yield
-        except sqlite3.Error as why:
+        except BaseException as why:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            raise StoreError(fault_of(self.path, why)) from None
+            if isinstance(why, sqlite3.Error):
+                raise StoreError(fault_of(self.path, why)) from None
+            raise
 
 
 def runs(store: str | Path) -> pandas.DataFrame:
@@ -253,8 +266,21 @@ def read_stored_run(store: str | Path, run: int | None = None) -> Run:
         rows = db.execute("SELECT correct, row FROM traces WHERE run = ? ORDER BY place, rung", (number,)).fetchall()
     if not found or not rows:
         raise StoreError(f"{path} has no traces" + (f" of a run {run}" if run is not None else "") + ": see lab.runs of it")
-    traces = [unpacked(json.loads(row) | {"correct": None if c is None else bool(c)}) for c, row in rows]
+    try:
+        traces = [unpacked(json.loads(row) | {"correct": None if c is None else bool(c)}) for c, row in rows]
+    except (ValueError, KeyError, TypeError) as why:
+        raise StoreError(f"{path} is broken: a trace of run {number} can't be read ({why}); put back a copy of it") from None
     return Run(path, json.loads(found[0]), traces)
+
+
+def stored_template(path: Path) -> BoundTemplate | None:
+    """The template and tokenizer that a store keeps; None for another kind of file, or a store of imported runs alone."""
+    if not path.is_file() or path.open("rb").read(len(MAGIC)) != MAGIC:
+        return None
+    db = open_to_read(path)
+    with faults(path), contextlib.closing(db):
+        found = db.execute("SELECT template, tokenizer FROM models").fetchone()
+    return bound(*found) if found else None
 
 
 def import_run(run: Run, store: str | Path) -> int:
@@ -268,7 +294,7 @@ def import_run(run: Run, store: str | Path) -> int:
 
 def key_of(prefix: bytes, request: Request) -> bytes:
     fixed = (request.max_tokens, request.min_tokens, *sorted(request.stop))
-    drawn = (request.temperature, request.top_p, request.seed) if request.temperature > 0 else ()
+    drawn = (float(request.temperature), float(request.top_p), request.seed) if request.temperature > 0 else ()
     content = hashlib.blake2b(prefix, digest_size=16)
     content.update(repr((fixed, drawn)).encode())
     content.update(array("I", request.ids).tobytes())
@@ -299,6 +325,8 @@ def _connect(path: Path, write: bool) -> sqlite3.Connection:
                         f"{path} is no store of s1lab, or its beginning is broken: name another file; it is left as it is"
                     )
         mode = "rwc" if write else "ro"
+        if not write and not os.access(path.absolute().parent, os.W_OK):
+            mode += "&immutable=1"  # a reader of a WAL store would put two files beside it
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30)
         try:
             asked = ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")

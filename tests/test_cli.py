@@ -24,6 +24,7 @@ def test_bad_input_is_one_line_and_exit_code_2():
         (["run", "x", "--max-tokens", "0"], "max_tokens=0"),
         (["run", " "], "empty"),
         (["run", "x", "--model", "./no"], "./no"),
+        (["ladder", "x", "--caps", "16,a"], "--caps '16,a' is no list of whole numbers"),
     ):
         ran = subprocess.run(
             [sys.executable, "-c", "from s1lab.cli import app; app()", *arguments], capture_output=True, text=True

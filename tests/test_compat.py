@@ -67,6 +67,16 @@ def test_harness_gives_each_round_the_whole_cap_and_cuts_the_total(scripted):
     assert trace.of(Source.CLOSE) == engine.template.encode("\n<|im_start|>answer\n")
 
 
+def test_harness_counts_only_the_waits_that_its_cut_left(scripted):
+    engine = scripted(model("1 r 1\n", "\n2 a 1\n"))
+    found = set()
+    for cap in range(len(engine.template.encode("\n2 a 1\n")) + 1, 30):
+        trace = lab.force(engine, QUESTION, lab.Budget(max_tokens=cap, waits=3, compat="harness"))
+        assert trace.waits == trace.thinking.count("Wait") == len(trace.of(Source.CONTINUATION))
+        found.add(trace.waits)
+    assert found == {1, 2, 3}
+
+
 def test_harness_asks_no_further_where_a_round_reached_the_cap(scripted):
     engine = scripted(model("1 r 1\n2 a 1\n"))
     trace = lab.force(engine, QUESTION, lab.Budget(max_tokens=4, waits=3, compat="harness"))

@@ -55,6 +55,19 @@ def test_the_place_where_two_runs_part_and_what_it_did(runs):
         assert words in shown.stdout
 
 
+def test_a_stored_run_keeps_all_of_a_trace_and_its_own_tokenizer(scripted, tmp_path):
+    """With the store at hand, nothing else on this machine need know the model."""
+    budget = lab.Budget(waits=1, max_tokens=11, answer_tokens=1)
+    paths = tmp_path / "a.db", tmp_path / "b.db"
+    for path, end in zip(paths, ("a 1\n", "b 1\n"), strict=True):
+        found = lab.force(scripted(thinker("1 r 1\n2 " + end)), "How many r?", budget, store=path)
+        (kept,) = read_run(path).traces
+        for name in ("ids", "source", "stops", "answer_cut", "dropped", "waits", "cut", "notes"):
+            assert getattr(kept, name) == getattr(found, name), name
+    (parting,) = lab.diff(*paths).partings
+    assert "2" in parting.before and [text.strip()[:1] for text in parting.after] == ["a", "b"]
+
+
 def test_runs_of_other_questions_and_a_trace_that_is_the_beginning_of_the_other(scripted, runs, tmp_path):
     fewer = tmp_path / "fewer.jsonl"
     header, first, *_ = runs[0].read_text().splitlines()

@@ -98,6 +98,9 @@ def test_an_engine_that_fails_in_the_pass_keeps_the_rungs_below(scripted, templa
         ((), (2, 2), "2 stands twice"),
         ((), (-1, 0), "waits=-1 is negative"),
         ((0, 4), (), "max_tokens=0"),
+        (16, (), "caps=16 is no list of rungs"),
+        ((16, None), (), "None is no whole number"),
+        ((), (0, 1.5), "1.5 is no whole number"),
     ],
 )
 def test_rungs_that_make_no_sense_are_refused_before_anything_runs(scripted, caps, waits, words):

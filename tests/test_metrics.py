@@ -27,6 +27,12 @@ def test_table_3_comes_out_of_the_published_runs_as_printed(method):
     tokens = [t for t, _ in RUNS[method]]
     accuracy = [paper.exact(a, "AIME24") for _, a in RUNS[method]]
     assert len(tokens) == printed.runs
+    if method == "BF":
+        limits = [int(p.how.split()[1]) if p.how.startswith("cap") else None for p in paper.TABLE_3_BF_RUNS]
+        assert limits.count(None) == 3 and metrics.control(tokens, None, limits) == printed.control
+    if method == "RS":
+        limits = [int(p.how.split()[-1]) for p in paper.TABLE_3_RS_RUNS]
+        assert metrics.control(tokens, None, limits) == printed.control and set(limits) < set(paper.FIGURE_6_TRIES)
     assert round(metrics.scaling(tokens, accuracy)) == printed.scaling
     if method != "RS":  # its best run is not among the five that its slope is from
         assert round(metrics.performance(accuracy), 1) == printed.performance
@@ -114,16 +120,29 @@ def test_the_smallest_difference_is_where_the_exact_test_turns():
     assert math.isnan(metrics.smallest_difference(5))
 
 
+def test_no_difference_is_larger_than_the_share_that_differs():
+    assert math.isnan(metrics.smallest_difference(30, disagree=20)) and math.isnan(metrics.smallest_difference(5, disagree=20))
+    for n, share in ((30, 50), (100, 20), (198, 20), (198, 100)):
+        assert 0 < metrics.smallest_difference(n, disagree=share) <= share
+
+
+def test_a_resample_without_a_slope_is_left_out():
+    found = metrics.score([[10, 10, 10], [10, 10, 20]], [[0, 1, 1], [1, 1, 1]], resamples=200)
+    assert math.isfinite(found.scaling.low) and found.scaling.value > 0
+    with pytest.raises(ValueError, match="tokens"):
+        metrics.score([[10, 10], [10, 10]], [[0, 1], [1, 1]])
+
+
 def test_the_smallest_difference_with_power_is_found_that_often():
-    n, share = 500, 0.2
+    n, share = 100, 0.25
     d = metrics.smallest_difference(n, disagree=100 * share) / 100
     rng = np.random.default_rng(0)
     found = 0
-    for _ in range(400):
+    for _ in range(2000):
         gained, lost, _ = rng.multinomial(n, [(share + d) / 2, (share - d) / 2, 1 - share])
         before, after = [0] * gained + [1] * lost + [0], [1] * gained + [0] * lost + [0]
         found += metrics.mcnemar(before, after) < 0.05
-    assert 0.7 < found / 400 < 0.88
+    assert 0.77 < found / 2000 < 0.83
     with pytest.raises(ValueError, match="disagree=0"):
         metrics.smallest_difference(30, disagree=0)
 

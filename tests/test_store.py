@@ -202,6 +202,61 @@ def test_readers_read_while_a_run_writes_and_a_second_writer_is_told(scripted, t
     assert [s for s, _ in seen] == ["unfinished"] * 3 and seen[0][1] < seen[-1][1]
 
 
+def test_ctrl_c_within_a_transaction_waits_for_its_end(scripted, tmp_path):
+    """A key pressed while SQLite is at work: what was being written is there, and the run is listed as interrupted."""
+    path, pressed = tmp_path / "x.db", []
+
+    class Slow:
+        def __init__(self, db):
+            self.db = db
+
+        def __getattr__(self, name):
+            return getattr(self.db, name)
+
+        def execute(self, statement, *values):
+            if "completions VALUES" in statement and len(pressed) == 0:
+                pressed.append(statement)
+                os.kill(os.getpid(), signal.SIGINT)
+            return self.db.execute(statement, *values)
+
+    store = Store(path)
+    store._db = Slow(store._db)
+    engine = scripted(MODEL)
+    store.begin(engine, {}, 1)
+    store.put(b"key", Completion((1, 2), 3))
+    with pytest.raises(KeyboardInterrupt):
+        store.flush()
+    assert not store._pending
+    store.close("interrupted")
+    assert list(lab.runs(path).status) == ["interrupted"] and lab.runs(path).tokens[0] == 2
+
+
+def test_a_transaction_that_fails_is_taken_back_and_can_be_tried_again(scripted, tmp_path, monkeypatch):
+    store = Store(tmp_path / "x.db")
+    store.begin(scripted(MODEL), {}, 1)
+    store.put(b"key", Completion((1, 2), 3))
+
+    def broken(_: str) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(store, "_progress", broken)
+        store.flush()
+    assert store.get(b"key") == Completion((1, 2), 3)
+    store.close("finished")
+    assert lab.runs(tmp_path / "x.db").completions[0] == 1
+
+
+def test_a_completion_waits_two_seconds_at_most(scripted, tmp_path):
+    store = Store(tmp_path / "x.db")
+    store.begin(scripted(MODEL), {}, 1)
+    store._cost, store._flushed = 60.0, time.monotonic() - 2.1  # the last writing took a minute: a stalled disk
+    store.put(b"key", Completion((1,), 3))
+    store.flush_when_due()
+    assert not store._pending
+    store.close("finished")
+
+
 @pytest.mark.parametrize("kind", ["text", "foreign", "version", "torn", "folder", "cut"])
 def test_what_is_no_store_is_named_and_left_as_it_is(scripted, tmp_path, kind):
     path = tmp_path / "x.db"
@@ -249,6 +304,33 @@ def test_a_store_that_is_not_there(tmp_path):
     assert not (tmp_path / "none.db").exists()
     shown = CliRunner().invoke(app, ["runs", str(tmp_path / "none.db")])
     assert shown.exit_code == 2
+
+
+def test_a_place_where_no_store_can_be(scripted, tmp_path):
+    (tmp_path / "file.txt").write_text("x")
+    for path in (tmp_path / "file.txt" / "x.db", Path("/proc/x.db")):
+        with pytest.raises(lab.StoreError) as error:
+            lab.force(scripted(MODEL), QUESTIONS[0], store=path)
+        says(error, str(path), "no store can be made")
+
+
+def test_a_damaged_trace_is_named(scripted, tmp_path):
+    path = tmp_path / "x.db"
+    lab.force(scripted(MODEL), QUESTIONS[0], store=path)
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE traces SET row = substr(row, 1, 40)")
+    with pytest.raises(lab.StoreError) as error:
+        lab.read_run(path)
+    says(error, str(path), "a trace of run 1 can't be read")
+
+
+def test_a_store_in_a_folder_that_cannot_be_written_is_read(scripted, tmp_path, monkeypatch):
+    path = tmp_path / "x.db"
+    lab.force(scripted(MODEL), QUESTIONS[0], store=path)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *_: False)
+        assert len(lab.runs(path)) == 1
+    assert not [p.name for p in tmp_path.iterdir() if p.name.endswith(("-wal", "-shm"))]
 
 
 def test_a_store_of_another_model(scripted, tmp_path):

@@ -35,12 +35,12 @@ class ServerEngine:
     model: the name it serves under; None takes the only one there is.
     tokenizer: folder, hub id or embedded name of the model's tokenizer; None takes where the server says its model is from.
     api_key: sent as a bearer token, and never shown.
-    concurrency: most requests in flight; the server batches them. timeout: seconds one answer may take.
-    retries: how often one request is asked again. patience: after so many seconds without any answer the server counts
-        as lost, and what is still in flight or waiting fails after one try each.
+    concurrency: most requests in flight; the server batches them. timeout: seconds to wait for an answer, which comes whole.
+    retries: how often one request is asked again. patience: after so many seconds of failures without any answer between them
+        the server counts as lost, and what is still in flight or waiting fails after one try each.
     max_model_len: the context, where the server doesn't say it.
     Raises ConnectionError, PermissionError or ValueError at load for a server that can't be reached, refuses the key, or
-    can't return token ids.
+    can't return token ids, and for an address or key that is none.
     """
 
     name = "server"
@@ -63,14 +63,18 @@ class ServerEngine:
         for field, value, least in (("concurrency", concurrency, 1), ("retries", retries, 0)):
             if value < least:
                 raise ValueError(f"{field}={value}: give at least {least}")
-        self._key, self._retries, self._patience = api_key, retries, patience
+        if api_key and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+            raise ValueError("api_key holds a space, a line end or a letter that no header carries: pass the key alone")
+        self._retries, self._patience = retries, patience
         self.width = concurrency
         self.address, userinfo = _apart(address)
+        self._secrets = [secret for secret in (api_key, *(userinfo or ())[1:]) if secret]
         self._inbox: queue.Queue[tuple[int, Completion]] = queue.Queue()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._flying = 0
         self._pauses = random.Random()  # jitter only: nothing that is sampled depends on it
-        self._answered, self._lost = time.monotonic(), False
+        self._failing: float | None = None  # since when there has been nothing but failures
+        self._lost = False
         self.retried = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="s1lab server engine", daemon=True)
@@ -105,11 +109,16 @@ class ServerEngine:
                 raise ValueError(f"{self.address} does not say how long its context is: pass max_model_len=")
             self.context = int(context)
             self._probe()
+            self.versions = self._versions()
         except BaseException:
             self.close()
             raise
 
     def submit(self, key: int, request: Request) -> None:
+        if self._loop.is_closed():
+            raise RuntimeError("this server engine is closed: load it again")
+        if not self._flying:  # an outage of an earlier run says nothing about this one
+            self._failing, self._lost = None, False
         self._flying += 1
         if error := misfit(request, self.context):  # a server may serve as much of it as fits, and not say so
             self._inbox.put((key, Completion((), error=error)))
@@ -133,6 +142,7 @@ class ServerEngine:
         self._flying = 0
 
     def close(self) -> None:
+        """Drop what is in flight and end the client's thread. Closing twice is allowed."""
         if self._loop.is_closed():
             return
         self._wait(self._stop())
@@ -158,6 +168,14 @@ class ServerEngine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if (loop := getattr(self, "_loop", None)) is None or loop.is_closed():
+            return
+        if threading.current_thread() is self._thread:  # nobody else can end it, and it can't wait for itself
+            loop.stop()
+        else:
+            self.close()
 
     def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run ``work`` on the client's loop and wait for it."""
@@ -232,14 +250,17 @@ class ServerEngine:
             body["seed"] = request.seed + masked
         if masked:
             body["allowed_token_ids"] = list(range(self._vocabulary))
-        began = time.monotonic()
         for attempt in range(self._retries + 1):
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * self._pauses.uniform(0.5, 1.5)
             try:
                 response = await self._client.post("completions", json=body)
+                if response.is_redirect:
+                    raise _RefusedError(
+                        self._plain(f"{self.address} sends us on to {response.headers.get('location')}: use that")
+                    )
                 if response.status_code < 400:
                     choice = response.json()["choices"][0]
-                    self._answered, self._lost = time.monotonic(), False
+                    self._failing, self._lost = None, False
                     if (ids := choice.get("token_ids")) is None:
                         raise _RefusedError(self._no_ids())
                     return list(ids), str(choice["finish_reason"]), choice.get("stop_reason")
@@ -253,7 +274,8 @@ class ServerEngine:
             except (ValueError, KeyError, IndexError, TypeError):
                 trouble = "an answer that is no completion, or half of one"
             # Whoever has waited in vain for so long speaks for all: the others try once each, until one of them succeeds.
-            self._lost |= time.monotonic() - max(self._answered, began) > self._patience
+            self._failing = self._failing or time.monotonic()
+            self._lost |= time.monotonic() - self._failing > self._patience
             if attempt == self._retries or self._lost:
                 break
             self.retried += 1
@@ -295,6 +317,14 @@ class ServerEngine:
             raise ValueError(done.error)
         self.retried = 0
 
+    def _versions(self) -> dict[str, str]:
+        """What the server runs, as far as it says; nothing of this machine's."""
+        try:
+            said = self._wait(self._client.get(f"{self.address.removesuffix('/v1')}/version")).json()["version"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            said = "unknown"
+        return {"server": f"vllm {said}" if said != "unknown" else said}
+
     def _no_ids(self) -> str:
         return (
             f"{self.address} does not return token ids: it must honour return_token_ids, as vLLM's server does "
@@ -312,7 +342,9 @@ class ServerEngine:
         return self._plain(" ".join(str(text).split())[:500]) or response.reason_phrase
 
     def _plain(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+        for secret in self._secrets:
+            text = text.replace(secret, "[key]")
+        return text
 
 
 class _RefusedError(Exception):
@@ -320,9 +352,16 @@ class _RefusedError(Exception):
 
 
 def _apart(address: str) -> tuple[str, tuple[str, str] | None]:
-    """An address without its user and password, which would show in logs, and these two."""
+    """An address without its user and password, which would show in logs, and these two. ValueError for what is no address."""
     parts = urlsplit(address)
     userinfo, _, host = parts.netloc.rpartition("@")
+    try:
+        httpx.URL(urlunsplit(parts._replace(netloc=host)))
+        fault = "" if parts.hostname else "no host"
+    except (httpx.InvalidURL, ValueError) as why:
+        fault = str(why)
+    if fault:
+        raise ValueError(f"//{host}{parts.path} is no address ({fault}): give one such as http://host:8000/v1")
     user, _, password = userinfo.partition(":")
     plain = urlunsplit(parts._replace(netloc=host)).rstrip("/")
     return plain, (unquote(user), unquote(password)) if userinfo else None

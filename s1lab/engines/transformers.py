@@ -110,10 +110,11 @@ class TransformersEngine:
         self._rows.clear()
 
     def close(self) -> None:
+        """Free the model. Closing twice is allowed."""
         self.cancel()
         self._shelf.clear()
         self._slab = _Slab(0)
-        del self.network
+        self.__dict__.pop("network", None)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -121,7 +122,7 @@ class TransformersEngine:
 
     @property
     def semantics(self) -> str:
-        return f"{self.name} {str(self.dtype).removeprefix('torch.')} 1"
+        return f"{self.name} {str(self.dtype).removeprefix('torch.')} {torch.device(self.device).type} 2"
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.network.parameters())

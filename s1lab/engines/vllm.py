@@ -28,7 +28,8 @@ from s1lab.template import ThinkTemplate, bind
 SUPPORTED = (0, 20), (0, 33)
 CPU_CACHE_BYTES = 2 * 1024**3
 _LIVE: weakref.WeakSet[VllmEngine] = weakref.WeakSet()
-DECIDING = ("quantization", "kv_cache_dtype", "hf_overrides", "speculative_config")  # options that decide what is written
+# Options that decide what is written.
+DECIDING = ("revision", "quantization", "kv_cache_dtype", "hf_overrides", "speculative_config")
 CPU_BLOCK = 32  # ids a cache block; vLLM's 128 for CPUs never finds a short prefix again
 
 
@@ -57,7 +58,7 @@ class VllmEngine:
         max_model_len: int | None = None,
         **options: Any,
     ) -> None:
-        _import_vllm()
+        self._version = _import_vllm()
         from vllm import EngineArgs
         from vllm.platforms import current_platform
         from vllm.v1.engine.llm_engine import LLMEngine
@@ -184,7 +185,7 @@ class VllmEngine:
     def semantics(self) -> str:
         spread = "x".join(str(n) for n in self.parallel.values())
         options = " ".join(f"{k}={v}" for k, v in sorted(self._options.items()) if k in DECIDING)
-        return f"{self.name} {str(self.dtype).removeprefix('torch.')} {spread} {options} 1"
+        return f"{self.name} {self._version} {str(self.dtype).removeprefix('torch.')} {self.device} {spread} {options} 2"
 
     def __repr__(self) -> str:
         dtype = str(self.dtype).removeprefix("torch.")
@@ -216,7 +217,8 @@ class _Flight:
         self.written: list[int] = []
 
 
-def _import_vllm() -> None:
+def _import_vllm() -> str:
+    """Its version, where it is one that is supported."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are many and about itself
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     try:
@@ -233,6 +235,7 @@ def _import_vllm() -> None:
             f"vLLM {vllm.__version__} is not supported: install one from {'.'.join(map(str, oldest))} to "
             f"{'.'.join(map(str, newest))}"
         )
+    return str(vllm.__version__)
 
 
 @contextlib.contextmanager

@@ -50,7 +50,11 @@ class Proxy:
                     return
                 if isinstance(what, float):
                     time.sleep(what)
-                answer = client.post(self.path, content=body, headers=self._headers())
+                try:
+                    answer = client.post(self.path, content=body, headers=self._headers())
+                except httpx.TransportError:  # the server is down: nobody answers here either
+                    self.close_connection = True
+                    return
                 if what == "half":
                     self._send(200, answer.content[: len(answer.content) // 2])
                     return

@@ -20,7 +20,8 @@ CASES = {
     "floor": lab.Budget(min_tokens=90, max_tokens=200),
     "one wait": lab.Budget(waits=1),
     "three waits": lab.Budget(waits=3),
-    "cap within a wait": lab.Budget(max_tokens=70, waits=2),
+    "cap after a wait": lab.Budget(max_tokens=70, waits=2),
+    "cap within a wait": lab.Budget(max_tokens=75, waits=2, wait="Hmm, let me look at it again, line by line"),
     "wait of several tokens": lab.Budget(waits=2, wait="Hmm, let me look again"),
     "no wait text": lab.Budget(waits=1, wait=None),
     "own cut text": lab.Budget(max_tokens=40, on_cut="Answer:"),
@@ -138,12 +139,17 @@ def test_a_prompt_of_one_token_less_than_the_context(engine, template):
     assert whole.error and two.error and str(engine.context) in two.error
 
 
-def test_an_answer_cut_by_the_context(engine, template):
-    """A question so long that the answer has only what the context leaves it."""
-    question = "1 " * ((engine.context - 40) // 2)
-    trace = lab.force(engine, question, lab.Budget(max_tokens=5, answer_tokens=4000))
-    assert trace.error is None and len(trace.ids) <= engine.context
-    assert trace.cut and len(trace.of(Source.ANSWER)) < 40
+def test_an_answer_cut_by_the_context(engine, reference):
+    """Questions so long that the answer has only what the context leaves it: with five tokens or fewer it breaks off."""
+    budget, cut = lab.Budget(max_tokens=3, answer_tokens=4000, on_cut=None), 0
+    frame = len(engine.template.prompt("") + engine.template.open_ids())
+    for left in range(10, 22):
+        question = engine.template.decode(engine.template.encode("1 " * engine.context)[: engine.context - frame - left])
+        trace, want = (lab.force(e, question, budget) for e in (engine, reference))
+        assert (trace.ids, trace.answer_cut, trace.error) == (want.ids, want.answer_cut, want.error)
+        assert len(trace.ids) <= engine.context
+        cut += trace.answer_cut and len(trace.ids) == engine.context
+    assert cut > 2
 
 
 def test_a_question_that_does_not_fit_leaves_the_others_alone(engine, questions):

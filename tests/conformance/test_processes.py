@@ -16,19 +16,30 @@ from types import SimpleNamespace
 import pytest
 from jupyter_client.manager import start_new_kernel
 
+from tests.conformance.serving import KEY
+
 ROOT = Path(__file__).parent.parent.parent
 pytest.importorskip("vllm")
 
 
-def script(code: str, timeout: float = 300) -> SimpleNamespace:
-    """Run code in a session of its own; ``left`` are the processes of that session that outlive it."""
+def script(code: str, timeout: float = 300, interrupt_after: float | None = None) -> SimpleNamespace:
+    """Run code in a session of its own; ``left`` are the processes of that session that outlive it.
+
+    interrupt_after: so many seconds after its first line of output, the whole session gets a Ctrl-C, as from a terminal.
+    """
     body = "\n".join("    " + line for line in code.strip().splitlines())
     command = [sys.executable, "-c", f"if __name__ == '__main__':\n{body}"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
     )
     try:
+        first = ""
+        if interrupt_after is not None:
+            first = process.stdout.readline()
+            time.sleep(interrupt_after)
+            os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=timeout)
+        out = first + out
         left = alive(process.pid)
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -68,13 +79,16 @@ def run_cell(client, code: str, seconds: float = 180) -> tuple[str, str]:
     raise AssertionError(f"the cell did not end in {seconds} s: {out}")
 
 
-@pytest.mark.parametrize("engine", ["vllm", "transformers"])
-def test_ctrl_c_in_a_notebook_keeps_what_is_finished_and_the_engine(engine):
+@pytest.mark.parametrize("engine", ["vllm", "transformers", "server"])
+def test_ctrl_c_in_a_notebook_keeps_what_is_finished_and_the_engine(engine, request):
+    load = f"lab.load('s1-tiny', engine='{engine}')"
+    if engine == "server":
+        load = f"lab.load('{request.getfixturevalue('server').address}', api_key='{KEY}', concurrency=32)"
     manager, client = start_new_kernel(cwd=str(ROOT))
     try:
         out, error = run_cell(
             client,
-            f"import s1lab as lab\nengine = lab.load('s1-tiny', engine='{engine}')\n"
+            f"import s1lab as lab\nengine = {load}\n"
             "questions = list(lab.tiny.problems(3000, 5, 'train')['question'])\n"
             "first = lab.force(engine, questions[:3], progress=False)\nprint('ready')",
         )
@@ -160,5 +174,24 @@ with lab.load("s1-tiny") as one, lab.load("s1-tiny", engine="vllm", tensor_paral
         timeout=600,
     )
     print(ran.stdout)
-    assert "40 of 40" in ran.stdout or "39 of 40" in ran.stdout, ran.stderr[-3000:]
+    assert "40 of 40" in ran.stdout, ran.stderr[-3000:]
+    assert ran.left == []
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_ctrl_c_in_a_script_leaves_no_process(ranks):
+    ran = script(
+        f"""
+import os, s1lab as lab
+os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "0|1" if {ranks} > 1 else "auto"
+questions = list(lab.tiny.problems(3000, 6, "dev")["question"])
+engine = lab.load("s1-tiny", engine="vllm", tensor_parallel_size={ranks})
+print("ready", flush=True)
+lab.force(engine, questions, lab.Budget(waits=2), progress=False)
+""",
+        timeout=600,
+        interrupt_after=4,
+    )
+    assert ran.returncode != 0 and "ready" in ran.stdout
+    assert "Interrupt" in ran.stderr, ran.stderr[-3000:]
     assert ran.left == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import threading
@@ -46,7 +47,10 @@ def test_errors_delays_drops_and_half_answers_change_no_result_and_ask_nothing_t
 
 
 def test_a_server_killed_and_started_again_in_mid_run(server, many, undisturbed):
-    with lab.load(server.address, api_key=KEY, retries=20, patience=300, concurrency=64) as engine:
+    with (
+        Proxy(server.address, lambda _: "pass") as proxy,
+        lab.load(proxy.address, api_key=KEY, retries=20, patience=300, concurrency=64) as engine,
+    ):
         finished = 0
 
         def program_done(_: int, __: object) -> None:
@@ -59,6 +63,7 @@ def test_a_server_killed_and_started_again_in_mid_run(server, many, undisturbed)
         traces = [open_trace(engine, q, BUDGET, 0, None) for q in many]
         lab.run(engine, [force(t, BUDGET, Sampling(), engine.context) for t in traces], program_done)
         assert engine.retried > 0 and finished == len(many)
+    assert proxy.repeats == 0
     assert [t.error for t in traces] == [None] * len(many)
     assert [t.ids for t in traces] == undisturbed
 
@@ -83,6 +88,22 @@ def test_time_that_passed_idle_does_not_count_against_the_server(server, many):
         time.sleep(1.0)
         assert lab.force(engine, many[0], lab.Budget(max_tokens=5)).error is None
         assert engine.retried == 1
+
+
+def test_a_long_answer_that_is_lost_is_asked_again_and_an_outage_is_forgotten_by_the_next_run(server, many):
+    """Patience counts from the first failure, not from when the lost answer was begun; and not from one run to the next."""
+
+    def mischief(n: int) -> str:
+        if n == 1:
+            time.sleep(1.5)  # it was long at work when its connection broke
+            return "drop"
+        return "drop" if 2 < n < 6 else "500" if n == 6 else "pass"
+
+    with Proxy(server.address, mischief) as proxy, lab.load(proxy.address, api_key=KEY, patience=1.0, retries=2) as engine:
+        assert lab.force(engine, many[0], lab.Budget(max_tokens=5)).error is None or len(proxy.asked) > 3
+        lost = lab.force(engine, many[1], lab.Budget(max_tokens=5))
+        assert "gave no answer" in lost.error
+        assert lab.force(engine, many[2], lab.Budget(max_tokens=5)).error is None and engine.retried >= 3
 
 
 def test_a_refusal_is_reported_at_once_in_the_servers_words(server, many):
@@ -119,6 +140,32 @@ def test_addresses_and_models_that_are_wrong(server):
         lab.load(server.address, engine="vllm")
     with pytest.raises(ValueError, match="http"):
         lab.load("s1-tiny", engine="server")
+    for address in ("http://host:port/v1", "http:///v1"):
+        with pytest.raises(ValueError, match="is no address"):
+            lab.load(address)
+    for key in ("schlüssel", "key\n"):
+        with pytest.raises(ValueError, match="api_key") as refused:
+            lab.load(server.address, api_key=key)
+        assert key not in str(refused.value)
+
+
+def test_a_closed_or_forgotten_client_leaves_no_thread(server):
+    def clients():
+        return [t for t in threading.enumerate() if t.name == "s1lab server engine"]
+
+    before = len(clients())
+    engine = lab.load(server.address, api_key=KEY)
+    assert len(clients()) == before + 1 and engine.versions["server"].startswith("vllm ")
+    made = lab.describe(engine)["versions"]
+    assert "torch" not in made and made["server"] == engine.versions["server"]
+    engine.close()
+    engine.close()
+    with pytest.raises(RuntimeError, match="load it again"):
+        lab.force(engine, "How many r in raspberry")
+    forgotten = lab.load(server.address, api_key=KEY)
+    del engine, forgotten
+    gc.collect()
+    assert len(clients()) == before
 
 
 def test_an_endpoint_without_token_ids_is_refused_with_what_to_turn_on():
