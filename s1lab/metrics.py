@@ -135,10 +135,11 @@ def score(
         slope = float("nan") if flat and not isinstance(columns, slice) else scaling(mean.tolist(), right.tolist())
         return control(mean.tolist(), low, high), slope, performance(right.tolist())
 
+    measured = three(slice(None))
     generator = np.random.default_rng(seed)
     drawn = np.asarray([three(generator.integers(0, t.shape[1], t.shape[1])) for _ in range(resamples)])
     ends = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    kept, slope, best = (Interval(v, float(a), float(b)) for v, a, b in zip(three(slice(None)), *ends, strict=True))
+    kept, slope, best = (Interval(v, float(a), float(b)) for v, a, b in zip(measured, *ends, strict=True))
     return Score(kept, slope, best, t.shape[0])
 
 

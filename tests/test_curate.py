@@ -334,6 +334,9 @@ def test_more_than_there_are_is_refused_with_the_number_of_each_domain():
     pool = rows("a", "b", "c", "a", domain=["x", "x", "y", "x"], thinking_tokens=[1, 2, 3, 4])
     with pytest.raises(ValueError, match=r"n=1,000, but 3 different questions are left \(x 2; y 1\)"):
         curate.select(pool)
+    for draw in (curate.random, curate.longest):
+        with pytest.raises(ValueError, match=r"left \(x 2; y 1\)"):
+            draw(pool)
 
 
 def test_a_weighted_draw_follows_its_weights():
@@ -418,6 +421,14 @@ def test_the_published_columns_are_read(tmp_path):
     row = curate.read(both, need, teacher="gemini")[0]
     assert (row["thinking"], row["attempt"]) == ("gemini thinking_trajectory", "gemini attempt")
     assert set(curate.files.SOURCES.values()) == set(lab.paper.TABLE_7)
+
+
+def test_the_kind_of_the_published_rows_comes_from_what_they_are(tmp_path):
+    cases = [("math", "B", "math"), ("science", "B", "choice"), ("science", "(C)", "choice"), ("science", "4.2 J", "math"),
+             ("science", None, "math"), ("crossword", "OBOE", "exact")]  # fmt: skip
+    table = Dataset.from_list([S1K | {"question": str(i), "cot_type": t, "solution": a} for i, (t, a, _) in enumerate(cases)])
+    table.to_parquet(str(tmp_path / "59k.parquet"))
+    assert list(curate.read(tmp_path / "59k.parquet")["kind"]) == [kind for *_, kind in cases]
 
 
 @pytest.mark.parametrize(
@@ -526,6 +537,10 @@ def test_other_bad_input():
         curate.quality(rows("a", answer=[1]))
     with pytest.raises(ValueError, match="benchmark 1 has no rows"):
         curate.decontaminate(GOOD, [GOOD, EMPTY])
+    with pytest.raises(ValueError, match="benchmark 0 has no question in any of its rows"):
+        curate.decontaminate(GOOD, [Dataset.from_dict({"question": [None, None]})])
+    with pytest.raises(TypeError, match="column 'correct' of the pool holds string, not truth"):
+        curate.select(rows("a", source=["AIME"], domain=["x"], thinking_tokens=[1], correct=["False"]), 1)
     with pytest.raises(ValueError, match="there is no benchmark"):
         curate.decontaminate(GOOD, [])
     with pytest.raises(ValueError, match="n is 0"):

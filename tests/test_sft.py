@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import torch
 import yaml
 from datasets import Dataset
 from safetensors.torch import load_file
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from typer.testing import CliRunner
 
 import s1lab as lab
@@ -101,6 +103,9 @@ def test_the_papers_schedule():
         sft.recipe("s2")
     with pytest.raises(TypeError, match="epoch"):
         tiny.but(epoch=3)
+    for change, words in (({"batches": "weird"}, "batches='weird'"), ({"epochs": 0}, "epochs=0")):
+        with pytest.raises(ValueError, match=words):
+            tiny.but(**change)
 
 
 def test_the_trainer_follows_the_schedule(trained):
@@ -147,34 +152,122 @@ def test_losses_are_the_same_however_a_batch_is_made(trained, tmp_path, change):
 
 
 SHARED = """
-import sys
+import json, os, sys
 sys.path.insert(0, {root!r})
-from tests.test_sft import QUICK, traces
+from tests.test_sft import SHORT, held, traces
 from s1lab import sft
 if __name__ == "__main__":
-    sft.train("s1-tiny-base", traces(), QUICK, out=sys.argv[1], progress=False)
+    with held() as found:
+        sft.train("s1-tiny-base", traces(20), SHORT, out=sys.argv[1], progress=False)
+    with open(sys.argv[1] + "." + os.environ["RANK"], "w") as file:
+        json.dump(found, file)
 """
+# 20 rows in batches of 8: the last batch of an epoch is short, as it is with the paper's 1,000 rows in batches of 16.
+SHORT = QUICK.but(save_every=100)
 
 
-def test_two_processes_under_fsdp2_follow_one(trained, tmp_path):
-    """Over gloo, with the shipped file for a node, changed to two processes on a CPU: losses, their drift, and the weights."""
-    found, _ = trained
+@contextlib.contextmanager
+def held():
+    """Bytes of trained weights, gradients and moments that a process holds when its optimiser has stepped."""
+    found: dict[str, int] = {}
+
+    def size(tensor) -> int:
+        local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+        return local.numel() * local.element_size()
+
+    def hook(optimizer, *_) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        found["trained"] = sum(map(size, parameters))
+        found["gradients"] = sum(size(p.grad) for p in parameters)
+        moments = [t for state in optimizer.state.values() for t in state.values() if torch.is_tensor(t) and t.numel() > 1]
+        found["optimiser"] = sum(map(size, moments))
+
+    handle = register_optimizer_step_post_hook(hook)
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def launched(tmp_path: Path, *command: str, timeout: int = 300) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, text=True, timeout=timeout, cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_two_processes_under_fsdp2_follow_one(tmp_path):
+    """Over gloo, with the shipped file for a node, changed to two processes on a CPU: losses, their drift, weights, memory."""
+    with held() as whole:
+        found = sft.train("s1-tiny-base", traces(20), SHORT, out=tmp_path / "one", progress=False)
     config = yaml.safe_load((Path(sft.__file__).parent / "accelerate" / "node.yaml").read_text())
     assert config["fsdp_config"]["fsdp_version"] == 2 and config["num_processes"] == 8
     config |= {"num_processes": 2, "mixed_precision": "no", "use_cpu": True, "main_process_port": 0}
     (tmp_path / "node.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "shared.py").write_text(SHARED.format(root=str(ROOT)))
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(tmp_path / "node.yaml")]
-    ran = subprocess.run(
-        [*command, str(tmp_path / "shared.py"), str(tmp_path / "run")],
-        capture_output=True, text=True, timeout=300, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    command = ["accelerate.commands.launch", "--config_file", str(tmp_path / "node.yaml")]
+    ran = launched(tmp_path, *command, str(tmp_path / "shared.py"), str(tmp_path / "run"))
     assert ran.returncode == 0, ran.stderr[-3000:]
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     differences = [b["loss"] - a for a, b in zip(found.loss, log, strict=True)]
     assert max(map(abs, differences)) < 1e-4 and abs(sum(differences) / len(differences)) < 3e-5
     one, two = (load_file(path / "model.safetensors") for path in (found.path, tmp_path / "run"))
     assert one.keys() == two.keys() and all(torch.allclose(one[name], two[name], atol=2e-3) for name in one)
+    planned = sft.plan(SHORT, 2)
+    for rank in "01":
+        share = json.loads((tmp_path / f"run.{rank}").read_text())
+        for name in ("gradients", "optimiser"):
+            assert share[name] / 1e9 == pytest.approx(getattr(planned, name), rel=0.2)
+            assert share[name] == pytest.approx(whole[name] / 2, rel=0.2)
+
+
+def test_two_processes_from_a_shell_follow_one_and_tell_once(tmp_path):
+    lab.curate.write(traces(20), tmp_path / "rows.jsonl")
+    command = ["s1lab.sft", "--data", str(tmp_path / "rows.jsonl"), "--epochs", "1"]
+    alone = launched(tmp_path, *command, "--out", str(tmp_path / "one"))
+    shared = launched(
+        tmp_path,
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "0",
+        "-m",
+        *command,
+        "--out",
+        str(tmp_path / "two"),
+    )
+    assert alone.returncode == shared.returncode == 0, shared.stderr[-3000:]
+    assert alone.stdout.count("the model is in") == shared.stdout.count("the model is in") == 1
+    one, two = ([json.loads(x)["loss"] for x in (tmp_path / n / "log.jsonl").read_text().splitlines()] for n in ("one", "two"))
+    assert two == pytest.approx(one, abs=1e-4) and len(one) == 2
+
+
+def test_a_loss_that_is_no_number_ends_two_processes_too(tmp_path):
+    (tmp_path / "poison.py").write_text(
+        f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+import torch
+from transformers import Qwen2ForCausalLM
+from s1lab.engines.pretrained import load_tokenizer, locate
+from s1lab import sft
+from tests.test_sft import QUICK, traces
+network = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny-base"), dtype=torch.float32)
+tokenizer = load_tokenizer("s1-tiny-base")
+with torch.no_grad():
+    network.model.embed_tokens.weight[tokenizer.encode("&")[0]] = torch.nan
+rows = traces(8).to_list()
+rows[3]["question"] = "How many & in raspberry?"
+from datasets import Dataset
+recipe = QUICK.but(epochs=1, per_device=1)
+sft.train(network, Dataset.from_list(rows), recipe, out={str(tmp_path / "run")!r}, tokenizer=tokenizer, progress=False)
+"""
+    )
+    ran = launched(
+        tmp_path, "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", str(tmp_path / "poison.py"), timeout=120
+    )
+    assert ran.returncode != 0 and "became nan at step 1, in row 3:" in ran.stderr
 
 
 def test_a_drift_to_one_side_would_be_seen(trained, tmp_path):
@@ -289,6 +382,12 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [p.name for p in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-2"]
+    try:  # called again while there is still no room: the log of what was done stays
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        with pytest.raises(OSError, match=r"checkpoint-2 is whole"):
+            sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [e["step"] for e in sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False).log] == list(
         range(1, 7)
     )
@@ -313,19 +412,25 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny
 # plans
 
 
-def test_the_static_part_of_a_plan_is_what_training_holds():
+@pytest.mark.parametrize(
+    "change", [{}, {"weights": "bfloat16", "dtype": "bfloat16"}, {"weights": "bfloat16", "lora": sft.Lora(8)}]
+)
+def test_the_static_part_of_a_plan_is_what_training_holds(tmp_path, tiny_base, change):
+    """Whole weights, low precision and adapters: every byte that sft.train holds after a step, within 20 %; they all train."""
     from transformers import Qwen2ForCausalLM
 
-    network = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny-base"), dtype=torch.float32)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    network(input_ids=torch.arange(20)[None], labels=torch.arange(20)[None]).loss.backward()
-    optimizer.step()
+    recipe = QUICK.but(epochs=1, **change)
+    network = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny-base"), dtype=getattr(torch, recipe.weights))
+    planned = sft.plan(recipe, model=Qwen2ForCausalLM.from_pretrained(locate("s1-tiny-base")))
+    with held() as found:
+        trained = sft.train(
+            network, traces(8), recipe, out=tmp_path / "run", tokenizer=tiny_base.template.tokenizer, progress=False
+        )
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
-    gradients = sum(p.grad.numel() * p.grad.element_size() for p in network.parameters())
-    moments = sum(t.numel() * t.element_size() for state in optimizer.state.values() for t in state.values())
-    planned = sft.plan("tiny")
-    for held, gb in ((weights, planned.weights), (gradients, planned.gradients), (moments, planned.optimiser)):
-        assert held / 1e9 == pytest.approx(gb, rel=0.01)
+    assert weights / 1e9 == pytest.approx(planned.weights, rel=0.2)
+    assert found["gradients"] / 1e9 == pytest.approx(planned.gradients, rel=0.2)
+    assert found["optimiser"] / 1e9 == pytest.approx(planned.optimiser, rel=0.2)
+    assert 0.5 < trained.loss[0] < 2
 
 
 def test_plans_of_the_papers_runs():
@@ -342,6 +447,9 @@ def test_plans_of_the_papers_runs():
     assert sft.plan("s1.1-32b", 16).activations < whole.activations
     with pytest.raises(ValueError, match="gpus=0"):
         sft.plan("tiny", 0)
+    with pytest.raises(ValueError, match="can't be shared by 24 GPUs"):
+        sft.plan("s1-32b", 24)
+    assert "gpus=32" not in str(half)  # 32 can't share a batch of 16
 
 
 # bad input and the shell
@@ -359,6 +467,10 @@ def test_bad_input_is_told_in_one_sentence(tmp_path, trained, tiny):
         (rows, QUICK.but(block=40), "longer than the block"),
         (rows, QUICK.but(pad_token="<|no_pad|>"), "no padding token '<|no_pad|>'"),
         (rows, QUICK.but(batch=8, per_device=3), "can't be shared"),
+        (rows.to_list(), QUICK, "the rows are a list"),
+        (Dataset.from_dict({"input_ids": [[1, 2]], "labels": [[1, 2, 3]]}), QUICK, "2 ids and 3 labels"),
+        (Dataset.from_dict({"input_ids": [[1, 99_999]], "labels": [[1, 99_999]]}), QUICK, "the id 99999"),
+        (Dataset.from_dict({"input_ids": [[1, 2]], "labels": [[1, -100]]}), QUICK, "nothing to learn"),
     ):
         with pytest.raises(ValueError) as error:
             sft.train("s1-tiny-base", data, recipe, out=tmp_path / "none", progress=False)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str 
         if sources != list(table["source"]):
             table = table.rename_column("source", "source_type") if "source_type" not in table.column_names else table
             table = (table.remove_columns("source") if "source" in table.column_names else table).add_column("source", sources)
+    if "cot_type" in table.column_names and {"answer", "kind"} & set(table.column_names) == {"answer"}:
+        table = table.add_column("kind", [_kind(*row) for row in zip(table["cot_type"], table["answer"], strict=True)])
     lacking = [name for name in need if name not in table.column_names]
     if lacking:
         wanted = " or ".join(repr(name) for name in COLUMNS.get(lacking[0], (lacking[0],)))
@@ -109,6 +112,13 @@ def _without_bars() -> Iterator[None]:
     finally:
         if shown:
             enable_progress_bars()
+
+
+def _kind(cot_type: str | None, answer: str | None) -> str:
+    """How a row of the authors' 59K is graded: crosswords letter by letter, a science answer that is one letter as a choice."""
+    if cot_type == "crossword":
+        return "exact"
+    return "choice" if cot_type == "science" and re.fullmatch(r"\(?[A-J]\)?\.?", (answer or "").strip()) else "math"
 
 
 def _renamed(table: Dataset, found: str, ours: str) -> Dataset:

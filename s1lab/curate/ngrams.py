@@ -56,6 +56,8 @@ def decontaminate(pool: Dataset, benchmarks: Sequence[Dataset], n: int = 8) -> t
     needs(pool, "the pool", question="text")
     for place, benchmark in enumerate(benchmarks):
         needs(benchmark, f"benchmark {place}", question="text")
+        if all(question is None for question in benchmark["question"]):
+            raise ValueError(f"benchmark {place} has no question in any of its rows: give the column of its texts as 'question'")
     index = _Index(benchmarks, n)
     drops, offset = {}, 0
     for texts, rows in _in_threads(index.candidates, _batches(pool)):

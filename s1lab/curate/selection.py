@@ -112,8 +112,9 @@ class _Drawing:
         if domain and (row := next((row for row in self.order if not self.domains[row]), None)) is not None:
             raise ValueError(f"row {row} of the pool has no {domain}: label it, or drop it")
         if n > len(self.order):
-            counts = Counter(self.domains[row] for row in self.order)
-            apiece = "; ".join(f"{name} {count:,}" for name, count in counts.most_common()) if domain else ""
+            labels = list(pool["domain"]) if domain is None and "domain" in pool.column_names else self.domains
+            counts = Counter(str(labels[row]) for row in self.order if labels[row])
+            apiece = "; ".join(f"{name} {count:,}" for name, count in counts.most_common())
             raise ValueError(
                 f"n={n:,}, but {len(self.order):,} different questions are left{f' ({apiece})' if apiece else ''}: ask for fewer"
             )
@@ -201,6 +202,7 @@ def _high_quality(pool: Dataset, drawing: _Drawing, long_tokens: int) -> list[in
         return []
     candidates = pool.select(rows)
     if "correct" in pool.column_names:
+        needs(pool, "the pool", correct="truth")
         return [row for row, correct in zip(rows, candidates["correct"], strict=True) if correct]
     needs(pool, "the pool", attempt="text", answer="text")
     kinds = candidates["kind"] if "kind" in pool.column_names else ["math"] * len(rows)

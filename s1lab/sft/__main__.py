@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,8 @@ def main(
     except (ValueError, OSError, FloatingPointError, ImportError) as why:
         typer.echo(f"s1lab: {why}", err=True)
         raise typer.Exit(2) from None
+    if int(os.environ.get("RANK", "0")):
+        return  # one of several processes: the first one tells
     typer.echo(
         f"loss {trained.loss[0]:.3f} to {trained.loss[-1]:.3f} in {len(trained.log)} steps; the model is in {trained.path}"
     )

@@ -74,7 +74,7 @@ class Plan:
         return [
             way
             for way, (change, gpus) in changes.items()
-            if plan(replace(self.recipe, **change), gpus, self.memory_gb).fits and (change or gpus != self.gpus)
+            if self.recipe.batch % gpus == 0 and plan(replace(self.recipe, **change), gpus, self.memory_gb).fits
         ][:4]
 
 
@@ -82,16 +82,19 @@ def plan(recipe: str | Recipe, gpus: int = 1, memory_gb: float = 80.0, *, rows: 
     """What a recipe needs on so many GPUs of ``memory_gb`` each, fully sharded over them (FSDP2), and whether it fits.
 
     rows: how many are trained on, for the time. model: a transformers model or config to plan for; None takes the recipe's shape.
-    Raises ValueError for fewer than one GPU, or a recipe whose shape is not known.
+    Raises ValueError for fewer than one GPU, or more than can share a batch.
     """
     chosen = recipe_of(recipe)
     if gpus < 1:
         raise ValueError(f"gpus={gpus}: give at least one")
+    chosen = replace(chosen, per_device=chosen.shared(gpus)[0])
     network = _skeleton(chosen, model)
     shape = _shape(network.config)
     total = network.num_parameters()
     trained = total if chosen.lora is None else _adapters(network, chosen.lora.rank, chosen.lora.modules)
     keep, work = BYTES[chosen.weights], BYTES[chosen.dtype]
+    # What is trained is float32 for adapters (peft makes them so), and for shards (accelerate does, under mixed precision).
+    learned = 4 if chosen.lora or (gpus > 1 and chosen.dtype != "float32") else keep
     layer = sum(p.numel() for p in network.model.layers[0].parameters())
     ends = network.get_input_embeddings().weight.numel()
     gathered = 0.0 if gpus == 1 else work * (2 * layer + ends)
@@ -102,9 +105,9 @@ def plan(recipe: str | Recipe, gpus: int = 1, memory_gb: float = 80.0, *, rows: 
         memory_gb,
         total,
         trained,
-        weights=keep * (total + (trained if chosen.lora else 0)) / gpus / GB,
-        gradients=keep * trained / gpus / GB,
-        optimiser=2 * keep * trained / gpus / GB,
+        weights=(keep * (total if chosen.lora else 0) + learned * trained) / gpus / GB,
+        gradients=learned * trained / gpus / GB,
+        optimiser=2 * learned * trained / gpus / GB,
         gathered=gathered / GB,
         activations=_activations(shape, chosen, work) / GB,
         hours=flops / (H100_FLOPS * UTILISATION * gpus) / 3600,

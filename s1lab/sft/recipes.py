@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 Batches = Literal["padded", "packed", "flat"]
 
@@ -41,8 +41,8 @@ class Recipe:
     dtype: of the arithmetic; weights: in which the weights and the optimiser's moments are kept.
     block: the most tokens of a row, None for no limit; longer ones are refused, not cut.
     template: how thinking is marked, a preset's name. pad_token: what fills up a batch; None takes the tokenizer's own.
-    batches: "padded" to the longest row; "packed": a batch's rows end to end in as few lines as hold them, attention kept apart;
-        "flat": all in one line, for attention kernels that take it (flash attention on a GPU).
+    batches: "padded" to the longest row, which costs nothing where a GPU takes one row at a time; "packed": a batch's rows end to
+        end in as few lines as hold them, attention kept apart by a mask; "flat": all in one line, for flash attention on a GPU.
     per_device: rows a GPU takes at a time; what lacks to ``batch`` is accumulated. checkpointing: recompute activations.
     unlearned: words of a trace, each alone on a line, that carry no loss: what forcing will append is not to be written by the
         model itself. The paper's recipe has none.
@@ -75,6 +75,23 @@ class Recipe:
         """The same with other fields. TypeError for a field that there is not."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
+    def __post_init__(self) -> None:
+        if self.batches not in get_args(Batches):
+            raise ValueError(f"batches={self.batches!r} is not known: choose from {list(get_args(Batches))}")
+        for name in ("epochs", "batch", "per_device"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: give at least 1")
+
+    def shared(self, gpus: int) -> tuple[int, int]:
+        """How a batch is shared: rows a GPU takes at a time, and how often before a step. ValueError where it can't be."""
+        per_device = min(self.per_device, max(1, self.batch // gpus))
+        if self.batch % (per_device * gpus):
+            rows = f"{per_device} row{'s' * (per_device > 1)} at a time"
+            raise ValueError(
+                f"a batch of {self.batch} can't be shared by {gpus} GPUs or processes with {rows}: change one of them"
+            )
+        return per_device, self.batch // (per_device * gpus)
+
     def steps(self, rows: int) -> int:
         """Optimiser steps over so many rows; the last batch of an epoch may be short, as in the paper: 315 for 1,000."""
         return self.epochs * -(-rows // self.batch)
@@ -96,10 +113,8 @@ RECIPES: dict[str, Recipe] = {
             "tiny", "s1-tiny-base", rate=1e-3, dtype="float32", block=2_048, pad_token=None, batches="packed", per_device=16,
             checkpointing=False, unlearned=("Wait", "Hmm", "Alternatively"),
         ),
-        Recipe("qwen-0.5b", "Qwen/Qwen2.5-0.5B-Instruct", batches="flat", shape=QWEN_05B),
-        Recipe(
-            "qwen-7b-lora", "Qwen/Qwen2.5-7B-Instruct", rate=1e-4, weights="bfloat16", batches="flat", lora=Lora(), shape=QWEN_7B
-        ),
+        Recipe("qwen-0.5b", "Qwen/Qwen2.5-0.5B-Instruct", shape=QWEN_05B),
+        Recipe("qwen-7b-lora", "Qwen/Qwen2.5-7B-Instruct", rate=1e-4, weights="bfloat16", lora=Lora(), shape=QWEN_7B),
         # Section 4.1 and appendix D; s1.1 trains on r1's longer traces with a shorter block, "to avoid OOM".
         Recipe("s1-32b", "Qwen/Qwen2.5-32B-Instruct", shape=QWEN_32B),
         Recipe("s1.1-32b", "Qwen/Qwen2.5-32B-Instruct", block=20_000, shape=QWEN_32B),

@@ -23,6 +23,8 @@ def encode(dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bo
         think without end: in the paper's Table 8, 74 % cut rows gave 20,721 thinking tokens and 30.0 on AIME24 instead of 50.0.
     Raises ValueError for another kind of dataset, an empty trace or answer, and rows that exceed the block.
     """
+    if not isinstance(dataset, Dataset):
+        raise ValueError(f"the rows are a {type(dataset).__name__}: give a Dataset, such as Dataset.from_list makes of rows")
     if not len(dataset):
         raise ValueError("the dataset has no rows: give at least one")
     columns = set(dataset.column_names)
@@ -40,7 +42,15 @@ def encode(dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bo
     _fit(rows, recipe, cut)
     if recipe.block is not None:
         rows = [(ids[: recipe.block], labels[: recipe.block]) for ids, labels in rows]
-    without = next((place for place, (_, labels) in enumerate(rows) if all(label == IGNORED for label in labels)), None)
+    for place, (ids, labels) in enumerate(rows):
+        if len(ids) != len(labels):
+            raise ValueError(f"row {place} has {len(ids)} ids and {len(labels)} labels: give one label an id")
+        if ids and max(ids) >= len(template.tokenizer):
+            raise ValueError(
+                f"row {place} has the id {max(ids)}, beyond the tokenizer's {len(template.tokenizer)}: encode it anew"
+            )
+    # The first token of a row is nobody's successor: a label on it teaches nothing.
+    without = next((place for place, (_, labels) in enumerate(rows) if all(label == IGNORED for label in labels[1:])), None)
     if without is not None:
         raise ValueError(f"row {without} has nothing to learn: every token of it is masked")
     return Dataset.from_dict(

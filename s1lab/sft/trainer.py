@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from safetensors import SafetensorError
+from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
@@ -26,7 +27,7 @@ from s1lab.sft.batches import Collator
 from s1lab.sft.card import card
 from s1lab.sft.recipes import Recipe
 from s1lab.sft.recipes import recipe as recipe_of
-from s1lab.sft.rows import encode
+from s1lab.sft.rows import IGNORED, encode
 from s1lab.template import bind
 
 WHOLE = "whole"  # a file that a checkpoint gets when all of it is on the disk
@@ -60,7 +61,8 @@ def train(
     """Fine-tune a model on traces, and write it with its card, its log and its checkpoints to ``out``.
 
     model: an embedded name, a folder, a hub id, or a model in memory with its ``tokenizer`` (it is trained in place).
-    dataset, cut: as in :func:`s1lab.sft.encode`. recipe: a name or a Recipe. out: a folder, "runs/sft/RECIPE" if None.
+    dataset, cut: as in :func:`s1lab.sft.encode`. recipe: a name or a Recipe. out: a folder, "runs/sft/RECIPE" if None; with
+        several nodes, one on a disk that all of them share.
     watch: called with each step's entry of the log, for a live figure.
 
     The same call goes on from the last whole checkpoint where it was killed, with the losses of an uninterrupted run; where
@@ -70,7 +72,16 @@ def train(
     """
     chosen = recipe_of(recipe)
     folder = Path(out if out is not None else f"runs/sft/{chosen.name}")
+    arguments = _arguments(chosen, folder, progress)
+    processes = (
+        arguments.world_size
+    )  # asking joins the others: only then does a sharded model load its weights in one process alone
     network, words = _loaded(model, tokenizer, chosen)
+    attention = str(getattr(network.config, "_attn_implementation", ""))
+    if chosen.batches == "packed" and "flash" in attention:
+        raise ValueError(
+            f"packed batches keep rows apart by a mask, which {attention} does not take: use the recipe with batches='flat'"
+        )
     if chosen.pad_token is not None:
         if chosen.pad_token not in words.get_vocab():
             raise ValueError(
@@ -90,10 +101,10 @@ def train(
         "tokens": sum(map(len, rows["input_ids"])),
         "cut": cut,
         "steps": chosen.steps(len(rows)),
-        "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate", "datasets")},
+        "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate", "datasets")}
+        | ({"peft": version("peft")} if chosen.lora else {}),
     }
-    arguments = _arguments(chosen, folder, progress)
-    with arguments.main_process_first():  # which makes the folder, or finds what the others must know of
+    with arguments.main_process_first(local=False):  # which makes the folder, or finds what the others must know of
         finished = _there(folder, made)
     if finished is not None:
         return finished
@@ -101,6 +112,8 @@ def train(
     if chosen.lora is not None:
         network = _with_adapters(network, chosen)
     keeper = _Keeper(folder, watch)
+    if processes > 1:
+        rows = _filled(rows, chosen.batch, words.pad_token_id)
     trainer = _Trainer(
         network,
         args=arguments,
@@ -111,14 +124,15 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)
     last = _last_whole(folder)
-    keeper.go_back_to(int(last.name.rpartition("-")[2]) if last else 0)
     try:
+        keeper.go_back_to(int(last.name.rpartition("-")[2]) if last else 0)
         with _without_bars(progress):
             trainer.train(resume_from_checkpoint=str(last) if last else None)
         if trainer.is_world_process_zero():
             made |= {"seconds": round(keeper.seconds, 1), "loss": [keeper.log[0]["loss"], keeper.log[-1]["loss"]]}
         with _without_bars(False):
             _save(trainer, words, folder, made)
+        trainer.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one is done
     except (OSError, SafetensorError, RuntimeError) as why:
         if isinstance(why, RuntimeError) and "file" not in str(why).lower() and "write" not in str(why).lower():
             raise
@@ -129,18 +143,53 @@ def train(
             + (f"{kept.name} is whole" if kept else "No whole one is there")
             + ": make room and call again"
         ) from why
-    return Trained(folder, keeper.log, made)
+    return Trained(folder, keeper.log or _logged(folder), made)
+
+
+def _filled(rows: Dataset, batch: int, pad: int) -> Dataset:
+    """The rows, and as many without anything to learn as make the last batch whole.
+
+    Where processes share a batch, accelerate would fill a short one with rows of its own choosing, and they would be learned.
+    """
+    lacking = -len(rows) % batch
+    nothing = {"input_ids": [pad, pad], "labels": [IGNORED, IGNORED], "row": -1}
+    return Dataset.from_list([*rows, *[nothing] * lacking]) if lacking else rows
+
+
+class _Order(Sampler[int]):
+    """Each epoch's order of the rows: the same on any number of processes, those with nothing to learn at its end."""
+
+    def __init__(self, rows: Dataset, seed: int) -> None:
+        self.rows, self.seed, self.epoch = len(rows), seed, 0
+        self.real = sum(row >= 0 for row in rows["row"])
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        yield from torch.randperm(self.real, generator=generator).tolist()
+        yield from range(self.real, self.rows)
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc]
-    """trl's trainer that stops at the first loss that is no number."""
+    """trl's trainer that stops at the first loss that is no number, and takes rows in an order of ours."""
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> _Order:
+        return _Order(self.train_dataset if train_dataset is None else train_dataset, self.args.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         rows = inputs.pop("rows").tolist()
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
-            guilty = [row for row in rows if not math.isfinite(self._loss_of(model, row))]
-            where = f"row {guilty[0]}" if 0 < len(guilty) < len(rows) else f"the batch of rows {sorted(rows)}"
+            # Among several processes nobody may compute alone: the others would wait for their part in it.
+            alone = self.args.world_size == 1
+            guilty = [row for row in rows if not math.isfinite(self._loss_of(model, row))] if alone else rows
+            named = guilty if 0 < len(guilty) < len(rows) else rows
+            where = f"row {named[0]}" if len(named) == 1 or named is guilty else f"the batch of rows {sorted(rows)}"
             raise FloatingPointError(
                 f"the loss became {loss.item()} at step {self.state.global_step + 1}, in {where}: look at it, or lower the rate "
                 f"({self.args.learning_rate:g}); the last whole checkpoint stays"
@@ -172,7 +221,7 @@ class _Keeper(TrainerCallback):
         self.seconds = self.log[-1]["seconds"] if self.log else 0.0
         if int(os.environ.get("RANK", "0")) == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(json.dumps(entry) + "\n" for entry in self.log), encoding="utf-8")
+            _replace(path, "".join(json.dumps(entry) + "\n" for entry in self.log))
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         self._since = self._since or time.monotonic()
@@ -214,6 +263,17 @@ def _without_bars(shown: bool) -> Iterator[None]:
     finally:
         if before:
             logging.enable_progress_bar()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    half = path.with_name(path.name + ".part")
+    half.write_text(text, encoding="utf-8")
+    os.replace(half, path)
+
+
+def _logged(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def _entry(line: str) -> dict[str, Any] | None:
@@ -260,15 +320,14 @@ def _with_adapters(network: PreTrainedModel, recipe: Recipe) -> Any:
 
 def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    per_device = min(recipe.per_device, max(1, recipe.batch // processes))
-    share = per_device * processes
-    if recipe.batch % share:
-        raise ValueError(f"a batch of {recipe.batch} can't be shared by {processes} processes with {per_device} rows at a time")
+    if recipe.lora and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise ValueError("adapters are not trained sharded here: launch with torchrun, or with accelerate's gpu.yaml")
+    per_device, accumulated = recipe.shared(processes)
     return SFTConfig(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=per_device,
-        gradient_accumulation_steps=recipe.batch // share,
+        gradient_accumulation_steps=accumulated,
         learning_rate=recipe.rate,
         lr_scheduler_type="cosine",
         warmup_steps=recipe.warmup,
@@ -301,7 +360,7 @@ def _there(folder: Path, made: dict[str, Any]) -> Trained | None:
             raise ValueError(f"{folder} holds files that are no fine-tuning of s1lab: choose another out=")
         folder.mkdir(parents=True, exist_ok=True)
         if int(os.environ.get("RANK", "0")) == 0:
-            path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+            _replace(path, json.dumps(made, indent=1) + "\n")
         return None
     held = json.loads(path.read_text(encoding="utf-8"))
     plain = json.loads(json.dumps(made))
@@ -310,8 +369,7 @@ def _there(folder: Path, made: dict[str, Any]) -> Trained | None:
             raise ValueError(f"{folder} holds a run of another {name}: choose another out=, or remove the folder")
     if "seconds" not in held:
         return None
-    log = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    return Trained(folder, log, held)
+    return Trained(folder, _logged(folder), held)
 
 
 def _last_whole(folder: Path) -> Path | None:
@@ -333,12 +391,10 @@ def _save(trainer: _Trainer, words: PreTrainedTokenizerBase, folder: Path, made:
     trainer.save_model(str(folder / "adapter" if made["recipe"]["lora"] else folder))
     if not trainer.is_world_process_zero():
         return
-    if made["recipe"]["lora"] and not trainer.is_fsdp_enabled:  # a sharded model can't be merged here: it stays an adapter
+    if made["recipe"]["lora"]:
         trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(folder)
     words.save_pretrained(folder)
     (folder / "README.md").write_text(card(made), encoding="utf-8")
-    half = folder / "run.json.part"
-    half.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-    os.replace(half, folder / "run.json")
+    _replace(folder / "run.json", json.dumps(made, indent=1) + "\n")
     for path in folder.glob("checkpoint-*"):
         shutil.rmtree(path)
