@@ -3,11 +3,12 @@ PYTHON ?= python3
 PROFILE ?= tiny
 BIN := .venv/bin
 RUN := $(BIN)/python
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=600
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint unit conformance notebooks-test notebooks figures bench weights ablations lab lock clean
+.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures bench weights ablations lab lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -37,14 +38,23 @@ lint: setup ## ruff and mypy
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 
+# Two workers of one thread each: the embedded model is too small to use two threads well.
 unit: setup ## the tests under tests/ but those of conformance
-	@$(RUN) -m pytest -m "not slow" --ignore tests/conformance
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not slow" --ignore tests/conformance -n 2 --dist worksteal
 
 conformance: setup ## every engine held to the same tokens: transformers, real vLLM, a real vLLM server on loopback
 	@$(RUN) -m pytest -m "not slow" tests/conformance
 
-notebooks-test: setup ## every committed notebook runs again and gives the same (nbval)
-	@$(RUN) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
+notebooks-test: setup ## every committed notebook runs again and gives the same (nbval), in two rows side by side
+	@$(MAKE) --no-print-directory -j2 --output-sync=target nbval-data nbval-forcing
+
+# 02 trains on what 01 wrote: they keep their order.
+DATA := $(foreach n,00 01 02,$(wildcard notebooks/$(n)*.ipynb))
+nbval-data:
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) $(DATA)
+
+nbval-forcing:
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) $(filter-out $(DATA),$(sort $(wildcard notebooks/*.ipynb)))
 
 notebooks: setup ## run the notebooks in place, outputs and counts kept, to commit them
 	@$(RUN) -m s1lab.reproduce "$(PROFILE)" --in-place
