@@ -154,9 +154,11 @@ def test_losses_are_the_same_however_a_batch_is_made(trained, tmp_path, change):
 SHARED = """
 import json, os, sys
 sys.path.insert(0, {root!r})
+from tests.sharding import shard_on_cpus
 from tests.test_sft import SHORT, held, traces
 from s1lab import sft
 if __name__ == "__main__":
+    shard_on_cpus()
     with held() as found:
         sft.train("s1-tiny-base", traces(20), SHORT, out=sys.argv[1], progress=False)
     with open(sys.argv[1] + "." + os.environ["RANK"], "w") as file:
@@ -228,10 +230,9 @@ def test_two_processes_from_a_shell_follow_one_and_tell_once(tmp_path):
     shared = launched(
         tmp_path,
         "torch.distributed.run",
+        "--standalone",
         "--nproc-per-node",
         "2",
-        "--master-port",
-        "0",
         "-m",
         *command,
         "--out",
@@ -265,7 +266,7 @@ sft.train(network, Dataset.from_list(rows), recipe, out={str(tmp_path / "run")!r
 """
     )
     ran = launched(
-        tmp_path, "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", str(tmp_path / "poison.py"), timeout=120
+        tmp_path, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "poison.py"), timeout=120
     )
     assert ran.returncode != 0 and "became nan at step 1, in row 3:" in ran.stderr
 
