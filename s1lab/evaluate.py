@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from s1lab import grade
 from s1lab.api import Budgets, Storing, direct, force, settings
 from s1lab.budget import Budget
 from s1lab.engine import Engine, describe
+from s1lab.exports import save_harness
 from s1lab.grade import Grader, Verdict
+from s1lab.grade.answers import plain
 from s1lab.ladder import ladder, names
 from s1lab.metrics import Interval, accuracy_interval
 from s1lab.programs import Sampling
@@ -33,7 +36,8 @@ class Results:
         the first one's, the numbers, ``correct`` among them, are means over the n, and the errors are the first there are.
     traces: a Trace a question and sample, question by question.
     graded: the verdict on each trace, with its reason.
-    made: what the run was made with: model, engine, dtype, versions, temperature, top_p, seed, semantics.
+    made: what the run was made with: model, engine, dtype, versions, temperature, top_p, seed, semantics, and the benchmark's
+        name, number of questions and their checksum.
     """
 
     rows: Dataset
@@ -62,6 +66,10 @@ class Results:
     def save(self, path: str | Path) -> Path:
         """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.records.read_run` reads one."""
         return write_run(path, self.traces, self.made, self.verdicts)
+
+    def save_harness(self, folder: str | Path, task: str | None = None) -> Path:
+        """Write the results in the files of lm-evaluation-harness: :func:`s1lab.exports.save_harness`."""
+        return save_harness(self, folder, task)
 
     def __repr__(self) -> str:
         failed = f", {self.grading_errors} not graded" if self.grading_errors else ""
@@ -100,7 +108,8 @@ def evaluate(
     if not thinking and budget is not None:
         raise ValueError("thinking=False leaves nothing to budget: leave the budget out")
     asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
-    made = _made(engine, Sampling(temperature, top_p, seed), system, asked if thinking else [], n) | {"call": "evaluate"}
+    sampling = Sampling(temperature, top_p, seed)
+    made = _made(engine, problems, columns["question"], sampling, system, asked if thinking else [], n) | {"call": "evaluate"}
     with recording(store, engine, made, len(questions)) as record:
         if thinking:
             budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
@@ -142,7 +151,8 @@ def sweep(
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
     budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
-    made = _made(engine, Sampling(temperature, top_p, seed), system, [Budget()], n) | {"call": "sweep"}
+    sampling = Sampling(temperature, top_p, seed)
+    made = _made(engine, problems, columns["question"], sampling, system, [Budget()], n) | {"call": "sweep"}
     labels = names(tuple(caps), tuple(waits))
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
         ladders = ladder(
@@ -157,8 +167,16 @@ def sweep(
     }
 
 
-def _made(engine: Engine, sampling: Sampling, system: str | None, budgets: list[Budget], n: int) -> dict[str, Any]:
-    return {**describe(engine), **settings(sampling, system, budgets), "samples": n}
+def checksum(questions: Sequence[str]) -> str:
+    """Sixteen hex digits of SHA-256 over the questions without spaces and case, in sorted order."""
+    return hashlib.sha256("\n".join(sorted(map(plain, questions))).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _made(
+    engine: Engine, problems: Dataset, questions: list[str], sampling: Sampling, system: str | None, budgets: list[Budget], n: int
+) -> dict[str, Any]:
+    benchmark = {"name": problems.info.dataset_name, "questions": len(questions), "checksum": checksum(questions)}
+    return {**describe(engine), **settings(sampling, system, budgets), "samples": n, "benchmark": benchmark}
 
 
 def _checked(problems: Dataset, n: int, temperature: float) -> dict[str, list[str]]:
