@@ -13,6 +13,7 @@ import s1lab as lab
 
 lm_eval = pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install 's1lab[harness]'")
 
+QUIET = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 TASK = """
 task: tiny_letters
 dataset_path: json
@@ -80,7 +81,7 @@ def test_the_command_line_is_lm_evals_and_our_export_has_the_form_of_its_files(t
     command = [sys.executable, "-m", "s1lab.harness", "--model", "s1lab", "--model_args", "model=s1-tiny,max_tokens=24"]
     command += ["--tasks", "tiny_letters", "--include_path", str(task), "--limit", "3", "--log_samples"]
     command += ["--output_path", str(tmp_path / "out")]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ | QUIET)
     assert ran.returncode == 0, ran.stderr[-2000:]
     (theirs,) = (tmp_path / "out").rglob("results_*.json")
     told = json.loads(theirs.read_text())
