@@ -96,7 +96,7 @@ def load(name: str, path: str | Path | None = None, *, figures: bool = True, see
     if key not in BENCHMARKS:
         raise ValueError(f"no benchmark is called {name!r}: choose from {sorted([*BENCHMARKS, *ALIASES])}")
     known = BENCHMARKS[key]
-    table = _from_hub(key, known) if path is None else opened(_file(key, known, Path(path)))
+    table = _from_hub(key, known) if path is None else opened(_file(key, known, Path(path)), {".csv": Dataset.from_csv})
     where = str(path) if path is not None else known.hub
     if check and len(table) != known.rows:
         raise ValueError(

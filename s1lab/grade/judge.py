@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from s1lab.grade import pool
 from s1lab.grade.answers import KINDS, extract, plain, reference, whole
+from s1lab.grade.forms import difference
 
 if TYPE_CHECKING:
     from s1lab.engine import Engine
@@ -34,8 +35,8 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
     """Whether a response gives the gold answer.
 
     kind: "integer" compares whole numbers, "choice" letters, "exact" text without spaces and case, "math" what math-verify holds
-    to be equal, in a process with bounds of its own (never evaluated as code). False also where grading failed: :func:`verdict`
-    tells.
+    to be equal, in a process with bounds of its own (never evaluated as code), but for what :mod:`s1lab.grade.forms` tells apart.
+    False also where grading failed: :func:`verdict` tells.
     Raises ValueError for a gold answer that is not of its kind.
     """
     found = verdict(response, gold, kind)
@@ -92,6 +93,8 @@ def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
         return Verdict(whole(given) == whole(wanted), given, "whole numbers compared")
     if len(given) > LONGEST:
         return Verdict(False, given, f"another text, of more than the {LONGEST} characters that are read as mathematics")
+    if why := difference(given, wanted):
+        return Verdict(False, given, why)
     return given, wanted
 
 
@@ -104,7 +107,7 @@ def _by_mathematics(pair: tuple[str, str], answer: dict[str, object]) -> Verdict
         return Verdict(False, pair[0], "not graded", f"comparing {pair[0]!r:.80} with {pair[1]!r:.80} {error}")
     same = bool(answer.get("same"))
     how = str(answer.get("how"))
-    reason = ("equal" if same else "not equal") + f" by {how}" if how == "math-verify" else f"another text, and {how}"
+    reason = f"{'equal' if same else 'not equal'} by {how}" if how == "math-verify" else f"another text, and {how}"
     return Verdict(same, pair[0], reason)
 
 

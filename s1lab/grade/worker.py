@@ -56,7 +56,25 @@ def same(given: str, gold: str) -> dict[str, Any]:
         return {"same": False, "how": f"{'the reference' if not wanted else 'it'} can't be read as mathematics"}
     from math_verify import verify
 
+    if any(map(_statement, read)) and not any(map(_equation, wanted)):
+        return {"same": False, "how": "it is an equation, and the reference none"}
     return {"same": bool(verify(wanted, read, timeout_seconds=None)), "how": "math-verify"}
+
+
+def _equation(part: Any) -> bool:
+    from math_verify.grader import is_equation
+
+    return bool(is_equation(part))
+
+
+def _statement(part: Any) -> bool:
+    """An equation that says something of its symbols, such as 5x + 4 = 0, where math-verify would compare the 0.
+
+    "x = 5", "m + n = 204" and "2 + 2 = 4" name a value.
+    """
+    from math_verify.grader import is_assignment_relation, take_first_relation
+
+    return _equation(part) and not is_assignment_relation(part) and bool(take_first_relation(part).lhs.free_symbols)
 
 
 @functools.lru_cache(1_000)  # one gold answer is compared with many responses
