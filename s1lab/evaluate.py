@@ -65,7 +65,7 @@ class Results:
 
     def save(self, path: str | Path) -> Path:
         """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.records.read_run` reads one."""
-        return write_run(path, self.traces, self.made, self.verdicts)
+        return write_run(path, self.traces, self.made, [v.mark for v in self.graded])
 
     def save_harness(self, folder: str | Path, task: str | None = None) -> Path:
         """Write the results in the files of lm-evaluation-harness: :func:`s1lab.exports.save_harness`."""
@@ -125,7 +125,7 @@ def evaluate(
             assert isinstance(answered, list)
             traces = answered
         verdicts = _verdicts(columns, traces, n, grader)
-        record.grade([v.correct for v in verdicts])
+        record.grade([v.mark for v in verdicts])
     return _graded(problems, columns, traces, verdicts, n, made)
 
 
@@ -160,7 +160,7 @@ def sweep(
             store=record, progress=progress,
         )  # fmt: skip
         verdicts = [_verdicts(columns, [found.traces[rung] for found in ladders], n) for rung in range(len(labels))]
-        record.grade([of_rung[i].correct for i in range(len(ladders)) for of_rung in verdicts])
+        record.grade([of_rung[i].mark for i in range(len(ladders)) for of_rung in verdicts])
     return {
         label: _graded(problems, columns, [found.traces[rung] for found in ladders], verdicts[rung], n, made | {"rung": label})
         for rung, label in enumerate(labels)

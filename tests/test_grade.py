@@ -66,11 +66,13 @@ LONG = [
         (r"\boxed{10^3}", "integer", None),
         (r"\boxed{m+n = 204}", "integer", "204"),
         (r"\boxed{\text{204 minutes}}", "integer", "204"),
+        (r"\boxed{336^{\circ}}", "integer", "336"),
         ("The answer is not obvious. Summing up, 7 + 8 = 15.", "integer", "15"),
         ("The answer is (C) because A is wrong.", "choice", "C"),
         (r"\boxed{\textbf{(B)}}", "choice", "B"),
         ("answer: d", "choice", "D"),
         ("I think that A is wrong, so I choose option (B) here.", "choice", "B"),
+        ("Correct choice: C", "choice", "C"),
         ("I do not know a word of this.", "choice", None),
     ],
 )
@@ -165,6 +167,19 @@ def test_no_answer_runs_as_code(tmp_path):
     assert not mark.exists()
 
 
+def test_an_interrupted_question_leaves_no_answer_for_the_next(monkeypatch):
+    assert not grade.is_correct(r"\boxed{\frac{1}{2}}", r"\frac{1}{5}")
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pool.json, "loads", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            grade.is_correct(r"\boxed{\frac{5}{10}}", r"\frac{1}{2}")
+    assert not grade.is_correct(r"\boxed{\frac{1}{2}}", r"\frac{1}{7}")
+
+
 def test_it_grades_from_a_thread():
     found: list[bool] = []
     threads = [
@@ -225,14 +240,16 @@ def test_workers_end_with_whoever_started_them(how):
     raise AssertionError("the worker outlives its parent")
 
 
-def test_a_grader_that_fails_is_counted_in_the_results(scripted, monkeypatch):
+def test_a_grader_that_fails_is_counted_in_the_results(scripted, monkeypatch, tmp_path):
     problems = Dataset.from_dict({"question": ["a", "b"], "answer": [r"\frac12", "3"]})
     engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{\frac24}<|im_end|>")
     monkeypatch.setattr(pool, "ask_all", lambda items, workers: [{"error": "took more than 2 s"}] * len(items))
-    results = lab.evaluate(engine, problems, lab.Budget(), progress=False)
+    results = lab.evaluate(engine, problems, lab.Budget(), store=tmp_path / "x.db", progress=False)
     assert results.grading_errors == 2 and "2 not graded" in repr(results)
     assert all("took more than 2 s" in row["error"] and row["error"] == row["grade_error"] for row in results.rows)
     assert results.verdicts == [False, False]
+    assert [t.correct for t in lab.read_run(results.save(tmp_path / "run.jsonl")).traces] == [None, None]
+    assert [t.correct for t in lab.read_run(tmp_path / "x.db").traces] == [None, None]
 
 
 def test_rows_say_why(scripted):

@@ -22,7 +22,9 @@ _JOINED = re.compile(r"\s*(?:,|;|,?\s*and|,?\s*or)\s*")
 _SAYS = re.compile(r"\b(?:is|are|equals?)\b:?\s+")
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|bf|rm)\s*\{([^{}]*)\}")
 _LETTER = re.compile(r"(?<![A-Za-z\\])([A-J])(?![A-Za-z'’])")
-_OPTION = re.compile(r"(?:option|choice)s?\s*\(?([A-J])(?![A-Za-z])|\(([A-J])\)|^[^\w\n]{0,9}([A-J])[^\w\n]{0,9}$", re.MULTILINE)
+_OPTION = re.compile(
+    r"(?:option|choice)s?(?:\s+is)?:?\s{0,9}\(?([A-J])(?![A-Za-z])|\(([A-J])\)|^[^\w\n]{0,9}([A-J])[^\w\n]{0,9}$", re.MULTILINE
+)
 _INTEGER = re.compile(
     r"(?<![\d.,^/_{])[-+]?\d{1,3}(?:,\d{3})+(?![\d,]|\.\d|\s*[\^/]|\})|(?<![\d.^/_{])[-+]?\d+(?!\d|\.\d|\s*[\^/]|\})"
 )
@@ -154,7 +156,8 @@ def _choice(text: str, marked: bool) -> str | None:
 
 
 def _integer(text: str, marked: bool) -> str | None:
-    found: list[str] = _INTEGER.findall(_unwrapped(text).replace("{,}", ",").replace(",\\!", ",").replace("\\,", ""))
+    text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", " ", _unwrapped(text))  # degrees are no power
+    found: list[str] = _INTEGER.findall(text.replace("{,}", ",").replace(",\\!", ",").replace("\\,", ""))
     return found[-1] if found else None
 
 

@@ -30,6 +30,11 @@ class Verdict:
     reason: str
     error: str | None = None
 
+    @property
+    def mark(self) -> bool | None:
+        """What is stored beside a trace: whether it is right, and None where that is not known."""
+        return None if self.error else self.correct
+
 
 def is_correct(response: str, gold: str, kind: str = "math") -> bool:
     """Whether a response gives the gold answer.

@@ -1,7 +1,8 @@
 """Worker processes that read answers as mathematics, each item within hard bounds of time and memory.
 
 They are plain subprocesses that speak JSON lines, not :mod:`multiprocessing`: so they start from a thread, a notebook and a
-daemonic child process alike, import none of s1lab, and end with whoever started them, because their input ends.
+daemonic child process alike, import none of s1lab, and end with whoever started them, because their input ends. Memory is
+bounded where the system holds to it (Linux); elsewhere time alone is.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ class Worker:
             return dict(json.loads(line)) if line else None
         except (OSError, ValueError):
             return None
+        except BaseException:  # Ctrl-C: its answer is still to come, and would be taken for that to the next question
+            self.close()
+            raise
         finally:
             alarm.cancel()
 

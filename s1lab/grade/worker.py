@@ -22,16 +22,13 @@ class TimeUp(BaseException):
     """Past the handlers of Exception in what is interrupted."""
 
 
-def bounded_memory(size: int) -> bool:
-    """Whether this process can't grow past ``size`` bytes: Linux holds to the limit, others may not."""
-    try:
+def bound_memory(size: int) -> None:
+    """Let this process grow no further than ``size`` bytes: Linux holds to it, others may not."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ImportError, ValueError, OSError):
-        return False
-    return sys.platform == "linux"
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
 @contextlib.contextmanager
@@ -128,7 +125,7 @@ def main() -> None:
     import math_verify  # noqa: F401  (before memory is bounded, and before the first line is timed)
 
     logging.disable(logging.CRITICAL)
-    bounded_memory(size)
+    bound_memory(size)
     for line in sys.stdin:
         found = answer(line, seconds)
         if peak_memory() > size / 2:  # sympy takes a MemoryError for "not equal": near the limit that is no verdict
