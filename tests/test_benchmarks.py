@@ -183,7 +183,8 @@ def test_results_are_written_in_the_harness_form(scripted, tmp_path):
         results.save_harness(tmp_path, "../mine")
 
 
-def test_mutated_files_end_in_a_benchmark_or_in_a_clear_error(aime, gpqa, tmp_path):
+def test_mutated_files_end_in_a_benchmark_or_in_a_clear_error(aime, gpqa, tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")  # ninety files would stay in the user's
     rng = random.Random(5)
     made = Dataset.from_json(str(aime))
     made.to_parquet(str(tmp_path / "whole.parquet"))
