@@ -62,6 +62,8 @@ LONG = [
         ("It costs $5, so the answer is $5.", "math", "5"),
         ("We start with $x$ and reach $y+1$.", "math", "y+1"),
         ("Some lines.\nSo the value is 3/4.", "math", "3/4"),
+        ("Some lines.\nThe result: 3/4", "math", "3/4"),
+        ("After some thought, x - 1 is the answer.", "math", "x - 1"),
         (r"\boxed{\frac{1}{2}}", "integer", None),
         (r"\boxed{10^3}", "integer", None),
         (r"\boxed{m+n = 204}", "integer", "204"),

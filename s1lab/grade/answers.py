@@ -19,7 +19,10 @@ _MATH = re.compile(  # a formula's length is bounded, so that many that never cl
     re.DOTALL,
 )
 _JOINED = re.compile(r"\s*(?:,|;|,?\s*and|,?\s*or)\s*")
-_SAYS = re.compile(r"\b(?:is|are|equals?)\b:?\s+")
+_SAYS = re.compile(r"\b(?:is|are|equals?)\b:?\s+|(?<=[A-Za-z]):\s+")
+_SAID = re.compile(
+    r"(?:[A-Za-z' ]+,\s)?(.+?)\s+is\s(?:the|our|my)\s[\w ]{0,40}?\b(?:answer|result|solution|value)\b", re.IGNORECASE
+)
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|bf|rm)\s*\{([^{}]*)\}")
 _LETTER = re.compile(r"(?<![A-Za-z\\])([A-J])(?![A-Za-z'’])")
 _OPTION = re.compile(
@@ -37,7 +40,7 @@ def extract(response: str, kind: str = "math") -> str | None:
 
     1. the last ``\boxed{...}`` (or ``\fbox``, ``\framebox``) whose braces close;
     2. what follows the last "Final Answer", "Answer:" or "answer is", to the end of its sentence or line; then the mark before;
-    3. the whole response: for "math" its last formula between dollars or brackets, else its last line, from its last "is" on.
+    3. the whole response: for "math" its last formula between dollars or brackets, else its last line, from "is" on.
 
     Out of such a place, "exact" takes the text as it stands and "math" its formula (several, where commas or "and" join them).
     "choice" takes a letter A to J: the first after a mark or in a box, the last one elsewhere. "integer" takes the last whole
@@ -109,7 +112,7 @@ def _follows(text: str) -> str:
 def _math(text: str, marked: bool) -> str | None:
     found = list(_MATH.finditer(text))
     if not found:
-        return _bare(text if marked else _SAYS.split(text.strip().rpartition("\n")[2])[-1])
+        return _bare(text if marked else _concluded(text.strip().rpartition("\n")[2]))
     if not marked:
         return _bare(_inside(found[-1]))
     joined = [found[0]]
@@ -119,6 +122,12 @@ def _math(text: str, marked: bool) -> str | None:
             break
         joined.append(formula)
     return _bare(", ".join(_inside(formula).strip() for formula in joined))
+
+
+def _concluded(line: str) -> str:
+    """Out of a last line without formula or mark: before "is the answer", else from its last "is" or colon on."""
+    said = _SAID.match(line) if len(line) <= 500 else None
+    return said[1] if said else _SAYS.split(line)[-1]
 
 
 def _inside(formula: re.Match[str]) -> str:
