@@ -85,7 +85,7 @@ def load(name: str, path: str | Path | None = None, *, figures: bool = True, see
     name: one of :data:`BENCHMARKS`, "_" or "-" between its words. "aime24" is the task that the paper reports, aime24_nofigures.
     path: a file (parquet, JSON lines, CSV), or a folder that holds one; None loads from the hub, or from its cache where
         HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set.
-    figures=False takes the Asymptote code that is left out of every question: then some can't be solved.
+    figures=False takes the figures' code, [asy] to [/asy], out of every question; some may then not be solvable.
     seed: of the order in which a multiple-choice question's options stand; each question has its own, whatever stands around it.
     check=False takes a set with other rows or questions than the one that is known.
 
