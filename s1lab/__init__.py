@@ -9,7 +9,7 @@ trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
 from importlib import import_module
 from typing import Any
 
-from s1lab import curate, grade, metrics, paper, plots, tiny
+from s1lab import benchmarks, curate, grade, metrics, paper, plots, tiny
 from s1lab.api import Interrupted, direct, force, interrupted
 from s1lab.budget import Budget
 from s1lab.diff import diff
@@ -45,6 +45,7 @@ __all__ = [
     "StoreError",
     "ThinkTemplate",
     "Trace",
+    "benchmarks",
     "curate",
     "describe",
     "diff",

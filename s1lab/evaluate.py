@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from s1lab import grade
 from s1lab.api import Budgets, Storing, direct, force, settings
 from s1lab.budget import Budget
 from s1lab.engine import Engine, describe
+from s1lab.exports import save_harness
+from s1lab.grade import Grader, Verdict
+from s1lab.grade.answers import plain
 from s1lab.ladder import ladder, names
 from s1lab.metrics import Interval, accuracy_interval
 from s1lab.programs import Sampling
@@ -26,11 +30,14 @@ from s1lab.trace import Trace
 class Results:
     """Graded rows and what they come to.
 
-    rows: a row a question: question, answer (the benchmark's), kind, response, given (what was extracted), correct,
-        thinking_tokens, forced_tokens, waits, cut, error, and the benchmark's other columns as they were. With n samples a
-        question the response is the first one's and the numbers, ``correct`` among them, are means over the n.
+    rows: a row a question: question, answer (the benchmark's), kind, response, given (what was extracted), correct, reason (the
+        rule that decided), thinking_tokens, forced_tokens, waits, cut, error, grade_error (where grading failed; it stands in
+        ``error`` too), and the benchmark's other columns as they were. With n samples a question the response and its reason are
+        the first one's, the numbers, ``correct`` among them, are means over the n, and the errors are the first there are.
     traces: a Trace a question and sample, question by question.
-    made: what the run was made with: model, engine, dtype, versions, temperature, top_p, seed, semantics.
+    graded: the verdict on each trace, with its reason.
+    made: what the run was made with: model, engine, dtype, versions, temperature, top_p, seed, semantics, and the benchmark's
+        name, number of questions and their checksum.
     """
 
     rows: Dataset
@@ -38,8 +45,18 @@ class Results:
     accuracy: float  # percent, pass@1
     interval: Interval  # of the accuracy, 95 %
     thinking_tokens: float  # mean a question
-    verdicts: list[bool]  # of each trace
+    graded: list[Verdict]
     made: dict[str, Any]
+
+    @property
+    def verdicts(self) -> list[bool]:
+        """Whether each trace is right."""
+        return [v.correct for v in self.graded]
+
+    @property
+    def grading_errors(self) -> int:
+        """How many traces could not be graded. They count as not right: look at them where there are more than a few."""
+        return sum(v.error is not None for v in self.graded)
 
     @property
     def correct(self) -> list[float]:
@@ -48,15 +65,20 @@ class Results:
 
     @property
     def failed(self) -> int:
-        """Questions that could not be run to their end: they count as wrong, and their rows have an ``error``."""
+        """Questions that could not be run to their end, or not graded: they count as wrong, and their rows have an ``error``."""
         return sum(error is not None for error in self.rows["error"])
 
     def save(self, path: str | Path) -> Path:
         """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.records.read_run` reads one."""
-        return write_run(path, self.traces, self.made, self.verdicts)
+        return write_run(path, self.traces, self.made, [v.mark for v in self.graded])
+
+    def save_harness(self, folder: str | Path, task: str | None = None) -> Path:
+        """Write the results in the files of lm-evaluation-harness: :func:`s1lab.exports.save_harness`."""
+        return save_harness(self, folder, task)
 
     def __repr__(self) -> str:
         failed = f", {self.failed} of them FAILED" if self.failed else ""
+        failed += f" ({self.grading_errors} in grading)" if self.grading_errors else ""
         return (
             f"Results({len(self.rows)} questions{failed}, accuracy {self.interval} %, {self.thinking_tokens:.0f} thinking tokens)"
         )
@@ -75,6 +97,7 @@ def evaluate(
     seed: int = 0,
     system: str | None = None,
     store: Storing = None,
+    grader: Grader | None = None,
     progress: bool = True,
 ) -> Results:
     """Ask a benchmark under a budget and grade the answers: pass@1, the mean over ``n`` samples a question.
@@ -83,6 +106,7 @@ def evaluate(
     budget: one for all, or a list with one a question; None lets the model think until it stops.
     thinking=False asks without opening any thinking (``prefix`` as in :func:`s1lab.direct`); it takes no budget.
     store: as in :func:`s1lab.force`; the verdicts are kept too.
+    grader: what grades in place of the rules of :mod:`s1lab.grade`, such as ``lab.grade.by_model(engine)``.
     Raises ValueError for a benchmark with a column missing, without rows, or with a row without an answer.
     """
     columns = _checked(problems, n, temperature)
@@ -90,7 +114,8 @@ def evaluate(
     if not thinking and budget is not None:
         raise ValueError("thinking=False leaves nothing to budget: leave the budget out")
     asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
-    made = _made(engine, Sampling(temperature, top_p, seed), system, asked if thinking else [], n) | {"call": "evaluate"}
+    sampling = Sampling(temperature, top_p, seed)
+    made = _made(engine, problems, columns["question"], sampling, system, asked if thinking else [], n) | {"call": "evaluate"}
     with recording(store, engine, made, len(questions)) as record:
         if thinking:
             budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
@@ -105,8 +130,8 @@ def evaluate(
             )  # fmt: skip
             assert isinstance(answered, list)
             traces = answered
-        verdicts = _verdicts(columns, traces, n)
-        record.grade(verdicts)
+        verdicts = _verdicts(columns, traces, n, grader)
+        record.grade([v.mark for v in verdicts])
     return _graded(problems, columns, traces, verdicts, n, made)
 
 
@@ -132,7 +157,8 @@ def sweep(
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
     budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
-    made = _made(engine, Sampling(temperature, top_p, seed), system, [Budget()], n) | {"call": "sweep"}
+    sampling = Sampling(temperature, top_p, seed)
+    made = _made(engine, problems, columns["question"], sampling, system, [Budget()], n) | {"call": "sweep"}
     labels = names(tuple(caps), tuple(waits))
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
         ladders = ladder(
@@ -140,15 +166,23 @@ def sweep(
             store=record, progress=progress,
         )  # fmt: skip
         verdicts = [_verdicts(columns, [found.traces[rung] for found in ladders], n) for rung in range(len(labels))]
-        record.grade([of_rung[i] for i in range(len(ladders)) for of_rung in verdicts])
+        record.grade([of_rung[i].mark for i in range(len(ladders)) for of_rung in verdicts])
     return {
         label: _graded(problems, columns, [found.traces[rung] for found in ladders], verdicts[rung], n, made | {"rung": label})
         for rung, label in enumerate(labels)
     }
 
 
-def _made(engine: Engine, sampling: Sampling, system: str | None, budgets: list[Budget], n: int) -> dict[str, Any]:
-    return {**describe(engine), **settings(sampling, system, budgets), "samples": n}
+def checksum(questions: Sequence[str]) -> str:
+    """Sixteen hex digits of SHA-256 over the questions without spaces and case, in sorted order."""
+    return hashlib.sha256("\n".join(sorted(map(plain, questions))).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _made(
+    engine: Engine, problems: Dataset, questions: list[str], sampling: Sampling, system: str | None, budgets: list[Budget], n: int
+) -> dict[str, Any]:
+    benchmark = {"name": problems.info.dataset_name, "questions": len(questions), "checksum": checksum(questions)}
+    return {**describe(engine), **settings(sampling, system, budgets), "samples": n, "benchmark": benchmark}
 
 
 def _checked(problems: Dataset, n: int, temperature: float) -> dict[str, list[str]]:
@@ -173,20 +207,34 @@ def _checked(problems: Dataset, n: int, temperature: float) -> dict[str, list[st
     return columns
 
 
-def _verdicts(columns: dict[str, list[str]], traces: Sequence[Trace], n: int) -> list[bool]:
-    golds, kinds = columns["answer"], columns["kind"]
-    return [grade.is_correct(t.answer, str(golds[i // n]), kinds[i // n]) for i, t in enumerate(traces)]
+def _verdicts(columns: dict[str, list[str]], traces: Sequence[Trace], n: int, grader: Grader | None = None) -> list[Verdict]:
+    golds = [str(gold) for gold in columns["answer"] for _ in range(n)]
+    answers = [t.answer for t in traces]
+    if grader is None:
+        return grade.verdicts(answers, golds, [kind for kind in columns["kind"] for _ in range(n)])
+    found = grader([q for q in columns["question"] for _ in range(n)], answers, golds)
+    if len(found) != len(answers):
+        raise ValueError(
+            f"the grader gave {len(found)} verdicts on {len(answers)} responses: it must give one for each, in order"
+        )
+    return found
 
 
 def _graded(
-    problems: Dataset, columns: dict[str, list[str]], traces: Sequence[Trace], verdicts: list[bool], n: int, made: dict[str, Any]
+    problems: Dataset,
+    columns: dict[str, list[str]],
+    traces: Sequence[Trace],
+    verdicts: list[Verdict],
+    n: int,
+    made: dict[str, Any],
 ) -> Results:
     golds, kinds = columns["answer"], columns["kind"]
     rows = []
     for i, row in enumerate(problems):
-        mine = traces[i * n : (i + 1) * n]
+        mine, judged = traces[i * n : (i + 1) * n], verdicts[i * n : (i + 1) * n]
+        not_graded = next((v.error for v in judged if v.error), None)
         measured = {
-            "correct": verdicts[i * n : (i + 1) * n],
+            "correct": [v.correct for v in judged],
             **{name: [getattr(t, name) for t in mine] for name in ("thinking_tokens", "forced_tokens", "waits", "cut")},
         }
         graded = {
@@ -194,9 +242,11 @@ def _graded(
             "answer": str(golds[i]),
             "kind": kinds[i],
             "response": mine[0].answer,
-            "given": grade.extract(mine[0].answer, kinds[i]),
+            "given": judged[0].given,
+            "reason": judged[0].reason,
             **{name: values[0] if n == 1 else float(np.mean(values)) for name, values in measured.items()},
-            "error": next((t.error for t in mine if t.error), None),
+            "error": next((t.error for t in mine if t.error), None) or not_graded,
+            "grade_error": not_graded,
         }
         rows.append({**graded, **{column: value for column, value in row.items() if column not in graded}})
     table = Dataset.from_list(rows)

@@ -81,7 +81,7 @@ class Recording:
         if self.store:
             self.store.add(place, traces)
 
-    def grade(self, verdicts: Sequence[bool]) -> None:
+    def grade(self, verdicts: Sequence[bool | None]) -> None:
         if self.store:
             self.store.grade(verdicts)
 

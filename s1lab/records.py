@@ -101,7 +101,9 @@ def unpacked(row: dict[str, Any]) -> StoredTrace:
     return StoredTrace(**row | {"source": source, "budget": Budget(**row["budget"]) if row["budget"] else None})
 
 
-def write_run(path: str | Path, traces: Sequence[Trace], made: dict[str, Any], correct: Sequence[bool] | None = None) -> Path:
+def write_run(
+    path: str | Path, traces: Sequence[Trace], made: dict[str, Any], correct: Sequence[bool | None] | None = None
+) -> Path:
     """Write traces to ``path`` as JSON lines, whole or not at all. An existing file is not overwritten: FileExistsError."""
     verdicts: Sequence[bool | None] = correct or [None] * len(traces)
     return _write(path, made, (packed(t, c) for t, c in zip(traces, verdicts, strict=True)))

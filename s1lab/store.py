@@ -165,15 +165,15 @@ class Store:
         if time.monotonic() - self._flushed >= min(self._cost / WRITING, LATEST):
             self.flush()
 
-    def grade(self, verdicts: Sequence[bool]) -> None:
-        """Write whether each trace of this run is right, in the order of (place, rung)."""
+    def grade(self, verdicts: Sequence[bool | None]) -> None:
+        """Write whether each trace of this run is right (None: not known), in the order of (place, rung)."""
         self.flush()
         with self._named():
             self._db.execute("BEGIN IMMEDIATE")
             places = self._db.execute("SELECT place, rung FROM traces WHERE run = ? ORDER BY place, rung", (self.run,)).fetchall()
             self._db.executemany(
                 "UPDATE traces SET correct = ? WHERE run = ? AND place = ? AND rung = ?",
-                [(int(v), self.run, *at) for v, at in zip(verdicts, places, strict=True)],
+                [(v if v is None else int(v), self.run, *at) for v, at in zip(verdicts, places, strict=True)],
             )
             self._db.execute("COMMIT")
 

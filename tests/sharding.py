@@ -9,7 +9,7 @@ from accelerate.utils import DistributedType
 
 
 def shard_on_cpus() -> None:
-    """In a launched process, before anything is trained: have accelerate take its CPUs for GPUs where it decides whether to shard."""
+    """Before a launched process trains: have accelerate take its CPUs for GPUs where it decides whether to shard."""
     begin = AcceleratorState.__init__
 
     def decide(state: AcceleratorState, *args: Any, **options: Any) -> None:

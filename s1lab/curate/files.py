@@ -7,12 +7,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, Value, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-from datasets.exceptions import DatasetGenerationError
 
 from s1lab.curate.report import needs
 from s1lab.template import BoundTemplate, ThinkTemplate, bind
@@ -63,24 +62,10 @@ def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str 
     need: columns that must be there. teacher: "deepseek" or "gemini": whose traces to take of s1K-1.1 (None: the first).
     FileNotFoundError or ValueError, naming the file, for one that is not there, is of another kind, is broken or lacks a column.
     """
-    path = Path(path)
     if teacher not in (None, *TEACHERS):
         raise ValueError(f"no teacher is called {teacher!r}: choose from {list(TEACHERS)}")
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no file is at {path}: download the pool first, for example with `hf download --repo-type dataset`"
-        )
-    readers = {".parquet": Dataset.from_parquet, ".jsonl": Dataset.from_json, ".json": Dataset.from_json}
-    if path.suffix not in readers:
-        raise ValueError(f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines (.jsonl)")
-    if not path.stat().st_size:
-        raise ValueError(f"{path} is empty")
-    try:
-        with _without_bars():
-            table = readers[path.suffix](str(path))
-    except (DatasetGenerationError, ValueError, OSError) as why:
-        cause = str(why.__cause__ or why).strip().split("\n")[0]
-        raise ValueError(f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: {cause}") from None
+    path = Path(path)
+    table = opened(path)
     for ours, names in COLUMNS.items():
         if ours in ("thinking", "attempt") and teacher:
             names = tuple(name for name in names if name.startswith(teacher))
@@ -100,6 +85,23 @@ def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str 
         wanted = " or ".join(repr(name) for name in COLUMNS.get(lacking[0], (lacking[0],)))
         raise ValueError(f"{path} has no column {wanted} for {lacking[0]!r}, only {table.column_names}")
     return table
+
+
+def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = None) -> Dataset:
+    """A local table as it stands: parquet, JSON lines, and what ``also`` reads, by its suffix. Errors as in :func:`read`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no file is at {path}: download it first, for example with `hf download --repo-type dataset`")
+    readers = {".parquet": Dataset.from_parquet, ".jsonl": Dataset.from_json, ".json": Dataset.from_json, **(also or {})}
+    if path.suffix not in readers:
+        raise ValueError(f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines ({', '.join(readers)})")
+    if not path.stat().st_size:
+        raise ValueError(f"{path} is empty")
+    try:
+        with _without_bars():
+            return readers[path.suffix](str(path))
+    except Exception as why:  # pyarrow, pandas and datasets have their own kinds, and a broken file may raise any of them
+        cause = str(why.__cause__ or why).strip().split("\n")[0][:200]
+        raise ValueError(f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: {cause}") from None
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from s1lab.budget import Budget
 from s1lab.curate.report import Report, account, needs
 from s1lab.engine import Engine, load
 from s1lab.evaluate import evaluate
-from s1lab.grade import is_correct
+from s1lab.grade import verdicts
 
 BATCH = 1_000
 Teacher = Callable[[str], tuple[str, str]]
@@ -76,7 +76,9 @@ def difficulty(
                 system=system, store=_beside(store, name), progress=progress,
             )  # fmt: skip
         failed = sum(trace.error is not None for trace in found.traces)
-        notes.append(f"{name}: {len(left):,} asked, {sum(found.verdicts):,} solved" + (f", {failed:,} failed" if failed else ""))
+        counts = {"solved": sum(found.verdicts), "failed": failed or None, "not graded": found.grading_errors or None}
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count is not None)
+        notes.append(f"{name}: {len(left):,} asked, {told}")
         for row, solved, trace in zip(left, found.verdicts, found.traces, strict=True):
             if solved:
                 drops[row] = (f"solved by {name}", f"it answered {trace.answer.strip()[:80]!r}")
@@ -142,9 +144,13 @@ def traces(
         ]
     golds = list(pool["answer"]) if "answer" in pool.column_names else [None] * len(rows)
     kinds = list(pool["kind"]) if "kind" in pool.column_names else ["math"] * len(rows)
+    graded = [place for place, (row, gold) in enumerate(zip(rows, golds, strict=True)) if gold and not row["error"]]
+    asked_of = [rows[place]["attempt"] for place in graded], [str(golds[place]) for place in graded]
+    judged = dict(zip(graded, verdicts(*asked_of, [kinds[place] or "math" for place in graded]), strict=True))
     drops = {}
-    for place, (row, gold, kind) in enumerate(zip(rows, golds, kinds, strict=True)):
-        row["correct"] = is_correct(row["attempt"], gold, kind or "math") if gold and not row["error"] else None
+    for place, (row, gold) in enumerate(zip(rows, golds, strict=True)):
+        found = judged.get(place)
+        row["correct"] = None if found is None or found.error else found.correct
         if row["error"] or not row["thinking"].strip() or not row["attempt"].strip():
             drops[place] = ("no trace", row["error"] or "the trace or its answer is empty")
         elif row["correct"] is False and not keep_wrong:

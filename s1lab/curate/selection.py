@@ -14,7 +14,7 @@ from datasets import Dataset
 
 from s1lab.curate.files import source_name
 from s1lab.curate.report import Report, account, needs
-from s1lab.grade import is_correct
+from s1lab.grade import verdicts
 
 TRUSTED = ("AIME", "GPQA")  # sources whose rightly answered questions are all taken
 LONG = ("MATH",)  # sources whose rightly answered questions are taken where the trace is long
@@ -206,8 +206,10 @@ def _high_quality(pool: Dataset, drawing: _Drawing, long_tokens: int) -> list[in
         return [row for row, correct in zip(rows, candidates["correct"], strict=True) if correct]
     needs(pool, "the pool", attempt="text", answer="text")
     kinds = candidates["kind"] if "kind" in pool.column_names else ["math"] * len(rows)
-    graded = zip(rows, candidates["attempt"], candidates["answer"], kinds, strict=True)
-    return [row for row, attempt, gold, kind in graded if attempt and gold and is_correct(attempt, gold, kind or "math")]
+    whole = zip(rows, candidates["attempt"], candidates["answer"], kinds, strict=True)
+    asked = [(row, attempt, gold, kind or "math") for row, attempt, gold, kind in whole if attempt and gold]
+    judged = verdicts([a for _, a, _, _ in asked], [g for _, _, g, _ in asked], [k for *_, k in asked])
+    return [row for (row, *_), found in zip(asked, judged, strict=True) if found.correct]
 
 
 def _sources(pool: Dataset) -> list[str]:

@@ -1,0 +1,258 @@
+"""The paper's benchmarks as data: from the hub by a pinned revision, or from a local file; and results beside the paper's.
+
+A set is known by its rows and by a checksum of its questions. Where a revision or a checksum stands as None, this project could
+not look it up: then the number of rows alone is held. The checksum of what was asked is written beside every run.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets import Dataset, load_dataset
+
+from s1lab import paper
+from s1lab.curate.files import opened
+from s1lab.evaluate import Results, checksum
+from s1lab.grade.answers import reference
+from s1lab.metrics import Interval, accuracy_interval, smallest_difference
+
+if TYPE_CHECKING:
+    import pandas
+
+QUESTION = ("question", "problem", "Question", "Problem")
+ANSWER = ("answer", "Answer", "Correct Answer")
+WRONG = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+FILES = (".parquet", ".jsonl", ".json", ".csv")
+_FIGURE = re.compile(r"\s*\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Where a set lies, and what it must be. kind: how it is graded. paper: what :mod:`s1lab.paper` calls it.
+
+    task: what a harness calls the set, the authors' where they have it. checksum: of the questions as published, see
+    :func:`s1lab.evaluate.checksum`. note: what must be done to get it, where it is gated.
+    """
+
+    hub: str
+    split: str
+    rows: int
+    kind: str
+    task: str
+    paper: str | None
+    revision: str | None = None
+    checksum: str | None = None
+    config: str | None = None
+    note: str = ""
+
+
+_MATH500 = "3fb9fc9822127d12"
+_GPQA = "it is gated: accept its terms on its page, then log in with `hf auth login`"
+
+# The authors report aime24_nofigures: figures are Asymptote code in the question, kept there only where the question needs it.
+# For AIME 2025 "aime25" is the set that can be pinned, and "aime25-nofigures" the authors' own.
+BENCHMARKS: dict[str, Benchmark] = {
+    "aime24": Benchmark(
+        "simplescaling/aime24_nofigures", "train", 30, "integer", "aime24_nofigures", "AIME24", checksum="de4125fa03e50b09"
+    ),
+    "aime24-figures": Benchmark("simplescaling/aime24_figures", "train", 30, "integer", "aime24_figures", "AIME24"),
+    "aime25": Benchmark(
+        "math-ai/aime25", "test", 30, "integer", "aime25", "AIME25", "563bb8404243c5f09de6ec262f2db674fe5bce9b"
+    ),
+    "aime25-nofigures": Benchmark("simplescaling/aime25_nofigures", "train", 30, "integer", "aime25_nofigures", "AIME25"),
+    "aime25-figures": Benchmark("simplescaling/aime25_figures", "train", 30, "integer", "aime25_figures", "AIME25"),
+    "math500": Benchmark(
+        "HuggingFaceH4/MATH-500", "test", 500, "math", "openai_math", "MATH500", "ff5b20257d8185524591543f8ff5993951537bb8",
+        _MATH500,
+    ),
+    "openai-math": Benchmark("simplescaling/openaimath", "test", 500, "math", "openai_math", "MATH500", checksum=_MATH500),
+    "gpqa-diamond": Benchmark(
+        "Idavidrein/gpqa", "train", 198, "choice", "gpqa_diamond_openai", "GPQA-Diamond",
+        "633f5ee89ab8ad4522a9f850766b73f62147ffdd", config="gpqa_diamond", note=_GPQA,
+    ),
+}  # fmt: skip
+ALIASES = {"aime24-nofigures": "aime24", "math-500": "math500", "gpqa": "gpqa-diamond"}
+
+
+def load(name: str, path: str | Path | None = None, *, figures: bool = True, seed: int = 0, check: bool = True) -> Dataset:
+    """A benchmark for :func:`s1lab.evaluate`: ``question``, ``answer``, ``kind``, and the set's other columns as they are.
+
+    name: one of :data:`BENCHMARKS`, "_" or "-" between its words. "aime24" is the task that the paper reports, aime24_nofigures.
+    path: a file (parquet, JSON lines, CSV), or a folder that holds one; None loads from the hub, or from its cache where
+        HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set.
+    figures=False takes the figures' code, [asy] to [/asy], out of every question; some may then not be solvable.
+    seed: of the order in which a multiple-choice question's options stand; each question has its own, whatever stands around it.
+    check=False takes a set with other rows or questions than the one that is known.
+
+    Raises ValueError for an unknown name, another number of rows, other questions, or a row without question or answer, and
+    FileNotFoundError, with how to get the set, where it is not there.
+    """
+    key = ALIASES.get(name.lower().replace("_", "-"), name.lower().replace("_", "-"))
+    if key not in BENCHMARKS:
+        raise ValueError(f"no benchmark is called {name!r}: choose from {sorted([*BENCHMARKS, *ALIASES])}")
+    known = BENCHMARKS[key]
+    table = _from_hub(key, known) if path is None else opened(_file(key, known, Path(path)), {".csv": Dataset.from_csv})
+    where = str(path) if path is not None else known.hub
+    if check and len(table) != known.rows:
+        raise ValueError(
+            f"{where} has {len(table)} rows and {key} has {known.rows}: get it again, or pass check=False to take it"
+        )
+    questions, answers = (_column(table, names, where) for names in (QUESTION, ANSWER))
+    found = checksum(questions)
+    if check and known.checksum and found != known.checksum:
+        raise ValueError(
+            f"the questions of {where} (checksum {found}) are not those of {key} ({known.checksum}): get it again from "
+            f"{known.hub}, or pass check=False to take them"
+        )
+    rest = table.remove_columns([c for c in (*QUESTION, *ANSWER, "kind") if c in table.column_names])
+    if known.kind == "choice":
+        wrong = [_column(table, (column,), where) for column in WRONG]
+        rows = zip(questions, answers, zip(*wrong, strict=True), strict=True)
+        asked = [choice_question(question, right, others, seed) for question, right, others in rows]
+        questions, answers = [text for text, _ in asked], [letter for _, letter in asked]
+        kept = {"Record ID": "id", "High-level domain": "domain", "Subdomain": "subdomain"}
+        rest = rest.select_columns([c for c in kept if c in rest.column_names])
+        rest = rest.rename_columns({c: kept[c] for c in rest.column_names})
+    if not figures:
+        questions = [_FIGURE.sub("", question) for question in questions]
+    for place, answer in enumerate(answers):
+        if reference(answer, known.kind) is None:
+            raise ValueError(f"the answer of row {place} of {where}, {answer!r:.60}, is not of kind {known.kind!r}: mend the row")
+    columns = {"question": questions, "answer": answers, "kind": [known.kind] * len(questions)}
+    columns |= {c: rest[c] for c in rest.column_names}
+    made = Dataset.from_dict({name: list(values) for name, values in columns.items()})
+    made.info.dataset_name = key
+    return made
+
+
+def choice_question(question: str, right: str, wrong: Sequence[str], seed: int = 0) -> tuple[str, str]:
+    """A multiple-choice question with its options in a drawn order, as the authors ask GPQA, and the letter of the right one.
+
+    The order depends on seed and question alone. The options stand below the question, "A) ..." to "D) ...", a line each.
+    """
+    options = [right, *wrong]
+    order = list(range(len(options)))
+    random.Random(f"{seed}\n{question}").shuffle(order)
+    lines = [f"{chr(65 + place)}) {options[which].strip()}" for place, which in enumerate(order)]
+    return f"{question.strip()}\n\n" + "\n".join(lines), chr(65 + order.index(0))
+
+
+def _from_hub(key: str, known: Benchmark) -> Dataset:
+    try:
+        return load_dataset(known.hub, known.config, split=known.split, revision=known.revision)
+    except Exception as why:  # of the hub, the network, a cache, a file: many kinds, and all mean the same here
+        cause = f"{type(why).__name__}: {str(why).strip().splitlines()[0] if str(why).strip() else ''}"[:160]
+        revision = f" --revision {known.revision}" if known.revision else ""
+        raise FileNotFoundError(
+            f"{key} can't be had from the hub ({cause}){'; ' + known.note if known.note else ''}; or, where there is a network, "
+            f"run `hf download {known.hub} --repo-type dataset{revision} --local-dir DIR`, and pass path='DIR'"
+        ) from None
+
+
+def _file(key: str, known: Benchmark, path: Path) -> Path:
+    """The file itself, or the one in a folder that is the only one or bears the benchmark's name."""
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no file or folder is at {path}: get {key} with `hf download {known.hub} --repo-type dataset --local-dir {path}`"
+            + (f"; {known.note}" if known.note else "")
+        )
+    if not path.is_dir():
+        return path
+    files = sorted(file for file in path.rglob("*") if file.suffix in FILES and ".cache" not in file.parts)
+    words = (key, known.task, known.config or key, known.paper or key, known.hub.rpartition("/")[2])
+    names = {re.sub(r"[-_]", "", word.lower()) for word in words}
+    named = [file for file in files if re.sub(r"[-_]", "", file.stem.lower()) in names]
+    for found in (files, named, [file for file in files if file.stem.startswith(known.split)]):
+        if len(found) == 1:
+            return found[0]
+    raise FileNotFoundError(f"{path} holds {len(files)} data files, and which is {key} is not clear: pass path= the file itself")
+
+
+def _column(table: Dataset, names: Sequence[str], where: str) -> list[str]:
+    name = next((name for name in names if name in table.column_names), None)
+    if name is None:
+        raise ValueError(f"{where} has no column {' or '.join(map(repr, names))}, only {table.column_names}")
+    values = ["" if value is None else str(value) for value in table[name]]
+    empty = next((place for place, value in enumerate(values) if not value.strip()), None)
+    if empty is not None:
+        raise ValueError(f"row {empty} of {where} has no {name}: fill it in, or drop the row and pass check=False")
+    return values
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs beside the paper's. Printed it is one table; :meth:`to_pandas` and :meth:`to_dataset` have its rows.
+
+    rows: run, whose ("ours" or "the paper's"), accuracy with its 95 % interval (low, high), all in percent, thinking_tokens (None
+        where the paper gives none), not_graded. smallest: the difference, in points, below which no two runs on so many questions
+        can be told apart.
+    """
+
+    benchmark: str
+    questions: int
+    smallest: float
+    rows: list[dict[str, Any]] = field(repr=False)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        import pandas
+
+        return pandas.DataFrame(self.rows)
+
+    def to_dataset(self) -> Dataset:
+        return Dataset.from_list(self.rows)
+
+    def __str__(self) -> str:
+        lines = [f"{self.benchmark}, {self.questions} questions: accuracy in % with its 95 % interval"]
+        width = max(len(row["run"]) for row in self.rows)
+        for row in self.rows:
+            interval = str(Interval(row["accuracy"], row["low"], row["high"]))
+            tokens = f"{row['thinking_tokens']:,.0f} thinking tokens" if row["thinking_tokens"] is not None else ""
+            failed = f", {row['not_graded']} not graded" if row["not_graded"] else ""
+            lines.append(f"{row['run']:<{width}}  {row['whose']:<11}  {interval:<18}  {tokens}{failed}".rstrip())
+        lines.append(
+            f"one question is {100 / self.questions:.1f} points; two runs that differ by less than {self.smallest:.1f} can't be "
+            "told apart on so many questions, even if every answer that changes changes the same way (McNemar's exact test, 95 %)"
+        )
+        return "\n".join(lines)
+
+
+def compare(results: Results | Mapping[str, Results], name: str | None = None) -> Comparison:
+    """Our results on a benchmark in one table with those of the paper (Table 1, and Table 5 for AIME 2025).
+
+    results: one, or several by what they are to be called, such as what ``lab.sweep`` gives.
+    name: the benchmark; None takes the one that :func:`load` wrote into the rows.
+    The paper gives no intervals there: theirs are Wilson's, from so many right answers of so many questions as come nearest.
+    Raises ValueError for a benchmark the paper has no numbers of, and for results on another number of questions.
+    """
+    runs = dict(results) if isinstance(results, Mapping) else {results.made.get("model", "ours"): results}
+    if not runs:
+        raise ValueError("there are no results: give at least one")
+    name = name or str(next(iter(runs.values())).made.get("benchmark", {}).get("name"))
+    key = ALIASES.get(name.lower().replace("_", "-"), name.lower().replace("_", "-"))
+    known = BENCHMARKS.get(key)
+    if known is None or known.paper is None:
+        raise ValueError(f"the paper has no numbers on {name!r}: choose from {sorted(BENCHMARKS)}")
+    rows = []
+    for label, run in runs.items():
+        if len(run.rows) != known.rows:
+            raise ValueError(
+                f"{label!r} has {len(run.rows)} questions and {key} has {known.rows}: compare what ran on all of them"
+            )
+        rows.append(_row(label, "ours", run.interval, run.thinking_tokens, run.grading_errors))
+    table: dict[str, Any] = paper.TABLE_1 if known.paper in paper.QUESTIONS else paper.TABLE_5
+    for label, accuracies in table.items():
+        if (accuracy := accuracies.get(known.paper)) is not None:
+            right = round(accuracy * known.rows / 100)
+            interval = accuracy_interval([True] * right + [False] * (known.rows - right))
+            rows.append(_row(label, "the paper's", Interval(accuracy, interval.low, interval.high), None, 0))
+    return Comparison(known.paper, known.rows, smallest_difference(known.rows), rows)
+
+
+def _row(run: str, whose: str, accuracy: Interval, tokens: float | None, failed: int) -> dict[str, Any]:
+    numbers = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high}
+    return {"run": run, "whose": whose, **numbers, "thinking_tokens": tokens, "not_graded": failed}
