@@ -44,16 +44,24 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
     given = extract(response, kind)
     if given is None:
         return False
-    if kind == "integer":
-        wanted = extract(gold, "integer")
-        if wanted is None:
-            raise ValueError(f"the gold answer {gold!r} is no whole number: use kind='math'")
-        return _whole(given) == _whole(wanted)
-    if kind == "choice":
-        return given.upper() == (extract(gold, "choice") or gold).strip().upper()
-    if _plain(given) == _plain(gold):
+    if kind == "integer" and extract(gold, kind) is None:
+        raise ValueError(f"the gold answer {gold!r} is no whole number: use kind='math'")
+    wanted = extract(gold, kind) or gold if kind in ("integer", "choice") else gold
+    return same(given, wanted, kind)
+
+
+def same(given: str, wanted: str, kind: str = "math") -> bool:
+    """Whether two answers, as :func:`extract` gives them, are one: what :func:`is_correct` compares."""
+    if normal(given, kind) == normal(wanted, kind):
         return True
-    return kind == "math" and _same_math(given, gold)
+    return kind == "math" and _same_math(given, wanted)
+
+
+def normal(answer: str, kind: str = "math") -> str:
+    """An answer without what its kind doesn't tell apart: sign and zeros, case, spaces. Equal ones are equal answers."""
+    if kind == "integer":
+        return _whole(answer)
+    return answer.strip().upper() if kind == "choice" else _plain(answer)
 
 
 def _plain(text: str) -> str:
