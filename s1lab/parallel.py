@@ -22,6 +22,8 @@ from s1lab.template import BoundTemplate
 from s1lab.trace import Source, Trace
 from s1lab.voting import Best, Score, Tree, Vote, rated
 
+MOST = 1000  # samples a question: the numbers of their subsets are still floats
+
 
 @overload
 def vote(  # type: ignore[overload-overlap]
@@ -392,6 +394,8 @@ def _ids_with(template: BoundTemplate, text: str | None) -> frozenset[int]:
 def _sampled(n: int, temperature: float, top_p: float, seed: int, name: str = "n") -> Sampling:
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ValueError(f"{name}={n!r} is no number of samples: give a whole number of at least 1")
+    if n > MOST:
+        raise ValueError(f"{name}={n} samples a question are more than the {MOST:,} that can be voted on exactly: take fewer")
     if n > 1 and temperature == 0:
         raise ValueError(f"{name}={n} samples at temperature 0 are all the same: raise the temperature or take one")
     return Sampling(temperature, top_p, seed)

@@ -115,7 +115,9 @@ class Vote(Samples):
 
     def best(self, score: Score) -> Best:
         """Best-of-n on the same samples. ValueError, naming score and question, where it gives no number."""
-        return Best(self.question, self.traces, self.kind, tuple(rated(score, self.traces, "score")))
+        whole = [t for t in self.traces if not t.error]
+        given = iter(rated(score, whole, "score"))
+        return Best(self.question, self.traces, self.kind, tuple(0.0 if t.error else next(given) for t in self.traces))
 
     def _wins(self, k: int | None) -> list[float]:
         counts = tuple(len(c) for c in self.classes)
@@ -127,7 +129,7 @@ class Vote(Samples):
 class Best(Samples):
     """Best-of-n: the answer of the sample with the highest score; tied samples share evenly.
 
-    scores: a number a trace. A trace with an error is never the best while another has none.
+    scores: a number a trace; one with an error isn't scored, and is never the best while another has none.
     """
 
     scores: tuple[float, ...] = ()
@@ -135,11 +137,11 @@ class Best(Samples):
     @property
     def trace(self) -> Trace:
         """The best of all; of tied ones the first."""
-        return self.traces[max(range(len(self.traces)), key=self._rank)]
+        return self.traces[self._top]
 
     @property
     def answer(self) -> str | None:
-        return self.answers[self.traces.index(self.trace)]
+        return self.answers[self._top]
 
     def accuracy(self, gold: str, k: int | None = None) -> float:
         """The probability, 0 to 1, that the best of ``k`` of the samples is right, over all subsets of k."""
@@ -154,6 +156,10 @@ class Best(Samples):
             chance += wins * sum(tied) / len(tied)
             below += len(tied)
         return chance
+
+    @property
+    def _top(self) -> int:
+        return max(range(len(self.traces)), key=self._rank)
 
     def _rank(self, i: int) -> tuple[bool, float]:
         return self.traces[i].error is None, self.scores[i]

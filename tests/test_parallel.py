@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import random
 import signal
 import sqlite3
@@ -291,6 +293,7 @@ def test_a_score_or_reward_that_is_no_number_is_named_with_its_question(scripted
     [
         (lambda e: lab.vote(e, QUESTION, 0), "n=0 is no number of samples"),
         (lambda e: lab.vote(e, QUESTION, 2.0), "n=2.0 is no number of samples"),
+        (lambda e: lab.vote(e, QUESTION, 1001), "n=1001 samples a question are more than the 1,000"),
         (lambda e: lab.vote(e, QUESTION, 4, temperature=0), "n=4 samples at temperature 0"),
         (lambda e: lab.vote(e, [QUESTION], 2, [lab.Budget()] * 2), "2 budgets for 1 question"),
         (lambda e: lab.vote(e, [QUESTION], 2, kind=["math"] * 2), "2 kinds for 1 questions"),
@@ -405,20 +408,64 @@ print(hash(tuple(tuple(t.ids) for x in (*voted, *trees) for t in x.traces)), sum
 
 def test_a_vote_and_a_tree_killed_in_between_end_with_the_same_results(tmp_path):
     def start(path):
-        return subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-
-    process = start(tmp_path / "whole.db")
-    assert process.stdout.readline() == "ready\n"
-    begin = time.monotonic()
-    whole = process.communicate()[0]
-    seconds, path = time.monotonic() - begin, tmp_path / "killed.db"
-    for share in (0.3, 0.6):
-        process = start(path)
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert process.stdout.readline() == "ready\n"
-        time.sleep(share * seconds)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    assert start(path).communicate()[0] == "ready\n" + whole and whole.strip()
-    with sqlite3.connect(path) as db:
-        count, distinct = db.execute("SELECT count(*), count(DISTINCT key) FROM completions").fetchone()
-    assert count == distinct and lab.runs(path).reused.iloc[-1] >= 0 and "unfinished" in set(lab.runs(path).status)
+        return process
+
+    def held(path):
+        with (
+            contextlib.suppress(sqlite3.OperationalError),
+            contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db,
+        ):
+            return db.execute("SELECT count(*), count(DISTINCT key) FROM completions").fetchone()
+        return 0, 0  # no tables yet
+
+    whole, path = start(tmp_path / "whole.db").communicate()[0], tmp_path / "killed.db"
+    total = held(tmp_path / "whole.db")[0]
+    process = start(path)
+    while held(path)[0] < total // 2 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = held(path)[0]
+    assert 0 < before < total
+    assert start(path).communicate()[0] == whole != ""
+    assert held(path) == (total, total)
+    table = lab.runs(path)
+    assert "unfinished" in set(table.status) and table.status.iloc[-1] == "finished" and table.completions.sum() == total
+
+
+def test_the_embedded_reward_reads_the_thinking_alone_and_is_the_same_in_any_batch(tiny):
+    reward = lab.tiny.reward()
+    assert lab.tiny.reward() is not reward  # and the module of its training does not stand in its way
+    questions = list(lab.tiny.problems(6, 13, "dev")["question"])
+    traces = lab.force(tiny, questions, lab.Budget(waits=1), progress=False)
+    together = reward.many(traces)
+    assert all(0 <= value <= 1 for value in together) and len(set(together)) > 1
+    assert [reward(t) for t in traces] == pytest.approx(together, abs=1e-4)
+    trace = traces[0]
+    opened = trace.source.count(Source.PROMPT)
+    assert reward(trace.fork(opened + trace.thinking_tokens, trace.budget)) == pytest.approx(together[0], abs=1e-4)
+    trace.ids[0] = 10**6
+    with pytest.raises(ValueError, match=r"'lab.tiny.reward\(\)' failed on the question .* reads no other model's"):
+        lab.Vote(trace.question, [trace]).best(reward)
+
+
+def test_what_the_reward_was_measured_to_do_is_written_down():
+    made = json.loads((ROOT / "s1lab" / "tiny" / "reward.json").read_text())
+    assert made["dev"]["auc_within_question"] > 0.55 and made["dev"]["auc_partial"] > 0.6
+    assert (
+        made["dev"]["pairs_within_question"] > 100 and (ROOT / "s1lab" / "tiny" / "reward.safetensors").stat().st_size < 200_000
+    )
+
+
+def test_a_reward_of_other_weights_is_refused(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from s1lab.tiny.judge import TinyReward
+
+    save_file(
+        load_file(ROOT / "s1lab" / "tiny" / "reward.safetensors"), tmp_path / "reward.safetensors", {"fingerprint": "other"}
+    )
+    with pytest.raises(ValueError, match="other weights of s1-tiny than these: train it again, make reward"):
+        TinyReward(tmp_path)

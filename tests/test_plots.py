@@ -40,3 +40,25 @@ def test_differences_show_the_measured_beside_the_papers():
     measured, published, runs = figure.data
     assert (measured.x, measured.y) == ((1.0, -4.0), ("a", "b")) and measured.error_x.array == (3.0, 3.0)
     assert published.x == (-9.0,) and runs.x == (0.5, 1.5) and runs.y == ("a", "a")
+
+
+def test_rivals_stand_on_one_axis_with_their_frontier_and_the_papers_below():
+    def rung(label, tokens, value):
+        return plots.Rung(label, tokens, lab.metrics.Interval(value, value - 5, value + 5))
+
+    methods = {
+        "forcing": [rung("own stop", 80, 60), rung("1 Wait", 120, 75)],
+        "majority": [rung("maj@1", 85, 55), rung("maj@4", 340, 74)],
+    }
+    published = {"Figure 4": lab.paper.FIGURE_4_RIGHT, "Figure 7": lab.paper.FIGURE_7}
+    figure = plots.rivals(methods, published, dict.fromkeys(published, "tokens"))
+    steps, *_ = figure.data
+    assert (steps.x, steps.y) == ((80, 120, 340), (60, 75, 75)) and steps.line.shape == "hv"
+    open_markers = [t for t in figure.data if t.mode == "lines+markers" and "open" in str(t.marker.symbol)]
+    assert len(open_markers) == len(lab.paper.FIGURE_4_RIGHT) + len(lab.paper.FIGURE_7)
+    assert {"forcing", "majority", "REBASE"} <= {a.text for a in figure.layout.annotations}
+
+
+def test_labels_that_would_overlap_are_moved_apart():
+    moved = plots._apart({"a": 50.0, "b": 51.0, "c": 90.0}, 4.0)
+    assert moved["b"] - moved["a"] >= 1.5 and moved["c"] == 90.0

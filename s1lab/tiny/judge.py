@@ -22,7 +22,7 @@ from scipy import stats
 from transformers import PreTrainedModel, Qwen2ForCausalLM
 
 from s1lab.engine import load
-from s1lab.engines.pretrained import fingerprint, locate
+from s1lab.engines.pretrained import fingerprint, locate, reading
 from s1lab.evaluate import sweep
 from s1lab.tiny.world import problems
 from s1lab.trace import Source, Trace
@@ -30,8 +30,8 @@ from s1lab.voting import Reward
 
 FOLDER = Path(__file__).parent
 SEED, TEMPERATURE = 0, 1.0
-QUESTIONS = {"train": 900, "dev": 200}
-SAMPLES = {"train": 2, "dev": 4}
+QUESTIONS = {"train": 1600, "dev": 200}
+SAMPLES = {"train": 1, "dev": 4}
 HIDDEN, STEPS, BATCH, RATE = 32, 600, 1024, 3e-3
 
 
@@ -63,7 +63,8 @@ class TinyReward(Reward):
 
 
 def _network() -> PreTrainedModel:
-    network: PreTrainedModel = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny"), dtype=torch.float32)
+    with reading("s1-tiny"):
+        network: PreTrainedModel = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny"), dtype=torch.float32)
     network.eval()
     return network
 
