@@ -58,7 +58,7 @@ weights: setup ## train both embedded models from nothing (under an hour on two 
 	@$(RUN) -m s1lab.tiny.make
 	@$(RUN) -m s1lab.tiny.judge
 
-reward: setup ## train the reward model that reads the embedded model's traces (a minute or two)
+reward: setup ## train the reward model that reads the embedded model's traces (a few minutes)
 	@$(RUN) -m s1lab.tiny.judge
 
 ablations: setup ## train the embedded model on every set of the data ablation, three seeds each (about an hour on two cores)

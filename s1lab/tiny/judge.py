@@ -1,6 +1,6 @@
 """A small reward model of the embedded world: how likely a partial trace of ``s1-tiny`` ends in the right answer.
 
-``make reward`` (``python -m s1lab.tiny.judge``) trains it in about a minute: traces are sampled on questions of the train split,
+``make reward`` (``python -m s1lab.tiny.judge``) trains it in a few minutes: traces are sampled on questions of the train split,
 and a net of one hidden layer learns, at the end of each of their lines, whether the answer came out right in the end. It reads
 what ``s1-tiny`` itself holds there: its last hidden state, and the mean over the thinking. Right answers are needed for training
 alone; how well it tells right from wrong is measured on the dev split and stands in ``reward.json``.
@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from scipy import stats
 from transformers import PreTrainedModel, Qwen2ForCausalLM
 
+from s1lab.budget import Budget
 from s1lab.engine import load
 from s1lab.engines.pretrained import fingerprint, locate, reading
 from s1lab.evaluate import sweep
@@ -30,7 +31,8 @@ from s1lab.voting import Reward
 
 FOLDER = Path(__file__).parent
 SEED, TEMPERATURE = 0, 1.0
-QUESTIONS = {"train": 1600, "dev": 200}
+CAP = 400  # a sample now and then rambles on to the end of the context, and every other in its batch with it
+QUESTIONS = {"train": 600, "dev": 80}
 SAMPLES = {"train": 1, "dev": 4}
 HIDDEN, STEPS, BATCH, RATE = 32, 600, 1024, 3e-3
 
@@ -104,7 +106,7 @@ def examples(split: str) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, bo
     asked = problems(QUESTIONS[split], SEED + 3000, split)
     options = {"n": SAMPLES[split], "temperature": TEMPERATURE, "seed": SEED, "progress": False}
     with load("s1-tiny", device="cpu") as engine:
-        runs = sweep(engine, asked, waits=(0, 1), **options)  # type: ignore[arg-type]
+        runs = sweep(engine, asked, waits=(0, 1), budget=Budget(max_tokens=CAP), **options)  # type: ignore[arg-type]
         newlines = {i for i in range(len(engine.template.tokenizer)) if "\n" in engine.template.decode([i])}
     network, batches = _network(), []
     outcomes: list[float] = []
@@ -193,6 +195,7 @@ def make(out: Path = FOLDER) -> dict[str, Any]:
         "questions": QUESTIONS,
         "samples": SAMPLES,
         "temperature": TEMPERATURE,
+        "cap": CAP,
         "seed": SEED,
         "positions": {"train": len(outcomes), "dev": len(right)},
         "weights": sum(w.numel() for w in weights.values()),
