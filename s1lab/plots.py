@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,10 @@ def rivals(
     for name, rungs in methods.items():
         _curve(figure, rungs, *looks[name], opacity=0.1)
     ends = {name: (rungs[-1].tokens, rungs[-1].accuracy.value) for name, rungs in methods.items()}
+    for name in [n for n, (x, _) in ends.items() if x < most / 3]:  # it would stand in the others' way
+        top = max(methods[name], key=lambda r: r.accuracy.value)
+        _label(figure, 1, top.tokens, top.accuracy.value, name, looks[name][0], "top")
+        del ends[name]
     low = min(r.accuracy.low for r in points)
     for name, y in _apart({name: y for name, (_, y) in ends.items()}, (100 - low) / 22).items():
         figure.add_annotation(
@@ -380,12 +385,14 @@ def _styled(figure: go.Figure, width: int, height: int) -> None:
 
 
 def _apart(places: Mapping[str, float], least: float) -> dict[str, float]:
-    """Heights of labels, in their order from below, moved up where they stand closer than ``least``; then all back by half."""
-    moved: dict[str, float] = {}
-    for name, y in sorted(places.items(), key=lambda pair: pair[1]):
-        moved[name] = max(y, max(moved.values(), default=-math.inf) + least)
-    pushed = max(moved[name] - y for name, y in places.items()) / 2
-    return {name: y - pushed * (y != places[name]) for name, y in moved.items()}
+    """Heights of labels, in their order, at least so far apart: neighbours that stand closer give way by half each."""
+    moved = dict(sorted(places.items(), key=lambda pair: pair[1]))
+    for _ in range(100):
+        for below, above in pairwise(moved):
+            if (short := least - (moved[above] - moved[below])) > 1e-9:
+                moved[below] -= short / 2
+                moved[above] += short / 2
+    return moved
 
 
 def _log_axis(figure: go.Figure, tokens: Sequence[float], title: str, row: int, column: int, beyond: float) -> None:

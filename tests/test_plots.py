@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 import s1lab as lab
@@ -60,5 +62,7 @@ def test_rivals_stand_on_one_axis_with_their_frontier_and_the_papers_below():
 
 
 def test_labels_that_would_overlap_are_moved_apart():
-    moved = plots._apart({"a": 50.0, "b": 51.0, "c": 90.0}, 4.0)
-    assert moved["b"] - moved["a"] >= 1.5 and moved["c"] == 90.0
+    moved = plots._apart({"b": 51.0, "a": 50.0, "c": 51.0, "d": 90.0}, 4.0)
+    heights = [moved[name] for name in "abcd"]
+    assert all(above - below > 3.99 for below, above in pairwise(heights)) and moved["d"] == 90.0
+    assert sum(heights) == pytest.approx(50 + 51 + 51 + 90)
