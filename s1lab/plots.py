@@ -123,8 +123,8 @@ def rivals(
         _curve(figure, rungs, *looks[name], opacity=0.1)
     ends = {name: (rungs[-1].tokens, rungs[-1].accuracy.value) for name, rungs in methods.items()}
     for name in [n for n, (x, _) in ends.items() if x < most / 3]:  # it would stand in the others' way
-        top = max(methods[name], key=lambda r: r.accuracy.value)
-        _label(figure, 1, top.tokens, top.accuracy.value, name, looks[name][0], "top")
+        peak = max(methods[name], key=lambda r: r.accuracy.value)
+        _label(figure, 1, peak.tokens, peak.accuracy.value, name, looks[name][0], "top")
         del ends[name]
     low = min(r.accuracy.low for r in points)
     for name, y in _apart({name: y for name, (_, y) in ends.items()}, (100 - low) / 22).items():
