@@ -12,15 +12,18 @@ from typing import Any
 from s1lab import benchmarks, curate, grade, metrics, paper, plots, tiny
 from s1lab.api import Interrupted, direct, force, interrupted
 from s1lab.budget import Budget
+from s1lab.cost import Cost, cost
 from s1lab.diff import diff
 from s1lab.engine import Completion, Engine, Request, describe, load, run
 from s1lab.evaluate import Results, evaluate, sweep
 from s1lab.ladder import Ladder, ladder
+from s1lab.parallel import best_of, mixture, rebase, vote
 from s1lab.recording import replay
 from s1lab.records import Run, read_run
 from s1lab.store import StoreError, import_run, runs
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Source, Trace
+from s1lab.voting import Best, Outcome, Reward, Tree, Vote, outcome
 
 
 def __getattr__(name: str) -> Any:
@@ -33,19 +36,27 @@ def __getattr__(name: str) -> Any:
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "Best",
     "Budget",
     "Completion",
+    "Cost",
     "Engine",
     "Interrupted",
     "Ladder",
+    "Outcome",
     "Request",
     "Results",
+    "Reward",
     "Run",
     "Source",
     "StoreError",
     "ThinkTemplate",
     "Trace",
+    "Tree",
+    "Vote",
     "benchmarks",
+    "best_of",
+    "cost",
     "curate",
     "describe",
     "diff",
@@ -58,13 +69,17 @@ __all__ = [
     "ladder",
     "load",
     "metrics",
+    "mixture",
+    "outcome",
     "paper",
     "plots",
     "read_run",
+    "rebase",
     "replay",
     "run",
     "runs",
     "sft",
     "sweep",
     "tiny",
+    "vote",
 ]

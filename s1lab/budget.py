@@ -16,7 +16,9 @@ class Budget:
         None: as many as the context holds beside the answer.
     min_tokens: the floor. A model that tries to stop below it is made to go on, as often as it takes.
     waits: how many times a stop is suppressed whatever the length, a number of "Wait"s in the paper.
-    wait: the text appended in place of a suppressed stop; None or "" suppresses without text.
+    wait: the text appended in place of a suppressed stop. Several texts take turns: the first suppression appends the first, and
+        after the last one comes the first again (a list is kept as a tuple). None or "" suppresses without text: the next token
+        alone may not be a stop (its logit is struck out before the choice), so the model's second choice takes its place.
     on_cut: the text that opens the answer after a cut; None or "" for none. After an own stop nothing is added.
     answer_tokens: most tokens of the answer.
     compat: the semantics. "exact": the sum of all thinking tokens never exceeds ``max_tokens``. "readme" and "harness" repeat
@@ -29,7 +31,7 @@ class Budget:
     max_tokens: int | None = None
     min_tokens: int = 0
     waits: int = 0
-    wait: str | None = "Wait"
+    wait: str | tuple[str | None, ...] | None = "Wait"
     on_cut: str | None = "Final Answer:"
     answer_tokens: int = 1024
     compat: Compat = "exact"
@@ -52,6 +54,11 @@ class Budget:
             )
         if self.waits < 0:
             raise ValueError(f"waits={self.waits} is negative: give 0 to let the model stop by itself")
+        if isinstance(self.wait, list):
+            object.__setattr__(self, "wait", tuple(self.wait))
+        texts = self.wait if isinstance(self.wait, tuple) else (self.wait,)
+        if not texts or not all(text is None or isinstance(text, str) for text in texts):
+            raise ValueError(f"wait={self.wait!r} is no text to append: give one, several as a tuple, or None for none")
         if self.answer_tokens < 1:
             raise ValueError(f"answer_tokens={self.answer_tokens} leaves no room to answer: give at least 1")
         if self.compat not in get_args(Compat):
@@ -60,6 +67,10 @@ class Budget:
             raise ValueError(
                 f'min_tokens={self.min_tokens} is unknown to the original\'s loops: leave it out or use compat="exact"'
             )
+
+    def continuation(self, waits: int) -> str | None:
+        """The text that the next suppression appends, after so many Waits."""
+        return self.wait[waits % len(self.wait)] if isinstance(self.wait, tuple) else self.wait
 
     def wants_more(self, thinking_tokens: int, waits: int) -> bool:
         """Whether a model that tries to stop after so many thinking tokens and so many Waits is made to go on."""

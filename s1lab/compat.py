@@ -33,7 +33,7 @@ def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
                 "loop asks for 0 tokens and fails: the answer follows from here"
             )
             break
-        _retokenise(trace, budget.wait or "")
+        _retokenise(trace, budget.continuation(round) or "")
         trace.waits += 1
     _retokenise(trace, "")
     return (yield from reply(trace, budget.answer_tokens, sampling, context))
@@ -60,7 +60,7 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
                 )
             break
         if round < budget.waits:
-            wait = template.encode(budget.wait)
+            wait = template.encode(budget.continuation(round))
             if len(trace.ids) + len(wait) >= context:
                 break
             trace.extend(wait, Source.CONTINUATION)

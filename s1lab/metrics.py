@@ -143,6 +143,21 @@ def score(
     return Score(kept, slope, best, t.shape[0])
 
 
+def frontier(tokens: Sequence[float], accuracy: Sequence[float]) -> list[int]:
+    """The runs, by number, that are more accurate than every run of as many tokens or fewer; cheapest first.
+
+    Of runs with equal tokens and accuracy the earlier stands for both.
+    """
+    x, y = _runs(tokens), _runs(accuracy)
+    if x.size != y.size:
+        raise ValueError(f"{x.size} runs have tokens and {y.size} have an accuracy: give both of each")
+    found: list[int] = []
+    for i in sorted(range(x.size), key=lambda i: (x[i], -y[i], i)):
+        if not found or y[i] > y[found[-1]]:
+            found.append(i)
+    return found
+
+
 @dataclass(frozen=True)
 class Flips:
     """How many answers two runs agree on, and how many turned each way from the first to the second."""

@@ -8,18 +8,21 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from s1lab.metrics import Interval
+from s1lab.metrics import Interval, frontier
 from s1lab.paper import Point
 
 # Okabe and Ito: told apart by colour-blind readers too. The markers differ in shape besides.
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#D98E00", "#009E73", "#D55E00", "#B0578D"
 INK = "#333333"
+_COLORS = (BLUE, ORANGE, RED, PURPLE, GREEN, INK)
+_SYMBOLS = ("circle", "diamond", "triangle-up", "square", "cross", "star")
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,75 @@ def scaling(
     figure.update_yaxes(range=[-3, 103], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
     figure.update_yaxes(title_text="accuracy, %", row=1, col=1)
     _styled(figure, 500 * columns, 430)
+    return figure
+
+
+def rivals(
+    methods: Mapping[str, Sequence[Rung]], paper: Mapping[str, Mapping[str, Sequence[Point]]], units: Mapping[str, str]
+) -> go.Figure:
+    """Accuracy over all tokens of several methods (paper Figures 4 right and 7): measured above, the paper's below, open.
+
+    methods: for each its points, cheapest first; tokens are everything that was sampled, forced or thrown away. The grey steps
+    are the frontier: the best that any method has at so many tokens. paper: published figures, each a mapping from method to
+    points; a method that is measured too, or whose name begins alike, has its colour. units: what each of their axes counts.
+    """
+    titles = [
+        "<b>measured</b>: the embedded model s1-tiny; grey: the frontier",
+        *(f"<b>the paper's</b> {name}" for name in paper),
+    ]
+    columns = len(paper)
+    figure = make_subplots(
+        2, columns, specs=[[{"colspan": columns}, *[None] * (columns - 1)], [{}] * columns], subplot_titles=titles,
+        row_heights=[0.6, 0.4], horizontal_spacing=0.1, vertical_spacing=0.14,
+    )  # fmt: skip
+    looks = dict(zip(methods, zip(_COLORS, _SYMBOLS, strict=True), strict=False))
+    points = [rung for rungs in methods.values() for rung in rungs]
+    best = [points[i] for i in frontier([r.tokens for r in points], [r.accuracy.value for r in points])]
+    most = max(r.tokens for r in points)
+    figure.add_scatter(
+        x=[*(r.tokens for r in best), most], y=[*(r.accuracy.value for r in best), best[-1].accuracy.value], mode="lines",
+        line={"color": "#999999", "width": 7, "shape": "hv"}, opacity=0.35, hoverinfo="skip", row=1, col=1,
+    )  # fmt: skip
+    for name, rungs in methods.items():
+        _curve(figure, rungs, *looks[name], opacity=0.1)
+    ends = {name: (rungs[-1].tokens, rungs[-1].accuracy.value) for name, rungs in methods.items()}
+    for name in [n for n, (x, _) in ends.items() if x < most / 3]:  # it would stand in the others' way
+        peak = max(methods[name], key=lambda r: r.accuracy.value)
+        _label(figure, 1, peak.tokens, peak.accuracy.value, name, looks[name][0], "top")
+        del ends[name]
+    low = min(r.accuracy.low for r in points)
+    for name, y in _apart({name: y for name, (_, y) in ends.items()}, (100 - low) / 22).items():
+        figure.add_annotation(
+            x=math.log10(ends[name][0]), y=y, text=name, showarrow=False, font={"color": looks[name][0], "size": 12},
+            xanchor="left", xshift=10, row=1, col=1,
+        )  # fmt: skip
+    _log_axis(figure, [r.tokens for r in points], "tokens a question: sampled, forced and thrown away, log scale", 1, 1, 1.9)
+    figure.update_yaxes(range=[max(0, low - 3), 100], row=1, col=1)
+    for column, (title, published) in enumerate(paper.items(), 1):
+        spread = [p.accuracy for of_method in published.values() for p in of_method]
+        for name, dots in published.items():
+            like = next((m for m in methods if name.lower().startswith(m.split()[0].lower())), next(iter(methods)))
+            color, symbol = looks[like]
+            figure.add_scatter(
+                x=[p.tokens for p in dots], y=[p.accuracy for p in dots], mode="lines+markers",
+                line={"color": color, "dash": "dot", "width": 2}, marker={"size": 9, "symbol": f"{symbol}-open", "line_width": 2},
+                customdata=[p.how for p in dots], row=2, col=column,
+                hovertemplate="%{customdata}<br>%{x:,} tokens<br>%{y:.1f} %<extra>" + name + ", the paper's</extra>",
+            )  # fmt: skip
+            top = max(dots, key=lambda p: p.accuracy)
+            if len(dots) > 1:
+                _label(figure, column, top.tokens, top.accuracy, name, color, "top", row=2)
+            else:
+                figure.add_annotation(
+                    x=math.log10(top.tokens), y=top.accuracy, text=name, showarrow=False, font={"color": color, "size": 12},
+                    xanchor="right", xshift=-10, row=2, col=column,
+                )  # fmt: skip
+        _log_axis(figure, [p.tokens for of_method in published.values() for p in of_method], units[title], 2, column, 2.2)
+        figure.update_yaxes(range=[min(spread) - 4, max(spread) + 6], row=2, col=column)
+    figure.update_yaxes(ticksuffix=" ", zeroline=False)
+    for row in (1, 2):
+        figure.update_yaxes(title_text="accuracy, %", row=row, col=1)
+    _styled(figure, 1000, 820)
     return figure
 
 
@@ -312,14 +384,43 @@ def _styled(figure: go.Figure, width: int, height: int) -> None:
     )
 
 
-def _curve(figure: go.Figure, rungs: Sequence[Rung], color: str, symbol: str, skip_first: bool = False, column: int = 1) -> None:
+def _apart(places: Mapping[str, float], least: float) -> dict[str, float]:
+    """Heights of labels, in their order, at least so far apart: neighbours that stand closer give way by half each."""
+    moved = dict(sorted(places.items(), key=lambda pair: pair[1]))
+    for _ in range(100):
+        for below, above in pairwise(moved):
+            if (short := least - (moved[above] - moved[below])) > 1e-9:
+                moved[below] -= short / 2
+                moved[above] += short / 2
+    return moved
+
+
+def _log_axis(figure: go.Figure, tokens: Sequence[float], title: str, row: int, column: int, beyond: float) -> None:
+    """A log axis with ticks at 1, 2 and 5 of each power of ten, and room for labels ``beyond`` the last point."""
+    low, high = min(tokens) / 1.3, max(tokens) * beyond
+    ticks = [m * 10**k for k in range(9) for m in (1, 2, 5) if low <= m * 10**k <= high]
+    figure.update_xaxes(
+        type="log", title_text=title, range=[math.log10(low), math.log10(high)], row=row, col=column, tickvals=ticks,
+        ticktext=[f"{t // 10**6}M" if t >= 10**6 else f"{t // 1000}K" if t >= 10**4 else f"{t:,}" for t in ticks],
+    )  # fmt: skip
+
+
+def _curve(
+    figure: go.Figure,
+    rungs: Sequence[Rung],
+    color: str,
+    symbol: str,
+    skip_first: bool = False,
+    column: int = 1,
+    opacity: float = 0.16,
+) -> None:
     tokens = [r.tokens for r in rungs]
     figure.add_scatter(
         x=[*tokens, *tokens[::-1]],
         y=[r.accuracy.high for r in rungs] + [r.accuracy.low for r in rungs[::-1]],
         fill="toself",
         fillcolor=color,
-        opacity=0.16,
+        opacity=opacity,
         mode="none",
         hoverinfo="skip",
         row=1,

@@ -28,7 +28,7 @@ class Sampling:
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p={self.top_p} is outside (0, 1]: use 1 to keep every token")
 
-    def seed_of(self, trace: Trace, round: int) -> int:
+    def seed_of(self, trace: Trace, round: int | str) -> int:
         """A seed for (run, question, sample, round), so that no result depends on what shares its batch."""
         text = f"{self.seed}\x1f{trace.sample}\x1f{round}\x1f{trace.question}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
@@ -41,7 +41,6 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
     A Wait that leaves no room for a token after it is not appended: the model's own stop stands.
     """
     cap = min(room(trace, budget, context), budget.max_tokens or context)
-    wait_ids = trace.template.encode(budget.wait)
     while True:
         request = Request(
             ids=tuple(trace.ids),
@@ -61,6 +60,7 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
             trace.cut = True
             return trace
         trace.stops.append(len(trace.ids))
+        wait_ids = trace.template.encode(budget.continuation(trace.waits))
         if not budget.wants_more(trace.thinking_tokens, trace.waits) or trace.thinking_tokens + len(wait_ids) >= cap:
             return trace
         trace.extend(wait_ids, Source.CONTINUATION)
@@ -104,7 +104,6 @@ def ladder(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, context: i
         trace.error = too_long(trace, context)
         return [trace.fork(len(trace.ids), rung) for rung in rungs]
     caps = [min(free, rung.max_tokens or context) for rung in rungs]
-    wait_ids = trace.template.encode(rungs[0].wait)
     opened, ended = len(trace.ids), dict[int, Trace]()
     going = list(range(len(rungs)))
 
@@ -133,6 +132,7 @@ def ladder(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, context: i
         if not going:
             break
         trace.stops.append(len(trace.ids))
+        wait_ids = trace.template.encode(rungs[0].continuation(trace.waits))
         going = leave(
             [i for i in going if not rungs[i].wants_more(thought, trace.waits) or thought + len(wait_ids) >= caps[i]], cut=False
         )

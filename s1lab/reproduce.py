@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from s1lab import plots
-from s1lab.paper import FIGURE_1, FUNNEL, TABLE_3
+from s1lab.paper import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, TABLE_3, Point
 
 ROOT = Path(__file__).parent.parent
 CELL_LIMIT_S = 1800
@@ -97,7 +97,7 @@ def tidy(path: Path) -> None:
 
 def comparison(name: str, root: Path = ROOT) -> str:
     """The table that ends a reproduction: the embedded model's rungs beside the paper's, each marked as whose it is."""
-    parts = [_rungs(name, root), _method_row(name, root), _funnel(name, root)]
+    parts = [_rungs(name, root), _method_row(name, root), _rivals(name, root), _funnel(name, root)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -143,6 +143,25 @@ def _method_row(name: str, root: Path) -> list[str]:
     units = {"control": "Control, %", "scaling": "Scaling, points a doubling", "performance": "Performance, %"}
     rows = [f"{units[k]:<30}{shown[k]:<24}{theirs[k]}" for k in units]
     return [f"{'budget forcing, five runs':<30}{'measured':<24}published (Table 3)", *rows]
+
+
+def _rivals(name: str, root: Path) -> list[str]:
+    """The best point of each method with all its tokens, measured, and of the paper's two figures."""
+    stored = _stored(name, "06_parallel", root)
+    if stored is None:
+        return []
+    lines = [f"{'best of each method':<30}{'tokens':>8}  {'accuracy, %':<22}{'published':<32}{'tokens':>9}  {'accuracy, %':<12}"]
+    best = {method: max(points, key=lambda p: p["accuracy"]) for method, points in stored["methods"].items()}
+    theirs: list[tuple[str, Point]] = [
+        (f"{method}, {where}", max(points, key=lambda p: p.accuracy))
+        for where, figure in (("GPQA", FIGURE_4_RIGHT), ("AIME24", FIGURE_7))
+        for method, points in figure.items()
+    ]
+    for (method, point), (published, dot) in zip(best.items(), theirs, strict=False):
+        ours = f"{method:<30}{point['tokens']:>8,.0f}  {point['accuracy']:.1f} [{point['low']:.1f}, {point['high']:.1f}]"
+        per_question = dot.tokens / (198 if "GPQA" in published else 1)
+        lines.append(f"{ours:<62}{published:<32}{per_question:>9,.0f}  {dot.accuracy:.1f}")
+    return lines
 
 
 def _funnel(name: str, root: Path) -> list[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import s1lab as lab
+from s1lab.records import packed, unpacked
 from s1lab.trace import FORCED, GENERATED, THINKING, Source
 
 THINK, ANSWER = "<|im_start|>think\n", "<|im_start|>answer\n"
@@ -85,6 +89,37 @@ def test_a_suppression_without_text_still_makes_progress(scripted, wait):
         scripted(lambda t: "a<|im_start|>" if ANSWER not in t else "3<|im_end|>"), "Q?", lab.Budget(waits=3, wait=wait)
     )
     assert trace.waits == 3 and trace.thinking == "aaaa" and not trace.of(Source.CONTINUATION)
+
+
+def test_texts_that_take_turns(scripted):
+    """A different text each time, from the first again after the last; a list is kept as a tuple, and survives a store's JSON."""
+    budget = lab.Budget(waits=5, wait=["Wait", None, "Hmm"])
+    assert budget.wait == ("Wait", None, "Hmm") and [budget.continuation(n) for n in range(4)] == ["Wait", None, "Hmm", "Wait"]
+    engine = scripted(lambda t: "a<|im_start|>" if ANSWER not in t else "3<|im_end|>")
+    trace = lab.force(engine, "Q?", budget)
+    assert trace.thinking == "aWaitaaHmmaWaitaa" and trace.waits == 5
+    assert unpacked(json.loads(json.dumps(packed(trace)))).budget == budget
+    found = lab.ladder(engine, "Q?", caps=(4,), waits=(1, 3), budget=budget)
+    for rung, alone in (({"cap": 4}, replace(budget, max_tokens=4)), ({"waits": 3}, replace(budget, waits=3))):
+        assert found.at(**rung).ids == lab.force(engine, "Q?", alone).ids
+
+
+@pytest.mark.parametrize("compat", ["readme", "harness"])
+def test_texts_that_take_turns_in_the_originals_loops(scripted, compat):
+    engine = scripted(lambda _: "a<|im_start|>answer\n3<|im_end|>")
+    trace = lab.force(engine, "Q?", lab.Budget(max_tokens=90, waits=3, wait=("Wait", "Hmm"), compat=compat))
+    assert "aWaitaHmmaWaita" in trace.text and trace.waits == 3
+
+
+def test_without_text_the_stop_is_struck_out_and_the_second_choice_taken(tiny):
+    """The token after a suppression without text is the likeliest one that is no stop."""
+    question = lab.tiny.problems(1, 5, "dev")["question"][0]
+    trace = lab.force(tiny, question, lab.Budget(waits=1, wait=None))
+    with torch.inference_mode():
+        logits = tiny.network(torch.tensor([trace.ids[: trace.stops[0]]])).logits[0, -1, : tiny.vocabulary].clone()
+        assert int(logits.argmax()) in trace.template.think_stop
+        logits[list(trace.template.think_stop)] = -torch.inf
+    assert trace.ids[trace.stops[0]] == int(logits.argmax()) and trace.source[trace.stops[0]] is Source.SAMPLED
 
 
 def test_end_of_sequence_inside_thinking_is_an_attempt_to_stop(scripted):

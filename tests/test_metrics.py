@@ -161,3 +161,10 @@ def test_a_fit_finds_the_line_and_its_band_holds_it():
     assert fit.at(2**20).high - fit.at(2**20).low > fit.at(100).high - fit.at(100).low
     with pytest.raises(ValueError, match="three runs"):
         metrics.scaling_fit([1, 2], [1.0, 2.0])
+
+
+def test_the_frontier_is_what_no_cheaper_run_reaches():
+    tokens, accuracy = [100, 50, 200, 200, 400, 50], [60.0, 40.0, 55.0, 70.0, 70.0, 40.0]
+    assert metrics.frontier(tokens, accuracy) == [1, 0, 3]
+    with pytest.raises(ValueError, match="2 runs have tokens and 1 have"):
+        metrics.frontier([1, 2], [3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 import s1lab as lab
@@ -40,3 +42,27 @@ def test_differences_show_the_measured_beside_the_papers():
     measured, published, runs = figure.data
     assert (measured.x, measured.y) == ((1.0, -4.0), ("a", "b")) and measured.error_x.array == (3.0, 3.0)
     assert published.x == (-9.0,) and runs.x == (0.5, 1.5) and runs.y == ("a", "a")
+
+
+def test_rivals_stand_on_one_axis_with_their_frontier_and_the_papers_below():
+    def rung(label, tokens, value):
+        return plots.Rung(label, tokens, lab.metrics.Interval(value, value - 5, value + 5))
+
+    methods = {
+        "forcing": [rung("own stop", 80, 60), rung("1 Wait", 120, 75)],
+        "majority": [rung("maj@1", 85, 55), rung("maj@4", 340, 74)],
+    }
+    published = {"Figure 4": lab.paper.FIGURE_4_RIGHT, "Figure 7": lab.paper.FIGURE_7}
+    figure = plots.rivals(methods, published, dict.fromkeys(published, "tokens"))
+    steps, *_ = figure.data
+    assert (steps.x, steps.y) == ((80, 120, 340), (60, 75, 75)) and steps.line.shape == "hv"
+    open_markers = [t for t in figure.data if t.mode == "lines+markers" and "open" in str(t.marker.symbol)]
+    assert len(open_markers) == len(lab.paper.FIGURE_4_RIGHT) + len(lab.paper.FIGURE_7)
+    assert {"forcing", "majority", "REBASE"} <= {a.text for a in figure.layout.annotations}
+
+
+def test_labels_that_would_overlap_are_moved_apart():
+    moved = plots._apart({"b": 51.0, "a": 50.0, "c": 51.0, "d": 90.0}, 4.0)
+    heights = [moved[name] for name in "abcd"]
+    assert all(above - below > 3.99 for below, above in pairwise(heights)) and moved["d"] == 90.0
+    assert sum(heights) == pytest.approx(50 + 51 + 51 + 90)

@@ -25,6 +25,12 @@ def test_its_curation_runs(capsys, tmp_path, monkeypatch):
     assert re.search(r"^select \(paper\) +40  not chosen", capsys.readouterr().out, re.MULTILINE)
 
 
+def test_its_rivals_run(capsys):
+    (block,) = (b for b in BLOCKS if "lab.vote" in b)
+    exec(block, {"lab": lab, "engine": lab.load("s1-tiny")})
+    assert capsys.readouterr().out.count("thrown away") == 2
+
+
 def test_its_table_is_the_recorded_run():
     rungs = json.loads((ROOT / "s1lab" / "tiny" / "made.json").read_text())["measured"]["rungs"]
     rows = re.findall(r"^\| (cap \d+|own stop|\d Waits?) \| (\d+) \| ([\d.]+) \|$", TEXT, re.MULTILINE)

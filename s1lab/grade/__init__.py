@@ -5,7 +5,7 @@ compare it with the gold answer; :func:`verdicts` does so for many, in parallel 
 and is never the default.
 """
 
-from s1lab.grade.answers import KINDS, extract
-from s1lab.grade.judge import Grader, Verdict, by_model, is_correct, verdict, verdicts
+from s1lab.grade.answers import KINDS, extract, normal
+from s1lab.grade.judge import Grader, Verdict, by_model, is_correct, same, verdict, verdicts
 
-__all__ = ["KINDS", "Grader", "Verdict", "by_model", "extract", "is_correct", "verdict", "verdicts"]
+__all__ = ["KINDS", "Grader", "Verdict", "by_model", "extract", "is_correct", "normal", "same", "verdict", "verdicts"]

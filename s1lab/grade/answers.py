@@ -61,6 +61,11 @@ def reference(gold: str, kind: str) -> str | None:
     return _TAKE[kind](gold.strip(), True)
 
 
+def normal(answer: str, kind: str = "math") -> str:
+    """An answer without what its kind doesn't tell apart: sign and zeros, case, spaces. Equal ones are equal answers."""
+    return whole(answer) if kind == "integer" else answer.strip().upper() if kind == "choice" else plain(answer)
+
+
 def plain(text: str) -> str:
     """A text without spaces, case, and the differences that Unicode's NFKC levels."""
     return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).casefold()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s1lab.grade import pool
-from s1lab.grade.answers import KINDS, extract, plain, reference, whole
+from s1lab.grade.answers import KINDS, extract, normal, plain, reference, whole
 from s1lab.grade.forms import difference
 
 if TYPE_CHECKING:
@@ -50,6 +50,14 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
     return found.correct
 
 
+def same(given: str, wanted: str, kind: str = "math") -> bool:
+    """Whether two answers, as :func:`extract` gives them, are one answer; False also where that could not be found out."""
+    found = _compared(given, wanted, kind)
+    if not isinstance(found, Verdict):
+        found = _by_mathematics(found, pool.ask_all([{"given": given, "gold": wanted}], None)[0])
+    return found.correct
+
+
 def verdict(response: str, gold: str, kind: str = "math") -> Verdict:
     """:func:`is_correct` with its reason. What goes wrong is the verdict's ``error``. ValueError for an unknown kind."""
     return verdicts([response], [gold], [kind])[0]
@@ -86,12 +94,19 @@ def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
     given = extract(response, kind)
     if given is None:
         return Verdict(False, None, f"no answer of kind {kind!r} was found")
-    if kind == "integer":
-        return Verdict(whole(given) == whole(wanted), given, "whole numbers compared")
-    if kind == "choice":
-        return Verdict(given == wanted, given, "letters compared")
-    if plain(given) == plain(wanted) or plain(given) == plain(gold):
+    if kind == "math" and plain(given) == plain(gold):
         return Verdict(True, given, "the same text")
+    return _compared(given, wanted, kind)
+
+
+def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
+    """The same for two answers that were extracted already."""
+    if normal(given, kind) == normal(wanted, kind):
+        return Verdict(
+            True, given, {"integer": "whole numbers compared", "choice": "letters compared"}.get(kind, "the same text")
+        )
+    if kind in ("integer", "choice"):
+        return Verdict(False, given, "whole numbers compared" if kind == "integer" else "letters compared")
     if kind == "exact":
         return Verdict(False, given, "another text")
     if _is_integer(given) and _is_integer(wanted):

@@ -1,0 +1,37 @@
+"""The ledger in three numbers: what a method costs, counted in the same tokens for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s1lab.trace import Trace
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Tokens of a method on a question.
+
+    sampled: written by the model, and in what came back. forced: put in by the program (continuations, closes, answer prefixes).
+    thrown_away: written by the model, and in nothing that came back. The prompt is not counted, nor is a stop, which stands in no
+    trace. A token that several traces share (a beginning that a tree forked) was written once and is counted once.
+    """
+
+    sampled: int = 0
+    forced: int = 0
+    thrown_away: int = 0
+
+    @property
+    def total(self) -> int:
+        """All three together: the axis on which methods are compared."""
+        return self.sampled + self.forced + self.thrown_away
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.sampled + other.sampled, self.forced + other.forced, self.thrown_away + other.thrown_away)
+
+    def __str__(self) -> str:
+        return f"{self.total:,} tokens: {self.sampled:,} sampled, {self.forced:,} forced, {self.thrown_away:,} thrown away"
+
+
+def cost(*traces: Trace) -> Cost:
+    """What traces cost that share nothing but their prompts."""
+    return Cost(sum(t.sampled_tokens for t in traces), sum(t.forced_tokens for t in traces), sum(t.dropped for t in traces))
