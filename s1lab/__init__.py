@@ -9,9 +9,10 @@ trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
 from importlib import import_module
 from typing import Any
 
-from s1lab import curate, grade, metrics, paper, plots, tiny
+from s1lab import control, curate, grade, metrics, paper, plots, tiny
 from s1lab.api import Interrupted, direct, force, interrupted
 from s1lab.budget import Budget
+from s1lab.control import class_conditional, reject, step_conditional, token_conditional
 from s1lab.diff import diff
 from s1lab.engine import Completion, Engine, Request, describe, load, run
 from s1lab.evaluate import Results, evaluate, sweep
@@ -45,6 +46,8 @@ __all__ = [
     "StoreError",
     "ThinkTemplate",
     "Trace",
+    "class_conditional",
+    "control",
     "curate",
     "describe",
     "diff",
@@ -60,10 +63,13 @@ __all__ = [
     "paper",
     "plots",
     "read_run",
+    "reject",
     "replay",
     "run",
     "runs",
     "sft",
+    "step_conditional",
     "sweep",
     "tiny",
+    "token_conditional",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from s1lab.budget import Budget
 from s1lab.trace import Source, Trace
 
 FORMAT = {"format": "s1lab run", "version": 1}
+AS_JSON = ("source", "budget", "counts")  # what a Dataset holds as JSON text
+LATER = ("dropped", "counts")  # fields that the first runs were written without; a trace that has neither still is
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class StoredTrace:
     notes: list[str]
     error: str | None
     correct: bool | None
+    dropped: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,25 +48,27 @@ class Run:
     traces: list[StoredTrace]
 
     def to_dataset(self) -> Dataset:
-        """A row a trace, with the columns of :class:`StoredTrace`; ``source``, ``budget`` and ``made`` are JSON text."""
+        """A row a trace, with the columns of :class:`StoredTrace`; source, budget, counts and made are JSON text."""
         columns: dict[str, list[Any]] = {name: [] for name in (*StoredTrace.__dataclass_fields__, "made")}
         made = json.dumps(self.made)
         for trace in self.traces:
-            for name, value in (packed(trace) | {"made": made}).items():
-                columns[name].append(json.dumps(value) if name in ("source", "budget") else value)
+            row = {"dropped": 0, "counts": {}} | packed(trace) | {"made": made}
+            for name, value in row.items():
+                columns[name].append(json.dumps(value) if name in AS_JSON else value)
         return Dataset.from_dict(columns)
 
     @classmethod
     def from_dataset(cls, rows: Dataset, path: str | Path = "a dataset") -> Run:
         """What :meth:`to_dataset` made, wherever it has been since. ValueError for a Dataset of another kind."""
-        missing = [c for c in (*StoredTrace.__dataclass_fields__, "made") if c not in rows.column_names]
+        there = rows.column_names
+        fields = [name for name in StoredTrace.__dataclass_fields__ if name in there or name not in LATER]
+        missing = [c for c in (*fields, "made") if c not in there]
         if missing or not len(rows):
             raise ValueError(f"this Dataset is no run: {f'column {missing[0]!r} is missing' if missing else 'it has no rows'}")
         traces = []
         for row in rows:
             made = json.loads(row.pop("made"))
-            row = {name: row[name] for name in StoredTrace.__dataclass_fields__}
-            traces.append(unpacked(row | {name: json.loads(row[name]) for name in ("source", "budget")}))
+            traces.append(unpacked({name: json.loads(row[name]) if name in AS_JSON else row[name] for name in fields}))
         return cls(Path(path), made, traces)
 
     def save(self, path: str | Path) -> Path:
@@ -72,7 +78,8 @@ class Run:
 
 def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str, Any]:
     """A trace as plain data, its sources as runs of [source, how many]."""
-    return {
+    later = {name: value for name in LATER if (value := getattr(trace, name))}
+    return later | {
         "question": trace.question,
         "sample": trace.sample,
         "ids": trace.ids,
