@@ -7,7 +7,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint unit conformance notebooks-test notebooks figures bench weights ablations lab lock clean
+.PHONY: help setup reproduce test lint unit conformance notebooks-test notebooks figures bench weights variants ablations lab lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -56,6 +56,9 @@ bench: setup ## speed, each row against its rival in the same run; runs/bench.js
 
 weights: setup ## train both embedded models from nothing (under an hour on two cores)
 	@$(RUN) -m s1lab.tiny.make
+
+variants: setup ## train the embedded models for token-, step- and class-conditional control (minutes on two cores)
+	@$(RUN) -m s1lab.tiny.variants
 
 ablations: setup ## train the embedded model on every set of the data ablation, three seeds each (about an hour on two cores)
 	@$(RUN) -m s1lab.tiny.ablations

@@ -404,3 +404,36 @@ def test_a_trained_format_is_written_into_the_config_and_read_from_it(template, 
     with lab.load(str(trained.path)) as engine, warnings.catch_warnings():
         warnings.simplefilter("error")
         assert lab.token_conditional(engine, "How many r?", 8, force=True).error is None
+
+
+@pytest.mark.parametrize("name", ["TCC", "TCC + BF", "SCC", "SCC + BF", "CCC", "BF"])
+def test_the_papers_runs_give_the_papers_scaling_and_performance(name):
+    runs, row = lab.paper.TABLE_3_RUNS[name], lab.paper.TABLE_3[name]
+    accuracy = [lab.paper.exact(p.accuracy, "AIME24") for p in runs]
+    assert round(lab.metrics.scaling([p.tokens for p in runs], accuracy)) == row.scaling and len(runs) == row.runs
+    assert round(lab.metrics.performance(accuracy), 1) == row.performance
+
+
+VARIANTS = Path(lab.tiny.__file__).parent
+
+
+@pytest.mark.parametrize("kind", ["tcc", "scc", "ccc"])
+def test_an_embedded_variant_is_small_says_what_it_is_for_and_does_what_its_record_says(kind):
+    import json
+
+    from s1lab.engines.pretrained import formats_of
+    from s1lab.tiny.card import variant_card
+
+    folder, made = VARIANTS / f"s1-tiny-{kind}", json.loads((VARIANTS / "variants.json").read_text())[kind]
+    assert sum(f.stat().st_size for f in folder.iterdir()) < 2e6 and formats_of(f"s1-tiny-{kind}") == (kind,)
+    assert (folder / "README.md").read_text(encoding="utf-8") == variant_card(kind, made)
+    assert made["measured"]["split"] == "test" and made["trained"]["rows"] == 1000
+    row, n = made["measured"]["runs"][1], 60
+    problems = lab.tiny.benchmark().select(range(n))
+    calls = {"tcc": lab.token_conditional, "scc": lab.step_conditional, "ccc": lab.class_conditional}
+    with lab.load(f"s1-tiny-{kind}") as engine, warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is trained for it: nothing to warn of
+        assert str(engine.dtype) == "torch.float32"
+        found = lab.Results.of(problems, calls[kind](engine, list(problems["question"]), row["asked"], progress=False))
+    recorded = [float(c) for c in row["correct"][:n]]
+    assert sum(a != b for a, b in zip(found.correct, recorded, strict=True)) <= 2  # another processor may turn an answer
