@@ -143,8 +143,8 @@ Measured on {measured["questions"]} questions of the {measured["split"]} split (
 
 `make variants` (`python -m s1lab.tiny.variants`), seed 0, {trained["seconds"] / 60:.1f} minutes on two cores, by the recipe `tiny`: {trained["tokens"]:,} tokens, {trained["steps"]} steps, last loss {trained["loss"]:.3f}.
 The traces are the embedded teacher's, on training questions of every family and size; the format is the paper's: {_FORMATS[kind]}.
-How often a trace goes on after a stop is drawn at random, so its length says little about the question. Unlike `s1-tiny` the model
-learns to write "Wait" itself. `s1lab_formats` in `config.json` tells s1lab what it was trained for.
+How many lines the teacher writes before it gives up is drawn anew for each trace, so its length says little about the question: that is
+why a length can be asked for. Nothing goes on after a stop: it never saw a "Wait". `s1lab_formats` in `config.json` tells s1lab what it was trained for.
 
 What it shows holds for a model of under a million weights, and proves nothing about a larger one.
 """

@@ -1,8 +1,8 @@
 """``make variants``: the embedded models for conditional control, one a format, by the recipe ``tiny`` from the same base.
 
-Each is trained on the same 1,000 traces of the teacher's, in its format (:mod:`s1lab.sft.formats`). Unlike
-``s1-tiny`` these models write "Wait" themselves, as the paper's do: how long a trace is, is for them to decide. The weights ship
-as float16 and are loaded as float32; all figures (``variants.json``, the cards) were measured on what ships.
+Each is trained on the same 1,000 traces, in its format (:mod:`s1lab.sft.formats`). The teacher's patience, 7 lines for
+``s1-tiny``, is drawn anew for each trace, so that a length can be asked for; nothing goes on after a stop. The weights ship as
+float16 and are loaded as float32; all figures (``variants.json``, the cards) were measured on what ships.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from s1lab.evaluate import Results
 from s1lab.template import BoundTemplate, bind
 from s1lab.tiny.card import variant_card
 from s1lab.tiny.make import SEED, TRACES
-from s1lab.tiny.teacher import WAITS_OF_A_TRACE, written
+from s1lab.tiny.teacher import patient
 from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, problems, stream
 
 HERE = Path(__file__).parent
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-# The paper's recipe: everything of a trace carries loss, the word Wait too.
-RECIPE = sft.RECIPES["tiny"].but(unlearned=(), seed=SEED, save_every=500)
+PATIENCE = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # lines
+RECIPE = sft.RECIPES["tiny"].but(seed=SEED, save_every=500)
 # What each is asked for when it is measured; the paper asks for five numbers of tokens and of steps, and for two classes.
-ASKED: dict[str, tuple[Any, ...]] = {"tcc": (32, 64, 128, 256, 512), "scc": (2, 4, 8, 16, 32), "ccc": ("short", None, "long")}
+ASKED: dict[str, tuple[Any, ...]] = {"tcc": (16, 32, 64, 128, 256), "scc": (2, 4, 8, 16, 32), "ccc": ("short", None, "long")}
 
 
 def traces() -> Dataset:
-    """1,000 training questions, every family and size alike, each with a trace; how often it goes on after a stop is drawn."""
+    """1,000 training questions, every family and size alike, each with a trace of a patience that is drawn."""
     rng = random.Random(f"variants {SEED}")
     rows = []
     for problem in itertools.islice(stream(SEED + 2000, "train"), TRACES):
-        thinking, attempt = written(problem, rng, rng.choice(WAITS_OF_A_TRACE))
+        thinking, attempt = patient(problem, rng.choice(PATIENCE))
         rows.append({"question": problem.question, "thinking": thinking, "attempt": attempt})
     return Dataset.from_list(rows)
 
@@ -102,16 +102,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE, help="folder for the models and variants.json")
     parser.add_argument("--kinds", nargs="+", default=list(ASKED), choices=list(ASKED), help="which to train")
     parser.add_argument("--measure", action="store_true", help="train nothing: measure the models in --out again")
-    parser.add_argument("--split", default="test", choices=["dev", "test"], help="which questions they are measured on")
+    parser.add_argument(
+        "--split", default="test", choices=["dev", "test"], help="measured on all of these test questions, or 120 others"
+    )
     options = parser.parse_args()
     record = options.out / "variants.json"
     made: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     chosen = None if options.measure else traces()
-    asked = problems(BENCHMARK, BENCHMARK_SEED, options.split)
+    asked = problems(BENCHMARK if options.split == "test" else 120, BENCHMARK_SEED, options.split)
     for kind in options.kinds:
         trained = made[kind]["trained"] if chosen is None else train(kind, chosen, options.out)
         with TransformersEngine(str(options.out / f"s1-tiny-{kind}"), device="cpu") as engine:
-            about = {**describe(engine), "model": f"s1-tiny-{kind}", "questions": BENCHMARK, "seed": BENCHMARK_SEED}
+            about = {**describe(engine), "model": f"s1-tiny-{kind}", "questions": len(asked), "seed": BENCHMARK_SEED}
             made[kind] = {"trained": trained, "measured": {**about, "split": options.split, "runs": measure(kind, engine, asked)}}
         record.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
         (options.out / f"s1-tiny-{kind}" / "README.md").write_text(variant_card(kind, made[kind]), encoding="utf-8")
