@@ -108,7 +108,6 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
         if done.finish == "length":
             trace.cut = True
             break
-        trace.stops.append(len(trace.ids))
         if done.stop_id != mark or trace.thinking_tokens + 2 >= cap:  # an end of sequence, or no room for another step
             break
         word: Completion = yield request([*trace.ids, mark], 1)
@@ -123,6 +122,8 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
         heading = [mark, *word.ids]
         trace.extend(heading, Source.SAMPLED)
         trace.counts["steps"] += 1
+    if not trace.cut:
+        trace.stops.append(len(trace.ids))
     return (yield from answer(trace, budget, sampling, context))
 
 
