@@ -8,7 +8,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures bench weights reward ablations lab lock clean
+.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures bench weights reward variants ablations lab lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -70,6 +70,9 @@ weights: setup ## train both embedded models from nothing (under an hour on two 
 
 reward: setup ## train the reward model that reads the embedded model's traces (a few minutes)
 	@$(RUN) -m s1lab.tiny.judge
+
+variants: setup ## train the embedded models for token-, step- and class-conditional control (minutes on two cores)
+	@$(RUN) -m s1lab.tiny.variants
 
 ablations: setup ## train the embedded model on every set of the data ablation, three seeds each (about an hour on two cores)
 	@$(RUN) -m s1lab.tiny.ablations

@@ -9,9 +9,10 @@ trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
 from importlib import import_module
 from typing import Any
 
-from s1lab import benchmarks, curate, grade, metrics, paper, plots, tiny
+from s1lab import benchmarks, control, curate, grade, metrics, paper, plots, tiny
 from s1lab.api import Interrupted, direct, force, interrupted
 from s1lab.budget import Budget
+from s1lab.control import class_conditional, reject, step_conditional, token_conditional
 from s1lab.cost import Cost, cost
 from s1lab.diff import diff
 from s1lab.engine import Completion, Engine, Request, describe, load, run
@@ -56,6 +57,8 @@ __all__ = [
     "Vote",
     "benchmarks",
     "best_of",
+    "class_conditional",
+    "control",
     "cost",
     "curate",
     "describe",
@@ -75,11 +78,14 @@ __all__ = [
     "plots",
     "read_run",
     "rebase",
+    "reject",
     "replay",
     "run",
     "runs",
     "sft",
+    "step_conditional",
     "sweep",
     "tiny",
+    "token_conditional",
     "vote",
 ]

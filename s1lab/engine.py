@@ -173,7 +173,7 @@ def load(
 ) -> Engine:
     """Load a model behind an engine.
 
-    model: "s1-tiny" or "s1-tiny-base" (embedded, no network), a local folder, a hub id, or the address of a server
+    model: "s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and its like (embedded), a local folder, a hub id, or the address of a server
         ("http://host:8000/v1"; the name it serves the model under is then the option ``model``).
     engine: "transformers", "vllm" or "server". "auto" is the server for an address, else transformers.
     template: "s1", "think-tags" or a ThinkTemplate; None finds the preset that the tokenizer knows.

@@ -68,6 +68,15 @@ class Results:
         """Questions that could not be run to their end, or not graded: they count as wrong, and their rows have an ``error``."""
         return sum(error is not None for error in self.rows["error"])
 
+    @classmethod
+    def of(cls, problems: Dataset, traces: Sequence[Trace], made: dict[str, Any] | None = None) -> Results:
+        """Grade the traces that any call gave for ``problems["question"]``: one a question, or n, question by question."""
+        n, rest = divmod(len(traces), max(1, len(problems)))
+        if rest or not n:
+            raise ValueError(f"{len(traces)} traces do not share out over {len(problems)} questions: give as many for each")
+        columns = _checked(problems, n, temperature=1.0)
+        return _graded(problems, columns, traces, _verdicts(columns, traces, n), n, made or {})
+
     def save(self, path: str | Path) -> Path:
         """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.records.read_run` reads one."""
         return write_run(path, self.traces, self.made, [v.mark for v in self.graded])

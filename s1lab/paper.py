@@ -318,3 +318,23 @@ TABLE_3_RS_RUNS = FIGURE_6[1:]
 
 # The five runs of budget forcing from which Table 3's first row comes out (derived: the paper does not say which five).
 TABLE_3_BF_RUNS = FIGURE_4_LEFT[1:6]
+
+
+def _points(sweep: Sweep, unit: str) -> tuple[Point, ...]:
+    asked = zip(sweep.asked, sweep.thinking_tokens, sweep.accuracy, strict=True)
+    return tuple(Point(tokens, accuracy, f"{n:,} {unit} asked") for n, tokens, accuracy in asked)
+
+
+# The runs behind each row of Table 3, as far as they are published: Tables 12 to 14 and Figures 4 and 6. Its Scaling comes out of
+# them, but for RS, where it takes the five longest (derived, see TABLE_3_RS_RUNS).
+TABLE_3_RUNS: dict[str, tuple[Point, ...]] = {
+    "BF": TABLE_3_BF_RUNS,
+    "TCC": _points(TABLE_12["TCC"], "tokens"),
+    "TCC + BF": _points(TABLE_12["TCC + BF"], "tokens"),
+    "SCC": _points(TABLE_13["SCC"], "steps"),
+    "SCC + BF": _points(TABLE_13["SCC + BF"], "steps"),
+    "CCC": tuple(
+        Point(TABLE_14[name]["AIME24"][1], TABLE_14[name]["AIME24"][0], f"asked for {name}") for name in ("short", "long")
+    ),
+    "RS": FIGURE_6,
+}

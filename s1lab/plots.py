@@ -197,6 +197,46 @@ def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Po
     return figure
 
 
+def controls(measured: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Point]]) -> go.Figure:
+    """Accuracy over thinking tokens, a line a method: measured on the left, the paper's runs, open, on the right.
+
+    A method has the colour of its name up to " + "; what has budget forcing on top (" + BF") is drawn with a broken line.
+    """
+    titles = ["<b>measured</b>: the embedded models", "<b>the paper's Table 3</b>: 32B, AIME24"]
+    figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.09)
+    bases = list(dict.fromkeys(name.partition(" + ")[0] for name in [*measured, *paper]))
+    looks = dict(zip(bases, ((BLUE, "circle"), (ORANGE, "diamond"), (GREEN, "square"), (PURPLE, "cross"), (RED, "triangle-up"))))  # noqa: B905
+    sides: tuple[tuple[Mapping[str, Sequence[Rung | Point]], str], ...] = ((measured, ""), (paper, "-open"))
+    for column, (side, suffix) in enumerate(sides, 1):
+        every: list[float] = []
+        for name, runs in side.items():
+            color, symbol = looks[name.partition(" + ")[0]]
+            dots = [(r.tokens, r.accuracy.value, r.label) if isinstance(r, Rung) else (r.tokens, r.accuracy, r.how) for r in runs]
+            dots.sort()
+            tokens, accuracy, labels = (list(values) for values in zip(*dots, strict=True))
+            every += tokens
+            figure.add_scatter(
+                x=tokens,
+                y=accuracy,
+                mode="lines+markers",
+                line={"color": color, "width": 2, "dash": "dot" if " + " in name else "solid"},
+                marker={"size": 9, "symbol": symbol + suffix, "line_width": 2 if suffix else 0},
+                name=name,
+                legendgroup=name,
+                showlegend=column == 1,
+                customdata=labels,
+                hovertemplate="%{customdata}<br>%{x:.0f} thinking tokens<br>%{y:.1f} %<extra>" + name + "</extra>",
+                row=1,
+                col=column,
+            )
+        _tokens_axis(figure, column, every)
+    figure.update_yaxes(range=[-3, 103], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
+    figure.update_yaxes(title_text="accuracy, %", row=1, col=1)
+    _styled(figure, 1000, 470)
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.2, "yanchor": "top"})
+    return figure
+
+
 def funnel(measured: Mapping[str, int], paper: Mapping[str, int]) -> go.Figure:
     """Rows left after each step of a curation: measured in full bars, the paper's in open ones below them.
 

@@ -16,6 +16,9 @@ from s1lab.budget import Budget
 from s1lab.trace import Source, Trace
 
 FORMAT = {"format": "s1lab run", "version": 1}
+AS_JSON = ("source", "budget", "counts")  # what a Dataset holds as JSON text
+# Fields that the first runs were written without, and what they are where a trace is written without them.
+LATER: dict[str, Any] = {"stops": [], "answer_cut": False, "dropped": 0, "counts": {}}
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class StoredTrace:
     stops: list[int] = field(default_factory=list)
     answer_cut: bool = False
     dropped: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,25 +51,27 @@ class Run:
     traces: list[StoredTrace]
 
     def to_dataset(self) -> Dataset:
-        """A row a trace, with the columns of :class:`StoredTrace`; ``source``, ``budget`` and ``made`` are JSON text."""
+        """A row a trace, with the columns of :class:`StoredTrace`; source, budget, counts and made are JSON text."""
         columns: dict[str, list[Any]] = {name: [] for name in (*StoredTrace.__dataclass_fields__, "made")}
         made = json.dumps(self.made)
         for trace in self.traces:
-            for name, value in (packed(trace) | {"made": made}).items():
-                columns[name].append(json.dumps(value) if name in ("source", "budget") else value)
+            row = LATER | packed(trace) | {"made": made}
+            for name, value in row.items():
+                columns[name].append(json.dumps(value) if name in AS_JSON else value)
         return Dataset.from_dict(columns)
 
     @classmethod
     def from_dataset(cls, rows: Dataset, path: str | Path = "a dataset") -> Run:
         """What :meth:`to_dataset` made, wherever it has been since. ValueError for a Dataset of another kind."""
-        missing = [c for c in (*StoredTrace.__dataclass_fields__, "made") if c not in rows.column_names]
+        there = rows.column_names
+        fields = [name for name in StoredTrace.__dataclass_fields__ if name in there or name not in LATER]
+        missing = [c for c in (*fields, "made") if c not in there]
         if missing or not len(rows):
             raise ValueError(f"this Dataset is no run: {f'column {missing[0]!r} is missing' if missing else 'it has no rows'}")
         traces = []
         for row in rows:
             made = json.loads(row.pop("made"))
-            row = {name: row[name] for name in StoredTrace.__dataclass_fields__}
-            traces.append(unpacked(row | {name: json.loads(row[name]) for name in ("source", "budget")}))
+            traces.append(unpacked({name: json.loads(row[name]) if name in AS_JSON else row[name] for name in fields}))
         return cls(Path(path), made, traces)
 
     def save(self, path: str | Path) -> Path:
@@ -75,7 +81,8 @@ class Run:
 
 def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str, Any]:
     """A trace as plain data, its sources as runs of [source, how many]."""
-    return {
+    later = {name: value for name in LATER if (value := getattr(trace, name))}
+    return later | {
         "question": trace.question,
         "sample": trace.sample,
         "ids": trace.ids,
@@ -87,9 +94,6 @@ def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str,
         "notes": trace.notes,
         "error": trace.error,
         "correct": trace.correct if isinstance(trace, StoredTrace) else correct,
-        "stops": trace.stops,
-        "answer_cut": trace.answer_cut,
-        "dropped": trace.dropped,
     }
 
 

@@ -54,7 +54,9 @@ class Trace:
     ids, source: equal in length, the prompt first. A stop that was sampled is not among them: it is replaced by what was
         forced in its place, and its position is kept in ``stops``.
     waits: suppressed stops. cut: whether the thinking was closed by force.
-    dropped: ids the model wrote that were thrown away (``compat="harness"`` cuts afterwards); they are not in ``ids``.
+    dropped: ids the model wrote that were thrown away (tries that did not fit; what ``compat="harness"`` cuts afterwards); they
+        are not in ``ids``.
+    counts: what a program counts besides, by name, such as "tries" or "steps".
     notes: what a reader must know of this run, a sentence each, such as where the original's loop would have crashed.
     error: a sentence where this question could not be run to its end, else None; what was finished is kept.
     """
@@ -70,6 +72,7 @@ class Trace:
     answer_cut: bool = False
     stops: list[int] = field(default_factory=list, repr=False)
     dropped: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     error: str | None = None
 
@@ -80,6 +83,7 @@ class Trace:
     def fork(self, length: int | None, budget: Budget) -> Trace:
         """A copy that ends after ``length`` ids (None: all of them), under another budget."""
         copy = replace(self, budget=budget, ids=self.ids[:length], source=self.source[:length], notes=[*self.notes])
+        copy.counts = dict(self.counts)
         copy.stops = [at for at in self.stops if at <= len(copy.ids)]
         return copy
 

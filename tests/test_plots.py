@@ -66,3 +66,17 @@ def test_labels_that_would_overlap_are_moved_apart():
     heights = [moved[name] for name in "abcd"]
     assert all(above - below > 3.99 for below, above in pairwise(heights)) and moved["d"] == 90.0
     assert sum(heights) == pytest.approx(50 + 51 + 51 + 90)
+
+
+def test_ways_of_control_have_a_line_a_method_on_both_sides_and_one_entry_in_the_legend():
+    rungs = [plots.Rung(f"{n} tokens", t, lab.metrics.Interval(a, a - 2, a + 2)) for n, t, a in ((1, 40, 30.0), (2, 20, 10.0))]
+    figure = plots.controls({"BF": rungs, "TCC": rungs[:1], "TCC + BF": rungs[1:]}, lab.paper.TABLE_3_RUNS)
+    assert [d.name for d in figure.data] == ["BF", "TCC", "TCC + BF", *lab.paper.TABLE_3_RUNS]
+    assert list(figure.data[0].x) == [20, 40] and list(figure.data[0].y) == [10, 30]  # by tokens, whatever was asked
+    tcc, forced = figure.data[1], figure.data[2]
+    assert tcc.line.color == forced.line.color != figure.data[0].line.color and (tcc.line.dash, forced.line.dash) == (
+        "solid",
+        "dot",
+    )
+    assert [d.name for d in figure.data if d.showlegend] == ["BF", "TCC", "TCC + BF"]
+    assert all("-open" in d.marker.symbol for d in figure.data[3:])

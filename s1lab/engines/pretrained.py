@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-EMBEDDED = ("s1-tiny", "s1-tiny-base")
+EMBEDDED = ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc", "s1-tiny-scc", "s1-tiny-ccc")
 _TINY = Path(__file__).parent.parent / "tiny"
 
 
@@ -79,6 +79,15 @@ def rows_of(model: str) -> int | None:
         return int(AutoConfig.from_pretrained(locate(model)).vocab_size)
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def formats_of(model: str) -> tuple[str, ...] | None:
+    """The formats of conditional control that a model's config says it was trained in; None where its files are not at hand."""
+    try:
+        config = AutoConfig.from_pretrained(locate(model), local_files_only=True)
+    except (OSError, ValueError):
+        return None
+    return tuple(getattr(config, "s1lab_formats", None) or ())
 
 
 def eos_ids(config: Any, tokenizer: PreTrainedTokenizerBase) -> set[int]:

@@ -10,9 +10,10 @@ A recipe is data (:mod:`s1lab.sft.recipes`), the trainer is trl's. From a shell,
     accelerate launch --config_file s1lab/sft/accelerate/node.yaml -m s1lab.sft --recipe s1-32b --data s1K.parquet
 """
 
+from s1lab.sft import formats
 from s1lab.sft.plans import Plan, plan
 from s1lab.sft.recipes import RECIPES, Lora, Recipe, Shape, recipe
 from s1lab.sft.rows import encode
 from s1lab.sft.trainer import Trained, train
 
-__all__ = ["RECIPES", "Lora", "Plan", "Recipe", "Shape", "Trained", "encode", "plan", "recipe", "train"]
+__all__ = ["RECIPES", "Lora", "Plan", "Recipe", "Shape", "Trained", "encode", "formats", "plan", "recipe", "train"]

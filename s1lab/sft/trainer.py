@@ -61,8 +61,9 @@ def train(
     """Fine-tune a model on traces, and write it with its card, its log and its checkpoints to ``out``.
 
     model: an embedded name, a folder, a hub id, or a model in memory with its ``tokenizer`` (it is trained in place).
-    dataset, cut: as in :func:`s1lab.sft.encode`. recipe: a name or a Recipe. out: a folder, "runs/sft/RECIPE" if None; with
-        several nodes, one on a disk that all of them share.
+    dataset, cut: as in :func:`s1lab.sft.encode`; what a column ``format`` says (:mod:`s1lab.sft.formats`) goes into the model's
+        config. recipe: a name or a Recipe.
+    out: a folder, "runs/sft/RECIPE" if None; with several nodes, one on a disk that all of them share.
     watch: called with each step's entry of the log, for a live figure.
 
     The same call goes on from the last whole checkpoint where it was killed, with the losses of an uninterrupted run; where
@@ -104,6 +105,9 @@ def train(
         "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate", "datasets")}
         | ({"peft": version("peft")} if chosen.lora else {}),
     }
+    if "format" in dataset.column_names:  # of conditional control: what s1lab.control asks a model's config for
+        made["formats"] = sorted(set(dataset["format"]))
+        network.config.s1lab_formats = made["formats"]
     with arguments.main_process_first(local=False):  # which makes the folder, or finds what the others must know of
         finished = _there(folder, made)
     if finished is not None:

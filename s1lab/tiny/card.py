@@ -100,3 +100,51 @@ so again.
 `make weights` (`python -m s1lab.tiny.make`), seed 0, {sft["minutes"]} minutes on two cores for this part, on trl: {sft["traces"]:,} questions that the base model does not answer at
 once, every family and size alike; {sft["epochs"]} epochs, batch {sft["batch"]}, learning rate {sft["rate"]}, 5 % warm-up, cosine, betas 0.9 and 0.95, weight decay 1e-4; last loss {sft["loss"][-1]:.3f}.
 """
+
+
+_ASKS = {
+    "tcc": ("token-conditional", 'asked by "Think for up to 128 tokens." below the question', "lab.token_conditional"),
+    "scc": ("step-conditional", 'asked by "Think for up to 8 steps." below the question', "lab.step_conditional"),
+    "ccc": (
+        "class-conditional",
+        "asked by one of the paper's two sentences below the question, or by none",
+        "lab.class_conditional",
+    ),
+}
+_FORMATS = {
+    "tcc": "the question names its trace's length in tokens, rounded up to a power of two",
+    "scc": "the question names its trace's number of lines, rounded up to a power of two, and a header above each line counts down from it",
+    "ccc": "the question has the sentence for short thinking where its trace is below the median length, else the one for long; every third has none",
+}
+
+
+def variant_card(kind: str, made: dict[str, Any]) -> str:
+    """The card of "s1-tiny-KIND" as Markdown, every figure out of ``variants.json``."""
+    trained, measured = made["trained"], made["measured"]
+    name, asked, call = _ASKS[kind]
+    columns = ["asked", "thinking tokens", *(["of them headers", "steps"] if kind == "scc" else []), "accuracy"]
+    fields = ["asked", "thinking_tokens", *(["delimiter_tokens", "steps"] if kind == "scc" else []), "accuracy"]
+    rows = "\n".join(
+        "| " + " | ".join(str(run[f] if run[f] is not None else "nothing") for f in fields) + " |" for run in measured["runs"]
+    )
+    return f"""{_HEAD.format(name=f"s1-tiny-{kind}")}A model of s1lab's embedded world for {name} control: `s1-tiny-base`, fine-tuned on {trained["rows"]:,} traces, {asked}. Use it as
+`{call}(lab.load("s1-tiny-{kind}"), questions, ...)`.
+
+## What it can do
+
+{_WORLD}
+Measured on {measured["questions"]} questions of the {measured["split"]} split (seed {measured["seed"]}), greedy, nothing forced, on the weights as they are here (float16, loaded as float32):
+
+| {" | ".join(columns)} |
+| {" | ".join("---" for _ in columns)} |
+{rows}
+
+## How it was made
+
+`make variants` (`python -m s1lab.tiny.variants`), seed 0, {trained["seconds"] / 60:.1f} minutes on two cores, by the recipe `tiny`: {trained["tokens"]:,} tokens, {trained["steps"]} steps, last loss {trained["loss"]:.3f}.
+The traces are the embedded teacher's, on training questions of every family and size; the format is the paper's: {_FORMATS[kind]}.
+How many lines the teacher writes before it gives up is drawn anew for each trace, so its length says little about the question: that is
+why a length can be asked for. Nothing goes on after a stop: it never saw a "Wait". `s1lab_formats` in `config.json` tells s1lab what it was trained for.
+
+What it shows holds for a model of under a million weights, and proves nothing about a larger one.
+"""

@@ -25,7 +25,6 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM,
 from s1lab import sft
 from s1lab.api import direct
 from s1lab.engine import describe
-from s1lab.engines.pretrained import EMBEDDED
 from s1lab.engines.transformers import TransformersEngine
 from s1lab.grade import is_correct
 from s1lab.sft import RECIPES
@@ -37,6 +36,7 @@ from s1lab.tiny.tokenizer import build
 from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, Problem, stream
 
 SEED = 0
+MODELS = ("s1-tiny", "s1-tiny-base")
 PRETRAIN: dict[str, Any] = {
     "steps": 3000,
     "rows": 16,
@@ -238,7 +238,7 @@ def main() -> None:
         },
     }
     record.write_text(json.dumps(made, indent=1) + "\n")
-    for name in EMBEDDED:
+    for name in MODELS:
         if (out / name).is_dir():
             (out / name / "README.md").write_text(card(name, made), encoding="utf-8")
     for bar, verdict in made["measured"]["bars"].items():

@@ -116,6 +116,13 @@ def written(problem: Problem, rng: random.Random, waits: int) -> tuple[str, str]
     return "".join(piece.text for piece in thinking)[1:], answer.text.removesuffix("<|im_end|>")
 
 
+def patient(problem: Problem, patience: int) -> tuple[str, str]:
+    """A trace of at most so many lines and no Wait, as thinking and answer: its length is the patience's, not the question's."""
+    lines = min(patience, len(problem.lines))
+    thinking = numbered(problem, 1, lines) + ("" if lines == len(problem.lines) else "stop\n")
+    return thinking, f"Answer: {problem.guesses[lines]}"
+
+
 class Teacher:
     """The embedded teacher as a function from the text of a question to (thinking, answer).
 

@@ -107,6 +107,40 @@ def test_the_rungs_of_a_ladder_are_their_own_runs(engine, reference, questions, 
             assert [x.at(**rung).source for x in ladders] == [t.source for t in alone]
 
 
+@pytest.mark.filterwarnings("ignore:.*was not trained")
+def test_a_number_of_tokens_that_is_asked_for_and_forced_gives_the_reference_ids(engine, reference, questions):
+    asked = [lab.token_conditional(e, questions[:8], 32, force=True, progress=False) for e in (engine, reference)]
+    assert [(t.ids, t.source, t.cut) for t in asked[0]] == [(t.ids, t.source, t.cut) for t in asked[1]]
+    assert all(t.error is None and t.thinking_tokens <= 32 for t in asked[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*was not trained")
+def test_steps_go_on_behind_their_delimiters_on_each_engine(engine, questions):
+    """The model was not trained for steps: what holds of the bookkeeping holds whatever it writes."""
+    options = {"force": True, "progress": False}
+    traces = lab.step_conditional(engine, questions[:6], 3, lab.Budget(max_tokens=60), **options)
+    again = lab.step_conditional(engine, questions[5::-1], 3, lab.Budget(max_tokens=60), **options)[::-1]
+    assert [t.ids for t in traces] == [t.ids for t in again]
+    for trace in traces:
+        assert trace.error is None and trace.thinking_tokens <= 60 and 1 <= trace.counts["steps"] <= 3
+        assert trace.of(Source.SAMPLED).count(engine.template.encode("<|im_start|>")[0]) == trace.counts["steps"] - 1
+        assert trace.sampled_tokens + trace.forced_tokens + len(trace.of(Source.PROMPT)) == len(trace.ids)
+
+
+def test_a_rejection_is_bounded_and_the_same_alone_and_in_any_batch(engine, questions):
+    options = {"limit": 40, "tries": 3, "seed": 6, "progress": False}
+    traces = lab.reject(engine, questions[:10], **options)
+    again = lab.reject(engine, questions[9::-1], **options)[::-1]
+    assert [(t.ids, t.dropped, t.counts) for t in traces] == [(t.ids, t.dropped, t.counts) for t in again]
+    assert lab.reject(engine, questions[0], **options).ids == traces[0].ids
+    for trace in traces:
+        assert trace.error is None and trace.thinking_tokens <= 40 and 1 <= trace.counts["tries"] <= 3
+        assert trace.cut is not bool(trace.counts["fits"])
+        failed = trace.counts["tries"] - trace.counts["fits"]
+        assert trace.dropped + (40 if trace.cut else 0) == failed * 41
+    assert len({t.counts["tries"] for t in traces}) > 1
+
+
 def test_a_store_answers_for_an_engine_and_its_own_runs_only(engine, questions, tmp_path):
     store = tmp_path / "x.db"
     want = lab.force(engine, questions[:6], lab.Budget(waits=1), store=store)
