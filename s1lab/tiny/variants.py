@@ -16,7 +16,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from safetensors.torch import load_file
 from safetensors.torch import save as serialized
@@ -59,7 +58,6 @@ def rows_of(kind: str, chosen: Dataset, template: BoundTemplate) -> Dataset:
 
 def train(kind: str, chosen: Dataset, out: Path) -> dict[str, Any]:
     """Train one into ``out`` / s1-tiny-KIND, and how it went."""
-    torch.set_num_threads(2)
     tokenizer = load_tokenizer("s1-tiny-base")
     rows = rows_of(kind, chosen, bind("s1", tokenizer, {tokenizer.eos_token_id}))
     folder = out / f"s1-tiny-{kind}"
