@@ -16,12 +16,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from safetensors.torch import load_file
 from safetensors.torch import save as serialized
 
 from s1lab import control, sft
+from s1lab.budget import Budget
 from s1lab.engine import Engine, describe
 from s1lab.engines.pretrained import load_tokenizer, locate
 from s1lab.engines.transformers import TransformersEngine
@@ -36,6 +36,7 @@ HERE = Path(__file__).parent
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 PATIENCE = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # lines
 RECIPE = sft.RECIPES["tiny"].but(seed=SEED, save_every=500)
+CAP = Budget(max_tokens=1024)  # when they are measured: ten times what is usual, so that one that never ends doesn't last
 # What each is asked for when it is measured; the paper asks for five numbers of tokens and of steps, and for two classes.
 ASKED: dict[str, tuple[Any, ...]] = {"tcc": (16, 32, 64, 128, 256), "scc": (2, 4, 8, 16, 32), "ccc": ("short", None, "long")}
 
@@ -59,7 +60,6 @@ def rows_of(kind: str, chosen: Dataset, template: BoundTemplate) -> Dataset:
 
 def train(kind: str, chosen: Dataset, out: Path) -> dict[str, Any]:
     """Train one into ``out`` / s1-tiny-KIND, and how it went."""
-    torch.set_num_threads(2)
     tokenizer = load_tokenizer("s1-tiny-base")
     rows = rows_of(kind, chosen, bind("s1", tokenizer, {tokenizer.eos_token_id}))
     folder = out / f"s1-tiny-{kind}"
@@ -78,16 +78,16 @@ def train(kind: str, chosen: Dataset, out: Path) -> dict[str, Any]:
 
 
 def measure(kind: str, engine: Engine, asked: Dataset) -> list[dict[str, Any]]:
-    """A row a request, nothing forced: accuracy, mean thinking tokens (for steps: and what of it), outcomes of each question."""
+    """A row a request, nothing forced below ``CAP``: accuracy, mean thinking tokens, outcomes; and how many steps."""
     questions = list(asked["question"])
     found = []
     for much in ASKED[kind]:
         if kind == "tcc":
-            traces = control.token_conditional(engine, questions, much, progress=False)
+            traces = control.token_conditional(engine, questions, much, CAP, progress=False)
         elif kind == "scc":
-            traces = control.step_conditional(engine, questions, much, progress=False)
+            traces = control.step_conditional(engine, questions, much, CAP, progress=False)
         else:
-            traces = control.class_conditional(engine, questions, much, progress=False)
+            traces = control.class_conditional(engine, questions, much, CAP, progress=False)
         assert isinstance(traces, list)
         result = Results.of(asked, traces)
         row = {"asked": much, "accuracy": result.accuracy, "thinking_tokens": round(result.thinking_tokens, 1)}
