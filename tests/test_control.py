@@ -423,6 +423,7 @@ def test_an_embedded_variant_is_small_says_what_it_is_for_and_does_what_its_reco
 
     from s1lab.engines.pretrained import formats_of
     from s1lab.tiny.card import variant_card
+    from s1lab.tiny.variants import CAP
 
     folder, made = VARIANTS / f"s1-tiny-{kind}", json.loads((VARIANTS / "variants.json").read_text())[kind]
     assert sum(f.stat().st_size for f in folder.iterdir()) < 2e6 and formats_of(f"s1-tiny-{kind}") == (kind,)
@@ -434,6 +435,6 @@ def test_an_embedded_variant_is_small_says_what_it_is_for_and_does_what_its_reco
     with lab.load(f"s1-tiny-{kind}") as engine, warnings.catch_warnings():
         warnings.simplefilter("error")  # it is trained for it: nothing to warn of
         assert str(engine.dtype) == "torch.float32"
-        found = lab.Results.of(problems, calls[kind](engine, list(problems["question"]), row["asked"], progress=False))
+        found = lab.Results.of(problems, calls[kind](engine, list(problems["question"]), row["asked"], CAP, progress=False))
     recorded = [float(c) for c in row["correct"][:n]]
     assert sum(a != b for a, b in zip(found.correct, recorded, strict=True)) <= 2  # another processor may turn an answer

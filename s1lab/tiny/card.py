@@ -133,7 +133,7 @@ def variant_card(kind: str, made: dict[str, Any]) -> str:
 ## What it can do
 
 {_WORLD}
-Measured on {measured["questions"]} questions of the {measured["split"]} split (seed {measured["seed"]}), greedy, nothing forced, on the weights as they are here (float16, loaded as float32):
+Measured on {measured["questions"]} questions of the {measured["split"]} split (seed {measured["seed"]}), greedy, nothing forced below 1,024 tokens, on the weights as they are here (float16, loaded as float32):
 
 | {" | ".join(columns)} |
 | {" | ".join("---" for _ in columns)} |

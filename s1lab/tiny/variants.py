@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialized
 
 from s1lab import control, sft
+from s1lab.budget import Budget
 from s1lab.engine import Engine, describe
 from s1lab.engines.pretrained import load_tokenizer, locate
 from s1lab.engines.transformers import TransformersEngine
@@ -35,6 +36,7 @@ HERE = Path(__file__).parent
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 PATIENCE = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # lines
 RECIPE = sft.RECIPES["tiny"].but(seed=SEED, save_every=500)
+CAP = Budget(max_tokens=1024)  # when they are measured: ten times what is usual, so that one that never ends doesn't last
 # What each is asked for when it is measured; the paper asks for five numbers of tokens and of steps, and for two classes.
 ASKED: dict[str, tuple[Any, ...]] = {"tcc": (16, 32, 64, 128, 256), "scc": (2, 4, 8, 16, 32), "ccc": ("short", None, "long")}
 
@@ -76,16 +78,16 @@ def train(kind: str, chosen: Dataset, out: Path) -> dict[str, Any]:
 
 
 def measure(kind: str, engine: Engine, asked: Dataset) -> list[dict[str, Any]]:
-    """A row a request, nothing forced: accuracy, mean thinking tokens (for steps: and what of it), outcomes of each question."""
+    """A row a request, nothing forced below ``CAP``: accuracy, mean thinking tokens, outcomes; and how many steps."""
     questions = list(asked["question"])
     found = []
     for much in ASKED[kind]:
         if kind == "tcc":
-            traces = control.token_conditional(engine, questions, much, progress=False)
+            traces = control.token_conditional(engine, questions, much, CAP, progress=False)
         elif kind == "scc":
-            traces = control.step_conditional(engine, questions, much, progress=False)
+            traces = control.step_conditional(engine, questions, much, CAP, progress=False)
         else:
-            traces = control.class_conditional(engine, questions, much, progress=False)
+            traces = control.class_conditional(engine, questions, much, CAP, progress=False)
         assert isinstance(traces, list)
         result = Results.of(asked, traces)
         row = {"asked": much, "accuracy": result.accuracy, "thinking_tokens": round(result.thinking_tokens, 1)}
