@@ -229,6 +229,7 @@ def main() -> None:
         "measured": {
             **describe(tuned),
             "model": "s1-tiny",
+            "tokenizer": "s1-tiny",
             "questions": BENCHMARK,
             "seed": BENCHMARK_SEED,
             "split": options.split,
