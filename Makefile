@@ -3,7 +3,7 @@ PYTHON ?= python3
 PROFILE ?= tiny
 BIN := .venv/bin
 RUN := $(BIN)/python
-NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=600
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=900
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 

@@ -137,6 +137,8 @@ class ServerEngine:
 
     def cancel(self) -> None:
         """Drop every request in flight; vLLM's server stops working on a request whose connection is closed."""
+        if self._loop.is_closed():
+            return
         self._wait(self._stop())
         self._inbox = queue.Queue()
         self._flying = 0
