@@ -84,7 +84,15 @@ def scaling(
             row=1,
             col=2,
         )
-        _label(figure, 2, points[-1].tokens, points[-1].accuracy, name, color, "top left")
+        _label(
+            figure,
+            2,
+            points[-1].tokens,
+            points[-1].accuracy,
+            name,
+            color,
+            "top left" if points[-1].accuracy >= points[-2].accuracy else "bottom left",
+        )
     if paper:
         _tokens_axis(figure, 2, [p.tokens for points in paper.values() for p in points])
     figure.update_yaxes(range=[-3, 103], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
