@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from s1lab import plots
+from s1lab import dry, plots
 from s1lab.beside import comparison
 from s1lab.profiles import ROOT, Profile, read_profile
 
@@ -52,15 +53,16 @@ class _Running:
         return lines[-1].strip() if lines else f"exit code {self.process.returncode}"
 
 
-def run_notebooks(name: str, *, in_place: bool = False, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
+def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
     """Run the notebooks of a profile; the executed copies, under runs/NAME/ (or in place), in the profile's order.
 
-    jobs: how many run side by side, each with its share of the cores; None takes two where the profile has no GPU, else one,
-    since two models may not fit on a GPU at once. A notebook that needs what another wrote waits for it.
+    profile: as :func:`s1lab.profiles.read_profile` takes or gives it. jobs: how many notebooks run side by side, each with its
+    share of the cores; None takes two where the profile has no GPU, else one, since two models may not fit on a GPU at once. A
+    notebook that needs what another wrote waits for it.
     Raises ValueError for a profile that can't be read or a parameter that a notebook does not know, before any of them runs, and
     :class:`Failed` for a notebook that ends in an error; what had begun by then runs to its end.
     """
-    profile = read_profile(name, root)
+    profile = read_profile(profile, root) if isinstance(profile, str) else profile
     cores = os.cpu_count() or 1
     jobs = jobs or (1 if profile.machine.gpus else min(2, cores))
     folder = root / "runs" / profile.name
@@ -100,6 +102,22 @@ def run_notebooks(name: str, *, in_place: bool = False, jobs: int | None = None,
     if failed:
         raise Failed("; ".join(failed))
     return list(targets.values())
+
+
+def rehearse(name: str, *, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
+    """Run a profile's notebooks on a model of random weights (:mod:`s1lab.dry`): the whole path, tokens to figures, in minutes.
+
+    Everything is written under runs/dry-NAME/. A profile that asks a server gets one of vLLM's own, started here.
+    """
+    import papermill
+
+    profile = read_profile(name, root)
+    folder = root / "runs" / f"dry-{profile.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    known = {n: set(papermill.inspect_notebook(str(root / "notebooks" / f"{n}.ipynb"))) for n in profile.notebooks}
+    served = any(str(given.get("model", "")).startswith("http") for given in profile.notebooks.values())
+    with dry.server(folder) if served else nullcontext(None) as address:
+        return run_notebooks(dry.rehearsal(profile, known, folder, address), jobs=jobs, root=root)
 
 
 def _code_cells(root: Path, notebook: str) -> int:
@@ -150,13 +168,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m s1lab.reproduce", description=__doc__)
     parser.add_argument("profile", nargs="?", default="tiny", help="a name from notebooks/profiles, or a .yaml file")
     parser.add_argument("--in-place", action="store_true", help="write outputs into notebooks/ itself, to commit them")
+    parser.add_argument("--dry", action="store_true", help="rehearse on a model of random weights, under runs/dry-PROFILE")
     parser.add_argument("--jobs", type=int, help="notebooks side by side; 2 without a GPU, else 1")
     options = parser.parse_args()
     began = time.time()
     try:
+        if options.dry:
+            rehearse(options.profile, jobs=options.jobs)
+            print(f"all of {options.profile} ran on random weights in {time.time() - began:.0f} s: its numbers mean nothing")
+            return
         run_notebooks(options.profile, in_place=options.in_place, jobs=options.jobs)
-        profile: Profile = read_profile(options.profile)
-    except (ValueError, Failed) as why:
+        profile = read_profile(options.profile)
+    except (ValueError, RuntimeError, Failed) as why:
         sys.exit(f"s1lab: {why}")
     except KeyboardInterrupt:
         print("s1lab: stopped; what notebooks had finished is under runs/, and stores go on where they were", file=sys.stderr)
