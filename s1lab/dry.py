@@ -113,13 +113,13 @@ def rehearsal(profile: Profile, known: dict[str, set[str]], folder: Path, addres
 
 
 def _rows(folder: Path) -> Path:
-    """Rows to fine-tune on: the first forty of the embedded pool that have a trace."""
+    """Rows to fine-tune on: the first dozen of the embedded pool that have a trace."""
     from s1lab import curate, tiny
 
     path = folder / "rows.jsonl"
     if not path.exists():
-        rows = [row for row in tiny.pool(200, 0) if row["thinking"] and row["attempt"] and len(row["thinking"]) < 200]
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows[:40]), encoding="utf-8")
+        rows = [row for row in tiny.pool(200, 0) if row["thinking"] and row["attempt"] and len(row["thinking"]) < 150]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows[:12]), encoding="utf-8")
         curate.read(path, ("question", "thinking", "attempt"))
     return path
 

@@ -30,7 +30,8 @@ class Habit:
 
     def under(self, cap: float) -> float:
         """Mean thinking under a cap; beyond the last known one it nears the own stop."""
-        return min(cap, self.own, _between(self.capped, cap))
+        last = max(2 * self.capped[-1][0], 1.5 * self.own)
+        return min(cap, self.own, _between((*self.capped, (last, self.own)), cap))
 
     def after(self, waits: int) -> float:
         """Mean thinking with so many Waits; beyond the last known number each adds as much as the last ones did."""

@@ -188,7 +188,7 @@ def _forcing(p: dict[str, Any], _: Profile) -> Estimate:
 
 
 def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
-    """Seven methods of five runs, of which each thinks about as long as forcing's do; and five words, whose first round is one."""
+    """Seven methods of five runs, each thinking about as long as forcing does; and five words, whose first round is one."""
     h = habit(EMBEDDED)
     words = h.after(2) + 1.2 * (h.after(2) - h.own) + 8 * h.answer
     tokens = p["rivals_size"] * 35 * (h.own + 3 * h.answer) + p["words_size"] * words

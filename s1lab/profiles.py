@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent
-LARGEST = 100_000  # bytes; a profile is a page
+LARGEST = 20_000  # bytes; a profile is a page
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both read plain data alone; only the one in C bears deep nesting
 PLAIN = (str, bool, int, float, type(None))
 
 
@@ -91,9 +92,9 @@ def _content(path: Path) -> dict[Any, Any]:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"the profile {path.name} is larger than {LARGEST:,} bytes: a profile is a page of parameters")
         text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, LOADER)):
             raise ValueError(f"the profile {path.name} has references (*name): write each value out")
-        content = yaml.safe_load(text)
+        content = yaml.load(text, LOADER)
     except RecursionError:
         raise ValueError(f"the profile {path.name} is nested too deeply: parameters are numbers, texts and short lists") from None
     except (yaml.YAMLError, UnicodeDecodeError) as why:

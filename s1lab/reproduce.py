@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -171,6 +172,7 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="rehearse on a model of random weights, under runs/dry-PROFILE")
     parser.add_argument("--jobs", type=int, help="notebooks side by side; 2 without a GPU, else 1")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that notebooks at work are stopped too
     began = time.time()
     try:
         if options.dry:
