@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ import griffe
 _FIELD = re.compile(r"(?P<names>[a-z_]\w*(?:(?:, | and )[a-z_]\w*)*)(?P<value>=\S+)?(?P<colon>:?) (?P<text>\S.*)")
 _ROLE = re.compile(r":(func|class|mod|meth|data):`~?([\w.]+)`")
 _ROOT = Path(__file__).parent.parent
-_PARAGRAPH = re.compile(r"(?:Raises|Warns|The rest is|It is given|Gives)\b|(?:[A-Z]\w*Error)\b")
+_TABLES = "s1lab.paper"
+_PARAGRAPH = re.compile(r"(?:Raises|Warns|The rest is)\b|[A-Z]\w*Error\b")
 
 
 class HouseStyle(griffe.Extension):
@@ -20,6 +22,8 @@ class HouseStyle(griffe.Extension):
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Griffe calls this for every module, class, function and attribute that it has read."""
+        if obj.is_attribute and obj.module.path == _TABLES and obj.name.isupper():
+            obj.docstring = griffe.Docstring(_comment_above(obj), parent=obj)
         if obj.docstring:
             names = _names(obj)
             obj.docstring.value = _ROLE.sub(lambda m: _link(m[1], m[2], obj), "\n".join(markdown(obj.docstring.value, names)))
@@ -54,11 +58,18 @@ def markdown(text: str, names: set[str]) -> Iterator[str]:
         elif listed and line.strip() and (line.startswith("    ") or before[-1:] not in ".:"):
             yield f"    {line.strip()}"
         else:
-            if (listed and line.strip()) or _PARAGRAPH.match(line):
+            if (listed and line.strip()) or (before.endswith(".") and _PARAGRAPH.match(line)):
                 yield ""
             listed = listed and not line.strip()
             yield line
         before = line.strip()
+
+
+def _comment_above(obj: griffe.Object) -> str:
+    """The comment in the lines above a table of the paper's, which says what its numbers are."""
+    lines = obj.lines_collection[obj.filepath][: (obj.lineno or 1) - 1]
+    taken = list(itertools.takewhile(lambda line: line.startswith("# "), reversed(lines)))
+    return "\n".join(line.removeprefix("# ") for line in reversed(taken))
 
 
 def _link(role: str, name: str, obj: griffe.Object) -> str:
