@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PLOTLY = "assets/plotly.min.js"
 FIGURE = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 _WORK = tempfile.TemporaryDirectory(prefix="s1lab-book-")
 
 # What the notebook pages would fetch from another host: MathJax and Mermaid, which no notebook uses.
@@ -71,11 +72,16 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 
 def prepared(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A notebook for its page: links to the others' pages, and figures as a picture with the data that brings it to life."""
+    """A notebook for its page: links to the others' pages, and figures as a picture with the data that brings it to life.
+
+    A widget needs a kernel, and its page would fetch a script for it: what is left of it is what stands beside it, as text.
+    """
+    notebook["metadata"].pop("widgets", None)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = re.sub(r"\]\((\w+)\.ipynb", r"](\1.html", "".join(cell["source"]))
         for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET, None)
             if FIGURE in output.get("data", {}):
                 output["data"] = {"text/html": _figure(output["data"])}
     return notebook

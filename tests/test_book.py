@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -220,6 +220,17 @@ def test_the_api_shows_descriptions_as_a_list_and_roles_as_links(site):
     for path in (site / "api").glob("*.html"):
         prose = re.sub(r"<details.*?</details>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)  # which holds the source
         assert not re.search(r":(?:func|class|mod|meth|data):", prose), path
+
+
+def test_a_widget_becomes_what_stands_beside_it_and_a_link_goes_to_the_page():
+    spec = spec_from_file_location("book_hooks", ROOT / "docs" / "hooks.py")
+    hooks = module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    shown = {"output_type": "display_data", "metadata": {}, "data": {hooks.WIDGET: {"model_id": "1"}, "text/plain": "a slider"}}
+    cells = [{"cell_type": "code", "outputs": [shown]}, {"cell_type": "markdown", "source": ["[next](05_scaling.ipynb#next)"]}]
+    ready = hooks.prepared({"metadata": {"widgets": {}}, "cells": cells})
+    assert ready["cells"][0]["outputs"][0]["data"] == {"text/plain": "a slider"} and not ready["metadata"]
+    assert ready["cells"][1]["source"] == "[next](05_scaling.html#next)"
 
 
 def target(name: str) -> list[str]:
