@@ -28,8 +28,8 @@ setup: .venv/installed ## the virtual environment in .venv, from the pinned vers
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch .venv/installed
 
-reproduce: setup ## run every notebook with PROFILE=tiny, draw the figures, print measured beside published
-	@$(RUN) -m s1lab.reproduce "$(PROFILE)"
+reproduce: setup ## run every notebook with PROFILE=tiny, draw the figures, print measured beside published; DRY=1 rehearses
+	@$(RUN) -m s1lab.reproduce "$(PROFILE)" $(if $(DRY),--dry)
 
 test: setup lint unit conformance notebooks-test ## everything that checks the project
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset, load_dataset
 
-from s1lab import paper
+from s1lab import paper, tiny
 from s1lab.curate.files import opened
 from s1lab.evaluate import Results, checksum
 from s1lab.grade.answers import reference
@@ -76,15 +76,27 @@ BENCHMARKS: dict[str, Benchmark] = {
         "633f5ee89ab8ad4522a9f850766b73f62147ffdd", config="gpqa_diamond", note=_GPQA,
     ),
 }  # fmt: skip
+EMBEDDED, EMBEDDED_ROWS = "embedded", 500
 ALIASES = {"aime24-nofigures": "aime24", "math-500": "math500", "gpqa": "gpqa-diamond"}
 
 
-def load(name: str, path: str | Path | None = None, *, figures: bool = True, seed: int = 0, check: bool = True) -> Dataset:
+def load(
+    name: str,
+    path: str | Path | None = None,
+    *,
+    n: int | None = None,
+    figures: bool = True,
+    seed: int = 0,
+    check: bool = True,
+) -> Dataset:
     """A benchmark for :func:`s1lab.evaluate`: ``question``, ``answer``, ``kind``, and the set's other columns as they are.
 
     name: one of :data:`BENCHMARKS`, "_" or "-" between its words. "aime24" is the task that the paper reports, aime24_nofigures.
+        "embedded" is the test split of the embedded world: 500 questions drawn by ``seed``, or n. Or the path of a file that
+        bears a benchmark's name, such as "data/aime24.jsonl".
     path: a file (parquet, JSON lines, CSV), or a folder that holds one; None loads from the hub, or from its cache where
         HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set.
+    n: the first n questions alone; a run on some of them compares with no published number.
     figures=False takes the figures' code, [asy] to [/asy], out of every question; some may then not be solvable.
     seed: of the order in which a multiple-choice question's options stand; each question has its own, whatever stands around it.
     check=False takes a set with other rows or questions than the one that is known.
@@ -92,9 +104,15 @@ def load(name: str, path: str | Path | None = None, *, figures: bool = True, see
     Raises ValueError for an unknown name, another number of rows, other questions, or a row without question or answer, and
     FileNotFoundError, with how to get the set, where it is not there.
     """
+    if n is not None and n < 1:
+        raise ValueError(f"n={n}: ask at least one question, or None for all")
+    if path is None and Path(name).suffix in FILES:
+        name, path = Path(name).stem, Path(name)
+    if name == EMBEDDED and path is None:
+        return _named(tiny.problems(n or EMBEDDED_ROWS, seed=seed, split="test"), EMBEDDED)
     key = ALIASES.get(name.lower().replace("_", "-"), name.lower().replace("_", "-"))
     if key not in BENCHMARKS:
-        raise ValueError(f"no benchmark is called {name!r}: choose from {sorted([*BENCHMARKS, *ALIASES])}")
+        raise ValueError(f"no benchmark is called {name!r}: choose from {[EMBEDDED, *sorted([*BENCHMARKS, *ALIASES])]}")
     known = BENCHMARKS[key]
     table = _from_hub(key, known) if path is None else opened(_file(key, known, Path(path)), {".csv": Dataset.from_csv})
     where = str(path) if path is not None else known.hub
@@ -125,9 +143,13 @@ def load(name: str, path: str | Path | None = None, *, figures: bool = True, see
             raise ValueError(f"the answer of row {place} of {where}, {answer!r:.60}, is not of kind {known.kind!r}: mend the row")
     columns = {"question": questions, "answer": answers, "kind": [known.kind] * len(questions)}
     columns |= {c: rest[c] for c in rest.column_names}
-    made = Dataset.from_dict({name: list(values) for name, values in columns.items()})
-    made.info.dataset_name = key
-    return made
+    return _named(Dataset.from_dict({name: list(values)[:n] for name, values in columns.items()}), key)
+
+
+def _named(questions: Dataset, name: str) -> Dataset:
+    """The same with its name, which every run on it writes down."""
+    questions.info.dataset_name = name
+    return questions
 
 
 def choice_question(question: str, right: str, wrong: Sequence[str], seed: int = 0) -> tuple[str, str]:

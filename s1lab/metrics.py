@@ -252,6 +252,48 @@ def scaling_fit(tokens: Sequence[float], accuracy: Sequence[float], *, level: fl
     return Fit(slope, float(line.intercept), level, tuple(x.tolist()), float(np.sqrt((left**2).sum() / (x.size - 2))))
 
 
+@dataclass(frozen=True)
+class Unpaired:
+    """Two accuracies measured apart. difference: a - b in points; gain: a over b, less one, in percent; p: Fisher's exact."""
+
+    difference: Interval
+    gain: Interval
+    p: float
+
+
+def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.95) -> Unpaired:
+    """Is one published accuracy above another, where nobody has the answers question by question?
+
+    a, b: accuracies in percent on n and m questions (m: None for as many). The difference has Newcombe's interval (from Wilson's
+    of each), the gain that of its logarithm, the test is Fisher's on the nearest counts. An accuracy that is no whole number of
+    questions (a mean over samples) is taken as it is. The same questions asked of both would tell more: see :func:`mcnemar`.
+    Raises ValueError for an accuracy outside 0 to 100.
+    """
+    m = n if m is None else m
+    if not (0 <= a <= 100 and 0 <= b <= 100) or n < 1 or m < 1:
+        raise ValueError(f"a={a}, b={b}, n={n}, m={m}: accuracies are percents from 0 to 100, of at least one question")
+    z = float(stats.norm.ppf((1 + level) / 2))
+    (p, p_low, p_high), (q, q_low, q_high) = (_wilson(x / 100, size, z) for x, size in ((a, n), (b, m)))
+    low = p - q - np.hypot(p - p_low, q_high - q)
+    high = p - q + np.hypot(p_high - p, q - q_low)
+    difference = Interval(100 * (p - q), 100 * float(low), 100 * float(high))
+    if p and q:
+        ratio, spread = p / q, float(np.sqrt((1 - p) / (n * p) + (1 - q) / (m * q)))
+        gain = Interval(*(100 * (ratio * float(np.exp(k * z * spread)) - 1) for k in (0, -1, 1)))
+    else:
+        gain = Interval(float("nan"), float("nan"), float("nan"))
+    right = (round(p * n), round(q * m))
+    fisher = stats.fisher_exact([[right[0], n - right[0]], [right[1], m - right[1]]])
+    return Unpaired(difference, gain, float(fisher.pvalue))
+
+
+def _wilson(share: float, n: int, z: float) -> tuple[float, float, float]:
+    """A share with its Wilson interval; the share need not be a whole number of n."""
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return share, middle - half, middle + half
+
+
 def _runs(numbers: Sequence[float]) -> Any:
     values = np.asarray(numbers, dtype=float)
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():

@@ -346,6 +346,38 @@ def differences(measured: Mapping[str, Sequence[Interval]], paper: Mapping[str, 
     return figure
 
 
+def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str] = ()) -> go.Figure:
+    """Accuracies with their intervals, a column a benchmark, a line a model (paper Table 1): ``ours`` filled, the rest open."""
+    figure = make_subplots(
+        1, len(columns), subplot_titles=[f"<b>{name}</b>" for name in columns], shared_yaxes=True, horizontal_spacing=0.03
+    )
+    lines = list(dict.fromkeys(name for column in columns.values() for name in column))
+    for place, column in enumerate(columns.values(), 1):
+        for mine, color, symbol in ((False, GREEN, "circle-open"), (True, BLUE, "circle")):
+            dots = {name: dot for name, dot in column.items() if (name in ours) == mine}
+            figure.add_scatter(
+                x=[dot.value for dot in dots.values()],
+                y=list(dots),
+                mode="markers",
+                marker={"color": color, "symbol": symbol, "size": 10},
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [dot.high - dot.value for dot in dots.values()],
+                    "arrayminus": [dot.value - dot.low for dot in dots.values()],
+                    "color": color,
+                    "thickness": 1.2,
+                },
+                hovertemplate="%{y}<br>%{x:.1f} %<extra></extra>",
+                row=1,
+                col=place,
+            )
+        figure.update_xaxes(title_text="accuracy, %", range=[-3, 103], dtick=25, row=1, col=place)
+    figure.update_yaxes(categoryorder="array", categoryarray=lines[::-1], automargin=True, tickfont_size=12)
+    _styled(figure, 1000, 130 + 24 * len(lines))
+    return figure
+
+
 def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) -> go.Figure:
     """How several lists of numbers are spread, over one another, as shares of each."""
     top = max(max(values) for values in groups.values())

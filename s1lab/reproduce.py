@@ -1,84 +1,153 @@
-"""``make reproduce``: every notebook through papermill with a profile, then what was measured beside what was published."""
+"""``make reproduce``: every notebook of a profile through papermill, then what was measured beside what was published."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 import time
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from tqdm import tqdm
 
-from s1lab import plots
-from s1lab.paper import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, TABLE_3, Point
+from s1lab import dry, plots
+from s1lab.beside import comparison
+from s1lab.profiles import ROOT, Profile, read_profile
 
-ROOT = Path(__file__).parent.parent
 CELL_LIMIT_S = 1800
+AFTER = {"02_sft": {"01_data_curation"}}  # trains on the rows that the other wrote
 
 
-def profiles(root: Path = ROOT) -> dict[str, Path]:
-    """The profiles there are, by name."""
-    return {p.stem: p for p in sorted((root / "notebooks" / "profiles").glob("*.yaml"))}
+class Failed(Exception):
+    """A notebook that did not run to its end; the sentence says which, why, and where its copy lies."""
 
 
-def read_profile(name: str, root: Path = ROOT) -> dict[str, dict[str, Any]]:
-    """A profile: for each notebook (by its file name without ending) the parameters it gets.
+@dataclass
+class _Running:
+    """A notebook at work in a process of its own."""
 
-    Raises ValueError for an unknown name, or a file that is not such a mapping.
+    target: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+    began: float
+
+    def cells(self) -> int:
+        """How many of its cells have run: papermill writes the copy again after each."""
+        try:
+            cells = json.loads(self.target.read_text(encoding="utf-8"))["cells"]
+        except (OSError, ValueError, KeyError):  # caught in the middle of a write
+            return 0
+        done = [
+            cell["metadata"].get("papermill", {}).get("status") == "completed" for cell in cells if cell["cell_type"] == "code"
+        ]
+        return sum(done)
+
+    def why(self) -> str:
+        lines = [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        return lines[-1].strip() if lines else f"exit code {self.process.returncode}"
+
+
+def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
+    """Run the notebooks of a profile; the executed copies, under runs/NAME/ (or in place), in the profile's order.
+
+    profile: as :func:`s1lab.profiles.read_profile` takes or gives it. jobs: how many notebooks run side by side, each with its
+    share of the cores; None takes two where the profile has no GPU, else one, since two models may not fit on a GPU at once. A
+    notebook that needs what another wrote waits for it.
+    Raises ValueError for a profile that can't be read or a parameter that a notebook does not know, before any of them runs, and
+    :class:`Failed` for a notebook that ends in an error; what had begun by then runs to its end.
     """
-    known = profiles(root)
-    if name not in known:
-        raise ValueError(f"no profile is called {name!r}: choose from {list(known)} or write notebooks/profiles/{name}.yaml")
-    content = yaml.safe_load(known[name].read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
-        raise ValueError(f"the profile {known[name].name} is no mapping from notebooks to their parameters: see tiny.yaml")
-    return content
+    profile = read_profile(profile, root) if isinstance(profile, str) else profile
+    cores = os.cpu_count() or 1
+    jobs = jobs or (1 if profile.machine.gpus else min(2, cores))
+    folder = root / "runs" / profile.name
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = {n: (root / "notebooks" if in_place else folder) / f"{n}.ipynb" for n in profile.notebooks}
+    waiting, running, failed = list(profile.notebooks), dict[str, _Running](), list[str]()
+    bar = tqdm(total=sum(_code_cells(root, n) for n in waiting), unit="cell", disable=not sys.stderr.isatty())
+    done = 0
+    try:
+        while running or (waiting and not failed):
+            for notebook in [n for n in waiting if not AFTER.get(n, set()) & {*waiting, *running}]:
+                if len(running) < jobs and not failed:
+                    waiting.remove(notebook)
+                    # In place nothing is injected: the committed notebooks run with the parameters that stand in them.
+                    given = {} if in_place else profile.notebooks[notebook]
+                    threads = max(1, cores // jobs) if jobs > 1 else None
+                    running[notebook] = _start(root, notebook, targets[notebook], folder / f"{notebook}.log", given, threads)
+                    print(f"{notebook} began", flush=True)
+            time.sleep(0.5)
+            bar.update(done + sum(job.cells() for job in running.values()) - bar.n)
+            for notebook, job in list(running.items()):
+                if job.process.poll() is not None:
+                    done += job.cells()
+                    del running[notebook]
+                    took = f"took {time.time() - job.began:.0f} s and wrote {job.target.relative_to(root)}"
+                    if job.process.returncode:
+                        failed.append(
+                            f"{notebook} failed: {job.why()}; its copy, up to the error, is {job.target.relative_to(root)}"
+                        )
+                    elif in_place:
+                        tidy(job.target)
+                    print(f"{notebook} {took}", flush=True)
+    finally:
+        bar.close()
+        for job in running.values():
+            _stop(job.process)
+    if failed:
+        raise Failed("; ".join(failed))
+    return list(targets.values())
 
 
-def run_notebooks(name: str, *, in_place: bool = False, root: Path = ROOT) -> list[Path]:
-    """Run the notebooks of a profile in order; the executed copies, under runs/NAME/ (or in place).
+def rehearse(name: str, *, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
+    """Run a profile's notebooks on a model of random weights (:mod:`s1lab.dry`): the whole path, tokens to figures, in minutes.
 
-    A parameter that a notebook does not know is refused before any of them runs.
+    Everything is written under runs/dry-NAME/. A profile that asks a server gets one of vLLM's own, started here.
     """
     import papermill
 
-    chosen = read_profile(name, root)
-    folder = root / "runs" / name
-    sources = {notebook: root / "notebooks" / f"{notebook}.ipynb" for notebook in chosen}
-    for notebook, parameters in chosen.items():
-        if not sources[notebook].is_file():
-            raise ValueError(f"the profile {name} names a notebook that is not there: notebooks/{notebook}.ipynb")
-        unknown = set(parameters) - set(papermill.inspect_notebook(str(sources[notebook])))
-        if unknown:
-            raise ValueError(f"the profile {name} gives {notebook} parameters that it does not know: {sorted(unknown)}")
+    profile = read_profile(name, root)
+    folder = root / "runs" / f"dry-{profile.name}"
     folder.mkdir(parents=True, exist_ok=True)
-    executed = []
-    for place, (notebook, parameters) in enumerate(chosen.items(), 1):
-        target = sources[notebook] if in_place else folder / f"{notebook}.ipynb"
-        print(f"[{place}/{len(chosen)}] {notebook}", flush=True)
-        began = time.time()
-        papermill.execute_notebook(
-            str(sources[notebook]),
-            str(target),
-            # In place nothing is injected: the committed notebooks run with the parameters that stand in them.
-            {} if in_place else parameters,
-            cwd=str(root / "notebooks"),
-            kernel_name="python3",
-            execution_timeout=CELL_LIMIT_S,
-            progress_bar=sys.stderr.isatty(),
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
-        )
-        if in_place:
-            tidy(target)
-        print(
-            f"[{place}/{len(chosen)}] {notebook} took {time.time() - began:.0f} s and wrote {target.relative_to(root)}",
-            flush=True,
-        )
-        executed.append(target)
-    return executed
+    known = {n: set(papermill.inspect_notebook(str(root / "notebooks" / f"{n}.ipynb"))) for n in profile.notebooks}
+    served = any(str(given.get("model", "")).startswith("http") for given in profile.notebooks.values())
+    with dry.server(folder) if served else nullcontext(None) as address:
+        return run_notebooks(dry.rehearsal(profile, known, folder, address), jobs=jobs, root=root)
+
+
+def _code_cells(root: Path, notebook: str) -> int:
+    cells = json.loads((root / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return sum(cell["cell_type"] == "code" for cell in cells)
+
+
+def _start(root: Path, notebook: str, target: Path, log: Path, parameters: dict[str, Any], threads: int | None) -> _Running:
+    """A process of its own for papermill: a Ctrl-C reaches it too, and a kernel that dies takes nothing else with it."""
+    options = {
+        "cwd": root / "notebooks",
+        "kernel": "python3",
+        "execution-timeout": CELL_LIMIT_S,
+        "parameters_yaml": yaml.safe_dump(parameters),
+    }
+    command = [sys.executable, "-m", "papermill", str(root / "notebooks" / f"{notebook}.ipynb"), str(target), "--no-progress-bar"]
+    command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    shared = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    with log.open("wb") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, env={**shared, **os.environ})
+    return _Running(target, process, log, time.time())
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Let papermill shut its kernel down; only then insist."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def tidy(path: Path) -> None:
@@ -95,99 +164,29 @@ def tidy(path: Path) -> None:
     nbformat.write(notebook, path)
 
 
-def comparison(name: str, root: Path = ROOT) -> str:
-    """The table that ends a reproduction: the embedded model's rungs beside the paper's, each marked as whose it is."""
-    parts = [_rungs(name, root), _method_row(name, root), _rivals(name, root), _funnel(name, root)]
-    return "\n\n".join("\n".join(part) for part in parts if part)
-
-
-def _stored(name: str, notebook: str, root: Path) -> dict[str, Any] | None:
-    """What a notebook of this profile wrote down; None where the profile leaves it out."""
-    path = root / "runs" / name / f"{notebook}.json"
-    if not path.exists():
-        return None
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def _rungs(name: str, root: Path) -> list[str]:
-    """Accuracy over thinking tokens, measured and published."""
-    stored = _stored(name, "03_budget_forcing", root)
-    if stored is None:
-        return []
-    rungs, published = stored["rungs"], {p.how: p for p in FIGURE_1["AIME24"]}
-    lines = [
-        f"measured here: {stored['model']}, {stored['questions']} questions of the embedded world, 95 % intervals",
-        "published: s1-32B on AIME24, 30 questions (paper, Figure 1); one question is 3.3 points",
-        "",
-        f"{'measured':<12}{'tokens':>8}  {'accuracy, %':<22}{'published':<12}{'tokens':>8}  {'accuracy, %':<12}",
-    ]
-    matches = {"16": "cap 500", "32": "cap 1000", "64": "cap 2000", "128": "cap 4000"}
-    for rung in rungs:
-        label = rung["label"]
-        point = published.get(label) or published.get(matches.get(label.removeprefix("cap "), ""))
-        ours = f"{label:<12}{rung['tokens']:>8.0f}  {rung['accuracy']:.1f} [{rung['low']:.1f}, {rung['high']:.1f}]"
-        theirs = f"{point.how:<12}{point.tokens:>8}  {point.accuracy:.1f}" if point else ""
-        lines.append(f"{ours:<44}{theirs}")
-    return lines
-
-
-def _method_row(name: str, root: Path) -> list[str]:
-    """Budget forcing's row of the paper's Table 3, measured and published."""
-    stored = _stored(name, "05_scaling", root)
-    if stored is None:
-        return []
-    ours, paper = stored["score"], TABLE_3["BF"]
-    shown = {k: f"{v['value']:.1f} [{v['low']:.1f}, {v['high']:.1f}]" for k, v in ours.items()}
-    theirs = {"control": f"{paper.control}", "scaling": f"{paper.scaling}", "performance": f"{paper.performance}"}
-    units = {"control": "Control, %", "scaling": "Scaling, points a doubling", "performance": "Performance, %"}
-    rows = [f"{units[k]:<30}{shown[k]:<24}{theirs[k]}" for k in units]
-    return [f"{'budget forcing, five runs':<30}{'measured':<24}published (Table 3)", *rows]
-
-
-def _rivals(name: str, root: Path) -> list[str]:
-    """The best point of each method with all its tokens, measured, and of the paper's two figures."""
-    stored = _stored(name, "06_parallel", root)
-    if stored is None:
-        return []
-    lines = [f"{'best of each method':<30}{'tokens':>8}  {'accuracy, %':<22}{'published':<32}{'tokens':>9}  {'accuracy, %':<12}"]
-    best = {method: max(points, key=lambda p: p["accuracy"]) for method, points in stored["methods"].items()}
-    theirs: list[tuple[str, Point]] = [
-        (f"{method}, {where}", max(points, key=lambda p: p.accuracy))
-        for where, figure in (("GPQA", FIGURE_4_RIGHT), ("AIME24", FIGURE_7))
-        for method, points in figure.items()
-    ]
-    for (method, point), (published, dot) in zip(best.items(), theirs, strict=False):
-        ours = f"{method:<30}{point['tokens']:>8,.0f}  {point['accuracy']:.1f} [{point['low']:.1f}, {point['high']:.1f}]"
-        per_question = dot.tokens / (198 if "GPQA" in published else 1)
-        lines.append(f"{ours:<62}{published:<32}{per_question:>9,.0f}  {dot.accuracy:.1f}")
-    return lines
-
-
-def _funnel(name: str, root: Path) -> list[str]:
-    """Questions left after each step of the curation, measured and published."""
-    stored = _stored(name, "01_data_curation", root)
-    if stored is None:
-        return []
-    rows = [
-        f"{step:<50}{count:>10,}{FUNNEL[step][0] if step in FUNNEL else '':>12{',' if step in FUNNEL else ''}}"
-        for step, count in stored["funnel"].items()
-    ]
-    return [f"{'questions of the pool':<50}{'measured':>10}{'published':>12}", *rows]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m s1lab.reproduce", description=__doc__)
-    parser.add_argument("profile", nargs="?", default="tiny")
+    parser.add_argument("profile", nargs="?", default="tiny", help="a name from notebooks/profiles, or a .yaml file")
     parser.add_argument("--in-place", action="store_true", help="write outputs into notebooks/ itself, to commit them")
+    parser.add_argument("--dry", action="store_true", help="rehearse on a model of random weights, under runs/dry-PROFILE")
+    parser.add_argument("--jobs", type=int, help="notebooks side by side; 2 without a GPU, else 1")
     options = parser.parse_args()
+    began = time.time()
     try:
-        run_notebooks(options.profile, in_place=options.in_place)
-    except ValueError as why:
+        if options.dry:
+            rehearse(options.profile, jobs=options.jobs)
+            print(f"all of {options.profile} ran on random weights in {time.time() - began:.0f} s: its numbers mean nothing")
+            return
+        run_notebooks(options.profile, in_place=options.in_place, jobs=options.jobs)
+        profile = read_profile(options.profile)
+    except (ValueError, RuntimeError, Failed) as why:
         sys.exit(f"s1lab: {why}")
+    except KeyboardInterrupt:
+        print("s1lab: stopped; what notebooks had finished is under runs/, and stores go on where they were", file=sys.stderr)
+        sys.exit(130)
     if not plots.can_draw():
         print("no Chrome or Chromium answers here, so figures/ got its data (JSON) but no new pictures: install one to draw them")
-    print("\n" + comparison(options.profile))
+    print(f"\n{comparison(profile.name)}\n\nall of it took {time.time() - began:.0f} s")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbval.plugin import find_comment_markers
 
-from s1lab.reproduce import profiles, read_profile
+from s1lab.profiles import profiles, read_profile
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -52,18 +52,18 @@ def test_nothing_of_one_machine_is_committed(path):
 
 
 def test_the_tiny_profile_is_what_the_committed_notebooks_ran_with():
-    for name, parameters in read_profile("tiny").items():
+    for name, parameters in read_profile("tiny").notebooks.items():
         scope: dict = {}
         exec(code(read(ROOT / "notebooks" / f"{name}.ipynb"))[0].source, scope)
         assert {key: scope[key] for key in parameters} == parameters
-    assert {p.stem for p in NOTEBOOKS} == set(read_profile("tiny"))
+    assert {p.stem for p in NOTEBOOKS} == set(read_profile("tiny").notebooks)
 
 
 @pytest.mark.parametrize("name", profiles())
 def test_a_profile_gives_parameters_that_its_notebooks_know(name):
     import papermill
 
-    for notebook, parameters in read_profile(name).items():
+    for notebook, parameters in read_profile(name).notebooks.items():
         assert set(parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / f"{notebook}.ipynb")))
 
 

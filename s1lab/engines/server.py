@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import queue
 import random
 import threading
@@ -34,7 +35,7 @@ class ServerEngine:
     address: where the API lies, such as "http://host:8000/v1"; a user and password in it are sent as basic authentication.
     model: the name it serves under; None takes the only one there is.
     tokenizer: folder, hub id or embedded name of the model's tokenizer; None takes where the server says its model is from.
-    api_key: sent as a bearer token, and never shown.
+    api_key: sent as a bearer token, and never shown; None takes the environment variable S1LAB_API_KEY, where it is set.
     concurrency: most requests in flight; the server batches them. timeout: seconds to wait for an answer, which comes whole.
     retries: how often one request is asked again. patience: after so many seconds of failures without any answer between them
         the server counts as lost, and what is still in flight or waiting fails after one try each.
@@ -63,6 +64,7 @@ class ServerEngine:
         for field, value, least in (("concurrency", concurrency, 1), ("retries", retries, 0)):
             if value < least:
                 raise ValueError(f"{field}={value}: give at least {least}")
+        api_key = api_key or os.environ.get("S1LAB_API_KEY")
         if api_key and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
             raise ValueError("api_key holds a space, a line end or a letter that no header carries: pass the key alone")
         self._retries, self._patience = retries, patience

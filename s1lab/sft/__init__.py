@@ -11,9 +11,12 @@ A recipe is data (:mod:`s1lab.sft.recipes`), the trainer is trl's. From a shell,
 """
 
 from s1lab.sft import formats
+from s1lab.sft.launch import launch
 from s1lab.sft.plans import Plan, plan
 from s1lab.sft.recipes import RECIPES, Lora, Recipe, Shape, recipe
-from s1lab.sft.rows import encode
+from s1lab.sft.rows import encode, template
 from s1lab.sft.trainer import Trained, train
 
-__all__ = ["RECIPES", "Lora", "Plan", "Recipe", "Shape", "Trained", "encode", "formats", "plan", "recipe", "train"]
+__all__ = [
+    "RECIPES", "Lora", "Plan", "Recipe", "Shape", "Trained", "encode", "formats", "launch", "plan", "recipe", "template", "train",
+]  # fmt: skip

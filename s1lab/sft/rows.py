@@ -8,10 +8,17 @@ from typing import Any
 from datasets import Dataset
 
 from s1lab.curate.files import to_sft
+from s1lab.engines.pretrained import end_ids, load_tokenizer
 from s1lab.sft.recipes import Recipe
-from s1lab.template import BoundTemplate
+from s1lab.template import BoundTemplate, bind
 
 IGNORED = -100  # the label of a token without loss
+
+
+def template(model: str, recipe: Recipe) -> BoundTemplate:
+    """How the recipe marks thinking, in the ids of a model's tokenizer; its weights are not loaded."""
+    tokenizer = load_tokenizer(model)
+    return bind(recipe.template, tokenizer, end_ids(model, tokenizer))
 
 
 def encode(dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bool = False) -> Dataset:

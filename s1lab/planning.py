@@ -1,0 +1,301 @@
+"""Before a download or a GPU hour: what a profile will ask, how many tokens, how much memory, about how long and at what price.
+
+Tokens come from the ladder's formula (a sweep writes its longest thinking once, and an answer a rung) and from averages that were
+measured: the paper's for its model on its benchmarks, the embedded model's on its own world. Time comes from the profile's
+``tokens_per_second``, which is an assumption until it is measured: ``measure`` does so with an engine that is at hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from s1lab import paper
+from s1lab.benchmarks import EMBEDDED
+from s1lab.engine import Engine
+from s1lab.habits import Habit, habit, rows_of
+from s1lab.profiles import ROOT, Profile, read_profile
+from s1lab.sft.plans import GB
+from s1lab.sft.plans import plan as plan_sft
+from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B, Shape, recipe
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
+TINY = Path(__file__).parent / "tiny"
+USABLE = 0.9  # of a GPU's memory, vLLM's own default
+
+
+@dataclass(frozen=True)
+class Step:
+    """One notebook: what it does, tokens it has models write, hours of the whole machine."""
+
+    notebook: str
+    what: str
+    tokens: float
+    hours: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a profile comes to. memory: what a GPU holds, in sentences. hours: of the machine; None where no speed is given."""
+
+    profile: Profile
+    steps: list[Step]
+    memory: list[str]
+
+    @property
+    def tokens(self) -> float:
+        return sum(step.tokens for step in self.steps)
+
+    @property
+    def hours(self) -> float | None:
+        known = [step.hours for step in self.steps]
+        return None if None in known else sum(h for h in known if h is not None)
+
+    @property
+    def price(self) -> float | None:
+        """In US dollars, for all GPUs together."""
+        return None if self.hours is None else self.hours * self.profile.machine.gpus * self.profile.machine.price
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain data: profile, machine, memory, steps, tokens, hours, price."""
+        steps = [vars(step) for step in self.steps]
+        return {"profile": self.profile.name, "machine": vars(self.profile.machine), "memory": self.memory, "steps": steps,
+                "tokens": self.tokens, "hours": self.hours, "price": self.price}  # fmt: skip
+
+    def __str__(self) -> str:
+        machine = self.profile.machine
+        where = f"{machine.gpus} x {machine.gpu or 'GPU'} of {machine.memory_gb:.0f} GB" if machine.gpus else "no GPU"
+        if machine.gpus:
+            where += f", {machine.price:.2f} $ a GPU-hour (assumed)"
+        speed = (
+            f"{machine.tokens_per_second:,.0f} tokens a second in full batches"
+            if machine.tokens_per_second
+            else "speed not given"
+        )
+        wide = max(len(step.what) for step in self.steps)
+        lines = [f"{self.profile.name}: {where}; {speed}", *self.memory, ""]
+        lines.append(f"{'notebook':<20}{'what':<{wide + 2}}{'tokens':>10}{'time':>10}{'price, $':>10}")
+        for step in (*self.steps, Step("in all", "", self.tokens, self.hours)):
+            price = "" if step.hours is None or not machine.gpus else f"{step.hours * machine.gpus * machine.price:,.2f}"
+            lines.append(
+                f"{step.notebook:<20}{step.what:<{wide + 2}}{_short(step.tokens):>10}{_time(step.hours):>10}{price:>10}".rstrip()
+            )
+        return "\n".join(
+            [*lines, "", "an estimate: tokens from measured averages, time from the speed above; prompts are not counted"]
+        )
+
+
+def _short(tokens: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if tokens >= size:
+            return f"{tokens / size:.1f} {letter}"
+    return f"{tokens:.0f}"
+
+
+def _time(hours: float | None) -> str:
+    if hours is None:
+        return "?"
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min" if hours >= 1 / 60 else f"{3600 * hours:.0f} s"
+
+
+def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT) -> Plan:
+    """What a profile will cost, before any of it is run; nothing is downloaded.
+
+    engine: measure the speed with it first (:func:`measure`) in place of the profile's assumption.
+    Raises ValueError as :func:`s1lab.profiles.read_profile` does.
+    """
+    chosen = read_profile(profile, root) if isinstance(profile, str) else profile
+    if engine is not None:
+        chosen = replace(chosen, machine=replace(chosen.machine, tokens_per_second=measure(engine)))
+    steps = []
+    for notebook, given in chosen.notebooks.items():
+        parameters = _defaults(root / "notebooks" / f"{notebook}.ipynb") | given
+        what, tokens, training = ESTIMATES[notebook](parameters, chosen) if notebook in ESTIMATES else ("not known", 0.0, 0.0)
+        speed = chosen.machine.tokens_per_second
+        writing = tokens / speed / 3600 if speed else None
+        hours = None if writing is None or training is None else writing + training
+        steps.append(Step(notebook, what, tokens, hours))
+    return Plan(chosen, steps, _memory(chosen))
+
+
+def measure(engine: Engine, questions: int = 64, seed: int = 7) -> float:
+    """Tokens a second that an engine writes here, with 64 questions of the embedded world at once."""
+    from s1lab.api import force
+    from s1lab.budget import Budget
+    from s1lab.tiny import problems
+
+    asked = list(problems(questions, seed=seed)["question"])
+    force(engine, asked[:4], Budget(max_tokens=16), progress=False)  # the first call warms up
+    began = time.perf_counter()
+    traces = force(engine, asked, Budget(max_tokens=256, waits=2), progress=False)
+    return sum(trace.sampled_tokens for trace in traces) / (time.perf_counter() - began)
+
+
+def _defaults(notebook: Path) -> dict[str, Any]:
+    """A notebook's own parameters; read, not run."""
+    import papermill
+
+    return {name: ast.literal_eval(p["default"]) for name, p in papermill.inspect_notebook(str(notebook)).items()}
+
+
+# What each notebook has models write: a line about it, tokens, and hours of training beside.
+Estimate = tuple[str, float, float | None]
+
+
+def _curve(n: int, h: Habit, caps: list[int], waits: list[int], shared: bool) -> float:
+    """Tokens of a sweep. shared: from one thinking pass; else caps one by one, and Waits on top of the own stop's rounds."""
+    rungs = len(caps) + len(waits)
+    longest = h.after(max(waits, default=0)) if waits else max(map(h.under, caps), default=0)
+    return n * (longest + (0 if shared else sum(map(h.under, caps))) + rungs * h.answer)
+
+
+def _quickstart(p: dict[str, Any], _: Profile) -> Estimate:
+    n, h = p["questions"], habit(p["benchmark"], p.get("model", ""))
+    tokens = n * (sum(map(h.under, p["caps"])) + h.own + h.after(1) + (len(p["caps"]) + 2) * h.answer)
+    return f"{n} questions at {len(p['caps']) + 2} budgets", tokens, 0.0
+
+
+def _curation(p: dict[str, Any], _: Profile) -> Estimate:
+    """Of the pool some 87 % reach the models (paper: 51,581 of 59,029), and what one solves the next is not asked."""
+    embedded = not p["pool_path"]
+    n = 0.83 * (p["pool_size"] if embedded else paper.FUNNEL["collected"][0])
+    each = habit(EMBEDDED).direct[0] + 0.8 if embedded else 646.0
+    asked = n * (1 + 0.72 * (len(p["models"]) - 1))
+    return f"{asked:,.0f} direct answers of {len(p['models'])} models", asked * each, 0.0
+
+
+def _sft(p: dict[str, Any], profile: Profile) -> Estimate:
+    chosen = recipe(p["recipe"])
+    size = p["benchmark_size"] or rows_of(p["benchmark"])
+    h = habit(p["benchmark"], p.get("model", ""))
+    tokens = size * sum(h.direct) + _curve(size, h, p["caps"], [0, *p["waits"]], shared=True)
+    machine, what = profile.machine, f"{chosen.steps(1000)} steps over 1,000 rows; {size} questions before and after"
+    if machine.gpus and chosen.shape:
+        return what, tokens, plan_sft(chosen, machine.gpus, machine.memory_gb).hours
+    return what, tokens, chosen.epochs * 1000 / machine.rows_per_second / 3600 if machine.rows_per_second else None
+
+
+def _forcing(p: dict[str, Any], _: Profile) -> Estimate:
+    n, h = p["benchmark_size"] or rows_of(p["benchmark"]), habit(p["benchmark"], p.get("model", ""))
+    tokens = _curve(n, h, [*p["caps"]], [0, *p["waits"]], shared=False)
+    return f"{n} questions at {len(p['caps']) + len(p['waits']) + 1} budgets, one by one", tokens, 0.0
+
+
+def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
+    """Seven methods of five runs, of which each thinks about as long as forcing's do; and five words, whose first round is one."""
+    h = habit(EMBEDDED)
+    words = h.after(2) + 1.2 * (h.after(2) - h.own) + 8 * h.answer
+    tokens = p["rivals_size"] * 35 * (h.own + 3 * h.answer) + p["words_size"] * words
+    return f"7 methods on {p['rivals_size']} questions, 5 words on {p['words_size']}", tokens, 0.0
+
+
+def _scaling(p: dict[str, Any], _: Profile) -> Estimate:
+    n, h = p["benchmark_size"] or rows_of(p["benchmark"]), habit(p["benchmark"], p.get("model", ""))
+    doubt = min(p["doubt_size"], n)
+    tokens = _curve(n, h, p["caps"], p["waits"], shared=True) + 3 * doubt * (h.after(4) - h.own + 4 * h.answer)
+    return f"{n} questions on a ladder of {len(p['caps']) + len(p['waits'])} rungs; {doubt} with other words", tokens, 0.0
+
+
+def _parallel(p: dict[str, Any], _: Profile) -> Estimate:
+    n, h = p["benchmark_size"] or rows_of(p["benchmark"]), habit(p["benchmark"], p.get("model", ""))
+    one = min(p["cap"], h.after(1))
+    words = n * (2 * (h.after(4) - h.own) + h.own + 9 * h.answer)  # two of the three texts add rounds; without one it stops again
+    votes = n * p["samples"] * (one + 2 * h.answer)
+    trees = n * sum(p["widths"]) * 2 * (0.3 * one + h.answer)  # branches share most of what they hold
+    what = f"{n} questions: {p['samples']} samples of each, trees of width {p['widths'] or 'none'}, 3 words"
+    return what, words + votes + trees, 0.0
+
+
+def _benchmarks(p: dict[str, Any], _: Profile) -> Estimate:
+    tokens, asked = 0.0, 0
+    for name in p["benchmarks"]:
+        n, h = (p["benchmark_size"] if name == EMBEDDED else rows_of(name)), habit(name, p["model"])
+        base = h.direct[0 if p["prefix"] else 1] if p["base"] else 0
+        tokens, asked = tokens + n * base + _curve(n, h, [], [0, *p["waits"]], shared=True), asked + n
+    return f"{asked} questions with {len(p['waits'])} numbers of Waits{', and the base model' if p['base'] else ''}", tokens, 0.0
+
+
+ESTIMATES: dict[str, Callable[[dict[str, Any], Profile], Estimate]] = {
+    "00_quickstart": _quickstart,
+    "01_data_curation": _curation,
+    "02_sft": _sft,
+    "03_budget_forcing": _forcing,
+    "04_ablations": _ablations,
+    "05_scaling": _scaling,
+    "06_parallel": _parallel,
+    "07_benchmarks": _benchmarks,
+}
+
+
+def shape_of(model: str) -> Shape | None:
+    """The sizes of a Qwen2 by its files, where they are at hand, or by the size in its name; None where neither says."""
+    from s1lab.engines.pretrained import EMBEDDED as NAMES
+
+    folder = TINY / model if model in NAMES else Path(model)
+    if (folder / "config.json").is_file():
+        c = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        names = (
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "num_key_value_heads",
+            "intermediate_size",
+            "vocab_size",
+        )
+        if any(name not in c for name in names):
+            return None
+        hidden, layers, heads, kv_heads, intermediate, vocabulary = (int(c[name]) for name in names)
+        return Shape(hidden, layers, heads, kv_heads, intermediate, vocabulary, bool(c.get("tie_word_embeddings", False)))
+    size = re.search(r"(?<![\d.])(0\.5|7|32)[bB](?![a-z])", model)
+    return {"0.5": QWEN_05B, "7": QWEN_7B, "32": QWEN_32B}[size[1]] if size else None
+
+
+def parameters_of(shape: Shape) -> int:
+    """Weights of a Qwen2 of these sizes."""
+    kv = shape.hidden * shape.kv_heads // shape.heads
+    attention = 2 * shape.hidden * shape.hidden + 2 * shape.hidden * kv + shape.hidden + 2 * kv
+    layer = attention + 3 * shape.hidden * shape.intermediate + 2 * shape.hidden
+    return shape.layers * layer + shape.hidden * (1 + shape.vocabulary * (1 if shape.tied else 2))
+
+
+def _memory(profile: Profile) -> list[str]:
+    """A sentence a model that is loaded here, and the plan of the training; a server's models are its own matter."""
+    lines, machine = [], profile.machine
+    seen = set()
+    for notebook, given in profile.notebooks.items():
+        options = given.get("engine_options", {})
+        spread = options.get("tensor_parallel_size", 1) * options.get("pipeline_parallel_size", 1)
+        for model in [given[k] for k in ("base", "model", "label_with") if given.get(k)] + list(given.get("models", [])):
+            if not isinstance(model, str) or model.startswith("http") or (model, spread) in seen or "02_sft-" in model:
+                continue
+            seen.add((model, spread))
+            lines.append(_holds(model, spread, options, machine.gpus, machine.memory_gb))
+        if notebook == "02_sft" and machine.gpus:
+            chosen = plan_sft(given.get("recipe", "tiny"), machine.gpus, machine.memory_gb)
+            fits = "fits" if chosen.fits else f"does NOT fit: {'; '.join(chosen.ways()) or 'take more GPUs'}"
+            lines.append(
+                f"training {chosen.recipe.name}: {chosen.total:.1f} of {machine.memory_gb:.0f} GB a GPU on {chosen.gpus}, {fits}"
+            )
+    return lines
+
+
+def _holds(model: str, spread: int, options: dict[str, Any], gpus: int, memory_gb: float) -> str:
+    shape = shape_of(model)
+    if shape is None:
+        return f"{model}: its size is in neither its name nor a file here, so its memory is not known"
+    width = BYTES.get(options.get("dtype", "auto" if gpus else "float32"), 2)
+    weights = parameters_of(shape) * width / spread / GB
+    token = 2 * shape.layers * shape.kv_heads * (shape.hidden // shape.heads) * width / spread
+    if not gpus:
+        return f"{model}: {1000 * weights:.1f} MB of weights"
+    left = USABLE * memory_gb - weights
+    says = f"{model}: {weights:.1f} GB of weights on each of {spread}"
+    if left <= 0:
+        return f"{says}, which does NOT fit into {memory_gb:.0f} GB: more GPUs (tensor_parallel_size), bfloat16, or quantization"
+    return f"{says}, {left:.0f} GB left for {left * GB / token:,.0f} tokens of keys and values"

@@ -1,0 +1,132 @@
+"""Profiles: a file of papermill parameters for the notebooks, and the machine that they are meant for.
+
+A profile is read as data, whoever wrote it: plain values alone, no references within the file, no parameter that a notebook does
+not know.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+LARGEST = 100_000  # bytes; a profile is a page
+PLAIN = (str, bool, int, float, type(None))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a profile runs on, for :func:`s1lab.planning.plan`; parameters beside it tell the notebooks what to do.
+
+    gpus: how many, over all nodes; 0 is a laptop. gpu: their name. memory_gb: of each. price: US dollars a GPU-hour.
+    tokens_per_second: written by all of them together when the batch is full. rows_per_second: of fine-tuning, where no GPU is.
+    Both are assumptions until you put your own measurement there.
+    """
+
+    gpus: int = 0
+    gpu: str = ""
+    memory_gb: float = 80.0
+    price: float = 0.0
+    tokens_per_second: float | None = None
+    rows_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("gpus", "memory_gb", "price", "tokens_per_second", "rows_per_second"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int if name == "gpus" else (int, float)) or not 0 <= value < 1e12:
+                raise ValueError(f"machine: {name} is {value!r}: give a number of at least 0")
+        if not isinstance(self.gpu, str):
+            raise ValueError(f"machine: gpu is {self.gpu!r}: give its name")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """notebooks: for each notebook, by its file name without ending and in the order to run them, the parameters it gets."""
+
+    name: str
+    notebooks: dict[str, dict[str, Any]]
+    machine: Machine = field(default_factory=Machine)
+
+
+def profiles(root: Path = ROOT) -> dict[str, Path]:
+    """The profiles there are, by name."""
+    return {p.stem: p for p in sorted((root / "notebooks" / "profiles").glob("*.yaml"))}
+
+
+def read_profile(name: str, root: Path = ROOT) -> Profile:
+    """A profile by its name, or by the path of a file that ends in ``.yaml``.
+
+    Raises ValueError for an unknown name, for a file that is no mapping from notebooks to plain parameters, and for a notebook or
+    a parameter that there is not.
+    """
+    known = profiles(root)
+    path = Path(name) if name.endswith(".yaml") else known.get(name)
+    if path is None or not path.is_file():
+        made = f"write notebooks/profiles/{name}.yaml" if path is None else f"there is no file {name}"
+        raise ValueError(f"no profile is called {name!r}: choose from {list(known)} or {made}")
+    content = _content(path)
+    machine = content.pop("machine", {})
+    if not isinstance(machine, dict) or (odd := set(machine) - {f.name for f in fields(Machine)}):
+        what = f"has unknown fields {sorted(map(str, odd))}" if isinstance(machine, dict) else "is no mapping"
+        raise ValueError(f"the profile {path.name}: machine {what}; known are {[f.name for f in fields(Machine)]}")
+    if not content or not all(isinstance(parameters, dict) for parameters in content.values()):
+        raise ValueError(f"the profile {path.name} is no mapping from notebooks to their parameters: see tiny.yaml")
+    for notebook, parameters in content.items():
+        _check(path.name, notebook, parameters, root)
+    try:
+        return Profile(path.stem, content, Machine(**machine))
+    except ValueError as why:
+        raise ValueError(f"the profile {path.name}: {why}") from None
+
+
+def _content(path: Path) -> dict[Any, Any]:
+    """The file as a mapping of plain values. References (``&``, ``*``) are refused: a few of them can grow without bound."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"the profile {path.name} is larger than {LARGEST:,} bytes: a profile is a page of parameters")
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError(f"the profile {path.name} has references (*name): write each value out")
+        content = yaml.safe_load(text)
+    except RecursionError:
+        raise ValueError(f"the profile {path.name} is nested too deeply: parameters are numbers, texts and short lists") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as why:
+        raise ValueError(f"the profile {path.name} is no YAML: {' '.join(str(why).split())[:200]}") from None
+    except ValueError as why:  # of our own, or of a number or date that YAML knows and Python does not
+        raise why if "the profile" in str(why) else ValueError(f"the profile {path.name}: {why}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"the profile {path.name} is no mapping from notebooks to their parameters: see tiny.yaml")
+    return content
+
+
+def _check(file: str, notebook: Any, parameters: dict[Any, Any], root: Path) -> None:
+    import papermill
+
+    if not isinstance(notebook, str) or not re.fullmatch(r"\w+", notebook):
+        raise ValueError(f"the profile {file} names {notebook!r}, which is no notebook's name")
+    path = root / "notebooks" / f"{notebook}.ipynb"
+    if not path.is_file():
+        raise ValueError(f"the profile {file} names a notebook that is not there: notebooks/{notebook}.ipynb")
+    known = papermill.inspect_notebook(str(path))
+    if unknown := [p for p in parameters if p not in known]:
+        raise ValueError(
+            f"the profile {file} gives {notebook} parameters that it does not know: {unknown}; known are {list(known)}"
+        )
+    for name, value in parameters.items():
+        if not _plain(value):
+            raise ValueError(
+                f"the profile {file}: {name} of {notebook} is {value!r:.60}: give a number, a text, a list or a mapping"
+            )
+
+
+def _plain(value: Any, depth: int = 4) -> bool:
+    if isinstance(value, (list, dict)):
+        inside = [*value, *value.values()] if isinstance(value, dict) else value
+        return depth > 0 and all(_plain(v, depth - 1) for v in inside)
+    return isinstance(value, PLAIN)
