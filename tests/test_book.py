@@ -82,6 +82,8 @@ def test_every_target_notebook_file_and_module_on_a_page_is_there(path):
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     for piece in code(text):
         assert set(re.findall(r"(?:^|\n)make ([a-z-]+)", piece)) <= targets, piece
+        for profile in re.findall(r"PROFILE=([\w.-]*\w)", piece):
+            assert (ROOT / "notebooks" / "profiles" / f"{profile}.yaml").exists() or profile == "NAME", profile
         for module in re.findall(r"python -m (s1lab[\w.]*)", piece):
             assert find_spec(module), module
         for file in re.findall(r"(?<![\w/.])(?:s1lab|tests|notebooks|docs)/[\w./-]*\w", piece):
