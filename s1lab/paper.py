@@ -190,14 +190,15 @@ TABLE_7: dict[str, tuple[int, float]] = {
     "s1-teasers": (23, 4.1),
 }
 
-# Table 8, length of the training block: the share of rows that it cuts, in percent; (accuracy in percent, mean thinking tokens).
+# Table 8: the share of rows, in percent, that a training block of so many tokens cuts.
 TABLE_8_CUT = {4_096: 74, 32_768: 0}
+# Table 8, by the length of the training block: (accuracy in percent, mean thinking tokens).
 TABLE_8: dict[int, dict[str, tuple[float, int]]] = {
     4_096: {"AIME24": (30.0, 20_721), "MATH500": (90.0, 5_324), "GPQA-Diamond": (52.5, 6_841)},
     32_768: {"AIME24": (50.0, 6_984), "MATH500": (91.0, 3_268), "GPQA-Diamond": (53.0, 3_568)},
 }
 
-# Tables 12 and 13, AIME24.
+# Table 12, AIME24: token-conditional control.
 TABLE_12: dict[str, Sweep] = {
     "TCC": Sweep(
         (1024, 2048, 4096, 8192, 16384), (1024, 2048, 4096, 8192, 16384),
@@ -208,6 +209,7 @@ TABLE_12: dict[str, Sweep] = {
         (1024, 2048, 4031, 5664, 6330), (15, 15, 142, 722, 691), (3.3, 30.0, 33.3, 33.3, 40.0),
     ),
 }  # fmt: skip
+# Table 13, AIME24: step-conditional control.
 TABLE_13: dict[str, Sweep] = {
     "SCC": Sweep(
         (16, 32, 64, 128, 256), (1600, 3200, 6400, 12800, 25600),

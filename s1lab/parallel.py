@@ -2,7 +2,7 @@
 
 Majority voting and best-of-n sample n traces that know nothing of each other; :func:`mixture` lets each of them think on as
 well; REBASE grows a tree whose branches a reward feeds or starves. All of them count their tokens in one ledger
-(:mod:`s1lab.cost`). What a reward model reads is not in it, as in the paper's Figure 7; a Tree says how often it was asked.
+(:class:`s1lab.Cost`). What a reward model reads is not in it, as in the paper's Figure 7; a Tree says how often it was asked.
 """
 
 from __future__ import annotations

@@ -230,8 +230,10 @@ class Store:
 def runs(store: str | Path) -> pandas.DataFrame:
     """The runs of a store as a table, a row each: when, what, on which engine, with what, how far, how long, how many tokens.
 
-    finished: questions that have a trace. completions and tokens: what the model wrote for this run. reused: completions that
-    were there before. status: finished, interrupted, failed, imported, or unfinished (under way, or killed).
+    finished: questions that have a trace.
+    completions and tokens: what the model wrote for this run.
+    reused: completions that were there before.
+    status: finished, interrupted, failed, imported, or unfinished (under way, or killed).
     """
     import pandas
 

@@ -57,6 +57,7 @@ class BoundTemplate:
         return self.encode(text)
 
     def open_ids(self) -> list[int]:
+        """Ids of the opening delimiter."""
         return self.encode(self.template.open)
 
     def close_ids(self, after: list[int]) -> list[int]:

@@ -77,6 +77,7 @@ class Trace:
     error: str | None = None
 
     def extend(self, ids: list[int], source: Source) -> None:
+        """Append ids that all came from one source."""
         self.ids += ids
         self.source += [source] * len(ids)
 
@@ -119,6 +120,7 @@ class Trace:
 
     @property
     def thinking(self) -> str:
+        """The thinking as text, what was forced into it included, its delimiters not."""
         return self.template.decode(self.of(*THINKING))
 
     @property

@@ -27,6 +27,7 @@ class Reward:
         return self.many([trace])[0]
 
     def many(self, traces: Sequence[Trace]) -> list[float]:
+        """A number for each trace, in order; a subclass says how."""
         raise NotImplementedError
 
 
@@ -141,6 +142,7 @@ class Best(Samples):
 
     @property
     def answer(self) -> str | None:
+        """The answer of the best of all; None where it gives none."""
         return self.answers[self._top]
 
     def accuracy(self, gold: str, k: int | None = None) -> float:
@@ -181,10 +183,12 @@ class Tree(Samples):
 
     @property
     def cost(self) -> Cost:
+        """Of the whole tree, what was pruned included."""
         return self.spent
 
     @property
     def weights(self) -> tuple[float, ...]:
+        """What each trace's vote weighs: its reward, never below 0."""
         weights = tuple(max(0.0, reward) for reward in self.rewards)
         return weights if any(weights) else (1.0,) * len(self.traces)
 
@@ -283,6 +287,7 @@ class Outcome:
 
     @property
     def mean_tokens(self) -> float:
+        """Tokens a question, thrown away ones counted."""
         return float(np.mean(self.tokens))
 
     def __str__(self) -> str:

@@ -39,14 +39,17 @@ class Plan:
 
     @property
     def static(self) -> float:
+        """GB that are held from beginning to end: weights, gradients, moments."""
         return self.weights + self.gradients + self.optimiser
 
     @property
     def total(self) -> float:
+        """GB at the most, on one GPU."""
         return self.static + self.gathered + self.activations + CONTEXT_GB
 
     @property
     def fits(self) -> bool:
+        """Whether the total is within the GPU's memory."""
         return self.total <= self.memory_gb
 
     def __str__(self) -> str:

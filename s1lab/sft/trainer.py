@@ -44,6 +44,7 @@ class Trained:
 
     @property
     def loss(self) -> list[float]:
+        """The loss of each step."""
         return [entry["loss"] for entry in self.log]
 
 

@@ -1,0 +1,109 @@
+"""What the book takes from outside of docs/: notebooks and figures as they are committed, plotly's script, formulas as MathML."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import plotly
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PLOTLY = "assets/plotly.min.js"
+FIGURE = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+_WORK = tempfile.TemporaryDirectory(prefix="s1lab-book-")
+
+# What the notebook pages would fetch from another host: MathJax and Mermaid, which no notebook uses.
+_FETCHED = re.compile(
+    r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->|<script type=\"module\">.*?</script>", re.DOTALL
+)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Name every notebook in the nav, and have ```` ```math ```` blocks drawn by the browser itself."""
+    (listed,) = (entry["Notebooks"] for entry in config.nav or [] if "Notebooks" in entry)
+    listed += [{path.stem: f"notebooks/{path.name}"} for path in NOTEBOOKS]
+    fences = config.mdx_configs.setdefault("pymdownx.superfences", {})
+    fences["custom_fences"] = [{"name": "math", "class": "math", "format": formula}]
+    return config
+
+
+@event_priority(100)  # before mkdocs-jupyter looks for notebooks
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the notebooks, the figures and plotly's script, none of them copied into docs/."""
+    folder = Path(_WORK.name)
+    (folder / "notebooks").mkdir(exist_ok=True)
+    for path in NOTEBOOKS:
+        ready = folder / "notebooks" / path.name
+        ready.write_text(json.dumps(prepared(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
+        files.append(File(f"notebooks/{path.name}", str(folder), config.site_dir, config.use_directory_urls))
+    for path in sorted((ROOT / "figures").glob("*.png")):
+        files.append(File.generated(config, f"figures/{path.name}", abs_src_path=str(path)))
+    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    files.append(File.generated(config, PLOTLY, abs_src_path=str(script)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put the list of notebooks where a page asks for it."""
+    return markdown.replace("<!-- notebooks -->", "\n".join(_listed())) if "<!-- notebooks -->" in markdown else markdown
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """A notebook's page without what it would fetch, and with what draws its figures."""
+    if not page.file.src_uri.endswith(".ipynb"):
+        return html
+    html = _FETCHED.sub("", html)
+    page.present_anchor_ids = set(re.findall(r'\bid="([^"]+)"', html))  # so that links to a section are checked
+    if 'class="figure"' in html:
+        html += "".join(f'<script src="../{name}"></script>' for name in (PLOTLY, "assets/figures.js"))
+    return html
+
+
+def prepared(notebook: dict[str, Any]) -> dict[str, Any]:
+    """A notebook for its page: links to the others' pages, and figures as a picture with the data that brings it to life.
+
+    A widget needs a kernel, and its page would fetch a script for it: what is left of it is what stands beside it, as text.
+    """
+    notebook["metadata"].pop("widgets", None)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = re.sub(r"\]\((\w+)\.ipynb", r"](\1.html", "".join(cell["source"]))
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET, None)
+            if FIGURE in output.get("data", {}):
+                output["data"] = {"text/html": _figure(output["data"])}
+    return notebook
+
+
+def _figure(bundle: dict[str, Any]) -> str:
+    data = json.dumps({name: bundle[FIGURE][name] for name in ("data", "layout")}).replace("</", r"<\/")
+    picture = "".join(bundle.get("image/png", "")).replace("\n", "")
+    shown = f'<img alt="figure" src="data:image/png;base64,{picture}">' if picture else ""
+    return f'<div class="figure">{shown}<script type="application/json">{data}</script></div>'
+
+
+def _listed() -> Iterator[str]:
+    """A table of the notebooks: name, title, and the paragraph that says what one does in it."""
+    yield "| notebook | what you do |\n| --- | --- |"
+    for path in NOTEBOOKS:
+        first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+        title, _, rest = first.partition("\n")
+        told = " ".join(rest.strip().partition("\n\n")[0].split())
+        yield f"| [{path.stem}](notebooks/{path.name}) | **{title.lstrip('# ')}.** {told.replace('|', chr(92) + '|')} |"
+
+
+def formula(source: str, language: str, css_class: str, options: Any, md: Any, **_: Any) -> str:
+    """A block of LaTeX as MathML."""
+    return f'<div class="{html.escape(css_class)}">{convert(source, display="block")}</div>'
