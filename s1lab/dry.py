@@ -130,31 +130,22 @@ def server(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "vllm.entrypoints.openai.api_server",
-        "--model",
-        str(model(folder / "model")),
-        "--port",
-        str(port),
-    ]
-    command += [
-        "--host",
-        "127.0.0.1",
-        "--dtype",
-        "float32",
-        "--enforce-eager",
-        "--max-model-len",
-        str(CONTEXT),
-        "--max-num-seqs",
-        "16",
-    ]
+    options = {
+        "model": model(folder / "model"),
+        "host": "127.0.0.1",
+        "port": port,
+        "dtype": "float32",
+        "max-model-len": CONTEXT,
+        "max-num-seqs": 16,
+        "block-size": 32,
+    }
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
+    command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    # On a CPU: a gigabyte for keys and values, and one core for the model.
+    quiet = os.environ | {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "0"}
     log = folder / "server.log"
     with log.open("wb") as said:
-        process = subprocess.Popen(
-            command, stdout=said, stderr=said, start_new_session=True, env=os.environ | {"VLLM_NO_USAGE_STATS": "1"}
-        )
+        process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True, env=quiet)
     try:
         _wait(process, port, log)
         yield f"http://127.0.0.1:{port}/v1"
@@ -175,4 +166,5 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float
             if httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200:
                 return
         time.sleep(0.3)
-    raise RuntimeError(f"vLLM's server did not come up within {seconds:.0f} s: {log} has what it said")
+    why = f"ended with code {process.returncode}" if process.poll() is not None else f"did not come up within {seconds:.0f} s"
+    raise RuntimeError(f"vLLM's server {why}: {log} has what it said")

@@ -174,8 +174,8 @@ class ServerEngine:
         self.close()
 
     def __del__(self) -> None:
-        if (loop := getattr(self, "_loop", None)) is None or loop.is_closed():
-            return
+        if (loop := getattr(self, "_loop", None)) is None or loop.is_closed() or not threading:
+            return  # closed; or the interpreter is going, and modules with it
         if threading.current_thread() is self._thread:  # nobody else can end it, and it can't wait for itself
             loop.stop()
         else:
