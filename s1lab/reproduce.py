@@ -29,6 +29,11 @@ def read_profile(name: str, root: Path = ROOT) -> dict[str, dict[str, Any]]:
     Raises ValueError for an unknown name, or a file that is not such a mapping.
     """
     known = profiles(root)
+    if not (root / "notebooks").is_dir():
+        raise ValueError(
+            "the notebooks are not here: an installed s1lab has the library alone; get the project's repository and run "
+            "make reproduce in it"
+        )
     if name not in known:
         raise ValueError(f"no profile is called {name!r}: choose from {list(known)} or write notebooks/profiles/{name}.yaml")
     content = yaml.safe_load(known[name].read_text(encoding="utf-8"))
