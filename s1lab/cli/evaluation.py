@@ -71,6 +71,8 @@ def evaluate(
         budget = lab.Budget(max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, compat)  # type: ignore[arg-type]
         if not thinking and budget != lab.Budget():
             raise ValueError("--no-thinking leaves nothing to budget: leave the options of the budget out")
+        if thinking and prefix is not None:
+            raise ValueError("--prefix opens an answer that no thinking comes before: give --no-thinking too, or --on-cut")
         with given.load(model, engine, option, api_key) as loaded:
             asked: dict[str, Any] = {
                 "n": samples, "temperature": temperature, "top_p": top_p, "seed": seed, "system": system, "store": store,
