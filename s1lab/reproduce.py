@@ -13,8 +13,8 @@ import yaml
 
 from s1lab import plots
 from s1lab.paper import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, TABLE_3, Point
+from s1lab.repository import ROOT, needed
 
-ROOT = Path(__file__).parent.parent
 CELL_LIMIT_S = 1800
 
 
@@ -29,11 +29,6 @@ def read_profile(name: str, root: Path = ROOT) -> dict[str, dict[str, Any]]:
     Raises ValueError for an unknown name, or a file that is not such a mapping.
     """
     known = profiles(root)
-    if not (root / "notebooks").is_dir():
-        raise ValueError(
-            "the notebooks are not here: an installed s1lab has the library alone; get the project's repository and run "
-            "make reproduce in it"
-        )
     if name not in known:
         raise ValueError(f"no profile is called {name!r}: choose from {list(known)} or write notebooks/profiles/{name}.yaml")
     content = yaml.safe_load(known[name].read_text(encoding="utf-8"))
@@ -186,6 +181,7 @@ def main() -> None:
     parser.add_argument("profile", nargs="?", default="tiny")
     parser.add_argument("--in-place", action="store_true", help="write outputs into notebooks/ itself, to commit them")
     options = parser.parse_args()
+    needed("running the notebooks")
     try:
         run_notebooks(options.profile, in_place=options.in_place)
     except ValueError as why:

@@ -58,11 +58,13 @@ def test_a_terminal_sees_a_bar_that_results_in_a_pipe_are_free_of(tmp_path):
 def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tiny, tmp_path):
     store = tmp_path / "x.db"
     command = [*COMMAND, "evaluate", "--n", "100", "--waits", "2", "--store", str(store), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=ENVIRONMENT)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=ENVIRONMENT, start_new_session=True
+    )
     until = time.monotonic() + 120
     while _traces(store) < 10 and time.monotonic() < until and process.poll() is None:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130 and out == ""
     assert err.startswith("s1lab: interrupted: ") and err.count("\n") == 1 and "goes on from there" in err and str(store) in err
