@@ -139,12 +139,13 @@ def test_curate_drops_what_a_model_solves(tmp_path):
 
 
 def test_sft_plans_the_same_as_text_and_as_json():
-    arguments = ["sft", "--plan", "--recipe", "s1-32b", "--gpus", "8"]
-    planned = lab.sft.plan("s1-32b", 8)
+    arguments = ["sft", "--recipe", "qwen-0.5b", "--gpus", "2", "--memory", "4"]
+    planned = lab.sft.plan("qwen-0.5b", 2, 4.0)
+    assert not planned.fits
     found = facts(*arguments)
     assert (found["fits"], found["total"], found["would_fit"]) == (planned.fits, planned.total, planned.ways())
     assert invoke(*arguments).stdout.strip() == str(planned)
-    assert facts("sft", "--plan")["gpus"] == 1
+    assert facts("sft", "--plan", "--recipe", "tiny")["gpus"] == 1
 
 
 def test_sft_trains_what_curate_wrote(tmp_path):
