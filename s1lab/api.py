@@ -229,14 +229,14 @@ def _unfinished(traces: list[Trace]) -> Callable[[int], Trace]:
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in the middle of a run. ``traces`` are all of it: the finished ones whole, the others with an ``error``.
 
-    Of a run of ladders they are Ladders.
+    Of a run of ladders they are Ladders. ``finished``: how many are whole.
     """
 
     last: ClassVar[list[Any]] = []
 
     def __init__(self, traces: list[Any], finished: int) -> None:
         super().__init__(f"{finished} of {len(traces)} questions were finished: lab.interrupted() has them")
-        self.traces = traces
+        self.traces, self.finished = traces, finished
         Interrupted.last = traces
 
 

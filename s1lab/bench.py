@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tqdm.auto import tqdm
+
 import s1lab as lab
 from s1lab.engine import Completion, Program, Request, run
 from s1lab.ladder import rungs_of
@@ -310,8 +312,12 @@ LEAST = {
 }
 
 
-def bench(repeats: int = 5, only: Sequence[str] = ()) -> list[Row]:
-    """Run the rows (all, or those named) and return them."""
+def bench(
+    repeats: int = 5, only: Sequence[str] = (), done: Callable[[Row], None] | None = None, progress: bool = False
+) -> list[Row]:
+    """Run the rows (all, or those named) and return them; ``done`` is called with each as soon as it is measured."""
+    if repeats < 1:
+        raise ValueError(f"repeats={repeats}: give at least 1")
     unknown = set(only) - set(LEAST)
     if unknown:
         raise ValueError(f"no row is called {sorted(unknown)[0]!r}: choose from {list(LEAST)}")
@@ -323,11 +329,20 @@ def bench(repeats: int = 5, only: Sequence[str] = ()) -> list[Row]:
         "decontaminate-vs-sets-x10": lambda repeats: decontaminate(repeats, 10),
         "sft-vs-padded": finetune,
     }
-    rows += [row(repeats) for name, row in alone.items() if name in wanted]
+    bar = tqdm(total=len(wanted), desc="bench", unit="row", disable=None if progress else True, leave=False)
+
+    def measured(row: Row) -> Row:
+        bar.update()
+        if done:
+            done(row)
+        return row
+
+    rows += [measured(row(repeats)) for name, row in alone.items() if name in wanted]
     on_vllm = {"force-vs-one-by-one": one_by_one, "force-vs-barrier": barrier, "force-vs-plain": plain, "ladder-vs-rungs": ladder}
     if any(n in on_vllm for n in wanted):
         with lab.load("s1-tiny", engine="vllm") as engine:
-            rows += [row(engine, repeats) for name, row in on_vllm.items() if name in wanted]
+            rows += [measured(row(engine, repeats)) for name, row in on_vllm.items() if name in wanted]
+    bar.close()
     return rows
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from s1lab.paper import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, TABLE_3, Point
-from s1lab.profiles import ROOT
+from s1lab.repository import ROOT
 
 
 def comparison(name: str, root: Path = ROOT) -> str:

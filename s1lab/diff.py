@@ -45,7 +45,7 @@ class Diff:
         """The comparison as text; at most so many partings in full."""
         paired = self.same + len(self.partings)
         lines = [f"a  {self.a.path}", f"b  {self.b.path}", ""]
-        lines += [f"{'' if x == y else '* '}{name}: {x}" + ("" if x == y else f"  |  {y}") for name, x, y in self._made()]
+        lines += [f"{'' if x == y else '* '}{name}: {x}" + ("" if x == y else f"  |  {y}") for name, x, y in self.made()]
         lines += ["", f"{self.same} of {paired} traces are identical, {len(self.partings)} part"]
         if any(self.only):
             lines.append(f"only in a: {self.only[0]}, only in b: {self.only[1]}")
@@ -69,7 +69,8 @@ class Diff:
     def __str__(self) -> str:
         return self.show()
 
-    def _made(self) -> list[tuple[str, Any, Any]]:
+    def made(self) -> list[tuple[str, Any, Any]]:
+        """What the two were made with: each entry's name, and its value in a and in b, None where it is missing."""
         a, b = _flat(self.a.made), _flat(self.b.made)
         return [(name, a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b])]
 

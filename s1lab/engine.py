@@ -7,6 +7,7 @@ list), and returns its result. An engine turns Requests into Completions in any 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
@@ -196,6 +197,7 @@ def load(
     if address:
         from s1lab.engines.server import ServerEngine
 
+        _known(options, ServerEngine)
         return ServerEngine(model, template=template, **options)
     if engine == "vllm":
         from s1lab.engines.vllm import VllmEngine
@@ -203,7 +205,16 @@ def load(
         return VllmEngine(model, template=template, **options)
     from s1lab.engines.transformers import TransformersEngine
 
+    _known(options, TransformersEngine)
     return TransformersEngine(model, template=template, **options)
+
+
+def _known(options: dict[str, Any], engine: type[Any]) -> None:
+    """Refuse options that an engine does not have; vLLM's are checked against its own list."""
+    _, *has = inspect.signature(engine).parameters  # the first is the model or address itself
+    for name in options:
+        if name not in has:
+            raise ValueError(f"the {engine.name} engine has no option {name!r}: it has {', '.join(has)}")
 
 
 def _shown(model: str) -> str:

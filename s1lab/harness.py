@@ -21,7 +21,10 @@ try:
     from lm_eval.api.model import LM
     from lm_eval.api.registry import register_model
 except ImportError as why:
-    raise ImportError(f"s1lab.harness runs inside lm-evaluation-harness ({why}): pip install 's1lab[harness]'") from None
+    lacking = f"s1lab.harness runs inside lm-evaluation-harness ({why}): pip install 's1lab[harness]'"
+    if __name__ == "__main__":
+        raise SystemExit(f"s1lab: {lacking}") from None
+    raise ImportError(lacking) from None
 
 LOG = logging.getLogger(__name__)
 _BUDGET = {field.name for field in fields(Budget)}

@@ -20,7 +20,8 @@ from s1lab import paper
 from s1lab.benchmarks import EMBEDDED
 from s1lab.engine import Engine
 from s1lab.habits import Habit, habit, rows_of
-from s1lab.profiles import ROOT, Profile, read_profile
+from s1lab.profiles import Profile, read_profile
+from s1lab.repository import ROOT
 from s1lab.sft.plans import GB
 from s1lab.sft.plans import plan as plan_sft
 from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B, Shape, recipe

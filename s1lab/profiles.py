@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from s1lab.repository import ROOT
+
 LARGEST = 20_000  # bytes; a profile is a page
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both read plain data alone; only the one in C bears deep nesting
 PLAIN = (str, bool, int, float, type(None))

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from s1lab import dry, plots
 from s1lab.beside import comparison
-from s1lab.profiles import ROOT, Profile, read_profile
+from s1lab.profiles import Profile, read_profile
+from s1lab.repository import ROOT, needed
 
 CELL_LIMIT_S = 1800
 AFTER = {"02_sft": {"01_data_curation"}}  # trains on the rows that the other wrote
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="rehearse on a model of random weights, under runs/dry-PROFILE")
     parser.add_argument("--jobs", type=int, help="notebooks side by side; 2 without a GPU, else 1")
     options = parser.parse_args()
+    needed("running the notebooks")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that notebooks at work are stopped too
     began = time.time()
     try:

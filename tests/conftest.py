@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,8 @@ import s1lab as lab
 from s1lab.engine import Completion, Request
 from s1lab.template import BoundTemplate, bind
 from s1lab.tiny.tokenizer import build
+
+ROOT = Path(__file__).parent.parent
 
 
 class Scripted:
@@ -65,6 +70,17 @@ def template() -> BoundTemplate:
 @pytest.fixture
 def scripted(template: BoundTemplate) -> Callable[..., Scripted]:
     return lambda say, **options: Scripted(template, say, **options)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it would be published."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)]
+    built = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    (made,) = folder.glob("*.whl")
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def test_the_place_where_two_runs_part_and_what_it_did(runs):
     assert x.ids[: parting.at] == y.ids[: parting.at] and x.ids[parting.at] != y.ids[parting.at]
     assert parting.source == "sampled"
     shown = CliRunner().invoke(app, ["diff", *map(str, runs)])
-    assert shown.exit_code == 0
+    assert shown.exit_code == 1  # they differ
     for words in (
         "2 of 3 traces are identical, 1 part",
         "* seed: 0  |  1",

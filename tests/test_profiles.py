@@ -17,7 +17,8 @@ from papermill.parameterize import parameterize_notebook
 
 import s1lab as lab
 from s1lab import dry
-from s1lab.profiles import ROOT, Profile, profiles, read_profile
+from s1lab.profiles import Profile, profiles, read_profile
+from s1lab.repository import ROOT
 from s1lab.reproduce import Failed, run_notebooks
 
 QUICK = (ROOT / "notebooks" / "00_quickstart.ipynb").read_bytes()

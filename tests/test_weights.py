@@ -72,15 +72,7 @@ def test_the_cards_are_written_from_the_record(name):
     assert (FOLDER / name / "README.md").read_text(encoding="utf-8") == card(name, MADE)
 
 
-def test_a_wheel_carries_the_models_and_they_load_from_it_offline(tmp_path):
-    root = FOLDER.parent.parent
-    built = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(root)],
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("*.whl")
+def test_a_wheel_carries_the_models_and_they_load_from_it_offline(wheel, tmp_path):
     site = tmp_path / "a place with spaces"
     zipfile.ZipFile(wheel).extractall(site)
     code = (

@@ -225,8 +225,8 @@ def _import_vllm() -> str:
         import vllm
     except ImportError as why:
         raise ImportError(
-            f"vLLM can't be imported ({why}): on a GPU machine pip install 's1lab[vllm]', on a CPU follow CONTRIBUTING.md; "
-            'or load with engine="transformers"'
+            f"vLLM can't be imported ({why}): on a GPU machine pip install 's1lab[vllm]', on a CPU follow the repository's "
+            'CONTRIBUTING.md; or load with engine="transformers"'
         ) from why
     version = tuple(int(part) for part in vllm.__version__.split(".")[:2] if part.isdigit())
     oldest, newest = SUPPORTED

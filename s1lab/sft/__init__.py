@@ -10,12 +10,28 @@ A recipe is data (:mod:`s1lab.sft.recipes`), the trainer is trl's. From a shell,
     accelerate launch --config_file s1lab/sft/accelerate/node.yaml -m s1lab.sft --recipe s1-32b --data s1K.parquet
 """
 
+from typing import TYPE_CHECKING, Any
+
 from s1lab.sft import formats
 from s1lab.sft.launch import launch
 from s1lab.sft.plans import Plan, plan
 from s1lab.sft.recipes import RECIPES, Lora, Recipe, Shape, recipe
 from s1lab.sft.rows import encode, template
-from s1lab.sft.trainer import Trained, train
+
+if TYPE_CHECKING:
+    from s1lab.sft.trainer import Trained, train
+
+
+def __getattr__(name: str) -> Any:
+    """``train`` needs trl, and is imported when it is first used: a plan is made without."""
+    if name not in ("Trained", "train"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from s1lab.sft import trainer
+    except ModuleNotFoundError as why:
+        raise ImportError(f"fine-tuning needs {why.name}, which is not installed: pip install 's1lab[sft]'") from None
+    return getattr(trainer, name)
+
 
 __all__ = [
     "RECIPES", "Lora", "Plan", "Recipe", "Shape", "Trained", "encode", "formats", "launch", "plan", "recipe", "template", "train",

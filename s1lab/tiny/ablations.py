@@ -21,6 +21,7 @@ from s1lab import curate
 from s1lab.engine import load
 from s1lab.engines.pretrained import fingerprint
 from s1lab.evaluate import sweep
+from s1lab.repository import needed
 from s1lab.tiny.sources import pool as whole_pool
 from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, benchmark
 
@@ -112,6 +113,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"), help="folder for the models")
     parser.add_argument("--write", type=Path, default=HERE, help="where the outcomes go")
     options = parser.parse_args()
+    if options.write == HERE:
+        needed("training for the record that ships")
     made = {"base": fingerprint("s1-tiny-base"), "seed": BENCHMARK_SEED, "questions": BENCHMARK}
     runs = kept(options.write, made)
     there = {(run["set"], run["seed"]) for run in runs}

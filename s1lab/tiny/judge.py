@@ -25,6 +25,7 @@ from s1lab.budget import Budget
 from s1lab.engine import load
 from s1lab.engines.pretrained import fingerprint, locate, reading
 from s1lab.evaluate import sweep
+from s1lab.repository import needed
 from s1lab.tiny.world import problems
 from s1lab.trace import Source, Trace
 from s1lab.voting import Reward
@@ -211,7 +212,10 @@ def make(out: Path = FOLDER) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder for reward.safetensors and reward.json")
-    print(json.dumps(make(parser.parse_args().out), indent=1))
+    options = parser.parse_args()
+    if options.out == FOLDER:
+        needed("training the reward model that ships")
+    print(json.dumps(make(options.out), indent=1))
 
 
 if __name__ == "__main__":

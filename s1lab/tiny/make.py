@@ -27,6 +27,7 @@ from s1lab.api import direct
 from s1lab.engine import describe
 from s1lab.engines.transformers import TransformersEngine
 from s1lab.grade import is_correct
+from s1lab.repository import needed
 from s1lab.sft import RECIPES
 from s1lab.tiny import bars
 from s1lab.tiny.card import card
@@ -218,6 +219,8 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="train nothing: measure the models in --out again")
     parser.add_argument("--split", default="test", choices=["dev", "test"], help="which questions the bars are measured on")
     options = parser.parse_args()
+    if options.out == parser.get_default("out"):
+        needed("training the models that ship")
     out, record = options.out, options.out / "made.json"
     trained = json.loads(record.read_text())["trained"] if options.measure else train(out, options.steps, options.base)
     record.write_text(json.dumps({"trained": trained}, indent=1) + "\n")

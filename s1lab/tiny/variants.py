@@ -26,6 +26,7 @@ from s1lab.engine import Engine, describe
 from s1lab.engines.pretrained import load_tokenizer, locate
 from s1lab.engines.transformers import TransformersEngine
 from s1lab.evaluate import Results
+from s1lab.repository import needed
 from s1lab.template import BoundTemplate, bind
 from s1lab.tiny.card import variant_card
 from s1lab.tiny.make import SEED, TRACES
@@ -105,6 +106,8 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="train nothing: measure the models in --out again")
     parser.add_argument("--split", default="test", choices=["dev", "test"], help="which questions they are measured on")
     options = parser.parse_args()
+    if options.out == HERE:
+        needed("training the models that ship")
     record = options.out / "variants.json"
     made: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     chosen = None if options.measure else traces()

@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from s1lab.profiles import ROOT, profiles, read_profile
+from s1lab.profiles import profiles, read_profile
+from s1lab.repository import ROOT
 from s1lab.reproduce import rehearse
 
 

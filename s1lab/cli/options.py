@@ -1,0 +1,87 @@
+"""The options that commands share, each declared once, and what they come to."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import s1lab as lab
+
+Question = Annotated[str, typer.Argument(help="What to ask.")]
+Model = Annotated[str, typer.Option(help="s1-tiny or another embedded model, a folder, a hub id, or a server's address.")]
+EngineName = Annotated[str, typer.Option("--engine", help="transformers, vllm or server; auto is the server for an address.")]
+EngineOptions = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="KEY=VALUE", help="An option of the engine, such as max_batch=16; as often as needed."),
+]
+Key = Annotated[
+    str | None,
+    typer.Option("--api-key", metavar="env:NAME|file:PATH", help="Where a server's key lies; never the key itself."),
+]
+MaxTokens = Annotated[int | None, typer.Option(help="Cap: at most so many thinking tokens.")]
+MinTokens = Annotated[int, typer.Option(help="Floor: at least so many thinking tokens.")]
+Waits = Annotated[int, typer.Option(help="How many stops to suppress.")]
+Wait = Annotated[str, typer.Option(help='The text appended for a suppressed stop; "" appends none.')]
+OnCut = Annotated[str, typer.Option(help='The text that opens the answer after a cut; "" for none.')]
+AnswerTokens = Annotated[int, typer.Option(help="Most tokens of the answer.")]
+Compat = Annotated[str, typer.Option(help="Semantics: exact, or the original's loops, readme and harness.")]
+Temperature = Annotated[float, typer.Option(help="0 is greedy.")]
+TopP = Annotated[float, typer.Option(help="Sample from the likeliest tokens that come to this share.")]
+Seed = Annotated[int, typer.Option(help="Of a temperature above 0.")]
+System = Annotated[str | None, typer.Option(help="The system turn.")]
+Store = Annotated[Path | None, typer.Option(help="A file that keeps what was written; the same command goes on from it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+def load(model: str, engine: str, options: list[str] | None, key: str | None) -> lab.Engine:
+    """The engine that a command's options name."""
+    named = engine_options(options, key)
+    try:
+        return lab.load(model, engine=engine, **named)
+    except (TypeError, AttributeError, RuntimeError, AssertionError) as why:
+        if not options:
+            raise
+        # What a value does in torch or vLLM has many names; the value came from the command line all the same.
+        raise ValueError(f"the engine can't be made with --option {' --option '.join(options)} ({why}): mend the value") from None
+
+
+def engine_options(pairs: list[str] | None, key: str | None) -> dict[str, Any]:
+    """``--option`` and ``--api-key`` as keywords of :func:`s1lab.load`; a value is JSON where it reads as such, else text."""
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        name, equals, text = pair.partition("=")
+        name = name.strip().replace("-", "_")
+        if name in ("api_key", "engine"):
+            raise ValueError(f"--option {name}=... is given as --{name.replace('_', '-')}")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--option {pair!r} is no key=value: give one such as max_batch=16")
+        if name in found:
+            raise ValueError(f"--option {name}=... is given twice: leave one out")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found | ({"api_key": secret(key)} if key is not None else {})
+
+
+def secret(where: str) -> str:
+    """A key out of a variable of the environment or a file, so that no list of processes and no shell's history has it."""
+    kind, _, name = where.partition(":")
+    if kind == "env" and name.isidentifier():
+        key = os.environ.get(name, "").strip()
+        if not key:
+            raise ValueError(f"--api-key: the environment variable {name} is not set: export it first")
+    elif kind == "file" and name:
+        try:
+            key = Path(name).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as why:
+            raise ValueError(f"--api-key: the file {name} can't be read ({type(why).__name__}): name one that holds it") from None
+        if not key:
+            raise ValueError(f"--api-key: the file {name} is empty: write the key into it")
+    else:
+        raise ValueError("--api-key takes env:NAME or file:PATH: a key on the command line is seen by everybody on the machine")
+    return key

@@ -1,0 +1,102 @@
+"""What every command does alike: where its words go, how it ends, and what Ctrl-C leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+import s1lab as lab
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+EXTRAS = {  # what installs a package that the library itself does without
+    "accelerate": "sft",
+    "peft": "sft",
+    "trl": "sft",
+    "vllm": "vllm",
+}
+
+
+@contextlib.contextmanager
+def work(kept: str = "nothing of it is kept", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn bad input into a sentence and exit code 2, and Ctrl-C into a sentence and 130.
+
+    kept: what an interrupted command leaves, and how to go on. also: further exceptions that say what is wrong with an input.
+    """
+    try:
+        with _standard_output_for_results():
+            yield
+    except BrokenPipeError:  # whoever read the results has gone: there is nobody to tell
+        raise
+    except KeyboardInterrupt as why:
+        finished = f"{why.finished} of {len(why.traces)} questions were finished; " if isinstance(why, lab.Interrupted) else ""
+        raise _ended(f"interrupted: {finished}{kept}", INTERRUPTED) from None
+    except ModuleNotFoundError as why:
+        package = (why.name or "").partition(".")[0]
+        mend = f": pip install 's1lab[{EXTRAS[package]}]'" if package in EXTRAS else ""
+        raise _ended(f"the package {package} is not installed{mend}", BAD_INPUT) from None
+    except Exception as why:
+        if not isinstance(why, (ValueError, OSError, ImportError, FloatingPointError, *also)):
+            raise
+        raise _ended(str(why), BAD_INPUT) from None
+
+
+def _ended(why: str, code: int) -> typer.Exit:
+    typer.echo(f"s1lab: {' '.join(why.split())}", err=True)
+    return typer.Exit(code)
+
+
+@contextlib.contextmanager
+def _standard_output_for_results() -> Iterator[None]:
+    """While a command works, what any library writes to standard output goes to standard error, vLLM's own log for one."""
+    sys.stdout.flush()
+    try:
+        before = os.dup(1)
+    except OSError:  # started without a standard output
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(before, 1)
+        os.close(before)
+
+
+def tell(facts: Any, text: str, as_json: bool) -> None:
+    """Write a command's results: one JSON document, or text."""
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else text)
+
+
+def told_by_terminal() -> bool:
+    """Whether progress has somebody to look at it."""
+    return sys.stderr.isatty()
+
+
+def goes_on(store: Path | None) -> str:
+    """What a call with ``store`` leaves when it is interrupted."""
+    if store is None:
+        return "nothing was stored: with --store FILE the same command would go on from there"
+    return f"what is finished is in {store}, and the same command goes on from there"
+
+
+def numbers(option: str, text: str | None) -> tuple[int, ...]:
+    """A list of whole numbers, as in ``--caps 16,64,256``; ValueError names the option."""
+    try:
+        return tuple(int(part) for part in (text or "").split(",") if part.strip())
+    except ValueError:
+        raise ValueError(f"{option} {text!r} is no list of whole numbers: give one such as 16,64,256") from None
+
+
+def new_file(option: str, path: Path | None) -> None:
+    """Refuse a file that is there before hours of work end at it."""
+    if path is not None and path.exists():
+        raise FileExistsError(f"{option} {path} is there already: choose another name, or remove it first")
