@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-import ipywidgets as ipw
-
 from s1lab.curate.report import Report, funnel
-from s1lab.widgets.panel import NARROW, Pages, Panel, html, row, sentence
+from s1lab.widgets.panel import Pages, Panel, choices, html, sentence
 from s1lab.widgets.rows import short
 
 LONGEST = 1_500  # characters of a column that are shown
@@ -20,19 +18,15 @@ class PoolBrowser(Panel):
 
     def __init__(self, reports: Sequence[Report]) -> None:
         self.reports = reports
-        self.stage = ipw.Dropdown(
-            options=[(f"{r.stage} ({len(r.rows):,} dropped)", i) for i, r in enumerate(reports)],
-            description="Stage",
-            style=NARROW,
-        )
-        self.rule = ipw.Dropdown(options=[], description="Dropped by", style=NARROW, layout=ipw.Layout(width="320px"))
+        self.stage = choices("Stage", [(f"{r.stage} ({len(r.rows):,} dropped)", i) for i, r in enumerate(reports)])
+        self.rule = choices("Dropped by")
         self.detail = html()
         self.pages = Pages(self._lines, self.choose)
         # Rows are known by their number in the pool that came in, which is what the reader sees.
         self._place: dict[int, int] = {}
         self.stage.observe(lambda _: self._staged(), "value")
         self.rule.observe(lambda _: self._ruled(), "value")
-        super().__init__([html(self.funnel_html()), row(self.stage, self.rule), self.pages.box, self.detail])
+        super().__init__([html(self.funnel_html()), self.stage, self.rule, self.pages.box, self.detail])
         self._staged()
 
     @property
@@ -69,10 +63,9 @@ class PoolBrowser(Panel):
         columns: dict[str, Any] = report.pool[number] if report.pool is not None else {}
         lines = [f"<tr><th {HEAD}>{escape(name)}</th><td {CELL}>{escape(_text(v))}</td></tr>" for name, v in columns.items()]
         why = f"row {number:,}, dropped by {report.stage}, rule {report.rules[place]}: {report.whys[place]}"
-        self.detail.value = (
-            f"{sentence(why)}<div tabindex='0' role='region' aria-label='the dropped row' "
-            f"style='max-height:22em;overflow-y:auto'><table style='border-collapse:collapse'>{''.join(lines)}</table></div>"
-        )
+        table = f"<table style='border-collapse:collapse;line-height:1.45'>{''.join(lines)}</table>"
+        frame = "tabindex='0' role='region' aria-label='the dropped row' style='max-height:22em;overflow-y:auto'"
+        self.detail.value = f"{sentence(why)}<div {frame}>{table}</div>"
 
     def funnel_html(self) -> str:
         """The steps, with what each left, as bars and as numbers."""
@@ -86,13 +79,13 @@ class PoolBrowser(Panel):
         steps += [(r.stage, r.after, "; ".join(f"{rule} {n:,}" for rule, n in r.counts.items())) for r in self.reports]
         lines = "".join(
             f"<tr><th {HEAD}>{escape(stage)}</th><td style='text-align:right;padding:.1em .6em;vertical-align:top'>{left:,}</td>"
-            f"<td style='width:190px;padding:.35em .4em;vertical-align:top'>"
+            f"<td style='min-width:190px;padding:.35em .4em;vertical-align:top'>"
             f"<div style='width:{100 * left / most:.1f}%;min-width:2px;height:.8em;background:#0072B2'></div></td>"
             f"<td {CELL}>{escape(why)}</td></tr>"
             for stage, left, why in steps
         )
         heads = "".join(f"<th scope='col' {HEAD}>{name}</th>" for name in ("step", "rows left", "", "dropped"))
-        return f"{broken}<table style='border-collapse:collapse'><tr>{heads}</tr>{lines}</table>"
+        return f"{broken}<table style='border-collapse:collapse;line-height:1.45'><tr>{heads}</tr>{lines}</table>"
 
     def static_html(self) -> str:
         lines = "\n".join(escape(text) for text, _ in self.pages.list.options)

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as ipw
 
 from s1lab.diff import first_difference
-from s1lab.widgets.panel import NARROW, Pages, Panel, button, html, row, sentence
+from s1lab.widgets.panel import Pages, Panel, button, choices, html, row, sentence
 from s1lab.widgets.rows import Rows, filters, line, paired, rows_of, summary
 from s1lab.widgets.tokens import Part, legend_html, parts, tokens_html, trace_box
 
@@ -26,10 +26,7 @@ class Explorer(Panel):
         self.pairs = paired(rows, other) if other else []
         self.kept = filters(rows, other, self.pairs)
         self.current, self.part = 0, WHOLE
-        self.filter = ipw.Dropdown(
-            options=[(f"{name} ({len(found):,})", name) for name, found in self.kept.items()],
-            description="Show", style=NARROW, layout=ipw.Layout(width="380px"),
-        )  # fmt: skip
+        self.filter = choices("Show", [(f"{name} ({len(found):,})", name) for name, found in self.kept.items()])
         self.pages = Pages(lambda shown: [line(rows, i) for i in shown], self.choose)
         self.back = button("◀ round", "the round before, and before the first the whole trace", lambda: self.step(-1))
         self.on = button("round ▶", "the next round: the prompt, each stretch of thinking, the answer", lambda: self.step(1))

@@ -48,6 +48,11 @@ def button(text: str, tip: str, pressed: Callable[[], Any], width: str = "auto")
     return made
 
 
+def choices(name: str, options: Sequence[tuple[str, Any]] = ()) -> ipw.ToggleButtons:
+    """One of a few, as buttons and no drop-down list: JupyterLab keeps the arrow keys and letters for its cells there."""
+    return ipw.ToggleButtons(options=options, description=name, style={"button_width": "auto", **NARROW})
+
+
 def row(*children: ipw.Widget) -> ipw.HBox:
     return ipw.HBox(children, layout=ipw.Layout(flex_flow="row wrap", align_items="center"))
 
@@ -64,7 +69,10 @@ class Pages:
         self.rows: Sequence[int] = ()
         self.page = 0
         self._turning = False
+        # JupyterLab keeps the arrow keys for its cells, in a list too: the buttons and the number are what a keyboard has.
         self.list = ipw.Select(options=[], description="Rows", rows=8, layout=ipw.Layout(width="100%"), style=NARROW)
+        self.up = button(f"◀ {name}", f"the {name} before", lambda: self.step(-1))
+        self.down = button(f"{name} ▶", f"the next {name}", lambda: self.step(1))
         self.back = button("◀ page", "the page of rows before", lambda: self.turn(self.page - 1))
         self.on = button("page ▶", "the next page of rows", lambda: self.turn(self.page + 1))
         self.jump = ipw.IntText(
@@ -74,7 +82,7 @@ class Pages:
         self.where = html()
         self.list.observe(self._listed, "value")
         self.jump.observe(lambda change: self.go(change["new"]), "value")
-        self.controls = row(self.jump, self.back, self.on, self.where)
+        self.controls = row(self.jump, self.up, self.down, self.back, self.on, self.where)
         self.box = ipw.VBox([ipw.HTML(LIST_STYLE), self.controls, self.list])
         self.box.add_class("s1lab-rows")
 
@@ -98,6 +106,12 @@ class Pages:
         self._turning = False
         if here:
             self._chosen(self.list.value)
+
+    def step(self, by: int) -> None:
+        """To the row before or behind the chosen one, over the edge of a page too."""
+        if self.rows:
+            place = self.rows.index(self.list.value) + by
+            self.go(self.rows[min(max(place, 0), len(self.rows) - 1)])
 
     def go(self, number: int) -> None:
         """To a row by its number; one that is not among these rows is said to be so."""

@@ -80,14 +80,14 @@ def filters(rows: Rows, other: Rows | None = None, pairs: Sequence[int | None] =
     if rows.graded:
         found |= {"right": _where(rows.correct, True), "wrong": _where(rows.correct, False)}
     found["cut"] = [i for i, t in enumerate(rows.traces) if t.cut]
-    found["with an error"] = [i for i, t in enumerate(rows.traces) if t.error]
+    found["error"] = [i for i, t in enumerate(rows.traces) if t.error]
     if other is None:
         return found
     both = [(i, j) for i, j in enumerate(pairs) if j is not None]
     if rows.graded and other.graded:
         flips = [(i, rows.correct[i], other.correct[j]) for i, j in both]
-        found["flipped: right here, wrong in the other"] = [i for i, a, b in flips if a is True and b is False]
-        found["flipped: wrong here, right in the other"] = [i for i, a, b in flips if a is False and b is True]
+        found["right only here"] = [i for i, a, b in flips if a is True and b is False]
+        found["right only in the other"] = [i for i, a, b in flips if a is False and b is True]
     found["ids differ"] = [i for i, j in both if rows.traces[i].ids != other.traces[j].ids]
     found["not in the other"] = [i for i, j in enumerate(pairs) if j is None]
     return found

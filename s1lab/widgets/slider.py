@@ -14,7 +14,7 @@ from s1lab.evaluate import Results
 from s1lab.ladder import Ladder
 from s1lab.plots import BLUE, ORANGE
 from s1lab.trace import Trace
-from s1lab.widgets.panel import NARROW, Panel, html, row, sentence
+from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short, summary, word
 from s1lab.widgets.tokens import legend_html, tokens_html, trace_box
 
@@ -59,20 +59,29 @@ class LadderSlider(Panel):
         questions = len(rungs.traces[0])
         self.budget = ipw.SelectionSlider(
             options=[(name, i) for i, name in enumerate(rungs.names)], description="Budget", style=NARROW,
-            layout=ipw.Layout(width="520px"), tooltip="the rungs in order; the arrow keys move it too",
+            layout=ipw.Layout(width="460px"), tooltip="the rungs in order",
         )  # fmt: skip
         self.number = ipw.BoundedIntText(
             0, 0, questions - 1, description=f"Question, 0 to {questions - 1}", style=NARROW, layout=ipw.Layout(width="210px")
         )
+        self.back = button("◀ rung", "the rung before", lambda: self.step(-1))
+        self.on = button("rung ▶", "the next rung", lambda: self.step(1))
         self.head, self.curve, self.view = html(), html(), html()
         for control in (self.budget, self.number):
             control.observe(lambda _: self.look(), "value")
-        super().__init__([row(self.budget, *([self.number] if questions > 1 else [])), self.head, self.curve, self.view])
+        super().__init__(
+            [row(self.budget, self.back, self.on, *([self.number] if questions > 1 else [])), self.head, self.curve, self.view]
+        )
         self.look()
+
+    def step(self, by: int) -> None:
+        """To the next rung or the one before, for the keyboard: JupyterLab keeps the arrow keys for its cells."""
+        self.budget.value = min(max(self.budget.value + by, 0), len(self.rungs.names) - 1)
 
     def look(self) -> None:
         """Show what the controls say."""
         rung, question = self.budget.value, self.number.value
+        self.back.disabled, self.on.disabled = rung == 0, rung == len(self.rungs.names) - 1
         trace = self.rungs.traces[rung][question]
         correct = self.rungs.verdict(rung, question)
         overall = ""
@@ -108,7 +117,7 @@ class LadderSlider(Panel):
             lines.append(f"<tr{weight}>" + "".join(f'<td style="{CELL}">{escape(c)}</td>' for c in cells) + "</tr>")
         heads = ["", "budget", "thinking tokens", "answer", *(["verdict"] if self.rungs.measured else [])]
         head = "".join(f'<th scope="col" style="{CELL}">{h}</th>' for h in heads)
-        return f'<table style="border-collapse:collapse"><tr>{head}</tr>{"".join(lines)}</table>'
+        return f'<table style="border-collapse:collapse;line-height:1.45"><tr>{head}</tr>{"".join(lines)}</table>'
 
     def static_html(self) -> str:
         return f"{self.head.value}{self.curve.value}{self.view.value}"

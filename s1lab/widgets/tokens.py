@@ -32,7 +32,10 @@ MARKS = {
     Source.ANSWER: "line",
 }
 FORCED = (Source.CONTINUATION, Source.CLOSE, Source.PREFIX)
-BADGE = "border:1px solid currentColor;border-radius:3px;padding:0 .3em;margin:0 .2em;font-size:80%;font-family:sans-serif;white-space:nowrap"
+BADGE = (
+    "border:1px solid currentColor;border-radius:3px;padding:0 .3em;margin:0 .2em;font-size:80%;font-family:sans-serif;"
+    "white-space:nowrap"
+)
 BOX = (
     "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;margin:.3em 0;padding:.5em;border:1px solid #8888;"
     "border-radius:3px;font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
