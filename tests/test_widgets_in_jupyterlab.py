@@ -129,7 +129,6 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
             page.get_by_text("the kernel answers 42").wait_for()
             cells = [page.locator(".jp-CodeCell").nth(i).locator(".jp-OutputArea") for i in range(len(CELLS))]
-            print([c.evaluate("e=>e.parentElement.parentElement.parentElement.className") for c in cells])
             explores(page, cells[1])
             climbs(page, cells[2])
             browses(page, cells[3])
@@ -149,6 +148,7 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             raise
         finally:
             browser.close()
+    (tmp_path / "console.txt").write_text("\n".join(logged))
     ours = [line for line in logged if not any(re.search(noise, line) for noise in OWN_NOISE)]
     assert ours == []
 

@@ -45,16 +45,18 @@ class PoolBrowser(Panel):
         report, wanted = self.report, self.rule.value
         self.detail.value = ""
         rows = [number for number, rule in zip(report.rows, report.rules, strict=True) if wanted in (None, rule)]
-        self.pages.show(rows)
+        self.pages.show(rows, wanted or "any rule")
 
     def _lines(self, numbers: Sequence[int]) -> list[str]:
         report = self.report
         pool = report.pool
         questions = pool.select_columns(["question"])[list(numbers)]["question"] if pool is not None else [""] * len(numbers)
+        rules = [report.rules[self._place[number]] for number in numbers]
+        whys = [short(report.whys[self._place[number]], 52) for number in numbers]
+        widths = max(map(len, rules)), max(map(len, whys))
         return [
-            f"{number:>7}  {report.rules[self._place[number]]:<18} {short(report.whys[self._place[number]], 52):<53}"
-            f"{short(question, 60)}".replace(" ", "\u00a0")
-            for number, question in zip(numbers, questions, strict=True)
+            f"{number:>7}  {rule:<{widths[0]}}  {why:<{widths[1]}}  {short(question, 60)}".replace(" ", "\u00a0")
+            for number, rule, why, question in zip(numbers, rules, whys, questions, strict=True)
         ]
 
     def choose(self, number: int) -> None:

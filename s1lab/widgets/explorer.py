@@ -34,11 +34,11 @@ class Explorer(Panel):
         self.apart = button("first difference", "where the two traces part", lambda: self.look(DIFFERENCE))
         self.where, self.head = html(), html()
         self.views = [html(grow=True) for _ in range(2 if other else 1)]
-        self.filter.observe(lambda change: self.pages.show(self.kept[change["new"]]), "value")
+        self.filter.observe(lambda change: self.pages.show(self.kept[change["new"]], change["new"]), "value")
         stepping = row(self.back, self.on, self.all, *([self.apart] if other else []), self.where)
         listed = [row(self.filter), self.pages.box] if len(rows) > 1 else []
         super().__init__([*listed, self.head, stepping, ipw.HBox(self.views)])
-        self.pages.show(self.kept["all"])
+        self.pages.show(self.kept["all"], "all")
 
     def choose(self, number: int) -> None:
         """Show a row's trace whole."""

@@ -67,10 +67,10 @@ class Pages:
     def __init__(self, labels: Callable[[Sequence[int]], list[str]], chosen: Callable[[int], None], name: str = "row") -> None:
         self._labels, self._chosen = labels, chosen
         self.rows: Sequence[int] = ()
-        self.page = 0
+        self.page, self._what = 0, ""
         self._turning = False
         # JupyterLab keeps the arrow keys for its cells, in a list too: the buttons and the number are what a keyboard has.
-        self.list = ipw.Select(options=[], description="Rows", rows=8, layout=ipw.Layout(width="100%"), style=NARROW)
+        self.list = ipw.Select(options=[], description="Rows", rows=8, layout=ipw.Layout(width="auto"), style=NARROW)
         self.up = button(f"◀ {name}", f"the {name} before", lambda: self.step(-1))
         self.down = button(f"{name} ▶", f"the next {name}", lambda: self.step(1))
         self.back = button("◀ page", "the page of rows before", lambda: self.turn(self.page - 1))
@@ -86,9 +86,9 @@ class Pages:
         self.box = ipw.VBox([ipw.HTML(LIST_STYLE), self.controls, self.list])
         self.box.add_class("s1lab-rows")
 
-    def show(self, rows: Sequence[int]) -> None:
-        """Other rows, from their first page on; the first of them is chosen."""
-        self.rows = rows
+    def show(self, rows: Sequence[int], what: str = "") -> None:
+        """Other rows, from their first page on; the first of them is chosen. what: what they are, in a word."""
+        self.rows, self._what = rows, f"{what}: " if what else ""
         self.turn(0)
 
     def turn(self, page: int, chosen: int | None = None) -> None:
@@ -99,7 +99,7 @@ class Pages:
         options = list(zip(self._labels(here), here, strict=True)) if here else []
         self.back.disabled, self.on.disabled = self.page == 0, self.page == last
         first = self.page * PAGE
-        self._say(f"{first + 1:,} to {first + len(here):,} of {len(self.rows):,}" if here else "no rows")
+        self._say(self._what + (f"{first + 1:,} to {first + len(here):,} of {len(self.rows):,}" if here else "no rows"))
         self._turning = True  # new options choose their first by themselves, which nobody asked to see
         self.list.options = options
         self.list.value = (here[0] if chosen is None else chosen) if here else None
@@ -118,7 +118,7 @@ class Pages:
         try:
             place = self.rows.index(number)
         except ValueError:
-            self._say(f"{number:,} is not among these {len(self.rows):,} rows", error=True)
+            self._say(f"{self._what}{number:,} is not among these {len(self.rows):,} rows", error=True)
         else:
             self.turn(place // PAGE, number)
 

@@ -77,7 +77,7 @@ def pieces(ids: list[int], decode: Decode) -> Iterator[tuple[str, int]]:
     """
     before, at = 0, 0
     while at < len(ids):
-        known = decode(ids[before:at]) if at else ""
+        known = decode(ids[before:at]) if before < at else ""
         for taken in range(1, min(LONGEST_CHARACTER, len(ids) - at) + 1):
             text = decode(ids[before : at + taken])[len(known) :]
             if not text.endswith(UNFINISHED_TEXT):
@@ -86,7 +86,7 @@ def pieces(ids: list[int], decode: Decode) -> Iterator[tuple[str, int]]:
             taken = 1  # no character comes of it: the bytes are shown for what they are
             text = decode(ids[before : at + taken])[len(known) :]
         yield text, taken
-        before, at = at, at + taken
+        before, at = at + taken if text.endswith(UNFINISHED_TEXT) else at, at + taken
 
 
 def tokens_html(
