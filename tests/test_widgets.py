@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import ipywidgets as ipw
 import nbformat
@@ -347,6 +350,46 @@ def test_the_playground_stops_and_runs_again(tiny):
     pad.least.value = 0
     pad.run.click()
     assert pad.wait(60) == lab.force(tiny, QUESTION)
+
+
+def test_stop_does_not_wait_for_a_server_that_is_silent(tiny):
+    silence = threading.Event()
+
+    class Silent(BaseHTTPRequestHandler):
+        asked = 0
+
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.answer({"data": [{"id": "s1-tiny", "root": "s1-tiny", "max_model_len": 4096}]})
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            Silent.asked += 1
+            if Silent.asked > 1:  # the first is the probe at load
+                silence.wait(60)
+            self.answer({"choices": [{"token_ids": [5], "finish_reason": "length"}]})
+
+        def answer(self, content):
+            body = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            with contextlib.suppress(OSError):  # whoever asked is gone
+                self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        with lab.load(f"http://127.0.0.1:{http.server_port}/v1") as engine:
+            pad = lab.widgets.playground(engine, QUESTION).start()
+            while Silent.asked < 2:
+                time.sleep(0.01)
+            pad.halt.click()
+            trace = pad.wait(30)
+            assert not silence.is_set() and trace.error and "stopped: 0 thinking tokens" in pad.status.value
+            silence.set()
+        http.shutdown()
 
 
 @pytest.mark.parametrize(

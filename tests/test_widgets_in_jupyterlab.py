@@ -221,7 +221,13 @@ def asks(page, cell) -> None:
         cell.get_by_label(label).fill(value)
         cell.get_by_label(label).press("Tab")
     run = cell.get_by_role("button", name="Run")
-    run.click()
+    cell.get_by_label("Question").focus()
+    walked = []
+    for _ in range(7):
+        page.keyboard.press("Tab")
+        walked.append(page.evaluate("(e => e.labels?.[0]?.innerText || e.innerText)(document.activeElement)").strip())
+    assert walked == ["Cap", "Minimum", "Waits", "Extension", "Temperature", "Seed", "Run"]
+    page.keyboard.press("Space")
     until(lambda: "min_tokens=20 is above max_tokens=10" in cell.inner_text(), "the error as a sentence")
     for label in ("Cap", "Minimum"):
         cell.get_by_label(label).fill("0")
@@ -262,7 +268,7 @@ def contrast(page, cell) -> float:
                     .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
                 return 0.2126 * r + 0.7152 * g + 0.0722 * b;
             };
-            const text = luminance(getComputedStyle(cell.querySelector('.s1lab-trace div, .widget-html-content td')).color);
+            const text = luminance(getComputedStyle(cell.querySelector('.s1lab-trace pre, .widget-html-content td')).color);
             const page = luminance(getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor);
             return (Math.max(text, page) + 0.05) / (Math.min(text, page) + 0.05);
         }"""

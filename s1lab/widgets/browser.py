@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from s1lab.curate.report import Report, funnel
-from s1lab.widgets.panel import Pages, Panel, choices, html, sentence
+from s1lab.widgets.panel import PLAIN, Pages, Panel, choices, html, sentence
 from s1lab.widgets.rows import short
 
 LONGEST = 1_500  # characters of a column that are shown
@@ -91,7 +91,7 @@ class PoolBrowser(Panel):
 
     def static_html(self) -> str:
         lines = "\n".join(escape(text) for text, _ in self.pages.list.options)
-        listed = f"<pre>{lines}</pre>" if lines else ""
+        listed = f"{PLAIN}{lines}</pre>" if lines else ""
         name = escape(str(self.stage.label))
         return f"{self.funnel_html()}<div style='margin-top:.6em'><b>{name}</b></div>{listed}{self.detail.value}"
 

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as ipw
 
 from s1lab.diff import first_difference
-from s1lab.widgets.panel import Pages, Panel, button, choices, html, row, sentence
+from s1lab.widgets.panel import PLAIN, Pages, Panel, button, choices, html, row, sentence
 from s1lab.widgets.rows import Rows, filters, line, paired, rows_of, summary
 from s1lab.widgets.tokens import Part, legend_html, parts, tokens_html, trace_box
 
@@ -132,7 +132,7 @@ class Explorer(Panel):
         if len(self.runs) > 1:
             lines = "\n".join(escape(text) for text, _ in self.pages.list.options)
             counts = ", ".join(f"{name} {len(found):,}" for name, found in self.kept.items())
-            listed = f"<div>{escape(counts)}</div><pre>{lines}</pre>"
+            listed = f"<div>{escape(counts)}</div>{PLAIN}{lines}</pre>"
         sides = "".join(f'<div style="flex:1 1 0;min-width:0">{view.value}</div>' for view in self.views)
         return f'{listed}<div>{self.head.value}</div><div style="display:flex;gap:1em">{sides}</div>'
 

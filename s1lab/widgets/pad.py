@@ -79,7 +79,7 @@ class Playground(Panel):
         return self
 
     def stop(self) -> None:
-        """What the button Stop does. On a server, the piece that is in flight is waited for."""
+        """What the button Stop does: writing ends between two steps of the engine."""
         self._stopped.set()
         self.halt.disabled = True
 
@@ -104,7 +104,8 @@ class Playground(Panel):
             assert self.trace is not None
             self._show(self.trace, ended=True)
         except Exception as why:  # a thread has nobody above it who could say so
-            self.status.value = sentence(f"{type(why).__name__}: {short(str(why), 600)}", error=True)
+            kind = "" if isinstance(why, ValueError | RuntimeError) else f"{type(why).__name__}: "  # ours are sentences
+            self.status.value = sentence(kind + short(str(why), 600), error=True)
         finally:
             self._busy(False)
 

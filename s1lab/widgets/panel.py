@@ -15,6 +15,8 @@ LIST_STYLE = (
     "<style>.s1lab-rows select{font-family:var(--jp-code-font-family,monospace)!important;font-size:12px!important}</style>"
 )
 
+PLAIN = '<pre style="font-family:monospace;font-size:12px;line-height:1.4;margin:.4em 0;overflow-x:auto">'  # the list, still
+
 
 class Panel(ipw.VBox):  # type: ignore[misc]
     """A column of controls. Beside its live view it carries HTML, for a page or a code host where no kernel runs."""
