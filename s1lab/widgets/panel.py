@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
@@ -17,6 +18,8 @@ LIST_STYLE = (
 
 PLAIN = '<pre style="font-family:monospace;font-size:12px;line-height:1.4;margin:.4em 0;overflow-x:auto">'  # the list, still
 
+SCROLL = re.compile(r"max-height:\d+em;overflow-y:auto;?")
+
 
 class Panel(ipw.VBox):  # type: ignore[misc]
     """A column of controls. Beside its live view it carries HTML, for a page or a code host where no kernel runs."""
@@ -29,7 +32,8 @@ class Panel(ipw.VBox):  # type: ignore[misc]
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
         note = '<div style="opacity:.72;font-size:90%">A still picture of a widget: run the cell for its controls.</div>'
         bundle["text/plain"] = f"{type(self).__name__}: run the cell in JupyterLab for its controls"
-        bundle["text/html"] = self.static_html() + note
+        # Paper has no scroll bar, and some hosts keep a height but take the scrolling away: a still picture shows all of it.
+        bundle["text/html"] = SCROLL.sub("", self.static_html()) + note
         return bundle
 
 
@@ -83,7 +87,7 @@ class Pages:
         )  # fmt: skip
         self.where = html()
         self.list.observe(self._listed, "value")
-        self.jump.observe(lambda change: self.go(change["new"]), "value")
+        self.jump.observe(lambda change: None if self._turning else self.go(change["new"]), "value")
         self.controls = row(self.jump, self.up, self.down, self.back, self.on, self.where)
         self.box = ipw.VBox([ipw.HTML(LIST_STYLE), self.controls, self.list])
         self.box.add_class("s1lab-rows")
@@ -107,7 +111,7 @@ class Pages:
         self.list.value = (here[0] if chosen is None else chosen) if here else None
         self._turning = False
         if here:
-            self._chosen(self.list.value)
+            self._tell(self.list.value)
 
     def step(self, by: int) -> None:
         """To the row before or behind the chosen one, over the edge of a page too."""
@@ -126,7 +130,14 @@ class Pages:
 
     def _listed(self, change: dict[str, Any]) -> None:
         if change["new"] is not None and not self._turning:
-            self._chosen(change["new"])
+            self._tell(change["new"])
+
+    def _tell(self, number: int) -> None:
+        """Pass a choice on; the number field says it too, so that any other number in it is a change."""
+        self._turning = True
+        self.jump.value = number
+        self._turning = False
+        self._chosen(number)
 
     def _say(self, text: str, error: bool = False) -> None:
         self.where.value = sentence(text, error)

@@ -32,10 +32,7 @@ MARKS = {
     Source.ANSWER: "line",
 }
 FORCED = (Source.CONTINUATION, Source.CLOSE, Source.PREFIX)
-BADGE = (
-    "border:1px solid currentColor;border-radius:3px;padding:0 .3em;margin:0 .2em;font-size:80%;font-family:sans-serif;"
-    "white-space:nowrap"
-)
+BADGE = "font-size:80%;font-family:sans-serif;font-weight:bold;white-space:nowrap;padding:0 .2em"
 BOX = (
     "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;margin:.3em 0;padding:.5em;border:1px solid #8888;"
     "border-radius:3px;font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
@@ -140,7 +137,7 @@ def _token(text: str, ids: Sequence[int], at: int, origin: Source, closing: str,
 
 
 def _badge(text: str, title: str) -> str:
-    return f'<span style="{BADGE}" title="{escape(title)}">{text}</span>'
+    return f'<span style="{BADGE}" title="{escape(title)}">[{text}]</span>'
 
 
 def legend_html(source: Sequence[Source]) -> str:
