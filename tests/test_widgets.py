@@ -223,6 +223,8 @@ def test_filters_find_right_wrong_cut_and_what_a_wait_flipped(runs):
     assert explorer.current == expected["right only in the other"][0]
     shown = texts(explorer)
     assert "first run: wrong" in shown and "other run: right" in shown
+    explorer.filter.value = "cut"
+    assert "cut: no rows" in texts(explorer) and explorer.views[0].value == ""
 
 
 def test_rows_are_jumped_to_and_one_that_is_filtered_out_is_said_to_be(runs):
@@ -256,6 +258,9 @@ def test_rounds_are_stepped_through_and_the_first_difference_is_marked(tiny):
         explorer.on.click()
         names.append(explorer.part)
     assert names == ["the prompt", "round 1", "the answer"]
+    waited_only = lab.widgets.explore(waited, own)
+    waited_only.look("round 2")
+    assert "round 2 is not in this trace" in waited_only.views[1].value and "«Wait»" in Seen(waited_only.views[0].value).text
     explorer.look("round 1")
     assert len(Seen(explorer.views[0].value).titles) == own.thinking_tokens
     explorer.apart.click()

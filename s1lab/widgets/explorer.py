@@ -34,11 +34,17 @@ class Explorer(Panel):
         self.apart = button("first difference", "where the two traces part", lambda: self.look(DIFFERENCE))
         self.where, self.head = html(), html()
         self.views = [html(grow=True) for _ in range(2 if other else 1)]
-        self.filter.observe(lambda change: self.pages.show(self.kept[change["new"]], change["new"]), "value")
+        self.filter.observe(lambda change: self.keep(change["new"]), "value")
         stepping = row(self.back, self.on, self.all, *([self.apart] if other else []), self.where)
         listed = [row(self.filter), self.pages.box] if len(rows) > 1 else []
         super().__init__([*listed, self.head, stepping, ipw.HBox(self.views)])
         self.pages.show(self.kept["all"], "all")
+
+    def keep(self, name: str) -> None:
+        """List the rows of a filter; where it keeps none, no trace is shown."""
+        for view in (self.head, self.where, *self.views):
+            view.value = ""
+        self.pages.show(self.kept[name], name)
 
     def choose(self, number: int) -> None:
         """Show a row's trace whole."""
@@ -54,14 +60,11 @@ class Explorer(Panel):
     def look(self, part: str) -> None:
         """Show a part of the current trace, and the same part of the other run's."""
         self.part = part
-        trace, at = self.runs.traces[self.current], self.differs
         names = [WHOLE, *(p.name for p in self._parts(0))]
         self.back.disabled, self.on.disabled = part in (WHOLE, DIFFERENCE), part == names[-1]
-        self.all.disabled, self.apart.disabled = part == WHOLE, at is None or part == DIFFERENCE
+        self.all.disabled, self.apart.disabled = part == WHOLE, self.differs is None or part == DIFFERENCE
         self.where.value = sentence(f"shown: {part}; {len(names) - 1} parts")
-        error = sentence(trace.error, error=True) if trace.error else ""
-        notes = "".join(sentence(note) for note in trace.notes)
-        self.head.value = f"<b>{escape(trace.question)}</b>{self._parting()}{error}{notes}"
+        self.head.value = f"<b>{escape(self.runs.traces[self.current].question)}</b>{self._parting()}"
         for side, view in enumerate(self.views):
             view.value = self._view(side)
 
@@ -80,7 +83,6 @@ class Explorer(Panel):
         return (self.other, pair) if self.other and pair is not None else None
 
     def _parts(self, side: int) -> list[Part]:
-        """The parts of a side's trace, and what stands from a little before the first difference."""
         found = self._side(side)
         if found is None:
             return []
@@ -96,36 +98,37 @@ class Explorer(Panel):
             return sentence("the two traces are the same, id for id")
         return sentence(f"the two traces are the same up to position {self.differs:,}, where the first difference is marked")
 
+    def _shown(self, side: int) -> Part:
+        """The stretch of a side's trace that is seen. A trace with fewer rounds has none beside the other's later ones."""
+        found = self._side(side)
+        length = len(found[0].traces[found[1]].ids) if found else 0
+        if self.part == DIFFERENCE and (at := self.differs) is not None:
+            return Part(DIFFERENCE, max(0, at - BEFORE), length)
+        if self.part == WHOLE:
+            return Part(WHOLE, 0, length)
+        return next((p for p in self._parts(side) if p.name == self.part), Part(self.part, 0, 0))
+
     def _view(self, side: int) -> str:
         found = self._side(side)
         if found is None:
             return trace_box("", "no trace of this question")
         rows, number = found
-        trace = rows.traces[number]
-        at = self.differs
-        shown = Part(WHOLE, 0, len(trace.ids))
-        if self.part == DIFFERENCE and at is not None:
-            shown = Part(DIFFERENCE, max(0, at - BEFORE), len(trace.ids))
-        elif self.part != WHOLE:
-            # A trace with fewer rounds has nothing to show beside the other's later ones.
-            shown = next((p for p in self._parts(side) if p.name == self.part), Part(self.part, 0, 0))
-        inside = [s for s in trace.stops if shown.start < s <= shown.end]
+        trace, shown, at = rows.traces[number], self._shown(side), self.differs
+        name = ("first run" if side == 0 else "other run") if self.other else "trace"
+        said = "".join(map(sentence, trace.notes)) + (sentence(trace.error, error=True) if trace.error else "")
+        head = f"<div><b>{name}</b>: {escape(summary(trace, rows.correct[number]))}</div>{said}{legend_html(trace.source)}"
+        label = f"tokens of the {name}, {self.part}"
+        if shown.start == shown.end:
+            return head + trace_box(f"<i>nothing here: {escape(self.part)} is not in this trace</i>", label)
+        tries = sum(shown.start < s <= shown.end for s in trace.stops)
+        stopped = f", {tries} {'try' if tries == 1 else 'tries'} to stop" if tries else ""
+        count = f"{shown.end - shown.start:,} of {len(trace.ids):,} tokens{stopped}"
+        where = f"<div style='opacity:.8;font-size:90%'>positions {shown.start:,} to {shown.end - 1:,}: {count}</div>"
         tokens = tokens_html(
             trace.ids, trace.source, rows.decode, start=shown.start, end=shown.end,
             stops=trace.stops, cut=trace.cut, differs=at if at is not None and shown.start <= at <= shown.end else None,
         )  # fmt: skip
-        if shown.start == shown.end:
-            tokens = f"<i>this trace has no part that is {escape(self.part)}</i>" if self.part != WHOLE else "<i>no tokens</i>"
-        name = ("first run" if side == 0 else "other run") if self.other else "trace"
-        count = f"{shown.end - shown.start:,} of {len(trace.ids):,} tokens"
-        title = f"<b>{name}</b>: {escape(summary(trace, rows.correct[number]))}"
-        stopped = f", {len(inside)} {'try' if len(inside) == 1 else 'tries'} to stop" if inside else ""
-        label = f"tokens of the {name}, {self.part}"
-        positions = f"positions {shown.start:,} to {shown.end - 1:,}" if shown.end > shown.start else "nothing"
-        return (
-            f"<div>{title}</div>{legend_html(trace.source)}"
-            f"<div style='opacity:.8;font-size:90%'>{positions}: {count}{stopped}</div>" + trace_box(tokens, label, HEIGHT)
-        )
+        return head + where + trace_box(tokens, label, HEIGHT)
 
     def static_html(self) -> str:
         listed = ""
