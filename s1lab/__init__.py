@@ -28,9 +28,9 @@ from s1lab.voting import Best, Outcome, Reward, Tree, Vote, outcome
 
 
 def __getattr__(name: str) -> Any:
-    """``lab.sft``, which needs trl, is imported when it is first used."""
-    if name == "sft":
-        return import_module("s1lab.sft")
+    """``lab.sft``, which needs trl, and ``lab.widgets``, which needs ipywidgets, are imported when they are first used."""
+    if name in ("sft", "widgets"):
+        return import_module(f"s1lab.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -88,4 +88,5 @@ __all__ = [
     "tiny",
     "token_conditional",
     "vote",
+    "widgets",
 ]

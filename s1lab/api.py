@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar, overload
 from tqdm.auto import tqdm
 
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program, run
+from s1lab.engine import Engine, Program, driving, run
 from s1lab.programs import Sampling
 from s1lab.programs import direct as direct_program
 from s1lab.programs import force as force_program
@@ -201,6 +201,7 @@ def drive(
     """
     results: dict[int, T] = {}
     with (
+        driving(engine),
         recording(store, engine, made, n) as record,
         tqdm(total=n, desc=what, unit="question", disable=None if progress and not single else True, leave=False) as bar,
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def diff(a: str | Path, b: str | Path) -> Diff:
     """Compare two stored runs id by id."""
     first, second = read_run(a), read_run(b)
     rows = [{(t.question, t.sample, t.budget): t for t in run.traces} for run in (first, second)]
-    texts = _decoder(first), _decoder(second)
+    texts = decoder(first), decoder(second)
     partings, same = [], 0
     for key, x in rows[0].items():
         y = rows[1].get(key)
@@ -93,9 +94,15 @@ def diff(a: str | Path, b: str | Path) -> Diff:
     return Diff(first, second, same, partings, (len(rows[0]) - shared, len(rows[1]) - shared))
 
 
+def first_difference(a: Sequence[int], b: Sequence[int]) -> int | None:
+    """The first place at which two lists of ids differ, where one ends before the other too; None for equal ones."""
+    short = min(len(a), len(b))
+    return next((i for i in range(short) if a[i] != b[i]), None if len(a) == len(b) else short)
+
+
 def _part(x: StoredTrace, y: StoredTrace, texts: tuple[Any, Any]) -> Parting:
-    short = min(len(x.ids), len(y.ids))
-    at = next((i for i in range(short) if x.ids[i] != y.ids[i]), short)
+    at = first_difference(x.ids, y.ids)
+    assert at is not None
     return Parting(
         question=x.question,
         sample=x.sample,
@@ -108,7 +115,7 @@ def _part(x: StoredTrace, y: StoredTrace, texts: tuple[Any, Any]) -> Parting:
     )
 
 
-def _decoder(run: Run) -> Any:
+def decoder(run: Run) -> Any:
     """Ids to text with the run's own tokenizer, out of its store or of this machine; where neither has it, the ids themselves."""
     from s1lab.engines.pretrained import load_tokenizer
     from s1lab.store import stored_template

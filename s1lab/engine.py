@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import inspect
 import re
-from collections.abc import Callable, Generator, Iterable
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -165,6 +166,22 @@ def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T],
             program.close()
         raise
     return [results[i] for i in range(len(results))]
+
+
+_DRIVERS: dict[int, int] = {}  # id of an engine -> the thread that drives it
+
+
+@contextlib.contextmanager
+def driving(engine: Engine) -> Iterator[None]:
+    """Drive an engine from this thread. RuntimeError while another one does, since each would take the other's completions."""
+    here, nested = threading.get_ident(), id(engine) in _DRIVERS
+    if _DRIVERS.setdefault(id(engine), here) != here:
+        raise RuntimeError("the engine is at work in another thread, such as a playground's: stop that, or wait for its end")
+    try:
+        yield
+    finally:
+        if not nested:
+            del _DRIVERS[id(engine)]
 
 
 ENGINES = ("transformers", "vllm", "server")

@@ -153,16 +153,23 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def tidy(path: Path) -> None:
-    """Take out of an executed notebook what changes from run to run and means nothing: papermill's times and paths."""
+    """Take out of an executed notebook what changes from run to run and means nothing: papermill's times and paths, and widgets.
+
+    A widget lives in the kernel that made it; without that its view says no more than "loading". The HTML beside it stays.
+    """
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("papermill", None)
+    notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if cell.get("metadata", {}).get("tags") == []:
             del cell.metadata["tags"]
+        for output in cell.get("outputs", []):
+            if "text/html" in output.get("data", {}):
+                output.data.pop("application/vnd.jupyter.widget-view+json", None)
     nbformat.write(notebook, path)
 
 

@@ -26,6 +26,7 @@ from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.pretrained import end_ids, fingerprint, load_tokenizer, rows_of
 from s1lab.template import ThinkTemplate, bind
 
+MOMENT = 0.1  # seconds that a poll waits for an answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries: doubling from the one to the other
 
 
@@ -130,7 +131,10 @@ class ServerEngine:
     def poll(self) -> list[tuple[int, Completion]]:
         if not self._flying:
             return []
-        done = [self._inbox.get()]
+        try:
+            done = [self._inbox.get(timeout=MOMENT)]
+        except queue.Empty:  # whoever drives can stop meanwhile
+            return []
         with contextlib.suppress(queue.Empty):
             while True:
                 done.append(self._inbox.get_nowait())

@@ -1,0 +1,148 @@
+"""The playground: any question under any budget, and its tokens while they are written."""
+
+from __future__ import annotations
+
+import threading
+import time
+from html import escape
+from typing import Any
+
+import ipywidgets as ipw
+
+from s1lab.budget import Budget
+from s1lab.engine import Engine
+from s1lab.trace import Trace
+from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
+from s1lab.widgets.rows import short
+from s1lab.widgets.streaming import EVERY, stream
+from s1lab.widgets.tokens import legend_html, tokens_html, trace_box
+
+HEIGHT = "26em"
+PAUSE = 0.1  # seconds between two pictures of a growing trace, and three times what the last one took where that is more
+HOW_SAMPLED = (
+    "Sampled tokens come in pieces that double, because a seed counts from the beginning of a round: each piece asks for the "
+    "round again. The trace is lab.force's with these settings; the work is up to three times as much."
+)
+
+
+class Playground(Panel):
+    """Made by :func:`playground`. ``trace`` is the last one, whole or as far as it was written; None before the first."""
+
+    def __init__(self, engine: Engine, question: str = "", every: int = EVERY) -> None:
+        self.engine, self.every = engine, every
+        self.trace: Trace | None = None
+        self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self.question = ipw.Textarea(
+            question, description="Question", placeholder="ask anything", rows=2, style=NARROW, layout=ipw.Layout(width="100%")
+        )
+        self.cap = _number("Cap", "most thinking tokens; 0 for no cap")
+        self.least = _number("Minimum", "fewest thinking tokens: a model that stops earlier is made to go on")
+        self.waits = _number("Waits", "how many tries to stop are suppressed")
+        self.text = ipw.Text(
+            "Wait", description="Extension", tooltip="appended in place of a stop; empty suppresses it without text",
+            style=NARROW, layout=ipw.Layout(width="190px"),
+        )  # fmt: skip
+        self.temperature = ipw.FloatText(
+            0.0, step=0.1, description="Temperature", tooltip="0 is greedy", style=NARROW, layout=ipw.Layout(width="160px")
+        )
+        self.seed = _number("Seed", "of sampling; at temperature 0 it changes nothing")
+        self.run = button("Run", "ask the question", self.start)
+        self.halt = button("Stop", "stop writing; what is there stays", self.stop)
+        self.halt.disabled = True
+        self.status, self.view = html(sentence("ask something, and press Run")), html()
+        settings = row(self.cap, self.least, self.waits, self.text, self.temperature, self.seed)
+        super().__init__([self.question, settings, row(self.run, self.halt, self.status), self.view])
+
+    @property
+    def budget(self) -> Budget:
+        """The budget that the controls say. ValueError for one that cannot be kept."""
+        return Budget(
+            max_tokens=self.cap.value or None, min_tokens=self.least.value, waits=self.waits.value, wait=self.text.value
+        )
+
+    def start(self) -> Playground:
+        """What the button Run does: ask, on a thread of its own, so that the kernel is free meanwhile."""
+        if self._thread and self._thread.is_alive():
+            return self
+        try:
+            asked = {"temperature": self.temperature.value, "seed": self.seed.value, "every": self.every}
+            growing = stream(self.engine, self.question.value, self.budget, stopped=self._stopped.is_set, **asked)
+        except ValueError as why:
+            self.status.value = sentence(str(why), error=True)
+            return self
+        self._stopped.clear()
+        self._busy(True)
+        self.status.value = sentence("reading the question")
+        self._thread = threading.Thread(target=self._write, args=(growing,), name="s1lab playground", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """What the button Stop does: writing ends between two steps of the engine."""
+        self._stopped.set()
+        self.halt.disabled = True
+
+    def wait(self, timeout: float | None = None) -> Trace | None:
+        """Wait until nothing is being written, at most so many seconds; the trace that is there then."""
+        if self._thread:
+            self._thread.join(timeout)
+        return self.trace
+
+    def _busy(self, busy: bool) -> None:
+        self.run.disabled, self.halt.disabled = busy, not busy
+
+    def _write(self, growing: Any) -> None:
+        due = 0.0
+        try:
+            for self.trace in growing:
+                began = time.monotonic()
+                if began >= due:
+                    self._show(self.trace)
+                    took = time.monotonic() - began
+                    due = time.monotonic() + max(PAUSE, 3 * took)
+            assert self.trace is not None
+            self._show(self.trace, ended=True)
+        except Exception as why:  # a thread has nobody above it who could say so
+            kind = "" if isinstance(why, ValueError | RuntimeError) else f"{type(why).__name__}: "  # ours are sentences
+            self.status.value = sentence(kind + short(str(why), 600), error=True)
+        finally:
+            self._busy(False)
+
+    def _show(self, trace: Trace, ended: bool = False) -> None:
+        tokens = tokens_html(trace.ids, trace.source, trace.template.decode, stops=trace.stops, cut=trace.cut)
+        self.view.value = legend_html(trace.source) + trace_box(tokens, "tokens of the trace", HEIGHT, newest=True)
+        if not ended:
+            self.status.value = sentence(f"writing: {trace.thinking_tokens:,} thinking tokens")
+        elif trace.error and self._stopped.is_set():
+            self.status.value = sentence(f"stopped: {trace.thinking_tokens:,} thinking tokens were written")
+        elif trace.error:
+            self.status.value = sentence(trace.error, error=True)
+        else:
+            sampled = f" {HOW_SAMPLED}" if self.temperature.value > 0 else ""
+            self.status.value = sentence(f"done: {trace.summary()}. {short(trace.answer, 200)}.{sampled}")
+
+    def static_html(self) -> str:
+        asked = f"<b>{escape(self.question.value)}</b>" if self.question.value else "no question yet"
+        budget = (
+            f"cap {self.cap.value or 'none'}, minimum {self.least.value}, Waits {self.waits.value} with {self.text.value!r}, "
+            f"temperature {self.temperature.value:g}, seed {self.seed.value}"
+        )
+        return f"<div>{asked}</div><div>{escape(budget)}</div>{self.status.value}{self.view.value}"
+
+
+def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Playground:
+    """Ask a question under a budget and watch its tokens while they are written, on any engine.
+
+    question: what stands in the box at first. every: tokens of a piece; a server is asked once a piece.
+    The trace is the one of :func:`s1lab.force` with the same settings; see :mod:`s1lab.widgets.streaming`. The kernel stays
+    free; the engine itself is at work, and refuses other calls until the run is done or stopped.
+    From a cell: ``playground(engine, "...").start()`` asks at once, and its ``wait()`` gives the trace.
+    """
+    if not callable(getattr(engine, "submit", None)):
+        raise TypeError(f"a {type(engine).__name__} is no engine: load one with lab.load")
+    return Playground(engine, question, every)
+
+
+def _number(name: str, tip: str) -> ipw.IntText:
+    return ipw.IntText(0, description=name, tooltip=tip, style=NARROW, layout=ipw.Layout(width="140px"))

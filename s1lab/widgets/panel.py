@@ -1,0 +1,143 @@
+"""What the widgets share: a panel that is also a page without a kernel, and a list shown a page at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import ipywidgets as ipw
+
+PAGE = 20  # rows of a list that are made and sent at once
+NARROW = {"description_width": "initial"}
+# The list of rows in a typeface of one width, so that its columns stand below one another.
+LIST_STYLE = (
+    "<style>.s1lab-rows select{font-family:var(--jp-code-font-family,monospace)!important;font-size:12px!important}</style>"
+)
+
+PLAIN = '<pre style="font-family:monospace;font-size:12px;line-height:1.4;margin:.4em 0;overflow-x:auto">'  # the list, still
+
+SCROLL = re.compile(r"max-height:\d+em;overflow-y:auto;?")
+
+
+class Panel(ipw.VBox):  # type: ignore[misc]
+    """A column of controls. Beside its live view it carries HTML, for a page or a code host where no kernel runs."""
+
+    def static_html(self) -> str:
+        """What the panel shows now, as HTML without controls."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
+        note = '<div style="opacity:.72;font-size:90%">A still picture of a widget: run the cell for its controls.</div>'
+        bundle["text/plain"] = f"{type(self).__name__}: run the cell in JupyterLab for its controls"
+        # Paper has no scroll bar, and some hosts keep a height but take the scrolling away: a still picture shows all of it.
+        bundle["text/html"] = SCROLL.sub("", self.static_html()) + note
+        return bundle
+
+
+def html(value: str = "", grow: bool = False) -> ipw.HTML:
+    """A place for HTML. grow: it takes an even share of its row, however wide what it holds."""
+    return ipw.HTML(value, layout=ipw.Layout(flex="1 1 0", min_width="0") if grow else ipw.Layout(width="auto"))
+
+
+def sentence(text: str, error: bool = False) -> str:
+    """A line of text that a screen reader says when it changes; an error is marked by a word besides its colour."""
+    look, lead = (";border-left:4px solid #D55E00;padding-left:.5em", "<b>Error:</b> ") if error else ("", "")
+    return f'<div role="status" style="line-height:1.5{look}">{lead}{escape(text)}</div>' if text else ""
+
+
+def button(text: str, tip: str, pressed: Callable[[], Any], width: str = "auto") -> ipw.Button:
+    made = ipw.Button(description=text, tooltip=tip, layout=ipw.Layout(width=width))
+    made.on_click(lambda _: pressed())
+    return made
+
+
+def choices(name: str, options: Sequence[tuple[str, Any]] = ()) -> ipw.ToggleButtons:
+    """One of a few, as buttons and no drop-down list: JupyterLab keeps the arrow keys and letters for its cells there."""
+    return ipw.ToggleButtons(options=options, description=name, style={"button_width": "auto", **NARROW})
+
+
+def row(*children: ipw.Widget) -> ipw.HBox:
+    return ipw.HBox(children, layout=ipw.Layout(flex_flow="row wrap", align_items="center"))
+
+
+class Pages:
+    """Rows by number, a page of them in a list; what is chosen in it is passed on.
+
+    labels: texts of some rows, asked for the rows of one page only. chosen: called with a row's number.
+    ``box`` is what to show.
+    """
+
+    def __init__(self, labels: Callable[[Sequence[int]], list[str]], chosen: Callable[[int], None], name: str = "row") -> None:
+        self._labels, self._chosen = labels, chosen
+        self.rows: Sequence[int] = ()
+        self.page, self._what = 0, ""
+        self._turning = False
+        # JupyterLab keeps the arrow keys for its cells, in a list too: the buttons and the number are what a keyboard has.
+        self.list = ipw.Select(options=[], description="Rows", rows=8, layout=ipw.Layout(width="auto"), style=NARROW)
+        self.up = button(f"◀ {name}", f"the {name} before", lambda: self.step(-1))
+        self.down = button(f"{name} ▶", f"the next {name}", lambda: self.step(1))
+        self.back = button("◀ page", "the page of rows before", lambda: self.turn(self.page - 1))
+        self.on = button("page ▶", "the next page of rows", lambda: self.turn(self.page + 1))
+        self.jump = ipw.IntText(
+            description=f"Go to {name}", continuous_update=False, style=NARROW, layout=ipw.Layout(width="170px"),
+            tooltip=f"a {name}'s number; Enter goes there",
+        )  # fmt: skip
+        self.where = html()
+        self.list.observe(self._listed, "value")
+        self.jump.observe(lambda change: None if self._turning else self.go(change["new"]), "value")
+        self.controls = row(self.jump, self.up, self.down, self.back, self.on, self.where)
+        self.box = ipw.VBox([ipw.HTML(LIST_STYLE), self.controls, self.list])
+        self.box.add_class("s1lab-rows")
+
+    def show(self, rows: Sequence[int], what: str = "") -> None:
+        """Other rows, from their first page on; the first of them is chosen. what: what they are, in a word."""
+        self.rows, self._what = rows, f"{what}: " if what else ""
+        self.turn(0)
+
+    def turn(self, page: int, chosen: int | None = None) -> None:
+        """Show a page, the nearest there is, and choose a row of it (None: its first)."""
+        last = max(0, (len(self.rows) - 1) // PAGE)
+        self.page = min(max(page, 0), last)
+        here = list(self.rows[self.page * PAGE : (self.page + 1) * PAGE])
+        options = list(zip(self._labels(here), here, strict=True)) if here else []
+        self.back.disabled, self.on.disabled = self.page == 0, self.page == last
+        first = self.page * PAGE
+        self._say(self._what + (f"{first + 1:,} to {first + len(here):,} of {len(self.rows):,}" if here else "no rows"))
+        self._turning = True  # new options choose their first by themselves, which nobody asked to see
+        self.list.options = options
+        self.list.value = (here[0] if chosen is None else chosen) if here else None
+        self._turning = False
+        if here:
+            self._tell(self.list.value)
+
+    def step(self, by: int) -> None:
+        """To the row before or behind the chosen one, over the edge of a page too."""
+        if self.rows:
+            place = self.rows.index(self.list.value) + by
+            self.go(self.rows[min(max(place, 0), len(self.rows) - 1)])
+
+    def go(self, number: int) -> None:
+        """To a row by its number; one that is not among these rows is said to be so."""
+        try:
+            place = self.rows.index(number)
+        except ValueError:
+            self._say(f"{self._what}{number:,} is not among these {len(self.rows):,} rows", error=True)
+        else:
+            self.turn(place // PAGE, number)
+
+    def _listed(self, change: dict[str, Any]) -> None:
+        if change["new"] is not None and not self._turning:
+            self._tell(change["new"])
+
+    def _tell(self, number: int) -> None:
+        """Pass a choice on; the number field says it too, so that any other number in it is a change."""
+        self._turning = True
+        self.jump.value = number
+        self._turning = False
+        self._chosen(number)
+
+    def _say(self, text: str, error: bool = False) -> None:
+        self.where.value = sentence(text, error)

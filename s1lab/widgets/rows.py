@@ -1,0 +1,130 @@
+"""What a run shows: a row a trace, whatever it came in, with its verdict where it was graded, and the filters over rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from s1lab.diff import decoder
+from s1lab.evaluate import Results
+from s1lab.ladder import Ladder
+from s1lab.records import Run, StoredTrace
+from s1lab.trace import THINKING, Trace
+from s1lab.widgets.tokens import FORCED, Decode
+
+Shown = Trace | StoredTrace
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A run's traces, their verdicts (None: not graded) and how ids become text."""
+
+    traces: Sequence[Shown]
+    correct: Sequence[bool | None]
+    decode: Decode = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.traces)
+
+    @property
+    def graded(self) -> bool:
+        return any(c is not None for c in self.correct)
+
+
+def rows_of(given: Any) -> Rows:
+    """Rows of a Trace, a list of them, a Ladder, Results, or a stored Run. TypeError or ValueError for anything else."""
+    if isinstance(given, Results):
+        return Rows(given.traces, given.verdicts, given.traces[0].template.decode)
+    if isinstance(given, Run):
+        if not given.traces:
+            raise ValueError(f"the run {given.path} has no traces to show")
+        return Rows(given.traces, [t.correct for t in given.traces], decoder(given))
+    traces = [given] if isinstance(given, Trace) else given.traces if isinstance(given, Ladder) else given
+    if not isinstance(traces, Sequence) or isinstance(traces, str) or not all(isinstance(t, Trace) for t in traces):
+        raise TypeError(
+            f"{_kind(given)} can't be explored: give a Trace, a list of them, a Ladder, the Results of lab.evaluate, or a run of "
+            "lab.read_run"
+        )
+    if not traces:
+        raise ValueError("the list of traces is empty: give at least one")
+    return Rows(traces, [None] * len(traces), traces[0].template.decode)
+
+
+def _kind(given: Any) -> str:
+    if isinstance(given, list | tuple):
+        odd = next((type(t).__name__ for t in given if not isinstance(t, Trace)), "")
+        return f"a {type(given).__name__} that holds a {odd}"
+    return f"a {type(given).__name__}"
+
+
+def paired(rows: Rows, other: Rows) -> list[int | None]:
+    """For each row the row of the other run with the same question and sample; None where it has none.
+
+    Two runs of as many traces over the same questions in the same order are paired by their places, whatever their samples;
+    two single traces are a pair.
+    """
+    if len(rows) == len(other) and (len(rows) == 1 or all(map(_same_question, rows.traces, other.traces))):
+        return list(range(len(rows)))
+    places = {(t.question, t.sample): i for i, t in enumerate(other.traces)}
+    return [places.get((t.question, t.sample)) for t in rows.traces]
+
+
+def _same_question(a: Shown, b: Shown) -> bool:
+    return a.question == b.question
+
+
+def filters(rows: Rows, other: Rows | None = None, pairs: Sequence[int | None] = ()) -> dict[str, list[int]]:
+    """The rows of each filter, by name. Those that nothing is known about are left out: "right" of a run that was not graded."""
+    found = {"all": list(range(len(rows)))}
+    if rows.graded:
+        found |= {"right": _where(rows.correct, True), "wrong": _where(rows.correct, False)}
+    found["cut"] = [i for i, t in enumerate(rows.traces) if t.cut]
+    found["error"] = [i for i, t in enumerate(rows.traces) if t.error]
+    if other is None:
+        return found
+    both = [(i, j) for i, j in enumerate(pairs) if j is not None]
+    if rows.graded and other.graded:
+        flips = [(i, rows.correct[i], other.correct[j]) for i, j in both]
+        found["right only here"] = [i for i, a, b in flips if a is True and b is False]
+        found["right only in the other"] = [i for i, a, b in flips if a is False and b is True]
+    found["ids differ"] = [i for i, j in both if rows.traces[i].ids != other.traces[j].ids]
+    found["not in the other"] = [i for i, j in enumerate(pairs) if j is None]
+    return found
+
+
+def _where(values: Sequence[bool | None], wanted: bool) -> list[int]:
+    return [i for i, value in enumerate(values) if value is wanted]
+
+
+def thinking_tokens(trace: Shown) -> int:
+    return sum(s in THINKING for s in trace.source)
+
+
+def word(correct: bool | None) -> str:
+    return "not graded" if correct is None else "right" if correct else "wrong"
+
+
+def summary(trace: Shown, correct: bool | None = None) -> str:
+    """One line: the verdict, tokens thought and forced, Waits, how the thinking ended."""
+    thought = thinking_tokens(trace)
+    end = "error" if trace.error else "cut" if trace.cut else "own stop" if thought else "no thinking"
+    waits = f", {trace.waits} Wait{'s' * (trace.waits > 1)}" if trace.waits else ""
+    verdict = "" if correct is None else f"{word(correct)}, "
+    return f"{verdict}{thought:,} thinking tokens, {sum(s in FORCED for s in trace.source):,} forced{waits}, {end}"
+
+
+def line(rows: Rows, i: int) -> str:
+    """A row of a list: number, verdict, tokens, end, question; columns kept with spaces that HTML does not fold."""
+    trace = rows.traces[i]
+    verdict = f"{word(rows.correct[i]):<6}" if rows.graded else ""
+    end = "error" if trace.error else "cut" if trace.cut else "own stop"
+    waits = f"{trace.waits} Wait{'s' * (trace.waits > 1)}" if trace.waits else ""
+    columns = f"{i:>5}  {verdict}{thinking_tokens(trace):>6} tokens  {end:<9}{waits:<8}"
+    return f"{columns} {short(trace.question, 90)}".replace(" ", "\u00a0")
+
+
+def short(text: str | None, most: int) -> str:
+    """A text on one line, at most so many characters."""
+    text = " ".join((text or "").split())
+    return text if len(text) <= most else text[: most - 1] + "…"

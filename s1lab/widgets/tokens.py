@@ -1,0 +1,159 @@
+"""A trace's tokens as HTML: whose each one is, in colour and in marks of text, and under the pointer its id and position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby, pairwise
+
+from s1lab.trace import THINKING, Source
+
+Decode = Callable[[list[int]], str]
+UNFINISHED_TEXT = "\ufffd"  # what a decoder shows for bytes that the next ids complete
+LONGEST_CHARACTER = 4  # bytes of UTF-8, so as many ids at most
+
+# The colours of Okabe and Ito with so little ink that text stays readable on a white and on a black page. Guillemets, slant and
+# the kind of line below say the same without colour. They stand in the elements, because code hosts take style sheets away.
+LOOKS = {
+    Source.PROMPT: "opacity:.72;font-style:italic",
+    Source.SAMPLED: "",
+    Source.CONTINUATION: "background:#E69F0055;font-weight:bold;border-bottom:3px double #E69F00",
+    Source.CLOSE: "background:#CC79A744;border-bottom:2px dotted #CC79A7",
+    Source.PREFIX: "background:#D55E0044;font-weight:bold;border-bottom:2px dashed #D55E00",
+    Source.ANSWER: "background:#009E7333;border-bottom:2px solid #009E73",
+}
+MARKS = {
+    Source.PROMPT: "slanted",
+    Source.SAMPLED: "plain",
+    Source.CONTINUATION: "«bold», double line",
+    Source.CLOSE: "«», dotted line",
+    Source.PREFIX: "«bold», dashed line",
+    Source.ANSWER: "line",
+}
+FORCED = (Source.CONTINUATION, Source.CLOSE, Source.PREFIX)
+BADGE = "font-size:80%;font-family:sans-serif;font-weight:bold;white-space:nowrap;padding:0 .2em"
+BOX = (
+    "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;margin:.3em 0;padding:.5em;border:1px solid #8888;"
+    "border-radius:3px;font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
+    "color:var(--jp-content-font-color1,inherit);background:transparent"
+)
+HOVER = "<style>.s1lab-trace span[title]:hover{outline:2px solid currentColor}</style>"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a trace: its ids from ``start`` to before ``end``."""
+
+    name: str
+    start: int
+    end: int
+
+
+def parts(source: Sequence[Source], stops: Sequence[int] = ()) -> list[Part]:
+    """A trace in its rounds: the prompt, the thinking up to each suppressed stop, and what follows the thinking.
+
+    A round begins with the continuation text, or, where a stop was suppressed without text, where the model had tried to stop.
+    """
+    first = next((i for i, s in enumerate(source) if s is not Source.PROMPT), len(source))
+    thought = next((i for i in range(len(source) - 1, first - 1, -1) if source[i] in THINKING), first - 1) + 1
+    begins = {at for at in stops if first < at < thought}
+    begins |= {
+        i for i in range(first + 1, thought) if source[i] is Source.CONTINUATION and source[i - 1] is not Source.CONTINUATION
+    }
+    edges = [first, *sorted(begins), thought] if thought > first else [first]
+    found = [Part("the prompt", 0, first)] if first else []
+    found += [Part(f"round {n}", a, b) for n, (a, b) in enumerate(pairwise(edges), 1)]
+    return found + ([Part("the answer", edges[-1], len(source))] if edges[-1] < len(source) else [])
+
+
+def pieces(ids: list[int], decode: Decode) -> Iterator[tuple[str, int]]:
+    """The text of each id and how many ids it is of: more than one where they make up one character between them.
+
+    Each is decoded behind the one before it, because some tokenizers drop the space of a text's first id.
+    """
+    before, at = 0, 0
+    while at < len(ids):
+        known = decode(ids[before:at]) if before < at else ""
+        for taken in range(1, min(LONGEST_CHARACTER, len(ids) - at) + 1):
+            text = decode(ids[before : at + taken])[len(known) :]
+            if not text.endswith(UNFINISHED_TEXT):
+                break
+        else:
+            taken = 1  # no character comes of it: the bytes are shown for what they are
+            text = decode(ids[before : at + taken])[len(known) :]
+        yield text, taken
+        before, at = at + taken if text.endswith(UNFINISHED_TEXT) else at, at + taken
+
+
+def tokens_html(
+    ids: list[int],
+    source: Sequence[Source],
+    decode: Decode,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    stops: Sequence[int] = (),
+    cut: bool = False,
+    differs: int | None = None,
+) -> str:
+    """The tokens from ``start`` to before ``end``, an element each, escaped; forced ones within «guillemets».
+
+    stops: positions where the model tried to stop, shown as a badge. cut: show where the thinking was cut.
+    differs: the position of the first id that another trace does not have, shown as a badge and a frame.
+    """
+    end = len(ids) if end is None else end
+    cut_at = next((i for i in range(start, end) if source[i] is Source.CLOSE), None) if cut else None
+    badges: dict[int, list[str]] = {}
+    for number, at in enumerate(stops, 1):
+        badges.setdefault(at, []).append(_badge(f"stop {number}", f"here, before position {at}, the model tried to stop"))
+    if cut_at is not None:
+        badges.setdefault(cut_at, []).append(_badge("cut", "the cap was reached: the thinking is closed by force"))
+    if differs is not None:
+        badges.setdefault(differs, []).append(_badge("first difference", f"the traces part here, at position {differs}"))
+    out, at = [], start
+    for origin, run in groupby(source[start:end]):
+        length = len(list(run))
+        opened = f'<span style="{LOOKS[origin]}">' + ("«" if origin in FORCED else "")
+        closing = "»" if origin in FORCED else ""
+        out.append("".join(badges.pop(at, ())) + opened)
+        first = at
+        for text, taken in pieces(ids[at : at + length], decode):
+            out += badges.pop(at, ())
+            last = closing if at + taken == first + length else ""
+            out.append(_token(text, ids[at : at + taken], at, origin, last, marked=at == differs))
+            at += taken
+        out.append("</span>")
+    return "".join(out + badges.pop(end, []))
+
+
+def _token(text: str, ids: Sequence[int], at: int, origin: Source, closing: str, marked: bool) -> str:
+    shown = escape(text).replace("\n", "↵\n") if text else "∅"
+    if closing:  # it stands on the line that it closes
+        shown = f"{shown[:-1]}{closing}\n" if shown.endswith("\n") else shown + closing
+    title = f"{text!r}, id{'s' * (len(ids) > 1)} {' '.join(map(str, ids))}, position {at}, {origin}"
+    frame = ' style="outline:2px solid currentColor"' if marked else ""
+    return f'<span title="{escape(title)}"{frame}>{shown}</span>'
+
+
+def _badge(text: str, title: str) -> str:
+    return f'<span style="{BADGE}" title="{escape(title)}">[{text}]</span>'
+
+
+def legend_html(source: Sequence[Source]) -> str:
+    """What the looks mean, with the number of tokens of each origin."""
+    entries = (
+        f'<span style="{LOOKS[s]}">{s}</span> {source.count(s):,} <span style="opacity:.72">({MARKS[s]})</span>'
+        for s in Source
+        if s in source
+    )
+    return f'<div style="font-size:90%;line-height:1.8">{" · ".join(entries)}</div>'
+
+
+def trace_box(inner: str, label: str, height: str | None = None, newest: bool = False) -> str:
+    """Tokens in a frame that the keyboard reaches and scrolls. newest: it shows its end, and stays there while it grows."""
+    scroll = f";max-height:{height};overflow-y:auto" if height else ""
+    content = f'<pre style="{BOX}">{inner}</pre>'
+    scroll += ";display:flex;flex-direction:column-reverse" if newest else ""
+    attributes = f'class="s1lab-trace" tabindex="0" role="region" aria-label="{escape(label)}"'
+    return f'{HOVER}<div {attributes} style="{scroll.lstrip(";")}">{content}</div>'

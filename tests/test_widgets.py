@@ -1,0 +1,587 @@
+"""The widgets without a browser: what they show, what they refuse, and that a stream ends in the trace of ``lab.force``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import ipywidgets as ipw
+import nbformat
+import pytest
+
+import s1lab as lab
+from s1lab.diff import first_difference
+from s1lab.trace import Source, Trace
+from s1lab.widgets import tokens
+from s1lab.widgets.panel import PAGE
+from s1lab.widgets.rows import filters, paired, rows_of
+from s1lab.widgets.streaming import stream
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+HOSTILE = "<script>alert(1)</script> & <img src=x onerror=alert(1)> how many r in berry"
+QUESTION = "How many r in raspberry"
+
+
+class Seen(HTMLParser):
+    """What a page shows: its elements by name, the titles of tokens, and all its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.titles: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        title = dict(attributes).get("title") or ""
+        if ", position " in title and title.startswith(("'", '"')):
+            self.titles.append(title)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def problems():
+    return lab.tiny.problems(30, seed=1)
+
+
+@pytest.fixture(scope="module")
+def runs(tiny, problems):
+    return [lab.evaluate(tiny, problems, budget, progress=False) for budget in (lab.Budget(), lab.Budget(waits=1))]
+
+
+def test_ipywidgets_is_imported_when_it_is_used_and_missed_in_one_sentence():
+    code = """
+import sys
+import s1lab as lab
+assert "ipywidgets" not in sys.modules
+sys.modules["ipywidgets"] = None
+try:
+    lab.widgets
+except ImportError as why:
+    assert 'pip install "s1lab[notebooks]"' in str(why) and "\\n" not in str(why)
+    print("missed")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout == "missed\n", ran.stderr
+
+
+# Streaming
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+@pytest.mark.parametrize(
+    "budget",
+    [
+        lab.Budget(),
+        lab.Budget(max_tokens=21),
+        lab.Budget(waits=2),
+        lab.Budget(waits=2, wait=None),
+        lab.Budget(min_tokens=90, max_tokens=100, wait="Hmm", on_cut=None),
+    ],
+    ids=["own stop", "cap", "Waits", "no text", "floor and cap"],
+)
+def test_a_stream_ends_in_the_trace_of_force_and_grows_towards_it(tiny, budget, temperature):
+    whole = lab.force(tiny, QUESTION, budget, temperature=temperature, seed=5)
+    grown = [(list(t.ids), list(t.source)) for t in stream(tiny, QUESTION, budget, temperature=temperature, seed=5, every=5)]
+    last = list(stream(tiny, QUESTION, budget, temperature=temperature, seed=5, every=64))[-1]
+    assert last == whole and grown[-1] == (whole.ids, whole.source)
+    assert all(whole.ids[: len(ids)] == ids and whole.source[: len(ids)] == source for ids, source in grown)
+    assert len(grown) > 5 and [len(ids) for ids, _ in grown] == sorted(len(ids) for ids, _ in grown)
+
+
+def test_sampling_is_asked_again_for_at_most_three_times_its_tokens(tiny):
+    def sampled(work) -> int:
+        before = tiny.counts["sampled"]
+        work()
+        return tiny.counts["sampled"] - before
+
+    budget = lab.Budget(waits=1)
+    alone = sampled(lambda: lab.force(tiny, QUESTION, budget, temperature=0.9, seed=1))
+    assert alone < sampled(lambda: list(stream(tiny, QUESTION, budget, temperature=0.9, seed=1, every=4))) <= 3 * alone
+    greedy = sampled(lambda: lab.force(tiny, QUESTION, budget))
+    assert sampled(lambda: list(stream(tiny, QUESTION, budget, every=4))) == greedy
+
+
+def test_stop_ends_a_stream_between_two_steps_and_leaves_the_engine_whole(tiny):
+    steps = iter(range(10**6))
+    *_, last = stream(tiny, QUESTION, lab.Budget(min_tokens=2000), every=8, stopped=lambda: next(steps) > 60)
+    assert last.error == lab.api.UNFINISHED and 20 < last.thinking_tokens < 70
+    assert tiny.poll() == []
+    assert lab.force(tiny, QUESTION).error is None
+
+
+def test_a_stream_that_is_left_early_gives_the_engine_back(tiny):
+    growing = stream(tiny, QUESTION, every=4)
+    next(growing), next(growing)
+    growing.close()
+    assert lab.force(tiny, QUESTION).answer == "Answer: 2"
+
+
+def test_an_engine_that_streams_refuses_another_thread_in_one_sentence(tiny):
+    growing = stream(tiny, QUESTION, every=4)
+    next(growing)
+    refused = []
+
+    def ask():
+        try:
+            lab.force(tiny, QUESTION)
+        except RuntimeError as why:
+            refused.append(str(why))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    growing.close()
+    assert len(refused) == 1 and "at work in another thread" in refused[0] and "\n" not in refused[0]
+
+
+def test_what_does_not_fit_fails_as_it_does_in_force(tiny):
+    long = "How many r in " + "raspberry " * 3000
+    assert list(stream(tiny, long))[-1] == lab.force(tiny, long)
+    with pytest.raises(ValueError, match="the question is empty"):
+        stream(tiny, " ")
+    with pytest.raises(ValueError, match="can't be streamed"):
+        stream(tiny, QUESTION, lab.Budget(compat="readme"))
+    with pytest.raises(ValueError, match="negative"):
+        stream(tiny, QUESTION, temperature=-1)
+
+
+# Tokens
+
+
+def test_every_token_has_its_text_id_position_and_origin(tiny):
+    trace = lab.force(tiny, QUESTION, lab.Budget(max_tokens=60, waits=1))
+    seen = Seen(tokens.tokens_html(trace.ids, trace.source, trace.template.decode, stops=trace.stops, cut=trace.cut))
+    assert len(seen.titles) == len(trace.ids)
+    for at, (title, token, source) in enumerate(zip(seen.titles, trace.ids, trace.source, strict=True)):
+        assert title == f"{trace.template.decode([token])!r}, id {token}, position {at}, {source}"
+    assert seen.text.count("«") == seen.text.count("»") == 3  # the Wait, the close, "Final Answer:"
+    plain = seen.text.replace("↵", "").replace("«", "").replace("»", "").replace("[stop 1]", "").replace("[cut]", "")
+    assert plain == trace.text
+
+
+def test_bytes_of_one_character_are_one_token_and_lost_ones_are_shown():
+    def decode(ids):
+        return bytes(ids).decode("utf-8", "replace")
+
+    assert list(tokens.pieces(list("aé😀b".encode()), decode)) == [("a", 1), ("é", 2), ("😀", 4), ("b", 1)]
+    assert list(tokens.pieces([0xF0, 0x9F], decode)) == [("\ufffd", 1), ("\ufffd", 1)]
+
+
+def test_a_trace_falls_into_its_rounds(tiny):
+    for wait in ("Wait", None):
+        trace = lab.force(tiny, QUESTION, lab.Budget(waits=2, wait=wait))
+        found = tokens.parts(trace.source, trace.stops)
+        assert [p.name for p in found] == ["the prompt", "round 1", "round 2", "round 3", "the answer"]
+        assert [p.end for p in found[:-1]] == [p.start for p in found[1:]]
+        assert (found[0].start, found[-1].end) == (0, len(trace.ids))
+        assert [p.start for p in found[2:4]] == trace.stops[:2]
+    direct = lab.direct(tiny, QUESTION, prefix="Answer:")
+    assert [p.name for p in tokens.parts(direct.source)] == ["the prompt", "the answer"]
+
+
+# The explorer
+
+
+def texts(widget) -> str:
+    """All that a widget's HTML shows."""
+    return Seen("\n".join(view.value for view in walk(widget) if isinstance(view, ipw.HTML))).text
+
+
+def walk(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from walk(child)
+
+
+def test_filters_find_right_wrong_cut_and_what_a_wait_flipped(runs):
+    own, waited = runs
+    explorer = lab.widgets.explore(own, waited)
+    expected = {
+        "all": range(30),
+        "right": [i for i in range(30) if own.verdicts[i]],
+        "wrong": [i for i in range(30) if not own.verdicts[i]],
+        "cut": [],
+        "right only here": [i for i in range(30) if own.verdicts[i] and not waited.verdicts[i]],
+        "right only in the other": [i for i in range(30) if waited.verdicts[i] and not own.verdicts[i]],
+        "ids differ": range(30),
+    }
+    assert {name: explorer.kept[name] for name in expected} == {name: list(rows) for name, rows in expected.items()}
+    assert expected["right only in the other"]  # a Wait flips some
+    explorer.filter.value = "right only in the other"
+    assert [number for _, number in explorer.pages.list.options] == expected["right only in the other"]
+    assert explorer.current == expected["right only in the other"][0]
+    shown = texts(explorer)
+    assert "first run: wrong" in shown and "other run: right" in shown
+    explorer.filter.value = "cut"
+    assert "cut: no rows" in texts(explorer) and explorer.views[0].value == ""
+
+
+def test_rows_are_jumped_to_and_one_that_is_filtered_out_is_said_to_be(runs):
+    explorer = lab.widgets.explore(runs[0])
+    assert len(explorer.pages.list.options) == PAGE and explorer.pages.back.disabled
+    explorer.pages.jump.value = 27
+    assert explorer.current == 27 and [n for _, n in explorer.pages.list.options] == list(range(20, 30))
+    assert runs[0].traces[27].question in texts(explorer)
+    explorer.pages.step(-1)
+    assert explorer.current == 26
+    assert explorer.pages.jump.value == 26
+    explorer.pages.jump.value = 0
+    assert explorer.current == 0
+    explorer.pages.list.value = 19
+    explorer.pages.step(1)
+    assert explorer.current == 20
+    explorer.filter.value = "wrong"
+    right = explorer.kept["right"][0]
+    explorer.pages.jump.value = right
+    assert f"{right} is not among these" in explorer.pages.where.value and explorer.current in explorer.kept["wrong"]
+
+
+def test_rounds_are_stepped_through_and_the_first_difference_is_marked(tiny):
+    own, waited = (lab.force(tiny, QUESTION, lab.Budget(waits=n)) for n in (0, 1))
+    explorer = lab.widgets.explore(own, waited)
+    at = first_difference(own.ids, waited.ids)
+    assert explorer.differs == at and own.ids[:at] == waited.ids[:at] and own.ids[at] != waited.ids[at]
+    assert texts(explorer).count("first difference") >= 2 and f"position {at}" in texts(explorer)
+    names = []
+    while not explorer.on.disabled:
+        explorer.on.click()
+        names.append(explorer.part)
+    assert names == ["the prompt", "round 1", "the answer"]
+    waited_only = lab.widgets.explore(waited, own)
+    waited_only.look("round 2")
+    assert "round 2 is not in this trace" in waited_only.views[1].value and "«Wait»" in Seen(waited_only.views[0].value).text
+    explorer.look("round 1")
+    assert len(Seen(explorer.views[0].value).titles) == own.thinking_tokens
+    explorer.apart.click()
+    left = Seen(explorer.views[0].value)
+    assert len(left.titles) == len(own.ids) - at + 40
+    explorer.all.click()
+    assert len(Seen(explorer.views[0].value).titles) == len(own.ids)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "at"), [([1, 2], [1, 2], None), ([1, 2], [1, 3], 1), ([1], [1, 3], 1), ([], [7], 0), ([], [], None)]
+)
+def test_the_first_difference_of_two_lists(a, b, at):
+    assert first_difference(a, b) == first_difference(b, a) == at
+
+
+def test_runs_in_another_order_are_paired_by_question_and_sample(tiny):
+    questions = ["How many a in banana", QUESTION, QUESTION]
+    a, b = rows_of(lab.force(tiny, questions)), rows_of(lab.force(tiny, [QUESTION, "How many e in tree"]))
+    assert paired(a, b) == [None, 0, None]
+    assert filters(a, b, paired(a, b))["not in the other"] == [0, 2]
+
+
+def test_a_stored_run_is_explored_like_the_run_itself(runs, tmp_path):
+    stored = lab.read_run(runs[0].save(tmp_path / "a.jsonl"))
+    live, kept = lab.widgets.explore(runs[0]), lab.widgets.explore(stored)
+    assert kept.kept == live.kept
+    assert Seen(kept.views[0].value).titles == Seen(live.views[0].value).titles
+
+
+def test_two_thousand_traces_of_two_thousand_tokens_show_a_page_of_rows_and_one_trace(template, record_property):
+    """What is made and sent is a page and a trace, however many there are; the seconds it took are in the test's report."""
+    text = template.encode("1 ra 1\n2 ras 2\n")
+    traces = []
+    for i in range(2000):
+        trace = Trace(f"How many r in word {i}", template, lab.Budget(), cut=i % 2 == 0)
+        trace.extend(template.encode("How many r"), Source.PROMPT)
+        trace.extend((text * 2000)[: 2000 - len(trace.ids)], Source.SAMPLED)
+        trace.ids[-1] = i % 7
+        traces.append(trace)
+    counted = CountingTemplate(template)
+    for trace in traces:
+        trace.template = counted
+    began = time.perf_counter()
+    explorer = lab.widgets.explore(traces, traces[::-1])
+    bundle = explorer._repr_mimebundle_()
+    record_property("seconds_to_open", round(time.perf_counter() - began, 3))
+    assert len(explorer.pages.list.options) == PAGE
+    assert [len(Seen(view.value).titles) for view in explorer.views] == [2000, 2000]
+    assert counted.decoded <= 4 * 2 * 2000  # two or three short decodes a token that is shown, and none of another
+    assert sum(len(v.value) for v in walk(explorer) if isinstance(v, ipw.HTML)) < 1_000_000
+    assert len(bundle["text/html"]) < 1_000_000
+    assert len(explorer.kept["cut"]) == 1000
+    before = counted.decoded
+    explorer.pages.turn(50)
+    assert [n for _, n in explorer.pages.list.options] == list(range(1000, 1020))
+    assert counted.decoded - before <= 4 * 2 * 2000
+
+
+class CountingTemplate:
+    def __init__(self, template) -> None:
+        self.template, self.decoded = template, 0
+
+    def decode(self, ids):
+        self.decoded += 1
+        return self.template.decode(ids)
+
+
+# The playground
+
+
+def test_the_playground_asks_on_a_thread_and_shows_the_trace_of_force(tiny):
+    pad = lab.widgets.playground(tiny, QUESTION, every=4)
+    pad.waits.value, pad.temperature.value, pad.seed.value = 1, 0.7, 3
+    shown = []
+    pad.view.observe(lambda change: shown.append(len(Seen(change["new"]).titles)), "value")
+    pad.run.click()
+    trace = pad.wait(60)
+    assert trace == lab.force(tiny, QUESTION, lab.Budget(waits=1), temperature=0.7, seed=3)
+    assert shown == sorted(shown) and shown[-1] == len(trace.ids) and shown[0] < len(trace.ids)
+    assert "done: " in pad.status.value and "up to three times" in pad.status.value
+    assert not pad.run.disabled and pad.halt.disabled
+
+
+def test_the_playground_stops_and_runs_again(tiny):
+    pad = lab.widgets.playground(tiny, QUESTION, every=2)
+    pad.least.value = 3000
+    seen = threading.Event()
+    pad.view.observe(lambda change: seen.set(), "value")
+    pad.run.click()
+    assert seen.wait(60) and not pad.halt.disabled
+    pad.halt.click()
+    assert pad.wait(60).error and pad.trace.thinking_tokens < 3000 and "stopped: " in pad.status.value
+    pad.least.value = 0
+    pad.run.click()
+    assert pad.wait(60) == lab.force(tiny, QUESTION)
+
+
+def test_stop_does_not_wait_for_a_server_that_is_silent(tiny):
+    silence = threading.Event()
+
+    class Silent(BaseHTTPRequestHandler):
+        asked = 0
+
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.answer({"data": [{"id": "s1-tiny", "root": "s1-tiny", "max_model_len": 4096}]})
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            Silent.asked += 1
+            if Silent.asked > 1:  # the first is the probe at load
+                silence.wait(60)
+            self.answer({"choices": [{"token_ids": [5], "finish_reason": "length"}]})
+
+        def answer(self, content):
+            body = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            with contextlib.suppress(OSError):  # whoever asked is gone
+                self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        with lab.load(f"http://127.0.0.1:{http.server_port}/v1") as engine:
+            pad = lab.widgets.playground(engine, QUESTION).start()
+            while Silent.asked < 2:
+                time.sleep(0.01)
+            pad.halt.click()
+            trace = pad.wait(30)
+            assert not silence.is_set() and trace.error and "stopped: 0 thinking tokens" in pad.status.value
+            silence.set()
+        http.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"question": "  "}, "the question is empty"),
+        ({"cap": -4}, "max_tokens=-4 leaves no room to think"),
+        ({"cap": 5, "least": 9}, "min_tokens=9 is above max_tokens=5"),
+        ({"waits": -1}, "waits=-1 is negative"),
+        ({"temperature": -1.0}, "temperature=-1.0 is negative"),
+        ({"question": "How many r in " + "berry " * 5000}, "leaves no room to think and answer"),
+    ],
+)
+def test_the_playground_shows_what_is_wrong_as_a_sentence(tiny, settings, said):
+    pad = lab.widgets.playground(tiny, QUESTION)
+    for name, value in settings.items():
+        getattr(pad, name).value = value
+    pad.run.click()
+    pad.wait(60)
+    assert said in pad.status.value and "Error:" in pad.status.value and "Traceback" not in pad.status.value
+    assert not pad.run.disabled
+
+
+def test_an_engine_that_breaks_is_reported_in_the_playground(scripted):
+    def broken(text):
+        raise OSError("the disk <b>is</b> gone")
+
+    pad = lab.widgets.playground(scripted(broken), QUESTION)
+    pad.run.click()
+    pad.wait(60)
+    assert "OSError: the disk &lt;b&gt;is&lt;/b&gt; gone" in pad.status.value and not pad.run.disabled
+
+
+def test_an_empty_extension_suppresses_without_text(tiny):
+    pad = lab.widgets.playground(tiny, QUESTION)
+    pad.waits.value, pad.text.value = 1, ""
+    pad.run.click()
+    assert pad.wait(60) == lab.force(tiny, QUESTION, lab.Budget(waits=1, wait=""))
+
+
+# The ladder slider
+
+
+def test_the_slider_moves_thinking_answer_and_accuracy_without_a_model(tiny, problems):
+    swept = lab.sweep(tiny, problems.select(range(8)), caps=(8, 32), waits=(0, 1), progress=False)
+    before = tiny.counts["steps"]
+    slider = lab.widgets.ladder(swept)
+    slider.number.value = 5
+    for i, (name, found) in enumerate(swept.items()):
+        slider.budget.value = i
+        shown, trace = texts(slider), found.traces[5]
+        assert f"{name}: {'right' if found.verdicts[5] else 'wrong'}, {trace.thinking_tokens} thinking tokens" in shown
+        assert f"answer: {' '.join(trace.answer.split())}" in shown and f"accuracy {found.interval} %" in shown
+        assert len(Seen(slider.view.value).titles) == len(trace.ids)
+    slider.back.click()
+    assert slider.budget.value == 2 and not slider.on.disabled
+    assert slider.curve.value.count("<circle") == 3 and slider.curve.value.count("<rect") == 2  # two caps and a ring
+    assert tiny.counts["steps"] == before
+
+
+def test_the_slider_takes_one_ladder_and_many_with_the_same_rungs(tiny):
+    one = lab.ladder(tiny, QUESTION, caps=(8, 32), waits=(0, 1))
+    slider = lab.widgets.ladder(one)
+    slider.budget.value = 3
+    assert "1 Wait: 74 thinking tokens" in texts(slider) and "Answer: 3" in texts(slider)
+    assert "accuracy" not in texts(slider)
+    many = lab.ladder(tiny, [QUESTION, "How many a in banana"], caps=(8, 32), waits=(0, 1), progress=False)
+    assert lab.widgets.ladder(many).number.max == 1
+    with pytest.raises(ValueError, match="different rungs"):
+        lab.widgets.ladder([one, lab.ladder(tiny, QUESTION, caps=(8,))])
+
+
+# The pool browser
+
+
+@pytest.fixture(scope="module")
+def reports():
+    pool, faults = lab.curate.quality(lab.tiny.pool(900, seed=0), progress=False)
+    return [faults, lab.curate.deduplicate(pool)[1]]
+
+
+def test_the_pool_shows_the_funnel_and_every_dropped_row_with_its_reason(reports):
+    browser = lab.widgets.pool(reports)
+    funnel = texts(browser.children[0])
+    for number in (reports[0].before, reports[0].after, reports[1].after):
+        assert f"{number:,}" in funnel
+    assert len(browser.pages.list.options) == PAGE < len(reports[0].rows)
+    listed = []
+    while True:
+        listed += [number for _, number in browser.pages.list.options]
+        if browser.pages.on.disabled:
+            break
+        browser.pages.on.click()
+    assert listed == reports[0].rows
+    rule = reports[0].rules[40]
+    browser.rule.value = rule
+    browser.pages.jump.value = reports[0].rows[40]
+    assert f"rule {rule}: {reports[0].whys[40]}" in texts(browser)
+    browser.stage.value = 1
+    assert f"row {reports[1].rows[0]:,}, dropped by deduplicate" in texts(browser)
+    assert reports[1].pool[reports[1].rows[0]]["question"] in texts(browser)
+
+
+def test_reports_that_do_not_follow_one_another_are_shown_and_said_to_be_so(reports):
+    browser = lab.widgets.pool([reports[0], replace(reports[1], before=5)])
+    assert "do not follow one another" in texts(browser) and browser.pages.list.options
+    empty = lab.widgets.pool(lab.curate.report.Report("nothing", 3, 3, [], [], []))
+    assert "no rows" in texts(empty)
+
+
+# All of them
+
+
+@pytest.fixture(scope="module")
+def everything(tiny, runs, reports):
+    pad = lab.widgets.playground(tiny, HOSTILE)
+    pad.start().wait(60)
+    hostile = lab.force(tiny, HOSTILE)
+    return [
+        lab.widgets.explore(runs[0], runs[1]),
+        lab.widgets.explore(hostile),
+        pad,
+        lab.widgets.ladder(lab.ladder(tiny, HOSTILE, caps=(8,))),
+        lab.widgets.pool(reports),
+    ]
+
+
+def test_model_text_is_text(everything):
+    for widget in everything[1:4]:
+        page = Seen(widget._repr_mimebundle_()["text/html"])
+        assert not {"script", "img"} & set(page.tags) and "<script>alert(1)</script>" in page.text
+        live = Seen("".join(view.value for view in walk(widget) if isinstance(view, ipw.HTML)))
+        assert not {"script", "img"} & set(live.tags)
+
+
+def test_every_control_has_a_label_and_a_place_in_the_tab_order(everything):
+    controls = [
+        c for w in everything for c in walk(w) if isinstance(c, ipw.ValueWidget | ipw.Button) and not isinstance(c, ipw.HTML)
+    ]
+    assert len(controls) > 30
+    assert all(c.description.strip() for c in controls) and all(c.tabbable is not False for c in controls)
+
+
+def test_without_a_kernel_and_its_state_a_page_shows_the_html(everything):
+    import nbconvert
+
+    notebook = nbformat.v4.new_notebook()
+    for widget in everything:
+        bundle = widget._repr_mimebundle_()
+        assert VIEW in bundle and "text/html" in bundle
+        notebook.cells.append(nbformat.v4.new_code_cell("w", outputs=[nbformat.v4.new_output("display_data", data=bundle)]))
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
+    assert page.count("A still picture of a widget") == len(everything) and VIEW not in page
+    assert "max-height:2" not in page.partition("</head>")[2]  # all of it is seen, on paper too
+    seen = Seen(page)
+    assert len(seen.titles) > 300 and "right only in the other" in seen.text and "alert(1)" in seen.text
+
+
+def test_a_committed_notebook_keeps_the_html_of_a_widget_and_not_its_view(everything, tmp_path):
+    from s1lab.reproduce import tidy
+
+    bundle = everything[0]._repr_mimebundle_()
+    cell = nbformat.v4.new_code_cell("w", outputs=[nbformat.v4.new_output("execute_result", data=bundle, execution_count=1)])
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {}}})
+    nbformat.write(notebook, tmp_path / "w.ipynb")
+    tidy(tmp_path / "w.ipynb")
+    kept = nbformat.read(tmp_path / "w.ipynb", as_version=4)
+    assert set(kept.cells[0].outputs[0].data) == {"text/plain", "text/html"} and "widgets" not in kept.metadata
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda w: w.explore(7), "a int can't be explored"),
+        (lambda w: w.explore([]), "the list of traces is empty"),
+        (lambda w: w.explore(["a"]), "a list that holds a str"),
+        (lambda w: w.explore("a.jsonl"), "lab.read_run"),
+        (lambda w: w.playground("s1-tiny"), "load one with lab.load"),
+        (lambda w: w.ladder([]), "is no ladder"),
+        (lambda w: w.ladder({"cap 8": 3}), "is no ladder"),
+        (lambda w: w.pool([]), "reports is wanted"),
+        (lambda w: w.pool("quality"), "reports is wanted"),
+    ],
+)
+def test_what_a_widget_cannot_show_is_refused_in_one_sentence(call, said):
+    with pytest.raises((TypeError, ValueError)) as error:
+        call(lab.widgets)
+    assert said in str(error.value) and "\n" not in str(error.value)

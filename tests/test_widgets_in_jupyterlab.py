@@ -1,0 +1,275 @@
+"""The widgets in a real JupyterLab, in a headless Chromium: what a reader does with mouse and keyboard, in both themes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+TOKEN = "a-token-of-this-test"
+WAIT_MS = 60_000
+
+# What JupyterLab itself may write to the console, none of it about an output of ours. Version 4.6 writes nothing as a rule.
+OWN_NOISE = (
+    r"Failed to load resource.*http://127\.0\.0\.1:\d+/(lab/)?api/",  # settings and workspaces that a fresh server has not
+    r"WebSocket connection to '.*/api/.*' failed",  # a kernel's connection while it starts, made again at once
+)
+CELLS = [
+    """
+import s1lab as lab
+engine = lab.load("s1-tiny")
+problems = lab.tiny.problems(24, seed=1)
+own, waited = lab.evaluate(engine, problems, progress=False), lab.evaluate(engine, problems, lab.Budget(waits=1), progress=False)
+swept = lab.sweep(engine, problems, caps=(8, 16, 32), waits=(0, 1), progress=False)
+pool, faults = lab.curate.quality(lab.tiny.pool(900, seed=0), progress=False)
+pool, repeats = lab.curate.deduplicate(pool)
+evil = lab.force(engine, "<script>console.error('script ran')</script><img src=x onerror=console.error(1)> & how many r in berry")
+""",
+    "lab.widgets.explore(own, waited)",
+    "lab.widgets.ladder(swept)",
+    "lab.widgets.pool([faults, repeats])",
+    "pad = lab.widgets.playground(engine)\npad",
+    "lab.widgets.explore(evil)",
+    "slow = lab.widgets.playground(engine, 'How many r in raspberry', every=1)\nslow",
+    "print('the kernel answers', 6 * 7)",
+]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """JupyterLab on a free port, its settings, sessions and notebooks in a folder of this test."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    (tmp_path / "work").mkdir()
+    nbformat.write(notebook, tmp_path / "work" / "widgets.ipynb")
+    settings = tmp_path / "settings" / "@jupyterlab"
+    for name, content in {
+        "notebook-extension/tracker": {"windowingMode": "none"},  # all cells stay in the page
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    }.items():
+        path = settings / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folders = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "IPYTHONDIR": "ipython",
+    }
+    environment = os.environ | {name: str(tmp_path / folder) for name, folder in folders.items()}
+    environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={tmp_path / 'work'}",
+        "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
+    ]  # fmt: skip
+    log = (tmp_path / "server.log").open("w")
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert process.poll() is None, (tmp_path / "server.log").read_text()[-2000:]
+            try:
+                with urllib.request.urlopen(f"{address}/api/status?token={TOKEN}", timeout=5):
+                    break
+            except OSError:
+                time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()  # it ends its kernels too
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        log.close()
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path")
+@pytest.mark.timeout(300)
+def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        try:
+            page = browser.new_page(viewport={"width": 1300, "height": 1600})
+            page.set_default_timeout(WAIT_MS)
+            logged: list[str] = []
+            page.on("console", lambda said: logged.append(f"{said.text} ({said.location})") if said.type == "error" else None)
+            page.on("pageerror", lambda error: logged.append(f"pageerror: {error}"))
+            page.goto(f"{server}/lab/tree/widgets.ipynb?token={TOKEN}")
+            page.wait_for_function("window.jupyterapp !== undefined")
+            page.locator(".jp-CodeCell").nth(len(CELLS) - 1).wait_for()
+            page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+            page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+            page.get_by_text("the kernel answers 42").wait_for()
+            cells = [page.locator(".jp-CodeCell").nth(i).locator(".jp-OutputArea") for i in range(len(CELLS))]
+            explores(page, cells[1])
+            climbs(page, cells[2])
+            browses(page, cells[3])
+            asks(page, cells[4])
+            assert cells[5].locator(".s1lab-trace").inner_text().count("<script>") == 1
+            assert cells[5].locator("script, img").count() == 0
+            stops(page, cells[6])
+            for theme in ("Light", "Dark"):
+                page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
+                page.wait_for_function(f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'")
+                for i in range(1, 7):
+                    assert contrast(page, cells[i]) > 4.5, (theme, CELLS[i])
+                    cells[i].scroll_into_view_if_needed()
+                    cells[i].screenshot(path=tmp_path / f"{theme}-{i}.png")
+        except BaseException:
+            page.screenshot(path=tmp_path / "failed.png")
+            raise
+        finally:
+            browser.close()
+    ours = [line for line in logged if not any(re.search(noise, line) for noise in OWN_NOISE)]
+    assert ours == []
+
+
+def until(said: Callable[[], bool], what: str) -> None:
+    """Wait for a round trip through the kernel."""
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while not said():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def explores(page, cell) -> None:
+    """Filter, jump, step through rounds, hover: each changes the text that is seen."""
+    rows = cell.get_by_label("Rows")
+    assert rows.locator("option").count() == 20  # of 24: a page
+    first = cell.locator(".s1lab-trace").first.inner_text()
+    wrong = cell.get_by_role("button", name=re.compile(r"^wrong \("))
+    count = int(re.search(r"\d+", wrong.inner_text())[0])
+    wrong.click()
+    until(lambda: rows.locator("option").count() == count, "the filter lists the wrong ones")
+    assert all("wrong" in text for text in rows.locator("option").all_inner_texts())
+    cell.get_by_role("button", name=re.compile(r"^all \(")).press("Space")  # the keyboard does it too
+    until(lambda: rows.locator("option").count() == 20, "all again")
+    jump = cell.get_by_label("Go to row")
+    jump.fill("22")
+    jump.press("Enter")
+    until(lambda: cell.locator(".s1lab-trace").first.inner_text() != first, "the trace of row 22 is shown")
+    assert rows.locator("option").count() == 4
+    cell.get_by_role("button", name="row ▶").press("Enter")
+    until(lambda: rows.evaluate("list => list.selectedIndex") == 3, "the row below")
+    assert "first difference" in cell.locator(".s1lab-trace").last.inner_text()
+    for _ in range(2):
+        cell.get_by_role("button", name="round ▶").press("Enter")
+        page.wait_for_timeout(300)
+    until(lambda: "shown: round 1" in cell.inner_text(), "the first round")
+    assert "<|im_start|>user" not in cell.locator(".s1lab-trace").first.inner_text()
+    token = cell.locator(".s1lab-trace span[title*='position']").first
+    assert re.search(r"^'.*', ids? \d+, position \d+, sampled$", token.get_attribute("title"))
+
+
+def climbs(page, cell) -> None:
+    """Drag the budget from the first rung to the last: thinking, answer and accuracy move."""
+    before = cell.inner_text()
+    assert "cap 8: " in before and "8 thinking tokens" in before
+    handle = cell.locator(".noUi-handle")
+    box = cell.locator(".noUi-base").bounding_box()
+    handle.scroll_into_view_if_needed()
+    box, at = cell.locator(".noUi-base").bounding_box(), handle.bounding_box()
+    page.mouse.move(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, at["y"] + at["height"] / 2, steps=8)
+    page.mouse.move(box["x"] + box["width"], at["y"] + at["height"] / 2, steps=8)
+    page.mouse.up()
+    until(lambda: "1 Wait: " in cell.inner_text(), "the last rung")
+    accuracy = [float(re.search(r"accuracy ([\d.]+)", text)[1]) for text in (before, cell.inner_text())]
+    assert accuracy[1] > accuracy[0]
+    cell.get_by_role("button", name="◀ rung").press("Space")
+    until(lambda: "own stop: " in cell.inner_text(), "the keyboard moves it too")
+
+
+def browses(page, cell) -> None:
+    """Another stage, one of its rules, a row of it: the reason is there."""
+    assert "collected" in cell.inner_text() and "900" in cell.inner_text()
+    cell.get_by_role("button", name=re.compile("^API error")).click()
+    until(lambda: "is an error message" in cell.inner_text(), "a row with its reason")
+    cell.get_by_role("button", name=re.compile("^deduplicate")).press("Space")
+    until(lambda: "dropped by deduplicate" in cell.inner_text(), "a row of the other stage")
+
+
+def asks(page, cell) -> None:
+    """A budget that can't be kept is refused in words; then a question is asked and answered."""
+    cell.get_by_label("Question").fill("How many r in raspberry")
+    for label, value in (("Cap", "10"), ("Minimum", "20"), ("Waits", "1")):
+        cell.get_by_label(label).fill(value)
+        cell.get_by_label(label).press("Tab")
+    run = cell.get_by_role("button", name="Run")
+    cell.get_by_label("Question").focus()
+    walked = []
+    for _ in range(7):
+        page.keyboard.press("Tab")
+        walked.append(page.evaluate("(e => e.labels?.[0]?.innerText || e.innerText)(document.activeElement)").strip())
+    assert walked == ["Cap", "Minimum", "Waits", "Extension", "Temperature", "Seed", "Run"]
+    page.keyboard.press("Space")
+    until(lambda: "min_tokens=20 is above max_tokens=10" in cell.inner_text(), "the error as a sentence")
+    for label in ("Cap", "Minimum"):
+        cell.get_by_label(label).fill("0")
+        cell.get_by_label(label).press("Tab")
+    run.click()
+    until(lambda: "done: " in cell.inner_text(), "the end of the run")
+    assert "«Wait»" in cell.locator(".s1lab-trace").inner_text() and "Answer: 3" in cell.inner_text()
+
+
+def stops(page, cell) -> None:
+    """A run of hundreds of tokens, one a piece: it grows, the kernel answers meanwhile, and Stop ends it before its time."""
+    cell.get_by_label("Minimum").fill("3000")
+    cell.get_by_label("Minimum").press("Tab")
+    cell.get_by_role("button", name="Run").click()
+    until(lambda: "writing: " in cell.inner_text() and cell.locator(".s1lab-trace span[title]").count() > 60, "the first tokens")
+    early = cell.locator(".s1lab-trace span[title]").count()
+    until(lambda: cell.locator(".s1lab-trace span[title]").count() > early, "more tokens")
+    last = page.locator(".jp-CodeCell").nth(len(CELLS) - 1)
+    count = last.locator(".jp-InputPrompt").inner_text()
+    last.locator(".jp-InputPrompt").click()
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')")
+    until(
+        lambda: re.match(r"\[\d+\]", now := last.locator(".jp-InputPrompt").inner_text()) and now != count, "the kernel is free"
+    )
+    assert "writing: " in cell.inner_text()
+    cell.get_by_role("button", name="Stop").click()
+    until(lambda: "stopped: " in cell.inner_text(), "the end of it")
+    assert int(re.search(r"stopped: ([\d,]+)", cell.inner_text())[1].replace(",", "")) < 3000
+    assert cell.get_by_role("button", name="Run").is_enabled()
+
+
+def contrast(page, cell) -> float:
+    """The contrast between the text of a widget and the page behind it, as WCAG counts it."""
+    return cell.evaluate(
+        """cell => {
+            const luminance = color => {
+                const [r, g, b] = color.match(/[\\d.]+/g).slice(0, 3).map(Number).map(v => v / 255)
+                    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            };
+            const text = luminance(getComputedStyle(cell.querySelector('.s1lab-trace pre, .widget-html-content td')).color);
+            const page = luminance(getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor);
+            return (Math.max(text, page) + 0.05) / (Math.min(text, page) + 0.05);
+        }"""
+    )
