@@ -24,6 +24,9 @@ FIGURE = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _WORK = tempfile.TemporaryDirectory(prefix="s1lab-book-")
 
+# A link from a page to the repository's code, which the book does not hold: "[s1lab/x.py](../s1lab/x.py)".
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:s1lab|tests|CONTRIBUTING)[^)]*\)")
+
 # What the notebook pages would fetch from another host: MathJax and Mermaid, which no notebook uses.
 _FETCHED = re.compile(
     r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->|<script type=\"module\">.*?</script>", re.DOTALL
@@ -56,7 +59,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the list of notebooks where a page asks for it."""
+    """Put the list of notebooks where a page asks for it; links to files outside of the book become their names."""
+    markdown = _OUTSIDE.sub(r"`\1`", markdown)
     return markdown.replace("<!-- notebooks -->", "\n".join(_listed())) if "<!-- notebooks -->" in markdown else markdown
 
 

@@ -235,3 +235,18 @@ def test_the_real_files_are_the_sets_they_are_called():
     assert load("openai-math", DATA)["question"] == load("math500", DATA)["question"]
     assert sum("[asy]" in question for question in load("aime24", DATA)["question"]) == 2
     assert not any("[asy]" in question for question in load("aime24", DATA, figures=False)["question"])
+
+
+def test_the_embedded_benchmark_is_the_worlds_test_split_and_n_takes_the_first(aime):
+    whole = load("embedded", seed=5)
+    assert len(whole) == 500 and whole.info.dataset_name == "embedded"
+    assert load("embedded", n=7, seed=5)["question"] == lab.tiny.problems(7, seed=5, split="test")["question"]
+    assert load("aime24", aime, n=3)["question"] == load("aime24", aime)["question"][:3]
+    with pytest.raises(ValueError, match="n=0"):
+        load("embedded", n=0)
+
+
+def test_a_file_of_a_benchmarks_name_is_that_benchmark(aime):
+    assert load(str(aime)).info.dataset_name == "aime24"
+    with pytest.raises(ValueError, match="no benchmark is called 'mine'"):
+        load(str(aime.rename(aime.with_name("mine.jsonl"))))

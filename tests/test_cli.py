@@ -177,7 +177,7 @@ def test_every_command_has_help_with_an_example_and_the_exit_codes_are_told():
     shown = invoke("--help").stdout
     for code in ("0 ", "1 ", "2 ", "130 "):
         assert f"\n    {code}" in shown
-    for name in ("run", "ladder", "evaluate", "curate", "sft", "diff", "bench", "runs"):
+    for name in ("run", "ladder", "evaluate", "curate", "sft", "plan", "diff", "bench", "runs"):
         assert f"\n  {name} " in shown
         told = invoke(name, "--help").stdout
         assert f"Example:\n    s1lab {name}" in told or f"\n    s1lab {name}" in told
@@ -251,3 +251,12 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(capsys):
 def test_a_fault_of_the_program_itself_is_not_taken_for_bad_input():
     with pytest.raises(ZeroDivisionError), work():
         raise ZeroDivisionError
+
+
+def test_plan_says_what_a_profile_costs():
+    found = facts("plan", "s1-32b")
+    assert found["price"] == pytest.approx(found["hours"] * 8 * found["machine"]["price"])
+    text = invoke("plan", "s1-32b").stdout
+    assert "in all" in text and "GB of weights" in text and "an estimate" in text
+    assert "no profile is called 'huge'" in invoke("plan", "huge", code=2).stderr
+    assert facts("plan", "tiny", "--measure")["machine"]["tokens_per_second"] > 0

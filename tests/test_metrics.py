@@ -168,3 +168,26 @@ def test_the_frontier_is_what_no_cheaper_run_reaches():
     assert metrics.frontier(tokens, accuracy) == [1, 0, 3]
     with pytest.raises(ValueError, match="2 runs have tokens and 1 have"):
         metrics.frontier([1, 2], [3])
+
+
+def test_two_accuracies_apart_have_newcombes_interval():
+    """Newcombe 1998, table II, method 10: 56 of 70 against 48 of 80 is 0.2000 [0.0524, 0.3339]."""
+    found = metrics.unpaired(100 * 56 / 70, 60.0, 70, 80)
+    assert (found.difference.value, found.difference.low, found.difference.high) == pytest.approx((20.0, 5.24, 33.39), abs=0.01)
+    assert found.gain.value == pytest.approx(100 / 3) and found.p == pytest.approx(0.0085, abs=0.003)
+    back = metrics.unpaired(60.0, 80.0, 80, 70)
+    assert back.difference.value == pytest.approx(-20) and back.difference.low == pytest.approx(-found.difference.high)
+
+
+def test_the_papers_headline_holds_zero_and_its_gain_is_27_percent():
+    claim = metrics.unpaired(56.7, 44.6, 30)
+    assert claim.difference.low < 0 < claim.difference.high and claim.p > 0.4
+    assert claim.gain.value == pytest.approx(27, abs=0.5)
+
+
+def test_accuracies_at_the_edges_and_outside():
+    edge = metrics.unpaired(100.0, 0.0, 5)
+    assert edge.difference.value == 100 and -100 <= edge.difference.low <= edge.difference.high <= 100.0001
+    assert edge.gain.value != edge.gain.value  # no ratio to nothing
+    with pytest.raises(ValueError, match="percents from 0 to 100"):
+        metrics.unpaired(101, 50, 30)

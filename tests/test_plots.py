@@ -80,3 +80,14 @@ def test_ways_of_control_have_a_line_a_method_on_both_sides_and_one_entry_in_the
     )
     assert [d.name for d in figure.data if d.showlegend] == ["BF", "TCC", "TCC + BF"]
     assert all("-open" in d.marker.symbol for d in figure.data[3:])
+
+
+def test_standings_have_a_column_a_benchmark_and_ours_filled():
+    def dot(value):
+        return lab.metrics.Interval(value, value - 5, value + 7)
+
+    figure = plots.standings({"A": {"theirs": dot(40), "ours": dot(50)}, "B": {"theirs": dot(60)}}, ours=["ours"])
+    filled = [t for t in figure.data if t.marker.symbol == "circle" and t.x]
+    assert [(t.x, t.y, t.error_x.array, t.error_x.arrayminus) for t in filled] == [((50,), ("ours",), (7,), (5,))]
+    assert sum(len(t.x or ()) for t in figure.data) == 3
+    assert figure.layout.yaxis.categoryarray == ("ours", "theirs")  # the first line on top

@@ -510,3 +510,25 @@ def test_from_a_shell(tmp_path):
     lab.curate.write(traces(16), tmp_path / "rows.jsonl")
     done = run(app, ["--data", str(tmp_path / "rows.jsonl"), "--epochs", "1", "--out", str(tmp_path / "out")])
     assert done.exit_code == 0 and "in 1 steps" in done.stdout and (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_launch_trains_in_processes_of_its_own_and_train_then_finds_it_done(tmp_path):
+    """What 02_sft does with ``launch``: two processes on a CPU, the same losses as one, and nothing left to train."""
+    lab.curate.write(traces(20), tmp_path / "rows.jsonl")
+    recipe = sft.recipe("tiny").but(epochs=1)
+    sft.launch("cpu", "s1-tiny-base", tmp_path / "rows.jsonl", recipe, out=tmp_path / "two")
+    rows = lab.curate.read(tmp_path / "rows.jsonl", ())
+    began = (tmp_path / "two" / "model.safetensors").stat().st_mtime_ns
+    found = sft.train("s1-tiny-base", rows, recipe, out=tmp_path / "two", progress=False)
+    assert (tmp_path / "two" / "model.safetensors").stat().st_mtime_ns == began and len(found.log) == recipe.steps(20)
+    alone = sft.train("s1-tiny-base", rows, recipe, out=tmp_path / "one", progress=False)
+    assert found.loss == pytest.approx(alone.loss, abs=1e-4)
+
+
+def test_a_launch_refuses_what_it_can_not_do(tmp_path):
+    with pytest.raises(ValueError, match="no configuration is called '../evil'.*'cpu'"):
+        sft.launch("../evil", "s1-tiny-base", "rows.jsonl", "tiny", out=tmp_path)
+    with pytest.raises(ValueError, match="only epochs, block, per_device can be changed"):
+        sft.launch("cpu", "s1-tiny-base", "rows.jsonl", sft.recipe("tiny").but(rate=1.0), out=tmp_path)
+    with pytest.raises(RuntimeError, match=r"cpu\.yaml ended with code .*rows\.jsonl"):
+        sft.launch("cpu", "s1-tiny-base", tmp_path / "rows.jsonl", "tiny", out=tmp_path / "out")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from s1lab.cli.asking import ladder, run
+from s1lab.cli.costs import plan
 from s1lab.cli.curation import curate
 from s1lab.cli.evaluation import evaluate
 from s1lab.cli.speed import bench
@@ -15,7 +16,7 @@ from s1lab.cli.tuning import sft
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-for command in (run, ladder, evaluate, curate, sft, diff, bench, runs):
+for command in (run, ladder, evaluate, curate, sft, plan, diff, bench, runs):
     app.command()(command)
 
 
