@@ -36,9 +36,9 @@ CHAT = (
 )
 # What a rehearsal gives to parameters of these names, whatever the profile says of them.
 SMALL: dict[str, Any] = {
-    "questions": 4, "benchmark": "embedded", "benchmarks": ["embedded"], "benchmark_size": 12, "doubt_size": 4, "caps": [8, 16, 24], "waits": [1, 2],
-    "cap": 24, "samples": 2, "prices": [40, 80, 160], "pool_path": "", "benchmark_paths": [], "benchmark_path": "", "paths": {},
-    "pool_size": 400, "trace_words": [None, None], "chosen": 20, "ngram": 13, "launch": "", "domain": "domain",
+    "questions": 4, "benchmark": "embedded", "benchmarks": ["embedded"], "benchmark_size": 12, "doubt_size": 4, "cap": 24,
+    "caps": [8, 16, 24], "waits": [1, 2], "samples": 2, "prices": [40, 80, 160], "pool_path": "",
+    "benchmark_paths": [], "pool_size": 400, "trace_words": [None, None], "chosen": 20, "ngram": 13, "launch": "", "domain": "domain",
 }  # fmt: skip
 
 

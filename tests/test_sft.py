@@ -526,7 +526,7 @@ def test_a_launch_trains_in_processes_of_its_own_and_train_then_finds_it_done(tm
 
 
 def test_a_launch_refuses_what_it_can_not_do(tmp_path):
-    with pytest.raises(ValueError, match="no configuration is called '../evil'.*'cpu'"):
+    with pytest.raises(ValueError, match=r"no configuration is called '\.\./evil'.*'cpu'"):
         sft.launch("../evil", "s1-tiny-base", "rows.jsonl", "tiny", out=tmp_path)
     with pytest.raises(ValueError, match="only epochs, block, per_device can be changed"):
         sft.launch("cpu", "s1-tiny-base", "rows.jsonl", sft.recipe("tiny").but(rate=1.0), out=tmp_path)
