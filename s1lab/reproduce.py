@@ -70,33 +70,29 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
     folder = root / "runs" / profile.name
     folder.mkdir(parents=True, exist_ok=True)
     targets = {n: (root / "notebooks" if in_place else folder) / f"{n}.ipynb" for n in profile.notebooks}
-    waiting, running, failed = list(profile.notebooks), dict[str, _Running](), list[str]()
+    waiting, running, failed, done = list(profile.notebooks), dict[str, _Running](), list[str](), 0
     bar = tqdm(total=sum(_code_cells(root, n) for n in waiting), unit="cell", disable=not sys.stderr.isatty())
-    done = 0
     try:
         while running or (waiting and not failed):
-            for notebook in [n for n in waiting if not AFTER.get(n, set()) & {*waiting, *running}]:
-                if len(running) < jobs and not failed:
-                    waiting.remove(notebook)
-                    # In place nothing is injected: the committed notebooks run with the parameters that stand in them.
-                    given = {} if in_place else profile.notebooks[notebook]
-                    threads = max(1, cores // jobs) if jobs > 1 else None
-                    running[notebook] = _start(root, notebook, targets[notebook], folder / f"{notebook}.log", given, threads)
-                    print(f"{notebook} began", flush=True)
+            ready = [n for n in waiting if not AFTER.get(n, set()) & {*waiting, *running}]
+            for notebook in ready[: 0 if failed else jobs - len(running)]:
+                waiting.remove(notebook)
+                # In place nothing is injected: the committed notebooks run with the parameters that stand in them.
+                given = {} if in_place else profile.notebooks[notebook]
+                threads = max(1, cores // jobs) if jobs > 1 else None
+                running[notebook] = _start(root, notebook, targets[notebook], folder / f"{notebook}.log", given, threads)
+                print(f"{notebook} began", flush=True)
             time.sleep(0.5)
             bar.update(done + sum(job.cells() for job in running.values()) - bar.n)
-            for notebook, job in list(running.items()):
-                if job.process.poll() is not None:
-                    done += job.cells()
-                    del running[notebook]
-                    took = f"took {time.time() - job.began:.0f} s and wrote {job.target.relative_to(root)}"
-                    if job.process.returncode:
-                        failed.append(
-                            f"{notebook} failed: {job.why()}; its copy, up to the error, is {job.target.relative_to(root)}"
-                        )
-                    elif in_place:
-                        tidy(job.target)
-                    print(f"{notebook} {took}", flush=True)
+            for notebook in [n for n, job in running.items() if job.process.poll() is not None]:
+                job = running.pop(notebook)
+                done += job.cells()
+                where = job.target.relative_to(root)
+                if job.process.returncode:
+                    failed.append(f"{notebook} failed: {job.why()}; its copy, up to the error, is {where}")
+                elif in_place:
+                    tidy(job.target)
+                print(f"{notebook} took {time.time() - job.began:.0f} s and wrote {where}", flush=True)
     finally:
         bar.close()
         for job in running.values():

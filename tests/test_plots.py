@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +94,11 @@ def test_standings_have_a_column_a_benchmark_and_ours_filled():
     assert [(t.x, t.y, t.error_x.array, t.error_x.arrayminus) for t in filled] == [((50,), ("ours",), (7,), (5,))]
     assert sum(len(t.x or ()) for t in figure.data) == 3
     assert figure.layout.yaxis.categoryarray == ("ours", "theirs")  # the first line on top
+
+
+def test_the_gallery_shows_every_figure_that_is_there_with_its_data():
+    folder = Path(__file__).parent.parent / "figures"
+    shown = re.findall(r"!\[[^\]]*\]\((\w+)\.png\)", (folder / "README.md").read_text(encoding="utf-8"))
+    assert len(shown) == len(set(shown)) and set(shown) == {path.stem for path in folder.glob("*.png")}
+    for name in shown:
+        assert json.loads((folder / f"{name}.json").read_text()) and (folder / f"{name}.svg").read_text().startswith("<svg")
