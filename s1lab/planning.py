@@ -222,6 +222,12 @@ def _benchmarks(p: dict[str, Any], _: Profile) -> Estimate:
     return f"{asked} questions with {len(p['waits'])} numbers of Waits{', and the base model' if p['base'] else ''}", tokens, 0.0
 
 
+def _explore(p: dict[str, Any], _: Profile) -> Estimate:
+    # How long a large model thinks about the embedded world's questions was never measured: as about MATH500's.
+    n, h = p["questions"], habit(EMBEDDED if p["model"].startswith("s1-tiny") else "math500", p["model"])
+    return f"{n} embedded questions on a ladder", _curve(n, h, p["caps"], [0, *p["waits"]], shared=True), 0.0
+
+
 ESTIMATES: dict[str, Callable[[dict[str, Any], Profile], Estimate]] = {
     "00_quickstart": _quickstart,
     "01_data_curation": _curation,
@@ -231,6 +237,7 @@ ESTIMATES: dict[str, Callable[[dict[str, Any], Profile], Estimate]] = {
     "05_scaling": _scaling,
     "06_parallel": _parallel,
     "07_benchmarks": _benchmarks,
+    "08_explore": _explore,
 }
 
 
