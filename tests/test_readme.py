@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from calendar import month_name
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import s1lab as lab
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+# Numbers in words, in both languages. One is left out, which is an article too; a month before a year is a number in Chinese.
+VALUES = "2 3 4 5 6 7 8 9 10 1000 1000000".split()
+ENGLISH = "two three four five six seven eight nine ten(fold)? thousand million".split()
+WORDS = {rf"\b{word}\b": value for word, value in zip(ENGLISH, VALUES, strict=True)}
+WORDS |= dict(zip("(?<!第)[两二] 三 四 五 六 七 八 九 十 千 百万".split(), VALUES, strict=True))
+WORDS |= {rf"\b{name}\b(?= \d{{4}})": str(month) for month, name in enumerate(month_name) if name}
 
 
 def test_the_four_lines_run(capsys):
@@ -48,3 +59,29 @@ def test_every_target_and_every_file_it_names_is_there():
         assert (ROOT / path).exists(), path
     for name in re.findall(r"`lab\.([a-z_]+)[(`.]", TEXT):
         assert hasattr(lab, name), name
+
+
+def pieces(text: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """Each heading, paragraph and table row, with what a translation leaves in it; the order inside is the language's own."""
+    for piece in re.split(r"\n\n+|\n(?=\|)", FENCED.sub("", text).strip()):
+        plain = re.sub(r"`[^`\n]+`", "", piece)
+        links, plain = re.findall(r"\]\(([^)]+)\)", plain), re.sub(r"\]\([^)]+\)", "]", plain)
+        numbers = [number.replace(",", "") for number in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)*", plain)]
+        numbers += [number for word, number in WORDS.items() for _ in re.finditer(word, plain, re.IGNORECASE)]
+        kept = {
+            "heading": len(re.match("#*", piece)[0]),
+            "columns": plain.count("|") if piece.startswith("|") else 0,
+            "code": sorted(re.findall(r"`([^`\n]+)`", piece)),
+            "links": sorted(links),
+            "numbers": sorted(numbers),
+        }
+        yield piece, kept
+
+
+def test_the_chinese_one_has_the_same_code_numbers_links_headings_and_tables():
+    assert FENCED.findall(CHINESE) == FENCED.findall(TEXT)
+    there, back = "*[中文](README.zh-CN.md)*", "*[English](README.md)*"
+    assert TEXT.splitlines()[2] == there and CHINESE.splitlines()[2] == back
+    both = pieces(TEXT.replace(there, "")), pieces(CHINESE.replace(back, ""))
+    for (ours, kept), (theirs, found) in zip_longest(*both, fillvalue=("", {})):
+        assert found == kept, f"{theirs}\n\nis not\n\n{ours}"
