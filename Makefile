@@ -4,6 +4,7 @@ PROFILE ?= tiny
 BIN := .venv/bin
 RUN := $(BIN)/python
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=900
+comma := ,
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
@@ -14,7 +15,7 @@ help: ## this list
 	@echo "make what you want:"
 	@sed -n 's/^\([a-z-]*\):.*## /  \1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
-setup: .venv/installed ## the virtual environment in .venv, from the pinned versions of requirements.lock
+setup: .venv/installed ## the virtual environment in .venv, from requirements.lock; GPU=1 takes the official builds for GPUs
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -23,8 +24,8 @@ setup: .venv/installed ## the virtual environment in .venv, from the pinned vers
 		|| { echo "Python's venv module is missing: install your system's python3-venv package"; exit 1; }
 	@echo "setting up .venv (a few minutes the first time)"
 	@$(PYTHON) -m venv .venv
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock \
-		|| { echo "the packages of requirements.lock could not be installed: is the package index reachable?"; exit 1; }
+	@$(RUN) -m pip install --quiet --disable-pip-version-check $(if $(GPU),-e ".[vllm$(comma)sft$(comma)harness$(comma)notebooks]",--no-deps -r requirements.lock) \
+		|| { echo "the packages could not be installed: is the package index reachable?"; exit 1; }
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch .venv/installed
 

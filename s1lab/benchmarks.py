@@ -19,7 +19,7 @@ from s1lab import paper, tiny
 from s1lab.curate.files import opened
 from s1lab.evaluate import Results, checksum
 from s1lab.grade.answers import reference
-from s1lab.metrics import Interval, accuracy_interval, smallest_difference
+from s1lab.metrics import Interval, share_interval, smallest_difference, unpaired
 
 if TYPE_CHECKING:
     import pandas
@@ -80,6 +80,13 @@ EMBEDDED, EMBEDDED_ROWS = "embedded", 500
 ALIASES = {"aime24-nofigures": "aime24", "math-500": "math500", "gpqa": "gpqa-diamond"}
 
 
+def known(name: str) -> tuple[str, Benchmark | None]:
+    """The name of a benchmark as :data:`BENCHMARKS` has it, from any spelling or a file of that name; None for another's."""
+    key = (Path(name).stem if Path(name).suffix in FILES else name).lower().replace("_", "-")
+    key = ALIASES.get(key, key)
+    return key, BENCHMARKS.get(key)
+
+
 def load(
     name: str,
     path: str | Path | None = None,
@@ -107,28 +114,28 @@ def load(
     if n is not None and n < 1:
         raise ValueError(f"n={n}: ask at least one question, or None for all")
     if path is None and Path(name).suffix in FILES:
-        name, path = Path(name).stem, Path(name)
+        path = Path(name)
     if name == EMBEDDED and path is None:
         return _named(tiny.problems(n or EMBEDDED_ROWS, seed=seed, split="test"), EMBEDDED)
-    key = ALIASES.get(name.lower().replace("_", "-"), name.lower().replace("_", "-"))
-    if key not in BENCHMARKS:
-        raise ValueError(f"no benchmark is called {name!r}: choose from {[EMBEDDED, *sorted([*BENCHMARKS, *ALIASES])]}")
-    known = BENCHMARKS[key]
-    table = _from_hub(key, known) if path is None else opened(_file(key, known, Path(path)), {".csv": Dataset.from_csv})
-    where = str(path) if path is not None else known.hub
-    if check and len(table) != known.rows:
+    key, benchmark = known(name)
+    if benchmark is None:
+        choices = [EMBEDDED, *sorted([*BENCHMARKS, *ALIASES])]
+        raise ValueError(f"no benchmark is called {key if Path(name).suffix in FILES else name!r}: choose from {choices}")
+    table = _from_hub(key, benchmark) if path is None else opened(_file(key, benchmark, Path(path)), {".csv": Dataset.from_csv})
+    where = str(path) if path is not None else benchmark.hub
+    if check and len(table) != benchmark.rows:
         raise ValueError(
-            f"{where} has {len(table)} rows and {key} has {known.rows}: get it again, or pass check=False to take it"
+            f"{where} has {len(table)} rows and {key} has {benchmark.rows}: get it again, or pass check=False to take it"
         )
     questions, answers = (_column(table, names, where) for names in (QUESTION, ANSWER))
     found = checksum(questions)
-    if check and known.checksum and found != known.checksum:
+    if check and benchmark.checksum and found != benchmark.checksum:
         raise ValueError(
-            f"the questions of {where} (checksum {found}) are not those of {key} ({known.checksum}): get it again from "
-            f"{known.hub}, or pass check=False to take them"
+            f"the questions of {where} (checksum {found}) are not those of {key} ({benchmark.checksum}): get it again from "
+            f"{benchmark.hub}, or pass check=False to take them"
         )
     rest = table.remove_columns([c for c in (*QUESTION, *ANSWER, "kind") if c in table.column_names])
-    if known.kind == "choice":
+    if benchmark.kind == "choice":
         wrong = [_column(table, (column,), where) for column in WRONG]
         rows = zip(questions, answers, zip(*wrong, strict=True), strict=True)
         asked = [choice_question(question, right, others, seed) for question, right, others in rows]
@@ -139,9 +146,11 @@ def load(
     if not figures:
         questions = [_FIGURE.sub("", question) for question in questions]
     for place, answer in enumerate(answers):
-        if reference(answer, known.kind) is None:
-            raise ValueError(f"the answer of row {place} of {where}, {answer!r:.60}, is not of kind {known.kind!r}: mend the row")
-    columns = {"question": questions, "answer": answers, "kind": [known.kind] * len(questions)}
+        if reference(answer, benchmark.kind) is None:
+            raise ValueError(
+                f"the answer of row {place} of {where}, {answer!r:.60}, is not of kind {benchmark.kind!r}: mend the row"
+            )
+    columns = {"question": questions, "answer": answers, "kind": [benchmark.kind] * len(questions)}
     columns |= {c: rest[c] for c in rest.column_names}
     return _named(Dataset.from_dict({name: list(values)[:n] for name, values in columns.items()}), key)
 
@@ -238,43 +247,42 @@ class Comparison:
             tokens = f"{row['thinking_tokens']:,.0f} thinking tokens" if row["thinking_tokens"] is not None else ""
             failed = f", {row['not_graded']} not graded" if row["not_graded"] else ""
             lines.append(f"{row['run']:<{width}}  {row['whose']:<11}  {interval:<18}  {tokens}{failed}".rstrip())
+        apart = next(d for d in range(1, 101) if d == 50 or unpaired(50 + d, 50, self.questions).difference.low > 0)
         lines.append(
-            f"one question is {100 / self.questions:.1f} points; two runs that differ by less than {self.smallest:.1f} can't be "
-            "told apart on so many questions, even if every answer that changes changes the same way (McNemar's exact test, 95 %)"
+            f"one question is {100 / self.questions:.1f} points. Two runs of yours can't be told apart below {self.smallest:.1f} "
+            "points, even if every answer that changes changes the same way (McNemar's exact test, 95 %); a run and a published "
+            f"number, near 50 %, not below {apart} (Newcombe's interval)"
         )
         return "\n".join(lines)
 
 
 def compare(results: Results | Mapping[str, Results], name: str | None = None) -> Comparison:
-    """Our results on a benchmark in one table with those of the paper (Table 1, and Table 5 for AIME 2025).
+    """Our results on a benchmark in one table with those of the paper (Table 1, and what Table 5 has besides).
 
     results: one, or several by what they are to be called, such as what ``lab.sweep`` gives.
     name: the benchmark; None takes the one that :func:`load` wrote into the rows.
-    The paper gives no intervals there: theirs are Wilson's, from so many right answers of so many questions as come nearest.
+    The paper gives no intervals there: theirs are Wilson's.
     Raises ValueError for a benchmark the paper has no numbers of, and for results on another number of questions.
     """
     runs = dict(results) if isinstance(results, Mapping) else {results.made.get("model", "ours"): results}
     if not runs:
         raise ValueError("there are no results: give at least one")
     name = name or str(next(iter(runs.values())).made.get("benchmark", {}).get("name"))
-    key = ALIASES.get(name.lower().replace("_", "-"), name.lower().replace("_", "-"))
-    known = BENCHMARKS.get(key)
-    if known is None or known.paper is None:
+    key, benchmark = known(name)
+    if benchmark is None or benchmark.paper is None:
         raise ValueError(f"the paper has no numbers on {name!r}: choose from {sorted(BENCHMARKS)}")
     rows = []
     for label, run in runs.items():
-        if len(run.rows) != known.rows:
+        if len(run.rows) != benchmark.rows:
             raise ValueError(
-                f"{label!r} has {len(run.rows)} questions and {key} has {known.rows}: compare what ran on all of them"
+                f"{label!r} has {len(run.rows)} questions and {key} has {benchmark.rows}: compare what ran on all of them"
             )
         rows.append(_row(label, "ours", run.interval, run.thinking_tokens, run.grading_errors))
-    table: dict[str, Any] = paper.TABLE_1 if known.paper in paper.QUESTIONS else paper.TABLE_5
-    for label, accuracies in table.items():
-        if (accuracy := accuracies.get(known.paper)) is not None:
-            right = round(accuracy * known.rows / 100)
-            interval = accuracy_interval([True] * right + [False] * (known.rows - right))
-            rows.append(_row(label, "the paper's", Interval(accuracy, interval.low, interval.high), None, 0))
-    return Comparison(known.paper, known.rows, smallest_difference(known.rows), rows)
+    for label in dict.fromkeys([*paper.TABLE_1, *paper.TABLE_5]):
+        accuracy = paper.TABLE_1.get(label, {}).get(benchmark.paper) or paper.TABLE_5.get(label, {}).get(benchmark.paper)
+        if accuracy is not None:
+            rows.append(_row(label, "the paper's", share_interval(accuracy, benchmark.rows), None, 0))
+    return Comparison(benchmark.paper, benchmark.rows, smallest_difference(benchmark.rows), rows)
 
 
 def _row(run: str, whose: str, accuracy: Interval, tokens: float | None, failed: int) -> dict[str, Any]:

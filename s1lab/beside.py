@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from s1lab.paper import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, TABLE_3, Point
+from s1lab.benchmarks import known
+from s1lab.paper import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, QUESTIONS, TABLE_3
 from s1lab.repository import ROOT
 
 
@@ -30,14 +31,19 @@ def _rungs(name: str, root: Path) -> list[str]:
     stored = _stored(name, "03_budget_forcing", root)
     if stored is None:
         return []
-    rungs, published = stored["rungs"], {p.how: p for p in FIGURE_1["AIME24"]}
+    _, benchmark = known(stored["benchmark"])
+    name_there = benchmark.paper if benchmark and benchmark.paper in FIGURE_1 else "AIME24"
+    rungs, published = stored["rungs"], {p.how: p for p in FIGURE_1[name_there]}
+    asked = "the embedded world" if benchmark is None else benchmark.paper
+    n = QUESTIONS[name_there]
     lines = [
-        f"measured here: {stored['model']}, {stored['questions']} questions of the embedded world, 95 % intervals",
-        "published: s1-32B on AIME24, 30 questions (paper, Figure 1); one question is 3.3 points",
+        f"measured here: {stored['model']}, {stored['questions']} questions of {asked}, 95 % intervals",
+        f"published: s1-32B on {name_there}, {n} questions (paper, Figure 1); one question is {100 / n:.1f} points",
         "",
         f"{'measured':<12}{'tokens':>8}  {'accuracy, %':<22}{'published':<12}{'tokens':>8}  {'accuracy, %':<12}",
     ]
-    matches = {"16": "cap 500", "32": "cap 1000", "64": "cap 2000", "128": "cap 4000"}
+    # The embedded model's caps stand for the paper's; a real benchmark's are the same.
+    matches = {"16": "cap 500", "32": "cap 1000", "64": "cap 2000", "128": "cap 4000"} if benchmark is None else {}
     for rung in rungs:
         label = rung["label"]
         point = published.get(label) or published.get(matches.get(label.removeprefix("cap "), ""))
@@ -57,25 +63,24 @@ def _method_row(name: str, root: Path) -> list[str]:
     theirs = {"control": f"{paper.control}", "scaling": f"{paper.scaling}", "performance": f"{paper.performance}"}
     units = {"control": "Control, %", "scaling": "Scaling, points a doubling", "performance": "Performance, %"}
     rows = [f"{units[k]:<30}{shown[k]:<24}{theirs[k]}" for k in units]
-    return [f"{'budget forcing, five runs':<30}{'measured':<24}published (Table 3)", *rows]
+    return [f"{'budget forcing, five runs':<30}{'measured':<24}published (Table 3, AIME24)", *rows]
 
 
 def _rivals(name: str, root: Path) -> list[str]:
-    """The best point of each method with all its tokens, measured, and of the paper's two figures."""
+    """The best point of each method with all its tokens a question: what was measured, then the paper's figures."""
     stored = _stored(name, "06_parallel", root)
     if stored is None:
         return []
-    lines = [f"{'best of each method':<30}{'tokens':>8}  {'accuracy, %':<22}{'published':<32}{'tokens':>9}  {'accuracy, %':<12}"]
-    best = {method: max(points, key=lambda p: p["accuracy"]) for method, points in stored["methods"].items()}
-    theirs: list[tuple[str, Point]] = [
-        (f"{method}, {where}", max(points, key=lambda p: p.accuracy))
-        for where, figure in (("GPQA", FIGURE_4_RIGHT), ("AIME24", FIGURE_7))
-        for method, points in figure.items()
-    ]
-    for (method, point), (published, dot) in zip(best.items(), theirs, strict=False):
-        ours = f"{method:<30}{point['tokens']:>8,.0f}  {point['accuracy']:.1f} [{point['low']:.1f}, {point['high']:.1f}]"
-        per_question = dot.tokens / (198 if "GPQA" in published else 1)
-        lines.append(f"{ours:<62}{published:<32}{per_question:>9,.0f}  {dot.accuracy:.1f}")
+    lines = [f"{'best of each method, measured':<44}{'tokens':>9}  accuracy, %"]
+    for method, points in stored["methods"].items():
+        best = max(points, key=lambda p: p["accuracy"])
+        lines.append(f"{method:<44}{best['tokens']:>9,.0f}  {best['accuracy']:.1f} [{best['low']:.1f}, {best['high']:.1f}]")
+    lines.append(f"{'published':<44}{'tokens':>9}  accuracy, %")
+    figures = (("GPQA, Figure 4", FIGURE_4_RIGHT, QUESTIONS["GPQA-Diamond"]), ("AIME24, Figure 7", FIGURE_7, 1))
+    for where, figure, questions in figures:
+        for method, points in figure.items():
+            dot = max(points, key=lambda p: p.accuracy)
+            lines.append(f"{f'{method} ({where})':<44}{dot.tokens / questions:>9,.0f}  {dot.accuracy:.1f}")
     return lines
 
 

@@ -88,11 +88,14 @@ def _tokenizer() -> Any:
     )  # fmt: skip
 
 
-def rehearsal(profile: Profile, known: dict[str, set[str]], folder: Path, address: str | None = None) -> Profile:
+def rehearsal(
+    profile: Profile, known: dict[str, set[str]], folder: Path, address: str | None = None, cuda: bool = False
+) -> Profile:
     """The profile with the model of random weights in the place of every other, and small numbers in the place of large ones.
 
     known: for each notebook, the parameters it knows. folder: gets all that is written. address: of a server of that model, for
-    a profile that asks one. The engine stays the profile's own, on one device.
+    a profile that asks one. The engine stays the profile's own, on one device. cuda: whether GPUs are here: then one notebook
+    has the GPU at a time.
     """
     where = str(model(folder / "model").resolve())
     notebooks = {}
@@ -110,7 +113,9 @@ def rehearsal(profile: Profile, known: dict[str, set[str]], folder: Path, addres
             changes = {"model": where, "epochs": 1, "dtype": "float32", "weights": "float32", "shape": None, "lora": None}
             names |= {"recipe": "qwen-0.5b", "changes": changes, "rows": str(_rows(folder).resolve())}
         notebooks[notebook] = given | small | {name: value for name, value in names.items() if name in known[notebook]}
-    return replace(profile, name=f"dry-{profile.name}", notebooks=notebooks, machine=Machine())
+    return replace(
+        profile, name=f"dry-{profile.name}", notebooks=notebooks, machine=Machine(gpus=profile.machine.gpus if cuda else 0)
+    )
 
 
 def _rows(folder: Path) -> Path:
@@ -151,11 +156,13 @@ def server(folder: Path) -> Iterator[str]:
         _wait(process, port, log)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float = 300) -> None:

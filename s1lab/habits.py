@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from s1lab import paper
-from s1lab.benchmarks import BENCHMARKS, EMBEDDED, EMBEDDED_ROWS
+from s1lab.benchmarks import EMBEDDED, EMBEDDED_ROWS, known
 
 MADE = Path(__file__).parent / "tiny" / "made.json"
 S11_LONGER = 9_290 / 4_693
@@ -62,12 +62,14 @@ def habit(benchmark: str, model: str = "") -> Habit:
         caps = tuple((float(name[4:]), t) for name, t in tokens.items() if name.startswith("cap"))
         waits = tuple((float(name[6:]), t) for name, t in tokens.items() if name.startswith("waits"))
         return Habit(own, caps, ((0.0, own), *waits), answer=5.5, direct=(3.7, 44.1))
-    known = BENCHMARKS.get(Path(benchmark).stem.lower().replace("_", "-"))
-    curve = paper.FIGURE_1[known.paper if known and known.paper in paper.FIGURE_1 else "AIME24"]
+    _, found = known(benchmark)
+    curve = paper.FIGURE_1[found.paper if found and found.paper in paper.FIGURE_1 else "AIME24"]
     own = next(p.tokens for p in curve if p.how == "own stop")
     caps = tuple((float(p.how[4:]), float(p.tokens)) for p in curve if p.how.startswith("cap"))
     forced = {p.how: p.tokens for p in paper.FIGURE_4_LEFT}
     longer = {w: forced[f"{w} Waits"] / forced["own stop"] for w in (2, 4, 6)}
+    if first := next((p for p in curve if p.how == "2 Waits"), None):  # the figure has its own
+        longer = {w: ratio * first.tokens / own / longer[2] for w, ratio in longer.items()}
     if "s1.1" in model:
         own *= S11_LONGER
         caps = tuple((cap * S11_LONGER, tokens * S11_LONGER) for cap, tokens in caps)
@@ -76,5 +78,5 @@ def habit(benchmark: str, model: str = "") -> Habit:
 
 def rows_of(benchmark: str) -> int:
     """Questions in a benchmark."""
-    known = BENCHMARKS.get(Path(benchmark).stem.lower().replace("_", "-"))
-    return known.rows if known else EMBEDDED_ROWS
+    _, found = known(benchmark)
+    return found.rows if found else EMBEDDED_ROWS

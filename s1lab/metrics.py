@@ -31,6 +31,21 @@ def accuracy_interval(correct: Sequence[bool], level: float = 0.95) -> Interval:
     return Interval(100 * float(outcomes.mean()), 100 * float(found.low), 100 * float(found.high))
 
 
+def share_interval(percent: float, n: int, level: float = 0.95) -> Interval:
+    """The same for an accuracy that was published, in percent of n questions; it need not be a whole number of them.
+
+    Raises ValueError for a percentage outside 0 to 100, no questions, or a level that is no share.
+    """
+    if not 0 <= percent <= 100 or n < 1 or not 0 < level < 1:
+        raise ValueError(
+            f"{percent} % of {n} at the level {level}: accuracies are percents from 0 to 100, of at least one question"
+        )
+    z, share = float(stats.norm.ppf((1 + level) / 2)), percent / 100
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return Interval(percent, 100 * max(0.0, middle - half), 100 * min(1.0, middle + half))
+
+
 def paired_bootstrap(
     a: Sequence[float], b: Sequence[float], *, resamples: int = 10_000, level: float = 0.95, seed: int = 0
 ) -> Interval:
@@ -270,10 +285,10 @@ def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.
     Raises ValueError for an accuracy outside 0 to 100.
     """
     m = n if m is None else m
-    if not (0 <= a <= 100 and 0 <= b <= 100) or n < 1 or m < 1:
-        raise ValueError(f"a={a}, b={b}, n={n}, m={m}: accuracies are percents from 0 to 100, of at least one question")
+    (p, p_low, p_high), (q, q_low, q_high) = (
+        (i.value / 100, i.low / 100, i.high / 100) for i in (share_interval(a, n, level), share_interval(b, m, level))
+    )
     z = float(stats.norm.ppf((1 + level) / 2))
-    (p, p_low, p_high), (q, q_low, q_high) = (_wilson(x / 100, size, z) for x, size in ((a, n), (b, m)))
     low = p - q - np.hypot(p - p_low, q_high - q)
     high = p - q + np.hypot(p_high - p, q - q_low)
     difference = Interval(100 * (p - q), 100 * float(low), 100 * float(high))
@@ -285,13 +300,6 @@ def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.
     right = (round(p * n), round(q * m))
     fisher = stats.fisher_exact([[right[0], n - right[0]], [right[1], m - right[1]]])
     return Unpaired(difference, gain, float(fisher.pvalue))
-
-
-def _wilson(share: float, n: int, z: float) -> tuple[float, float, float]:
-    """A share with its Wilson interval; the share need not be a whole number of n."""
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
-    return share, middle - half, middle + half
 
 
 def _runs(numbers: Sequence[float]) -> Any:

@@ -22,12 +22,19 @@ from s1lab.engine import Engine
 from s1lab.habits import Habit, habit, rows_of
 from s1lab.profiles import Profile, read_profile
 from s1lab.repository import ROOT
-from s1lab.sft.plans import GB
+from s1lab.sft.plans import GB, H100_FLOPS
 from s1lab.sft.plans import plan as plan_sft
 from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B, Shape, recipe
 
+# Dense bfloat16 of GPUs by their data sheets; on others the time of a training is not estimated.
+FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
+QUANTIZED = {"fp8": 1.0, "int8": 1.0, "bitsandbytes": 0.5, "awq": 0.5, "gptq": 0.5, "mxfp4": 0.5}  # bytes a weight
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
 TINY = Path(__file__).parent / "tiny"
+FINE_PRINT = (
+    "an estimate: tokens from measured averages, time from the speed above. Prompts, loading models, and batches that few "
+    "questions do not fill come on top; where notebooks run side by side the whole ends sooner"
+)
 USABLE = 0.9  # of a GPU's memory, vLLM's own default
 
 
@@ -87,9 +94,7 @@ class Plan:
             lines.append(
                 f"{step.notebook:<20}{step.what:<{wide + 2}}{_short(step.tokens):>10}{_time(step.hours):>10}{price:>10}".rstrip()
             )
-        return "\n".join(
-            [*lines, "", "an estimate: tokens from measured averages, time from the speed above; prompts are not counted"]
-        )
+        return "\n".join([*lines, "", FINE_PRINT])
 
 
 def _short(tokens: float) -> str:
@@ -109,15 +114,18 @@ def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT
     """What a profile will cost, before any of it is run; nothing is downloaded.
 
     engine: measure the speed with it first (:func:`measure`) in place of the profile's assumption.
-    Raises ValueError as :func:`s1lab.profiles.read_profile` does.
+    Raises ValueError as :func:`s1lab.profiles.read_profile` does, and for an engine of another model than the profile's.
     """
     chosen = read_profile(profile, root) if isinstance(profile, str) else profile
     if engine is not None:
+        if others := [model for model, *_ in _models(chosen) if model != engine.model and not model.startswith("s1-tiny")]:
+            raise ValueError(f"the profile {chosen.name} runs {others[0]}, and the speed of {engine.model} is another")
         chosen = replace(chosen, machine=replace(chosen.machine, tokens_per_second=measure(engine)))
     steps = []
     for notebook, given in chosen.notebooks.items():
         parameters = _defaults(root / "notebooks" / f"{notebook}.ipynb") | given
-        what, tokens, training = ESTIMATES[notebook](parameters, chosen) if notebook in ESTIMATES else ("not known", 0.0, 0.0)
+        estimate = ESTIMATES.get(notebook, lambda *_: ("not known", 0.0, None))
+        what, tokens, training = estimate(parameters, chosen)
         speed = chosen.machine.tokens_per_second
         writing = tokens / speed / 3600 if speed else None
         hours = None if writing is None or training is None else writing + training
@@ -163,22 +171,25 @@ def _quickstart(p: dict[str, Any], _: Profile) -> Estimate:
 
 
 def _curation(p: dict[str, Any], _: Profile) -> Estimate:
-    """Of the pool some 87 % reach the models (paper: 51,581 of 59,029), and what one solves the next is not asked."""
-    embedded = not p["pool_path"]
-    n = 0.83 * (p["pool_size"] if embedded else paper.FUNNEL["collected"][0])
-    each = habit(EMBEDDED).direct[0] + 0.8 if embedded else 646.0
-    asked = n * (1 + 0.72 * (len(p["models"]) - 1))
-    return f"{asked:,.0f} direct answers of {len(p['models'])} models", asked * each, 0.0
+    """What the steps before leave reaches the models, and what one of them solves the next is not asked."""
+    if p["pool_path"]:
+        n, solved, each = float(paper.FUNNEL["without formatting faults"][0]), 0.28, 646.0
+    else:
+        n, solved, each = 0.83 * p["pool_size"], 0.28, habit(EMBEDDED).direct[0] + 0.8
+    asked = n * (1 + (1 - solved) * (len(p["models"]) - 1))
+    labels = 10.0 * paper.FUNNEL["not solved by either model"][0] if p["label_with"] else 0.0  # a code of two digits each
+    return f"{asked:,.0f} direct answers of {len(p['models'])} models", asked * each + labels, 0.0
 
 
 def _sft(p: dict[str, Any], profile: Profile) -> Estimate:
-    chosen = recipe(p["recipe"])
+    chosen = recipe(p["recipe"]).but(**p["changes"])
     size = p["benchmark_size"] or rows_of(p["benchmark"])
     h = habit(p["benchmark"], p.get("model", ""))
     tokens = size * sum(h.direct) + _curve(size, h, p["caps"], [0, *p["waits"]], shared=True)
     machine, what = profile.machine, f"{chosen.steps(1000)} steps over 1,000 rows; {size} questions before and after"
     if machine.gpus and chosen.shape:
-        return what, tokens, plan_sft(chosen, machine.gpus, machine.memory_gb).hours
+        peak = FLOPS.get(machine.gpu)
+        return what, tokens, plan_sft(chosen, machine.gpus, machine.memory_gb).hours * H100_FLOPS / peak if peak else None
     return what, tokens, chosen.epochs * 1000 / machine.rows_per_second / 3600 if machine.rows_per_second else None
 
 
@@ -272,24 +283,33 @@ def parameters_of(shape: Shape) -> int:
     return shape.layers * layer + shape.hidden * (1 + shape.vocabulary * (1 if shape.tied else 2))
 
 
-def _memory(profile: Profile) -> list[str]:
-    """A sentence a model that is loaded here, and the plan of the training; a server's models are its own matter."""
-    lines, machine = [], profile.machine
-    seen = set()
-    for notebook, given in profile.notebooks.items():
+def _models(profile: Profile) -> list[tuple[str, int, dict[str, Any]]]:
+    """The models that a profile loads on its own machine, with the GPUs each is spread over and its options; each once."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for given in profile.notebooks.values():
         options = given.get("engine_options", {})
-        spread = options.get("tensor_parallel_size", 1) * options.get("pipeline_parallel_size", 1)
+        spread = 1
+        for name in ("tensor_parallel_size", "pipeline_parallel_size"):
+            size = options.get(name, 1)
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"the profile {profile.name}: {name} is {size!r}: give a whole number from 1")
+            spread *= size
         for model in [given[k] for k in ("base", "model", "label_with") if given.get(k)] + list(given.get("models", [])):
-            if not isinstance(model, str) or model.startswith("http") or (model, spread) in seen or "02_sft-" in model:
-                continue
-            seen.add((model, spread))
-            lines.append(_holds(model, spread, options, machine.gpus, machine.memory_gb))
-        if notebook == "02_sft" and machine.gpus:
-            chosen = plan_sft(given.get("recipe", "tiny"), machine.gpus, machine.memory_gb)
-            fits = "fits" if chosen.fits else f"does NOT fit: {'; '.join(chosen.ways()) or 'take more GPUs'}"
-            lines.append(
-                f"training {chosen.recipe.name}: {chosen.total:.1f} of {machine.memory_gb:.0f} GB a GPU on {chosen.gpus}, {fits}"
-            )
+            if not model.startswith("http") and "02_sft-" not in model:  # a server's, or one that the profile trains itself
+                found.setdefault((model, spread), options)
+    return [(model, spread, options) for (model, spread), options in found.items()]
+
+
+def _memory(profile: Profile) -> list[str]:
+    """A sentence a model that is loaded here, and one on the training; a server's models are its own matter."""
+    machine = profile.machine
+    lines = [_holds(model, spread, options, machine.gpus, machine.memory_gb) for model, spread, options in _models(profile)]
+    if "02_sft" in profile.notebooks and machine.gpus:
+        chosen = plan_sft(profile.notebooks["02_sft"].get("recipe", "tiny"), machine.gpus, machine.memory_gb)
+        fits = "fits" if chosen.fits else f"does NOT fit: {'; '.join(chosen.ways()) or 'take more GPUs'}"
+        lines.append(
+            f"training {chosen.recipe.name}: {chosen.total:.1f} of {machine.memory_gb:.0f} GB a GPU on {chosen.gpus}, {fits}"
+        )
     return lines
 
 
@@ -298,7 +318,7 @@ def _holds(model: str, spread: int, options: dict[str, Any], gpus: int, memory_g
     if shape is None:
         return f"{model}: its size is in neither its name nor a file here, so its memory is not known"
     width = BYTES.get(options.get("dtype", "auto" if gpus else "float32"), 2)
-    weights = parameters_of(shape) * width / spread / GB
+    weights = parameters_of(shape) * QUANTIZED.get(str(options.get("quantization")), width) / spread / GB
     token = 2 * shape.layers * shape.kv_heads * (shape.hidden // shape.heads) * width / spread
     if not gpus:
         return f"{model}: {1000 * weights:.1f} MB of weights"

@@ -1,12 +1,15 @@
 """Profiles: a file of papermill parameters for the notebooks, and the machine that they are meant for.
 
-A profile is read as data, whoever wrote it: plain values alone, no references within the file, no parameter that a notebook does
-not know.
+A profile is read as data, whoever wrote it: plain values alone, no references within the file, no key twice, no secret, no
+parameter that a notebook does not know or that is of another kind than the notebook's own. papermill itself only warns of an
+unknown one; ``python -m s1lab.profiles PROFILE NOTEBOOK`` checks, and prints what ``papermill -f`` takes.
 """
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from s1lab.repository import ROOT
 
 LARGEST = 20_000  # bytes; a profile is a page
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both read plain data alone; only the one in C bears deep nesting
+SECRET = re.compile(r"(?i)(api_?key|token|secret|password)$")
 PLAIN = (str, bool, int, float, type(None))
 
 
@@ -95,6 +99,7 @@ def _content(path: Path) -> dict[Any, Any]:
         text = path.read_text(encoding="utf-8")
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, LOADER)):
             raise ValueError(f"the profile {path.name} has references (*name): write each value out")
+        _refuse_repeats(yaml.compose(text, LOADER), path.name)
         content = yaml.load(text, LOADER)
     except RecursionError:
         raise ValueError(f"the profile {path.name} is nested too deeply: parameters are numbers, texts and short lists") from None
@@ -105,6 +110,19 @@ def _content(path: Path) -> dict[Any, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"the profile {path.name} is no mapping from notebooks to their parameters: see tiny.yaml")
     return content
+
+
+def _refuse_repeats(node: Any, file: str) -> None:
+    """YAML would take the last of two equal keys, and lose the first without a word."""
+    if isinstance(node, yaml.MappingNode):
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the profile {file} has {repeated[0]!r} twice: keep one of them")
+        for _, value in node.value:
+            _refuse_repeats(value, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_repeats(value, file)
 
 
 def _check(file: str, notebook: Any, parameters: dict[Any, Any], root: Path) -> None:
@@ -125,6 +143,14 @@ def _check(file: str, notebook: Any, parameters: dict[Any, Any], root: Path) -> 
             raise ValueError(
                 f"the profile {file}: {name} of {notebook} is {value!r:.60}: give a number, a text, a list or a mapping"
             )
+        if hidden := _secrets({name: value}):
+            raise ValueError(
+                f"the profile {file}: {hidden} of {notebook} would be written into every notebook that runs: put a server's key "
+                "into the environment variable S1LAB_API_KEY"
+            )
+        own = ast.literal_eval(known[name]["default"])
+        if not _alike(own, value):
+            raise ValueError(f"the profile {file}: {name} of {notebook} is {value!r:.60}: give something of the kind of {own!r}")
 
 
 def _plain(value: Any, depth: int = 4) -> bool:
@@ -132,3 +158,43 @@ def _plain(value: Any, depth: int = 4) -> bool:
         inside = [*value, *value.values()] if isinstance(value, dict) else value
         return depth > 0 and all(_plain(v, depth - 1) for v in inside)
     return isinstance(value, PLAIN)
+
+
+def _secrets(value: Any, name: str = "") -> str | None:
+    """The name of a key, or of an address with a password in it; None where there is none."""
+    if isinstance(value, dict):
+        inside = (str(k) if SECRET.search(str(k)) else _secrets(v, str(k)) for k, v in value.items())
+        return next((found for found in inside if found), None)
+    if isinstance(value, list):
+        return next((found for v in value if (found := _secrets(v, name))), None)
+    return name if isinstance(value, str) and re.match(r"https?://[^/]*@", value) else None
+
+
+def _alike(own: Any, value: Any) -> bool:
+    """Whether a value is of the kind of the notebook's own; None is taken for a number or a text; numbers are not negative."""
+    if own is None or value is None:
+        return value is None or not isinstance(own, (list, dict, bool))
+    if isinstance(own, bool) or isinstance(value, bool):
+        return isinstance(own, bool) and isinstance(value, bool)
+    if isinstance(own, (int, float)):
+        return isinstance(value, int if isinstance(own, int) else (int, float)) and 0 <= value < 1e15
+    if isinstance(own, list):
+        return isinstance(value, list) and (not own or all(_alike(own[0], v) for v in value))
+    return isinstance(value, type(own))
+
+
+def main() -> None:
+    """Print a profile's parameters of one notebook, checked, for ``papermill -f``."""
+    if len(sys.argv) != 3:
+        sys.exit("s1lab: give a profile and a notebook: python -m s1lab.profiles s1-32b 05_scaling > runs/05.yaml")
+    try:
+        found = read_profile(sys.argv[1]).notebooks
+        if sys.argv[2] not in found:
+            raise ValueError(f"the profile {sys.argv[1]} has no notebook {sys.argv[2]!r}: choose from {list(found)}")
+    except ValueError as why:
+        sys.exit(f"s1lab: {why}")
+    sys.stdout.write(yaml.safe_dump(found[sys.argv[2]], sort_keys=False))
+
+
+if __name__ == "__main__":
+    main()

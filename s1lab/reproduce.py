@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from s1lab.beside import comparison
 from s1lab.profiles import Profile, read_profile
 from s1lab.repository import ROOT, needed
 
-CELL_LIMIT_S = 1800
+CELL_LIMIT_S = 1800  # on a laptop; on GPUs a cell may be hours of paid work, and has no limit
 AFTER = {"02_sft": {"01_data_curation"}}  # trains on the rows that the other wrote
 
 
@@ -30,14 +29,31 @@ class Failed(Exception):
     """A notebook that did not run to its end; the sentence says which, why, and where its copy lies."""
 
 
-@dataclass
 class _Running:
-    """A notebook at work in a process of its own."""
+    """A notebook at work in a process of its own: a Ctrl-C reaches it too, and a kernel that dies takes nothing else with it."""
 
-    target: Path
-    process: subprocess.Popen[bytes]
-    log: Path
-    began: float
+    def __init__(self, target: Path, log: Path) -> None:
+        self.target, self.log, self.began = target, log, time.time()
+
+    def start(self, root: Path, notebook: str, parameters: dict[str, Any], threads: int, limit: int | None) -> None:
+        """Start papermill. threads: the cores it may use, 0 for all. limit: seconds a cell may take."""
+        given = self.log.with_suffix(".parameters.yaml")  # not on the command line, which everybody on the machine can read
+        given.write_text(yaml.safe_dump(parameters), encoding="utf-8")
+        options = {"cwd": root / "notebooks", "kernel": "python3", "parameters_file": given}
+        options |= {"execution-timeout": limit} if limit else {}
+        command = [sys.executable, "-m", "papermill", str(root / "notebooks" / f"{notebook}.ipynb"), str(self.target)]
+        command += ["--no-progress-bar", *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+        shared = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+        with self.log.open("wb") as said:
+            self.process = subprocess.Popen(command, stdout=said, stderr=said, env={**shared, **os.environ})
+
+    def stop(self) -> None:
+        """Let papermill shut its kernel down; only then insist."""
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
     def cells(self) -> int:
         """How many of its cells have run: papermill writes the copy again after each."""
@@ -74,13 +90,14 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
     bar = tqdm(total=sum(_code_cells(root, n) for n in waiting), unit="cell", disable=not sys.stderr.isatty())
     try:
         while running or (waiting and not failed):
-            ready = [n for n in waiting if not AFTER.get(n, set()) & {*waiting, *running}]
+            ready = [n for n in waiting if not _needs(n, profile) & ({*waiting, *running} - {n})]
             for notebook in ready[: 0 if failed else jobs - len(running)]:
                 waiting.remove(notebook)
                 # In place nothing is injected: the committed notebooks run with the parameters that stand in them.
                 given = {} if in_place else profile.notebooks[notebook]
-                threads = max(1, cores // jobs) if jobs > 1 else None
-                running[notebook] = _start(root, notebook, targets[notebook], folder / f"{notebook}.log", given, threads)
+                job = _Running(targets[notebook], folder / f"{notebook}.log")
+                job.start(root, notebook, given, cores // jobs if jobs > 1 else 0, None if profile.machine.gpus else CELL_LIMIT_S)
+                running[notebook] = job
                 print(f"{notebook} began", flush=True)
             time.sleep(0.5)
             bar.update(done + sum(job.cells() for job in running.values()) - bar.n)
@@ -96,7 +113,7 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
     finally:
         bar.close()
         for job in running.values():
-            _stop(job.process)
+            job.stop()
     if failed:
         raise Failed("; ".join(failed))
     return list(targets.values())
@@ -115,37 +132,25 @@ def rehearse(name: str, *, jobs: int | None = None, root: Path = ROOT) -> list[P
     known = {n: set(papermill.inspect_notebook(str(root / "notebooks" / f"{n}.ipynb"))) for n in profile.notebooks}
     served = any(str(given.get("model", "")).startswith("http") for given in profile.notebooks.values())
     with dry.server(folder) if served else nullcontext(None) as address:
-        return run_notebooks(dry.rehearsal(profile, known, folder, address), jobs=jobs, root=root)
+        return run_notebooks(dry.rehearsal(profile, known, folder, address, can_use_gpus()), jobs=jobs, root=root)
+
+
+def can_use_gpus() -> bool:
+    """Whether this machine has a GPU that torch can use."""
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def _needs(notebook: str, profile: Profile) -> set[str]:
+    """The notebooks that must have ended before: what :data:`AFTER` says, and those whose name stands in a parameter's path."""
+    text = json.dumps(profile.notebooks[notebook])
+    return AFTER.get(notebook, set()) | {other for other in profile.notebooks if f"/{other}" in text}
 
 
 def _code_cells(root: Path, notebook: str) -> int:
     cells = json.loads((root / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
     return sum(cell["cell_type"] == "code" for cell in cells)
-
-
-def _start(root: Path, notebook: str, target: Path, log: Path, parameters: dict[str, Any], threads: int | None) -> _Running:
-    """A process of its own for papermill: a Ctrl-C reaches it too, and a kernel that dies takes nothing else with it."""
-    options = {
-        "cwd": root / "notebooks",
-        "kernel": "python3",
-        "execution-timeout": CELL_LIMIT_S,
-        "parameters_yaml": yaml.safe_dump(parameters),
-    }
-    command = [sys.executable, "-m", "papermill", str(root / "notebooks" / f"{notebook}.ipynb"), str(target), "--no-progress-bar"]
-    command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    shared = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-    with log.open("wb") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, env={**shared, **os.environ})
-    return _Running(target, process, log, time.time())
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Let papermill shut its kernel down; only then insist."""
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
 
 
 def tidy(path: Path) -> None:
@@ -186,7 +191,7 @@ def main() -> None:
             return
         run_notebooks(options.profile, in_place=options.in_place, jobs=options.jobs)
         profile = read_profile(options.profile)
-    except (ValueError, RuntimeError, Failed) as why:
+    except (ValueError, OSError, RuntimeError, Failed) as why:
         sys.exit(f"s1lab: {why}")
     except KeyboardInterrupt:
         print("s1lab: stopped; what notebooks had finished is under runs/, and stores go on where they were", file=sys.stderr)

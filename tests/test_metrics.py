@@ -174,7 +174,7 @@ def test_two_accuracies_apart_have_newcombes_interval():
     """Newcombe 1998, table II, method 10: 56 of 70 against 48 of 80 is 0.2000 [0.0524, 0.3339]."""
     found = metrics.unpaired(100 * 56 / 70, 60.0, 70, 80)
     assert (found.difference.value, found.difference.low, found.difference.high) == pytest.approx((20.0, 5.24, 33.39), abs=0.01)
-    assert found.gain.value == pytest.approx(100 / 3) and found.p == pytest.approx(0.0085, abs=0.003)
+    assert found.gain.value == pytest.approx(100 / 3) and found.p == pytest.approx(0.0125, abs=1e-3)
     back = metrics.unpaired(60.0, 80.0, 80, 70)
     assert back.difference.value == pytest.approx(-20) and back.difference.low == pytest.approx(-found.difference.high)
 
@@ -191,3 +191,11 @@ def test_accuracies_at_the_edges_and_outside():
     assert edge.gain.value != edge.gain.value  # no ratio to nothing
     with pytest.raises(ValueError, match="percents from 0 to 100"):
         metrics.unpaired(101, 50, 30)
+    with pytest.raises(ValueError, match="level 95"):
+        metrics.unpaired(60, 50, 30, level=95)
+
+
+def test_a_published_share_has_the_interval_of_its_counts():
+    counted = metrics.accuracy_interval([True] * 17 + [False] * 13)
+    assert metrics.share_interval(100 * 17 / 30, 30).low == pytest.approx(counted.low)
+    assert metrics.share_interval(100, 5).high == 100 and metrics.share_interval(0, 5).low == 0

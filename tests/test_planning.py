@@ -45,14 +45,14 @@ def test_every_profile_has_a_plan_with_tokens_time_and_memory(name):
     assert found.hours and str(found).count("\n") >= len(found.steps) + 3
     gpus = read_profile(name).machine.gpus
     assert (found.price or 0) == pytest.approx(found.hours * gpus * read_profile(name).machine.price)
-    if name not in ("server", "tiny"):
+    if name not in ("server", "cluster", "tiny"):
         assert any("GB of weights" in line for line in found.memory)
 
 
 def test_what_does_not_fit_is_said_before_it_is_tried():
     small = replace(read_profile("s1-32b"), machine=Machine(gpus=8, memory_gb=16.0, tokens_per_second=1.0))
     assert any("does NOT fit into 16 GB" in line for line in plan(small).memory)
-    cluster = replace(read_profile("cluster"), machine=Machine(gpus=8, memory_gb=80.0, tokens_per_second=1.0))
+    cluster = replace(read_profile("cluster-sft"), machine=Machine(gpus=8, memory_gb=80.0, tokens_per_second=1.0))
     assert any("does NOT fit" in line and "gpus=16" in line for line in plan(cluster).memory)
 
 
@@ -82,3 +82,26 @@ def test_fewer_rungs_and_questions_cost_less():
     one = plan(Profile("x", {"05_scaling": {"benchmark": "aime24", "benchmark_size": 30}})).tokens
     assert plan(Profile("x", {"05_scaling": {"benchmark": "aime24", "benchmark_size": 15}})).tokens < 0.6 * one
     assert plan(Profile("x", {"05_scaling": {"benchmark": "aime24", "benchmark_size": 30, "waits": [0]}})).tokens < one
+
+
+def test_a_slower_gpu_an_unknown_one_and_fewer_epochs_change_the_training():
+    given = read_profile("one-gpu")
+
+    def training(machine=given.machine, **changes):
+        steps = plan(replace(given, machine=machine, notebooks={"02_sft": given.notebooks["02_sft"] | changes})).steps
+        return steps[0].hours
+
+    assert training() > 1.5 * training(replace(given.machine, gpu="H100"))
+    assert training(replace(given.machine, gpu="another")) is None
+    assert training(changes={"epochs": 1}) < training()
+
+
+def test_quantized_weights_take_less():
+    given = {"07_benchmarks": {"model": "org/x-32B", "base": "", "engine_options": {"engine": "vllm", "quantization": "fp8"}}}
+    (line,) = plan(Profile("x", given, Machine(gpus=1, memory_gb=48))).memory
+    assert "32.8 GB of weights" in line and "NOT" not in line
+
+
+def test_a_measured_speed_of_another_model_is_refused(tiny):
+    with pytest.raises(ValueError, match="runs simplescaling/s1-32B, and the speed of s1-tiny is another"):
+        plan("s1-32b", tiny)

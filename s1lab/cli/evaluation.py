@@ -110,8 +110,10 @@ def _problems(benchmark: str | None, path: Path | None, data: Path | None, n: in
         raise ValueError(f"--n {n}: ask at least one question")
     if benchmark is None and data is None:
         return lab.tiny.problems(n or 100, BENCHMARK_SEED)
-    problems = lab.curate.read(data, ("question", "answer")) if data is not None else lab.benchmarks.load(str(benchmark), path)
-    return problems if n is None else problems.select(range(min(n, len(problems))))
+    problems = lab.benchmarks.load(str(benchmark), path, n=n) if data is None else lab.curate.read(data, ("question", "answer"))
+    if n is not None and n > len(problems):
+        raise ValueError(f"--n {n}: there are only {len(problems)} questions; leave it out to ask all")
+    return problems if n is None else problems.select(range(n))
 
 
 def _rung_file(save: Path | None, rung: str) -> Path | None:

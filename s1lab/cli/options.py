@@ -42,11 +42,9 @@ def load(model: str, engine: str, options: list[str] | None, key: str | None) ->
     named = engine_options(options, key)
     try:
         return lab.load(model, engine=engine, **named)
-    except (TypeError, AttributeError, RuntimeError, AssertionError) as why:
-        if not options:
-            raise
-        # What a value does in torch or vLLM has many names; the value came from the command line all the same.
-        raise ValueError(f"the engine can't be made with --option {' --option '.join(options)} ({why}): mend the value") from None
+    except (TypeError, AttributeError, RuntimeError, AssertionError) as why:  # torch's or vLLM's: a value, or a lack of room
+        given = f" with --option {' --option '.join(options)}" if options else ""
+        raise ValueError(f"the engine of {model} can't be made{given}: {why}") from None
 
 
 def engine_options(pairs: list[str] | None, key: str | None) -> dict[str, Any]:
