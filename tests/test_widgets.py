@@ -437,6 +437,42 @@ def test_an_empty_extension_suppresses_without_text(tiny):
     assert pad.wait(60) == lab.force(tiny, QUESTION, lab.Budget(waits=1, wait=""))
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [("cap", "0", "4,096"), ("least", "0", "4,096"), ("waits", "0", "8"), ("temperature", "0.0", "2.0")],
+)
+def test_a_number_of_the_playground_is_dragged_and_typed(tiny, name, first, last):
+    pad = lab.widgets.playground(tiny, QUESTION)
+    field = getattr(pad, name)
+    (slider,) = (w for w in walk(pad) if isinstance(w, ipw.SelectionSlider) and w.description == f"{field.description} slider")
+    assert [slider.options[0][0], slider.options[-1][0]] == [first, last] and slider.label == first
+    for _, value in slider.options:  # dragged over all of it, there and back
+        slider.value = value
+        assert field.value == value
+    field.value = 0
+    assert slider.label == first
+    beyond, between = slider.options[-1][1] + 1, (slider.options[3][1] + slider.options[4][1]) / 2
+    for typed, shown in [(beyond, last), (-3, first)]:
+        field.value = typed
+        assert field.value == typed and slider.label == shown
+    if name != "waits":  # which has no number between two of its slider's
+        field.value = type(field.value)(between)
+        assert field.value == type(field.value)(between) and slider.value in (slider.options[3][1], slider.options[4][1])
+    field.value = beyond
+    slider.value = slider.options[2][1]
+    assert field.value == slider.options[2][1]
+
+
+def test_what_is_dragged_is_what_runs(tiny):
+    pad = lab.widgets.playground(tiny, QUESTION)
+    sliders = {w.description: w for w in walk(pad) if isinstance(w, ipw.SelectionSlider)}
+    sliders["Cap slider"].value, sliders["Temperature slider"].value = 24, 0.7
+    assert pad.start().wait(60) == lab.force(tiny, QUESTION, lab.Budget(max_tokens=24), temperature=0.7)
+    assert pad.trace.cut and pad.trace.thinking_tokens == 24
+    pad.cap.value = 20  # between two of the slider's
+    assert pad.start().wait(60).thinking_tokens == 20
+
+
 # The ladder slider
 
 

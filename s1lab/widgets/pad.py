@@ -12,6 +12,7 @@ import ipywidgets as ipw
 from s1lab.budget import Budget
 from s1lab.engine import Engine
 from s1lab.trace import Trace
+from s1lab.widgets.dial import dial, lengths
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short
 from s1lab.widgets.streaming import EVERY, stream
@@ -51,7 +52,11 @@ class Playground(Panel):
         self.halt = button("Stop", "stop writing; what is there stays", self.stop)
         self.halt.disabled = True
         self.status, self.view = html(sentence("ask something, and press Run")), html()
-        settings = row(self.cap, self.least, self.waits, self.text, self.temperature, self.seed)
+        tokens = lengths(engine.context)
+        settings = row(
+            dial(self.cap, tokens), dial(self.least, tokens), dial(self.waits, range(9)), self.text,
+            dial(self.temperature, [n / 10 for n in range(21)]), self.seed,
+        )  # fmt: skip
         super().__init__([self.question, settings, row(self.run, self.halt, self.status), self.view])
 
     @property
