@@ -227,6 +227,22 @@ def test_filters_find_right_wrong_cut_and_what_a_wait_flipped(runs):
     assert "cut: no rows" in texts(explorer) and explorer.views[0].value == ""
 
 
+def test_a_filter_without_rows_leaves_nothing_to_step_through(runs):
+    explorer = lab.widgets.explore(*runs)
+    explorer.filter.value = "cut"
+    pages = explorer.pages
+    steps = [explorer.back, explorer.on, explorer.all, explorer.apart, pages.up, pages.down, pages.back, pages.on]
+    assert all(button.disabled for button in steps)
+    for button in steps:
+        button.click()  # what a click that was under way brings
+    pages.jump.value = 7
+    assert "7 is not among these 0 rows" in texts(explorer) and all(view.value == "" for view in explorer.views)
+    assert runs[0].traces[explorer.current].question not in texts(explorer)
+    explorer.filter.value = "all"
+    assert not any(button.disabled for button in (explorer.on, explorer.apart, pages.up, pages.down, pages.on))
+    assert runs[0].traces[explorer.current].question in texts(explorer)
+
+
 def test_rows_are_jumped_to_and_one_that_is_filtered_out_is_said_to_be(runs):
     explorer = lab.widgets.explore(runs[0])
     assert len(explorer.pages.list.options) == PAGE and explorer.pages.back.disabled

@@ -41,9 +41,11 @@ class Explorer(Panel):
         self.pages.show(self.kept["all"], "all")
 
     def keep(self, name: str) -> None:
-        """List the rows of a filter; where it keeps none, no trace is shown."""
+        """List the rows of a filter; where it keeps none, no trace is shown, and nothing can be stepped through."""
         for view in (self.head, self.where, *self.views):
             view.value = ""
+        for control in (self.back, self.on, self.all, self.apart):
+            control.disabled = True
         self.pages.show(self.kept[name], name)
 
     def choose(self, number: int) -> None:
@@ -58,7 +60,9 @@ class Explorer(Panel):
         self.look(names[min(max(at + by, 0), len(names) - 1)])
 
     def look(self, part: str) -> None:
-        """Show a part of the current trace, and the same part of the other run's."""
+        """Show a part of the current trace, and the same part of the other run's; nothing where the filter keeps no row."""
+        if not self.pages.rows:
+            return
         self.part = part
         names = [WHOLE, *(p.name for p in self._parts(0))]
         self.back.disabled, self.on.disabled = part in (WHOLE, DIFFERENCE), part == names[-1]

@@ -104,6 +104,7 @@ class Pages:
         here = list(self.rows[self.page * PAGE : (self.page + 1) * PAGE])
         options = list(zip(self._labels(here), here, strict=True)) if here else []
         self.back.disabled, self.on.disabled = self.page == 0, self.page == last
+        self.up.disabled = self.down.disabled = not here
         first = self.page * PAGE
         self._say(self._what + (f"{first + 1:,} to {first + len(here):,} of {len(self.rows):,}" if here else "no rows"))
         self._turning = True  # new options choose their first by themselves, which nobody asked to see
