@@ -186,6 +186,14 @@ def explores(page, cell) -> None:
         page.wait_for_timeout(300)
     until(lambda: "shown: round 1" in cell.inner_text(), "the first round")
     assert "<|im_start|>user" not in cell.locator(".s1lab-trace").first.inner_text()
+    field = cell.get_by_label("Token", exact=True)
+    field.fill("70")
+    field.press("Enter")
+    until(lambda: ", position 70, " in cell.inner_text(), "the token in text, without a pointer")
+    framed = cell.locator(".s1lab-trace span[style*='double']")
+    assert {re.search(r"position \d+", text)[0] for text in framed.evaluate_all("found => found.map(f => f.title)")} == {
+        "position 70"
+    }
     token = cell.locator(".s1lab-trace span[title*='position']").first
     assert re.search(r"^'.*', ids? \d+, position \d+, sampled$", token.get_attribute("title"))
 
