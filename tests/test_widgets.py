@@ -727,6 +727,12 @@ def test_every_control_has_a_label_and_a_place_in_the_tab_order(everything):
     assert all(c.description.strip() for c in controls) and all(c.tabbable is not False for c in controls)
 
 
+def test_nothing_says_that_it_is_read_out_when_it_changes(everything):
+    """A live region works where it was in the page before its text, and what an ipywidgets HTML holds is replaced whole."""
+    shown = "".join(view.value for widget in everything for view in walk(widget) if isinstance(view, ipw.HTML))
+    assert "done: " in shown and not re.search(r"role=.(status|alert|log)|aria-live", shown)
+
+
 def test_without_a_kernel_and_its_state_a_page_shows_the_html(everything):
     import nbconvert
 

@@ -43,9 +43,13 @@ def html(value: str = "", grow: bool = False) -> ipw.HTML:
 
 
 def sentence(text: str, error: bool = False) -> str:
-    """A line of text that a screen reader says when it changes; an error is marked by a word besides its colour."""
+    """A line of text; an error is marked by a word besides its colour.
+
+    No screen reader says it by itself: that takes a region of the page that stays while its text changes, and an ipywidgets HTML
+    replaces all it holds and has no role of its own. It stands where a reader finds it, behind the controls that change it.
+    """
     look, lead = (";border-left:4px solid #D55E00;padding-left:.5em", "<b>Error:</b> ") if error else ("", "")
-    return f'<div role="status" style="line-height:1.5{look}">{lead}{escape(text)}</div>' if text else ""
+    return f'<div style="line-height:1.5{look}">{lead}{escape(text)}</div>' if text else ""
 
 
 def button(text: str, tip: str, pressed: Callable[[], Any], width: str = "auto") -> ipw.Button:
