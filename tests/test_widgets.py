@@ -347,7 +347,20 @@ def test_a_stored_run_is_explored_like_the_run_itself(runs, tmp_path):
     stored = lab.read_run(runs[0].save(tmp_path / "a.jsonl"))
     live, kept = lab.widgets.explore(runs[0]), lab.widgets.explore(stored)
     assert kept.kept == live.kept
+    assert [(t.summary(), t.ending) for t in stored.traces] == [(t.summary(), t.ending) for t in runs[0].traces]
     assert Seen(kept.views[0].value).titles == Seen(live.views[0].value).titles
+
+
+def test_a_row_and_the_trace_it_opens_end_in_the_same_words(tiny):
+    cut, own = (lab.force(tiny, QUESTION, budget) for budget in (lab.Budget(max_tokens=21), lab.Budget(waits=1)))
+    failed, none = lab.force(tiny, QUESTION), lab.direct(tiny, QUESTION)
+    failed.error = "the server died"
+    explorer = lab.widgets.explore([cut, own, failed, none])
+    for i, (trace, ending) in enumerate([(cut, "cut"), (own, "own stop"), (failed, "error"), (none, "no thinking")]):
+        explorer.pages.go(i)
+        listed = explorer.pages.list.options[i][0].replace("\u00a0", " ")
+        assert trace.ending == ending and f"tokens  {ending} " in listed and f"{trace.thinking_tokens} tokens" in listed
+        assert f"trace: {trace.summary()}" in texts(explorer) and trace.summary().endswith(ending)
 
 
 def test_two_thousand_traces_of_two_thousand_tokens_show_a_page_of_rows_and_one_trace(template, record_property):

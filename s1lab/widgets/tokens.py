@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby, pairwise
 
-from s1lab.trace import THINKING, Source
+from s1lab.trace import FORCED, THINKING, Source
 
 Decode = Callable[[list[int]], str]
 UNFINISHED_TEXT = "\ufffd"  # what a decoder shows for bytes that the next ids complete
@@ -31,7 +31,6 @@ MARKS = {
     Source.PREFIX: "«bold», dashed line",
     Source.ANSWER: "line",
 }
-FORCED = (Source.CONTINUATION, Source.CLOSE, Source.PREFIX)
 BADGE = "font-size:80%;font-family:sans-serif;font-weight:bold;white-space:nowrap;padding:0 .2em"
 BOX = (
     "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;margin:.3em 0;padding:.5em;border:1px solid #8888;"
