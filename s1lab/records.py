@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Dataset
 
 from s1lab.budget import Budget
-from s1lab.trace import Source, Trace
+from s1lab.trace import Counted, Source, Trace
 
 FORMAT = {"format": "s1lab run", "version": 1}
 AS_JSON = ("source", "budget", "counts")  # what a Dataset holds as JSON text
@@ -22,7 +22,7 @@ LATER: dict[str, Any] = {"stops": [], "answer_cut": False, "dropped": 0, "counts
 
 
 @dataclass(frozen=True)
-class StoredTrace:
+class StoredTrace(Counted):
     """A trace as it was written: the fields of :class:`s1lab.Trace`, with its answer as text and its verdict."""
 
     question: str

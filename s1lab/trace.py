@@ -47,8 +47,42 @@ _ANSI = {
 }
 
 
+class Counted:
+    """What a trace says of its own tokens and end; a stored one says the same."""
+
+    source: list[Source]
+    waits: int
+    cut: bool
+    error: str | None
+
+    @property
+    def thinking_tokens(self) -> int:
+        """Ids between the opening and the end of thinking, forced ones counted."""
+        return sum(s in THINKING for s in self.source)
+
+    @property
+    def sampled_tokens(self) -> int:
+        """Ids the model wrote: thinking and answer."""
+        return sum(s in GENERATED for s in self.source)
+
+    @property
+    def forced_tokens(self) -> int:
+        """Ids the program put in: continuations, the close, the answer prefix."""
+        return sum(s in FORCED for s in self.source)
+
+    @property
+    def ending(self) -> str:
+        """How the thinking ended: "error", "cut", "own stop", or "no thinking" where there is none."""
+        return "error" if self.error else "cut" if self.cut else "own stop" if self.thinking_tokens else "no thinking"
+
+    def summary(self) -> str:
+        """One line: tokens thought, forced, how the thinking ended."""
+        waits = f", {self.waits} wait{'s' if self.waits != 1 else ''}" if self.waits else ""
+        return f"{self.thinking_tokens} thinking tokens, {self.forced_tokens} forced{waits}, {self.ending}"
+
+
 @dataclass
-class Trace:
+class Trace(Counted):
     """A run on one question: ``ids`` are exactly what the engine was fed and gave, ``source`` says whose each one is.
 
     ids, source: equal in length, the prompt first. A stop that was sampled is not among them: it is replaced by what was
@@ -99,21 +133,6 @@ class Trace:
         return [i for i, s in zip(self.ids, self.source, strict=True) if s in sources]
 
     @property
-    def thinking_tokens(self) -> int:
-        """Ids between the opening and the end of thinking, forced ones counted."""
-        return sum(s in THINKING for s in self.source)
-
-    @property
-    def sampled_tokens(self) -> int:
-        """Ids the model wrote: thinking and answer."""
-        return sum(s in GENERATED for s in self.source)
-
-    @property
-    def forced_tokens(self) -> int:
-        """Ids the program put in: continuations, the close, the answer prefix."""
-        return sum(s in FORCED for s in self.source)
-
-    @property
     def text(self) -> str:
         """All of it, the prompt included, special tokens shown."""
         return self.template.decode(self.ids)
@@ -135,12 +154,6 @@ class Trace:
         """The text in runs of one source, in order."""
         runs = groupby(zip(self.source, self.ids, strict=True), key=lambda pair: pair[0])
         return [(source, self.template.decode([i for _, i in run])) for source, run in runs]
-
-    def summary(self) -> str:
-        """One line: tokens thought, forced, how the thinking ended."""
-        end = "error" if self.error else "cut" if self.cut else "own stop" if self.thinking_tokens else "no thinking"
-        waits = f", {self.waits} wait{'s' if self.waits != 1 else ''}" if self.waits else ""
-        return f"{self.thinking_tokens} thinking tokens, {self.forced_tokens} forced{waits}, {end}"
 
     def show(self, color: bool = False) -> str:
         """The trace for a terminal: forced text in «guillemets» (in colour too, where asked)."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,6 +24,7 @@ from s1lab.trace import Source, Trace
 from s1lab.widgets import tokens
 from s1lab.widgets.panel import PAGE
 from s1lab.widgets.rows import filters, paired, rows_of
+from s1lab.widgets.slider import Rungs
 from s1lab.widgets.streaming import stream
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -161,7 +164,7 @@ def test_what_does_not_fit_fails_as_it_does_in_force(tiny):
 
 def test_every_token_has_its_text_id_position_and_origin(tiny):
     trace = lab.force(tiny, QUESTION, lab.Budget(max_tokens=60, waits=1))
-    seen = Seen(tokens.tokens_html(trace.ids, trace.source, trace.template.decode, stops=trace.stops, cut=trace.cut))
+    seen = Seen(tokens.tokens_html(tokens.read(trace.ids, trace.source, trace.template.decode), stops=trace.stops, cut=trace.cut))
     assert len(seen.titles) == len(trace.ids)
     for at, (title, token, source) in enumerate(zip(seen.titles, trace.ids, trace.source, strict=True)):
         assert title == f"{trace.template.decode([token])!r}, id {token}, position {at}, {source}"
@@ -175,7 +178,18 @@ def test_bytes_of_one_character_are_one_token_and_lost_ones_are_shown():
         return bytes(ids).decode("utf-8", "replace")
 
     assert list(tokens.pieces(list("aé😀b".encode()), decode)) == [("a", 1), ("é", 2), ("😀", 4), ("b", 1)]
+    (smile,) = tokens.read(list("é😀".encode()), [Source.SAMPLED] * 6, decode, start=2)
+    assert str(smile) == "'😀', ids 240 159 152 128, position 2, sampled" and (smile.at, smile.end) == (2, 6)
     assert list(tokens.pieces([0xF0, 0x9F], decode)) == [("\ufffd", 1), ("\ufffd", 1)]
+
+
+def test_a_window_keeps_the_space_of_its_first_token():
+    def decode(ids):  # as a tokenizer does whose texts lose their first space
+        return "".join(f" w{i}" for i in ids)[1:]
+
+    whole = tokens.read([1, 2, 3, 4], [Source.PROMPT, *[Source.SAMPLED] * 3], decode)
+    assert [t.text for t in whole] == ["w1", "w2", " w3", " w4"]
+    assert tokens.read([1, 2, 3, 4], [Source.PROMPT, *[Source.SAMPLED] * 3], decode, 2, 3) == whole[2:3]
 
 
 def test_a_trace_falls_into_its_rounds(tiny):
@@ -227,6 +241,22 @@ def test_filters_find_right_wrong_cut_and_what_a_wait_flipped(runs):
     assert "cut: no rows" in texts(explorer) and explorer.views[0].value == ""
 
 
+def test_a_filter_without_rows_leaves_nothing_to_step_through(runs):
+    explorer = lab.widgets.explore(*runs)
+    explorer.filter.value = "cut"
+    pages = explorer.pages
+    steps = [explorer.back, explorer.on, explorer.all, explorer.apart, pages.up, pages.down, pages.back, pages.on]
+    assert all(button.disabled for button in steps)
+    for button in steps:
+        button.click()  # what a click that was under way brings
+    pages.jump.value = 7
+    assert "7 is not among these 0 rows" in texts(explorer) and all(view.value == "" for view in explorer.views)
+    assert runs[0].traces[explorer.current].question not in texts(explorer)
+    explorer.filter.value = "all"
+    assert not any(button.disabled for button in (explorer.on, explorer.apart, pages.up, pages.down, pages.on))
+    assert runs[0].traces[explorer.current].question in texts(explorer)
+
+
 def test_rows_are_jumped_to_and_one_that_is_filtered_out_is_said_to_be(runs):
     explorer = lab.widgets.explore(runs[0])
     assert len(explorer.pages.list.options) == PAGE and explorer.pages.back.disabled
@@ -270,6 +300,35 @@ def test_rounds_are_stepped_through_and_the_first_difference_is_marked(tiny):
     assert len(Seen(explorer.views[0].value).titles) == len(own.ids)
 
 
+def framed(view) -> list[str]:
+    """The titles of the tokens that are framed as looked at."""
+    return [unescape(title) for title in re.findall('<span title="([^"]*)" style="outline:4px double', view.value)]
+
+
+def test_the_token_of_a_position_is_said_in_text_and_framed(tiny):
+    own, waited = (lab.force(tiny, QUESTION, lab.Budget(waits=n)) for n in (0, 1))
+    explorer = lab.widgets.explore(own, waited)
+    field, said = explorer.window.field, explorer.window.said
+    at = waited.source.index(Source.CONTINUATION)
+    field.value = at
+    expected = [f"{t.template.decode([t.ids[at]])!r}, id {t.ids[at]}, position {at}, {t.source[at]}" for t in (own, waited)]
+    assert Seen(said.value).text == f"first run: {expected[0]}other run: {expected[1]}"
+    assert expected[1].startswith("'Wait") and expected[1].endswith("continuation")
+    assert [framed(view) for view in explorer.views] == [[title] for title in expected]
+    explorer.look("round 1")
+    first = own.source.index(Source.SAMPLED)
+    assert field.value == first and f"position {first}, sampled" in said.value
+    field.value = first + 3
+    assert explorer.part == "round 1" and f"position {first + 3}, " in framed(explorer.views[0])[0]
+    field.value = 0  # before the round
+    assert explorer.part == "the whole trace" and "position 0, prompt" in framed(explorer.views[0])[0]
+    field.value = len(own.ids)  # one more than it has; the other has it
+    assert f"first run: no token stands at position {len(own.ids)} of what is shown" in Seen(said.value).text
+    assert framed(explorer.views[0]) == [] and len(framed(explorer.views[1])) == 1
+    explorer.apart.click()
+    assert field.value == explorer.differs
+
+
 @pytest.mark.parametrize(
     ("a", "b", "at"), [([1, 2], [1, 2], None), ([1, 2], [1, 3], 1), ([1], [1, 3], 1), ([], [7], 0), ([], [], None)]
 )
@@ -288,7 +347,20 @@ def test_a_stored_run_is_explored_like_the_run_itself(runs, tmp_path):
     stored = lab.read_run(runs[0].save(tmp_path / "a.jsonl"))
     live, kept = lab.widgets.explore(runs[0]), lab.widgets.explore(stored)
     assert kept.kept == live.kept
+    assert [(t.summary(), t.ending) for t in stored.traces] == [(t.summary(), t.ending) for t in runs[0].traces]
     assert Seen(kept.views[0].value).titles == Seen(live.views[0].value).titles
+
+
+def test_a_row_and_the_trace_it_opens_end_in_the_same_words(tiny):
+    cut, own = (lab.force(tiny, QUESTION, budget) for budget in (lab.Budget(max_tokens=21), lab.Budget(waits=1)))
+    failed, none = lab.force(tiny, QUESTION), lab.direct(tiny, QUESTION)
+    failed.error = "the server died"
+    explorer = lab.widgets.explore([cut, own, failed, none])
+    for i, (trace, ending) in enumerate([(cut, "cut"), (own, "own stop"), (failed, "error"), (none, "no thinking")]):
+        explorer.pages.go(i)
+        listed = explorer.pages.list.options[i][0].replace("\u00a0", " ")
+        assert trace.ending == ending and f"tokens  {ending} " in listed and f"{trace.thinking_tokens} tokens" in listed
+        assert f"trace: {trace.summary()}" in texts(explorer) and trace.summary().endswith(ending)
 
 
 def test_two_thousand_traces_of_two_thousand_tokens_show_a_page_of_rows_and_one_trace(template, record_property):
@@ -327,6 +399,98 @@ class CountingTemplate:
     def decode(self, ids):
         self.decoded += 1
         return self.template.decode(ids)
+
+
+# Long traces
+
+
+@pytest.fixture
+def long(template):
+    trace = Trace("How many r in a long word", template, lab.Budget())
+    trace.extend(template.encode("How many r"), Source.PROMPT)
+    trace.extend((template.encode("1 ra 1\n2 ras 2\n") * 4000)[: 32_000 - len(trace.ids)], Source.SAMPLED)
+    return trace
+
+
+def positions(view) -> tuple[int, int, int]:
+    """The first and the last position that a view shows, and how many tokens."""
+    seen = [int(re.search(r"position (\d+)", title)[1]) for title in Seen(view.value).titles]
+    return seen[0], seen[-1], len(seen)
+
+
+def test_a_long_trace_is_made_a_window_at_a_time_around_the_token_looked_at(long):
+    explorer = lab.widgets.explore(long, long)
+    window, views = explorer.window, explorer.views
+    assert [positions(view) for view in views] == [(0, 3_999, 4_000)] * 2
+    assert "positions 0 to 3,999: 4,000 of 32,000 tokens; not shown: 0 before and 28,000 after" in texts(explorer)
+    assert window.earlier.disabled and not window.later.disabled
+    assert max(len(view.value) for view in views) < 500_000
+    still = explorer._repr_mimebundle_()["text/html"]
+    assert len(Seen(still).titles) == 8_000 and "not shown: 0 before and 28,000 after" in still
+    window.field.value = 20_000
+    assert [positions(view) for view in views] == [(18_000, 21_999, 4_000)] * 2
+    assert "not shown: 18,000 before and 10,000 after" in texts(explorer)
+    assert "position 20000, sampled" in framed(views[0])[0] and "position 20000, sampled" in window.said.value
+    window.later.click()
+    assert positions(views[0]) == (20_000, 23_999, 4_000) and window.field.value == 22_000
+    window.earlier.click()
+    assert window.field.value == 19_999 and positions(views[0]) == (17_999, 21_998, 4_000)
+    seen, stepped = {31_999}, 0
+    window.field.value = 31_999
+    assert positions(views[0]) == (28_000, 31_999, 4_000) and window.later.disabled
+    while not window.earlier.disabled:
+        first, last, _ = positions(views[0])
+        seen, stepped = seen | set(range(first, last + 1)), stepped + 1
+        window.earlier.click()
+    assert stepped < 20 and seen | set(range(4_000)) == set(range(32_000))  # every token is reached
+
+
+def test_a_round_is_seen_through_a_window_of_its_own(long):
+    explorer = lab.widgets.explore(long)
+    explorer.look("round 1")
+    begin = long.source.index(Source.SAMPLED)
+    assert positions(explorer.views[0]) == (begin, begin + 3_999, 4_000) and explorer.window.earlier.disabled
+    explorer.window.later.click()
+    assert explorer.part == "round 1" and positions(explorer.views[0])[0] == begin + 2_000
+
+
+def test_a_growing_long_trace_is_sent_as_its_last_window(long):
+    pad = lab.widgets.playground(Writing(long), QUESTION)
+    sent = []
+    pad.view.observe(lambda change: sent.append(len(change["new"])), "value")
+    for length in (3_000, 16_000, 32_000):
+        pad.trace = long.fork(length, lab.Budget())
+        pad._show(pad.trace)
+        assert positions(pad.view) == (max(0, length - 4_000), length - 1, min(length, 4_000))
+        assert pad.window.field.disabled and pad.window.later.disabled and pad.window.earlier.disabled
+    assert len(sent) == 3 and max(sent) < 500_000
+    assert "not shown: 28,000 before and 0 after" in pad.static_html()
+    pad._show(long, ended=True)
+    assert "position 31999, sampled" in pad.window.said.value and not pad.window.field.disabled
+    pad.window.field.value = 10_000
+    assert positions(pad.view) == (8_000, 11_999, 4_000) and "position 10000, sampled" in framed(pad.view)[0]
+    pad.window.earlier.click()
+    assert positions(pad.view)[0] == 7_999 - 2_000
+
+
+class Writing:
+    """An engine that a playground can be made for, and nothing more."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.context = len(trace.ids)
+
+    def submit(self, key, request):
+        raise NotImplementedError
+
+
+def test_a_rung_with_a_long_trace_is_seen_through_a_window(long):
+    slider = lab.widgets.LadderSlider(Rungs(["cap 9", "own stop"], [[long.fork(9, lab.Budget())], [long]]))
+    slider.on.click()
+    assert positions(slider.view) == (0, 3_999, 4_000) and "28,000 after" in texts(slider)
+    slider.window.field.value = 31_000
+    assert positions(slider.view) == (28_000, 31_999, 4_000) and "position 31000, sampled" in framed(slider.view)[0]
+    slider.back.click()
+    assert positions(slider.view) == (0, 8, 9) and slider.window.later.disabled and slider.window.field.value == 0
 
 
 # The playground
@@ -437,6 +601,42 @@ def test_an_empty_extension_suppresses_without_text(tiny):
     assert pad.wait(60) == lab.force(tiny, QUESTION, lab.Budget(waits=1, wait=""))
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [("cap", "0", "4,096"), ("least", "0", "4,096"), ("waits", "0", "8"), ("temperature", "0.0", "2.0")],
+)
+def test_a_number_of_the_playground_is_dragged_and_typed(tiny, name, first, last):
+    pad = lab.widgets.playground(tiny, QUESTION)
+    field = getattr(pad, name)
+    (slider,) = (w for w in walk(pad) if isinstance(w, ipw.SelectionSlider) and w.description == f"{field.description} slider")
+    assert [slider.options[0][0], slider.options[-1][0]] == [first, last] and slider.label == first
+    for _, value in slider.options:  # dragged over all of it, there and back
+        slider.value = value
+        assert field.value == value
+    field.value = 0
+    assert slider.label == first
+    beyond, between = slider.options[-1][1] + 1, (slider.options[3][1] + slider.options[4][1]) / 2
+    for typed, shown in [(beyond, last), (-3, first)]:
+        field.value = typed
+        assert field.value == typed and slider.label == shown
+    if name != "waits":  # which has no number between two of its slider's
+        field.value = type(field.value)(between)
+        assert field.value == type(field.value)(between) and slider.value in (slider.options[3][1], slider.options[4][1])
+    field.value = beyond
+    slider.value = slider.options[2][1]
+    assert field.value == slider.options[2][1]
+
+
+def test_what_is_dragged_is_what_runs(tiny):
+    pad = lab.widgets.playground(tiny, QUESTION)
+    sliders = {w.description: w for w in walk(pad) if isinstance(w, ipw.SelectionSlider)}
+    sliders["Cap slider"].value, sliders["Temperature slider"].value = 24, 0.7
+    assert pad.start().wait(60) == lab.force(tiny, QUESTION, lab.Budget(max_tokens=24), temperature=0.7)
+    assert pad.trace.cut and pad.trace.thinking_tokens == 24
+    pad.cap.value = 20  # between two of the slider's
+    assert pad.start().wait(60).thinking_tokens == 20
+
+
 # The ladder slider
 
 
@@ -538,6 +738,12 @@ def test_every_control_has_a_label_and_a_place_in_the_tab_order(everything):
     ]
     assert len(controls) > 30
     assert all(c.description.strip() for c in controls) and all(c.tabbable is not False for c in controls)
+
+
+def test_nothing_says_that_it_is_read_out_when_it_changes(everything):
+    """A live region works where it was in the page before its text, and what an ipywidgets HTML holds is replaced whole."""
+    shown = "".join(view.value for widget in everything for view in walk(widget) if isinstance(view, ipw.HTML))
+    assert "done: " in shown and not re.search(r"role=.(status|alert|log)|aria-live", shown)
 
 
 def test_without_a_kernel_and_its_state_a_page_shows_the_html(everything):

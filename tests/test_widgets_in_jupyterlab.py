@@ -27,6 +27,11 @@ OWN_NOISE = (
     r"Failed to load resource.*http://127\.0\.0\.1:\d+/(lab/)?api/",  # settings and workspaces that a fresh server has not
     r"WebSocket connection to '.*/api/.*' failed",  # a kernel's connection while it starts, made again at once
 )
+# What stands beside the control that has the focus: the label of a field, a slider's, a button's own words.
+LABEL = """() => {
+    const at = document.activeElement;
+    return at.labels?.[0]?.innerText || at.closest(".widget-hslider")?.querySelector(".widget-label").innerText || at.innerText;
+}"""
 CELLS = [
     """
 import s1lab as lab
@@ -181,23 +186,35 @@ def explores(page, cell) -> None:
         page.wait_for_timeout(300)
     until(lambda: "shown: round 1" in cell.inner_text(), "the first round")
     assert "<|im_start|>user" not in cell.locator(".s1lab-trace").first.inner_text()
+    field = cell.get_by_label("Token", exact=True)
+    field.fill("70")
+    field.press("Enter")
+    until(lambda: ", position 70, " in cell.inner_text(), "the token in text, without a pointer")
+    framed = cell.locator(".s1lab-trace span[style*='double']")
+    assert {re.search(r"position \d+", text)[0] for text in framed.evaluate_all("found => found.map(f => f.title)")} == {
+        "position 70"
+    }
     token = cell.locator(".s1lab-trace span[title*='position']").first
     assert re.search(r"^'.*', ids? \d+, position \d+, sampled$", token.get_attribute("title"))
+
+
+def drags(page, slider, share: float) -> None:
+    """Drag a slider's handle to a share of its way."""
+    handle = slider.locator(".noUi-handle")
+    handle.scroll_into_view_if_needed()
+    box, at = slider.locator(".noUi-base").bounding_box(), handle.bounding_box()
+    page.mouse.move(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
+    page.mouse.down()
+    for way in (share / 2, share):
+        page.mouse.move(box["x"] + way * box["width"], at["y"] + at["height"] / 2, steps=8)
+    page.mouse.up()
 
 
 def climbs(page, cell) -> None:
     """Drag the budget from the first rung to the last: thinking, answer and accuracy move."""
     before = cell.inner_text()
     assert "cap 8: " in before and "8 thinking tokens" in before
-    handle = cell.locator(".noUi-handle")
-    box = cell.locator(".noUi-base").bounding_box()
-    handle.scroll_into_view_if_needed()
-    box, at = cell.locator(".noUi-base").bounding_box(), handle.bounding_box()
-    page.mouse.move(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 2, at["y"] + at["height"] / 2, steps=8)
-    page.mouse.move(box["x"] + box["width"], at["y"] + at["height"] / 2, steps=8)
-    page.mouse.up()
+    drags(page, cell, 1)
     until(lambda: "1 Wait: " in cell.inner_text(), "the last rung")
     accuracy = [float(re.search(r"accuracy ([\d.]+)", text)[1]) for text in (before, cell.inner_text())]
     assert accuracy[1] > accuracy[0]
@@ -218,29 +235,41 @@ def asks(page, cell) -> None:
     """A budget that can't be kept is refused in words; then a question is asked and answered."""
     cell.get_by_label("Question").fill("How many r in raspberry")
     for label, value in (("Cap", "10"), ("Minimum", "20"), ("Waits", "1")):
-        cell.get_by_label(label).fill(value)
-        cell.get_by_label(label).press("Tab")
+        cell.get_by_label(label, exact=True).fill(value)
+        cell.get_by_label(label, exact=True).press("Tab")
     run = cell.get_by_role("button", name="Run")
     cell.get_by_label("Question").focus()
     walked = []
-    for _ in range(7):
+    for _ in range(11):
         page.keyboard.press("Tab")
-        walked.append(page.evaluate("(e => e.labels?.[0]?.innerText || e.innerText)(document.activeElement)").strip())
-    assert walked == ["Cap", "Minimum", "Waits", "Extension", "Temperature", "Seed", "Run"]
+        walked.append(page.evaluate(LABEL).strip())
+    sliding = [[name, f"{name} slider"] for name in ("Cap", "Minimum", "Waits", "Temperature")]
+    assert walked == [*sliding[0], *sliding[1], *sliding[2], "Extension", *sliding[3], "Seed", "Run"]
     page.keyboard.press("Space")
     until(lambda: "min_tokens=20 is above max_tokens=10" in cell.inner_text(), "the error as a sentence")
     for label in ("Cap", "Minimum"):
-        cell.get_by_label(label).fill("0")
-        cell.get_by_label(label).press("Tab")
+        cell.get_by_label(label, exact=True).fill("0")
+        cell.get_by_label(label, exact=True).press("Tab")
     run.click()
     until(lambda: "done: " in cell.inner_text(), "the end of the run")
     assert "«Wait»" in cell.locator(".s1lab-trace").inner_text() and "Answer: 3" in cell.inner_text()
+    waits = cell.get_by_label("Waits", exact=True)
+    drags(page, cell.locator(".widget-hslider", has_text="Waits slider"), 2 / 8)
+    until(lambda: waits.input_value() == "2", "the number follows the slider")
+    run.click()
+    until(lambda: "2 waits" in cell.inner_text() and run.is_enabled(), "the next trace has two Waits")
+    assert cell.locator(".s1lab-trace").inner_text().count("«Wait»") == 2
+    waits.fill("11")
+    waits.press("Tab")
+    handle = cell.locator(".widget-hslider", has_text="Waits slider").locator(".noUi-handle")
+    until(lambda: handle.get_attribute("aria-valuenow") == "8.0", "the slider follows the number")
+    assert waits.input_value() == "11"  # beyond the slider, as it was typed
 
 
 def stops(page, cell) -> None:
     """A run of hundreds of tokens, one a piece: it grows, the kernel answers meanwhile, and Stop ends it before its time."""
-    cell.get_by_label("Minimum").fill("3000")
-    cell.get_by_label("Minimum").press("Tab")
+    cell.get_by_label("Minimum", exact=True).fill("3000")
+    cell.get_by_label("Minimum", exact=True).press("Tab")
     cell.get_by_role("button", name="Run").click()
     until(lambda: "writing: " in cell.inner_text() and cell.locator(".s1lab-trace span[title]").count() > 60, "the first tokens")
     early = cell.locator(".s1lab-trace span[title]").count()

@@ -10,7 +10,8 @@ import ipywidgets as ipw
 from s1lab.diff import first_difference
 from s1lab.widgets.panel import PLAIN, Pages, Panel, button, choices, html, row, sentence
 from s1lab.widgets.rows import Rows, filters, line, paired, rows_of, summary
-from s1lab.widgets.tokens import Part, legend_html, parts, tokens_html, trace_box
+from s1lab.widgets.tokens import Part, legend_html, parts, trace_box
+from s1lab.widgets.window import Sight, Window, see
 
 HEIGHT = "26em"
 BEFORE = 40  # tokens shown before the first difference
@@ -33,17 +34,21 @@ class Explorer(Panel):
         self.all = button("whole", "the whole trace", lambda: self.look(WHOLE))
         self.apart = button("first difference", "where the two traces part", lambda: self.look(DIFFERENCE))
         self.where, self.head = html(), html()
+        self.window = Window(self.point)
         self.views = [html(grow=True) for _ in range(2 if other else 1)]
         self.filter.observe(lambda change: self.keep(change["new"]), "value")
         stepping = row(self.back, self.on, self.all, *([self.apart] if other else []), self.where)
         listed = [row(self.filter), self.pages.box] if len(rows) > 1 else []
-        super().__init__([*listed, self.head, stepping, ipw.HBox(self.views)])
+        super().__init__([*listed, self.head, stepping, self.window.box, ipw.HBox(self.views)])
         self.pages.show(self.kept["all"], "all")
 
     def keep(self, name: str) -> None:
-        """List the rows of a filter; where it keeps none, no trace is shown."""
+        """List the rows of a filter; where it keeps none, no trace is shown, and nothing can be stepped through."""
         for view in (self.head, self.where, *self.views):
             view.value = ""
+        for control in (self.back, self.on, self.all, self.apart):
+            control.disabled = True
+        self.window.off()
         self.pages.show(self.kept[name], name)
 
     def choose(self, number: int) -> None:
@@ -57,16 +62,30 @@ class Explorer(Panel):
         at = names.index(self.part) if self.part in names else 0
         self.look(names[min(max(at + by, 0), len(names) - 1)])
 
-    def look(self, part: str) -> None:
-        """Show a part of the current trace, and the same part of the other run's."""
+    def look(self, part: str, at: int | None = None) -> None:
+        """Show a part of the current trace, and the same part of the other run's; nothing where the filter keeps no row.
+
+        at: the position that is looked at; None: the part's first, or the first difference.
+        """
+        if not self.pages.rows:
+            return
         self.part = part
         names = [WHOLE, *(p.name for p in self._parts(0))]
         self.back.disabled, self.on.disabled = part in (WHOLE, DIFFERENCE), part == names[-1]
         self.all.disabled, self.apart.disabled = part == WHOLE, self.differs is None or part == DIFFERENCE
         self.where.value = sentence(f"shown: {part}; {len(names) - 1} parts")
         self.head.value = f"<b>{escape(self.runs.traces[self.current].question)}</b>{self._parting()}"
-        for side, view in enumerate(self.views):
-            view.value = self._view(side)
+        first = self.differs if part == DIFFERENCE else self._shown(0).start
+        self.window.look(first or 0 if at is None else at)
+        sights = {self._name(side): self._sight(side) for side in range(len(self.views))}
+        self.window.show({name: sight for name, sight in sights.items() if sight})
+        for side, (view, sight) in enumerate(zip(self.views, sights.values(), strict=True)):
+            view.value = self._view(side, sight)
+
+    def point(self, at: int) -> None:
+        """Look at the token of a position: in the part that is shown where it has it, else in the whole trace."""
+        stretches = [self._shown(side) for side in range(len(self.views))]
+        self.look(self.part if any(s.start <= at < s.end for s in stretches) else WHOLE, at)
 
     @property
     def differs(self) -> int | None:
@@ -108,27 +127,29 @@ class Explorer(Panel):
             return Part(WHOLE, 0, length)
         return next((p for p in self._parts(side) if p.name == self.part), Part(self.part, 0, 0))
 
-    def _view(self, side: int) -> str:
+    def _name(self, side: int) -> str:
+        return "trace" if self.other is None else "first run" if side == 0 else "other run"
+
+    def _sight(self, side: int) -> Sight | None:
         found = self._side(side)
-        if found is None:
+        return (
+            see(found[0].traces[found[1]], found[0].decode, self.window.field.value, self._shown(side), self.differs)
+            if found
+            else None
+        )
+
+    def _view(self, side: int, sight: Sight | None) -> str:
+        found = self._side(side)
+        if found is None or sight is None:
             return trace_box("", "no trace of this question")
         rows, number = found
-        trace, shown, at = rows.traces[number], self._shown(side), self.differs
-        name = ("first run" if side == 0 else "other run") if self.other else "trace"
+        trace, name = rows.traces[number], self._name(side)
         said = "".join(map(sentence, trace.notes)) + (sentence(trace.error, error=True) if trace.error else "")
         head = f"<div><b>{name}</b>: {escape(summary(trace, rows.correct[number]))}</div>{said}{legend_html(trace.source)}"
         label = f"tokens of the {name}, {self.part}"
-        if shown.start == shown.end:
+        if not sight.tokens:
             return head + trace_box(f"<i>nothing here: {escape(self.part)} is not in this trace</i>", label)
-        tries = sum(shown.start < s <= shown.end for s in trace.stops)
-        stopped = f", {tries} {'try' if tries == 1 else 'tries'} to stop" if tries else ""
-        count = f"{shown.end - shown.start:,} of {len(trace.ids):,} tokens{stopped}"
-        where = f"<div style='opacity:.8;font-size:90%'>positions {shown.start:,} to {shown.end - 1:,}: {count}</div>"
-        tokens = tokens_html(
-            trace.ids, trace.source, rows.decode, start=shown.start, end=shown.end,
-            stops=trace.stops, cut=trace.cut, differs=at if at is not None and shown.start <= at <= shown.end else None,
-        )  # fmt: skip
-        return head + where + trace_box(tokens, label, HEIGHT)
+        return head + sight.where + trace_box(sight.tokens, label, HEIGHT)
 
     def static_html(self) -> str:
         listed = ""
@@ -146,7 +167,8 @@ def explore(traces: Any, other: Any = None) -> Explorer:
     traces: a Trace, a list of them, a Ladder, the Results of :func:`s1lab.evaluate`, or a stored run of :func:`s1lab.read_run`.
     other: the same of another run, to stand beside it: traces of one question are paired and their first difference is marked.
         With two Results over the same questions, such as without and with a Wait, the filters find the answers that flipped.
-    Only what is seen is made: a page of rows, and the tokens of the trace that is shown. Raises TypeError or ValueError for what
+    Only what is seen is made: a page of rows, and of the trace that is shown some 4,000 tokens around the one looked at, whose
+    position the field Token says and takes. Raises TypeError or ValueError for what
     holds no traces.
     """
     return Explorer(rows_of(traces), None if other is None else rows_of(other))

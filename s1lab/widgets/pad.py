@@ -12,10 +12,12 @@ import ipywidgets as ipw
 from s1lab.budget import Budget
 from s1lab.engine import Engine
 from s1lab.trace import Trace
+from s1lab.widgets.dial import dial, lengths
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short
 from s1lab.widgets.streaming import EVERY, stream
-from s1lab.widgets.tokens import legend_html, tokens_html, trace_box
+from s1lab.widgets.tokens import legend_html, trace_box
+from s1lab.widgets.window import Window, see
 
 HEIGHT = "26em"
 PAUSE = 0.1  # seconds between two pictures of a growing trace, and three times what the last one took where that is more
@@ -51,8 +53,13 @@ class Playground(Panel):
         self.halt = button("Stop", "stop writing; what is there stays", self.stop)
         self.halt.disabled = True
         self.status, self.view = html(sentence("ask something, and press Run")), html()
-        settings = row(self.cap, self.least, self.waits, self.text, self.temperature, self.seed)
-        super().__init__([self.question, settings, row(self.run, self.halt, self.status), self.view])
+        self.window = Window(self._draw)
+        tokens = lengths(engine.context)
+        settings = row(
+            dial(self.cap, tokens), dial(self.least, tokens), dial(self.waits, range(9)), self.text,
+            dial(self.temperature, [n / 10 for n in range(21)]), self.seed,
+        )  # fmt: skip
+        super().__init__([self.question, settings, row(self.run, self.halt, self.status), self.window.box, self.view])
 
     @property
     def budget(self) -> Budget:
@@ -110,9 +117,9 @@ class Playground(Panel):
             self._busy(False)
 
     def _show(self, trace: Trace, ended: bool = False) -> None:
-        tokens = tokens_html(trace.ids, trace.source, trace.template.decode, stops=trace.stops, cut=trace.cut)
-        self.view.value = legend_html(trace.source) + trace_box(tokens, "tokens of the trace", HEIGHT, newest=True)
+        self._draw(max(0, len(trace.ids) - 1), newest=True)
         if not ended:
+            self.window.off()  # it follows what is written
             self.status.value = sentence(f"writing: {trace.thinking_tokens:,} thinking tokens")
         elif trace.error and self._stopped.is_set():
             self.status.value = sentence(f"stopped: {trace.thinking_tokens:,} thinking tokens were written")
@@ -121,6 +128,16 @@ class Playground(Panel):
         else:
             sampled = f" {HOW_SAMPLED}" if self.temperature.value > 0 else ""
             self.status.value = sentence(f"done: {trace.summary()}. {short(trace.answer, 200)}.{sampled}")
+
+    def _draw(self, at: int, newest: bool = False) -> None:
+        """The trace around a position. newest: its last window, scrolled to its end."""
+        trace = self.trace
+        assert trace is not None
+        sight = see(trace, trace.template.decode, at)
+        self.window.look(at)
+        self.window.show({"trace": sight})
+        box = trace_box(sight.tokens, "tokens of the trace", HEIGHT, newest=newest)
+        self.view.value = legend_html(trace.source) + sight.where + box
 
     def static_html(self) -> str:
         asked = f"<b>{escape(self.question.value)}</b>" if self.question.value else "no question yet"

@@ -43,9 +43,13 @@ def html(value: str = "", grow: bool = False) -> ipw.HTML:
 
 
 def sentence(text: str, error: bool = False) -> str:
-    """A line of text that a screen reader says when it changes; an error is marked by a word besides its colour."""
+    """A line of text; an error is marked by a word besides its colour.
+
+    No screen reader says it by itself: that takes a region of the page that stays while its text changes, and an ipywidgets HTML
+    replaces all it holds and has no role of its own. It stands where a reader finds it, behind the controls that change it.
+    """
     look, lead = (";border-left:4px solid #D55E00;padding-left:.5em", "<b>Error:</b> ") if error else ("", "")
-    return f'<div role="status" style="line-height:1.5{look}">{lead}{escape(text)}</div>' if text else ""
+    return f'<div style="line-height:1.5{look}">{lead}{escape(text)}</div>' if text else ""
 
 
 def button(text: str, tip: str, pressed: Callable[[], Any], width: str = "auto") -> ipw.Button:
@@ -104,6 +108,7 @@ class Pages:
         here = list(self.rows[self.page * PAGE : (self.page + 1) * PAGE])
         options = list(zip(self._labels(here), here, strict=True)) if here else []
         self.back.disabled, self.on.disabled = self.page == 0, self.page == last
+        self.up.disabled = self.down.disabled = not here
         first = self.page * PAGE
         self._say(self._what + (f"{first + 1:,} to {first + len(here):,} of {len(self.rows):,}" if here else "no rows"))
         self._turning = True  # new options choose their first by themselves, which nobody asked to see

@@ -10,8 +10,8 @@ from s1lab.diff import decoder
 from s1lab.evaluate import Results
 from s1lab.ladder import Ladder
 from s1lab.records import Run, StoredTrace
-from s1lab.trace import THINKING, Trace
-from s1lab.widgets.tokens import FORCED, Decode
+from s1lab.trace import Trace
+from s1lab.widgets.tokens import Decode
 
 Shown = Trace | StoredTrace
 
@@ -97,30 +97,21 @@ def _where(values: Sequence[bool | None], wanted: bool) -> list[int]:
     return [i for i, value in enumerate(values) if value is wanted]
 
 
-def thinking_tokens(trace: Shown) -> int:
-    return sum(s in THINKING for s in trace.source)
-
-
 def word(correct: bool | None) -> str:
     return "not graded" if correct is None else "right" if correct else "wrong"
 
 
-def summary(trace: Shown, correct: bool | None = None) -> str:
-    """One line: the verdict, tokens thought and forced, Waits, how the thinking ended."""
-    thought = thinking_tokens(trace)
-    end = "error" if trace.error else "cut" if trace.cut else "own stop" if thought else "no thinking"
-    waits = f", {trace.waits} Wait{'s' * (trace.waits > 1)}" if trace.waits else ""
-    verdict = "" if correct is None else f"{word(correct)}, "
-    return f"{verdict}{thought:,} thinking tokens, {sum(s in FORCED for s in trace.source):,} forced{waits}, {end}"
+def summary(trace: Shown, correct: bool | None) -> str:
+    """The trace's own line behind its verdict."""
+    return trace.summary() if correct is None else f"{word(correct)}, {trace.summary()}"
 
 
 def line(rows: Rows, i: int) -> str:
     """A row of a list: number, verdict, tokens, end, question; columns kept with spaces that HTML does not fold."""
     trace = rows.traces[i]
     verdict = f"{word(rows.correct[i]):<6}" if rows.graded else ""
-    end = "error" if trace.error else "cut" if trace.cut else "own stop"
     waits = f"{trace.waits} Wait{'s' * (trace.waits > 1)}" if trace.waits else ""
-    columns = f"{i:>5}  {verdict}{thinking_tokens(trace):>6} tokens  {end:<9}{waits:<8}"
+    columns = f"{i:>5}  {verdict}{trace.thinking_tokens:>6} tokens  {trace.ending:<11}{waits:<8}"
     return f"{columns} {short(trace.question, 90)}".replace(" ", "\u00a0")
 
 

@@ -16,7 +16,8 @@ from s1lab.plots import BLUE, ORANGE
 from s1lab.trace import Trace
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short, summary, word
-from s1lab.widgets.tokens import legend_html, tokens_html, trace_box
+from s1lab.widgets.tokens import legend_html, trace_box
+from s1lab.widgets.window import Window, see
 
 HEIGHT = "20em"
 WIDE, HIGH = 460, 200  # of the curve, pixels
@@ -67,11 +68,11 @@ class LadderSlider(Panel):
         self.back = button("◀ rung", "the rung before", lambda: self.step(-1))
         self.on = button("rung ▶", "the next rung", lambda: self.step(1))
         self.head, self.curve, self.view = html(), html(), html()
+        self.window = Window(self._draw)
         for control in (self.budget, self.number):
             control.observe(lambda _: self.look(), "value")
-        super().__init__(
-            [row(self.budget, self.back, self.on, *([self.number] if questions > 1 else [])), self.head, self.curve, self.view]
-        )
+        controls = row(self.budget, self.back, self.on, *([self.number] if questions > 1 else []))
+        super().__init__([controls, self.head, self.curve, self.window.box, self.view])
         self.look()
 
     def step(self, by: int) -> None:
@@ -101,8 +102,15 @@ class LadderSlider(Panel):
         self.curve.value = (
             f'<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start">{drawn}{self._table()}</div>'
         )
-        tokens = tokens_html(trace.ids, trace.source, trace.template.decode, stops=trace.stops, cut=trace.cut)
-        self.view.value = legend_html(trace.source) + trace_box(tokens, f"tokens under {self.rungs.names[rung]}", HEIGHT)
+        self.window.look(0)
+        self._draw(0)
+
+    def _draw(self, at: int) -> None:
+        trace = self.rungs.traces[self.budget.value][self.number.value]
+        sight = see(trace, trace.template.decode, at)
+        self.window.show({"trace": sight})
+        box = trace_box(sight.tokens, f"tokens under {self.rungs.names[self.budget.value]}", HEIGHT)
+        self.view.value = legend_html(trace.source) + sight.where + box
 
     def _table(self) -> str:
         """Every rung with this question's answer, the chosen one pointed at."""

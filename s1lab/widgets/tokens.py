@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby, pairwise
 
-from s1lab.trace import THINKING, Source
+from s1lab.trace import FORCED, THINKING, Source
 
 Decode = Callable[[list[int]], str]
 UNFINISHED_TEXT = "\ufffd"  # what a decoder shows for bytes that the next ids complete
@@ -31,13 +31,15 @@ MARKS = {
     Source.PREFIX: "«bold», dashed line",
     Source.ANSWER: "line",
 }
-FORCED = (Source.CONTINUATION, Source.CLOSE, Source.PREFIX)
 BADGE = "font-size:80%;font-family:sans-serif;font-weight:bold;white-space:nowrap;padding:0 .2em"
 BOX = (
     "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;margin:.3em 0;padding:.5em;border:1px solid #8888;"
     "border-radius:3px;font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
     "color:var(--jp-content-font-color1,inherit);background:transparent"
 )
+FRAME = ' style="outline:2px solid currentColor"'
+# The last of it scrolls a browser that knows it to the token; the others leave that to the reader.
+LOOKED = ' style="outline:4px double currentColor;scroll-initial-target:nearest"'
 HOVER = "<style>.s1lab-trace span[title]:hover{outline:2px solid currentColor}</style>"
 
 
@@ -67,12 +69,14 @@ def parts(source: Sequence[Source], stops: Sequence[int] = ()) -> list[Part]:
     return found + ([Part("the answer", edges[-1], len(source))] if edges[-1] < len(source) else [])
 
 
-def pieces(ids: list[int], decode: Decode) -> Iterator[tuple[str, int]]:
-    """The text of each id and how many ids it is of: more than one where they make up one character between them.
+def pieces(ids: list[int], decode: Decode, first: int = 0) -> Iterator[tuple[str, int]]:
+    """The text of each id from position ``first`` on and how many ids it is of: all those that make up one character.
 
     Each is decoded behind the one before it, because some tokenizers drop the space of a text's first id.
     """
-    before, at = 0, 0
+    before, at = max(0, first - 1), first
+    if decode(ids[before:at]).endswith(UNFINISHED_TEXT):  # it would grow into the text of the next
+        before = at
     while at < len(ids):
         known = decode(ids[before:at]) if before < at else ""
         for taken in range(1, min(LONGEST_CHARACTER, len(ids) - at) + 1):
@@ -86,54 +90,70 @@ def pieces(ids: list[int], decode: Decode) -> Iterator[tuple[str, int]]:
         before, at = at + taken if text.endswith(UNFINISHED_TEXT) else at, at + taken
 
 
+@dataclass(frozen=True)
+class Token:
+    """A text and the ids that it is of: more than one where they make up one character between them."""
+
+    text: str
+    ids: tuple[int, ...]
+    at: int
+    origin: Source
+
+    @property
+    def end(self) -> int:
+        return self.at + len(self.ids)
+
+    def __str__(self) -> str:
+        return f"{self.text!r}, id{'s' * (len(self.ids) > 1)} {' '.join(map(str, self.ids))}, position {self.at}, {self.origin}"
+
+
+def read(ids: list[int], source: Sequence[Source], decode: Decode, start: int = 0, end: int | None = None) -> list[Token]:
+    """The tokens from position ``start`` to before ``end``; none spans two origins."""
+    found, at = [], start
+    for origin, run in groupby(source[start:end]):
+        lead = at > 0 and source[at - 1] is origin  # an id in front of the window, of the same stretch
+        for text, taken in pieces(ids[at - lead : at + len(list(run))], decode, int(lead)):
+            found.append(Token(text, tuple(ids[at : at + taken]), at, origin))
+            at += taken
+    return found
+
+
 def tokens_html(
-    ids: list[int],
-    source: Sequence[Source],
-    decode: Decode,
-    *,
-    start: int = 0,
-    end: int | None = None,
-    stops: Sequence[int] = (),
-    cut: bool = False,
-    differs: int | None = None,
+    found: Sequence[Token], *, stops: Sequence[int] = (), cut: bool = False, differs: int | None = None, at: int | None = None
 ) -> str:
-    """The tokens from ``start`` to before ``end``, an element each, escaped; forced ones within «guillemets».
+    """Tokens that follow one another, an element each, escaped; forced ones within «guillemets».
 
     stops: positions where the model tried to stop, shown as a badge. cut: show where the thinking was cut.
     differs: the position of the first id that another trace does not have, shown as a badge and a frame.
+    at: the position of a token that is looked at, shown by a double frame.
     """
-    end = len(ids) if end is None else end
-    cut_at = next((i for i in range(start, end) if source[i] is Source.CLOSE), None) if cut else None
     badges: dict[int, list[str]] = {}
-    for number, at in enumerate(stops, 1):
-        badges.setdefault(at, []).append(_badge(f"stop {number}", f"here, before position {at}, the model tried to stop"))
-    if cut_at is not None:
-        badges.setdefault(cut_at, []).append(_badge("cut", "the cap was reached: the thinking is closed by force"))
+    for number, stop in enumerate(stops, 1):
+        badges.setdefault(stop, []).append(_badge(f"stop {number}", f"here, before position {stop}, the model tried to stop"))
+    close = next((t.at for t in found if t.origin is Source.CLOSE), None)
+    if cut and close is not None:
+        badges.setdefault(close, []).append(_badge("cut", "the cap was reached: the thinking is closed by force"))
     if differs is not None:
         badges.setdefault(differs, []).append(_badge("first difference", f"the traces part here, at position {differs}"))
-    out, at = [], start
-    for origin, run in groupby(source[start:end]):
-        length = len(list(run))
-        opened = f'<span style="{LOOKS[origin]}">' + ("«" if origin in FORCED else "")
-        closing = "»" if origin in FORCED else ""
-        out.append("".join(badges.pop(at, ())) + opened)
-        first = at
-        for text, taken in pieces(ids[at : at + length], decode):
-            out += badges.pop(at, ())
-            last = closing if at + taken == first + length else ""
-            out.append(_token(text, ids[at : at + taken], at, origin, last, marked=at == differs))
-            at += taken
+    out: list[str] = []
+    for origin, run in groupby(found, key=lambda token: token.origin):
+        together = list(run)
+        marks = ("«", "»") if origin in FORCED else ("", "")
+        out += [*badges.pop(together[0].at, ()), f'<span style="{LOOKS[origin]}">{marks[0]}']
+        for token in together:
+            for position in range(token.at, token.end):
+                out += badges.pop(position, ())
+            frame = LOOKED if at in range(token.at, token.end) else FRAME if differs in range(token.at, token.end) else ""
+            out.append(_token(token, marks[1] if token is together[-1] else "", frame))
         out.append("</span>")
-    return "".join(out + badges.pop(end, []))
+    return "".join(out + badges.pop(found[-1].end, [])) if found else ""
 
 
-def _token(text: str, ids: Sequence[int], at: int, origin: Source, closing: str, marked: bool) -> str:
-    shown = escape(text).replace("\n", "↵\n") if text else "∅"
+def _token(token: Token, closing: str, frame: str) -> str:
+    shown = escape(token.text).replace("\n", "↵\n") if token.text else "∅"
     if closing:  # it stands on the line that it closes
         shown = f"{shown[:-1]}{closing}\n" if shown.endswith("\n") else shown + closing
-    title = f"{text!r}, id{'s' * (len(ids) > 1)} {' '.join(map(str, ids))}, position {at}, {origin}"
-    frame = ' style="outline:2px solid currentColor"' if marked else ""
-    return f'<span title="{escape(title)}"{frame}>{shown}</span>'
+    return f'<span title="{escape(str(token))}"{frame}>{shown}</span>'
 
 
 def _badge(text: str, title: str) -> str:
