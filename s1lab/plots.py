@@ -594,8 +594,8 @@ def _drawn(figure: go.Figure, kind: str) -> bytes | None:
     """The figure as a picture; None where no browser is there to draw it."""
     import logging
 
-    logging.getLogger("kaleido").setLevel(logging.ERROR)
-    logging.getLogger("choreographer").setLevel(logging.ERROR)
+    for name in ("kaleido", "choreographer"):  # what goes wrong for good comes as an exception; the rest is noise in a notebook
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return bytes(figure.to_image(format=kind, scale=2 if kind == "png" else 1))
     except (RuntimeError, ValueError, ImportError, OSError):
