@@ -278,10 +278,12 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
                 f"{label!r} has {len(run.rows)} questions and {key} has {benchmark.rows}: compare what ran on all of them"
             )
         rows.append(_row(label, "ours", run.interval, run.thinking_tokens, run.grading_errors))
-    for label in dict.fromkeys([*paper.TABLE_1, *paper.TABLE_5]):
-        accuracy = paper.TABLE_1.get(label, {}).get(benchmark.paper) or paper.TABLE_5.get(label, {}).get(benchmark.paper)
-        if accuracy is not None:
-            rows.append(_row(label, "the paper's", share_interval(accuracy, benchmark.rows), None, 0))
+    published: dict[str, float] = {}
+    for table in (paper.TABLE_1, paper.TABLE_5):  # where both have a model, the first one's number
+        for label, accuracies in table.items():
+            if (accuracy := accuracies.get(benchmark.paper)) is not None:
+                published.setdefault(label, accuracy)
+    rows += [_row(label, "the paper's", share_interval(a, benchmark.rows), None, 0) for label, a in published.items()]
     return Comparison(benchmark.paper, benchmark.rows, smallest_difference(benchmark.rows), rows)
 
 
