@@ -38,7 +38,7 @@ CHAT = (
 SMALL: dict[str, Any] = {
     "questions": 4, "benchmark": "embedded", "benchmarks": ["embedded"], "benchmark_size": 12, "doubt_size": 4, "cap": 24,
     "caps": [8, 16, 24], "waits": [1, 2], "samples": 2, "prices": [40, 80, 160], "pool_path": "",
-    "benchmark_paths": [], "pool_size": 400, "trace_words": [None, None], "chosen": 20, "ngram": 13, "launch": "",
+    "benchmark_paths": [], "pool_size": 400, "trace_words": [4, 180], "chosen": 20, "ngram": 13, "repeat_ngram": 13, "launch": "",
     "domain": "domain",
 }  # fmt: skip
 
