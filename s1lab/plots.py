@@ -319,13 +319,7 @@ def differences(measured: Mapping[str, Sequence[Interval]], paper: Mapping[str, 
             y=list(side),
             mode="markers",
             marker={"color": color, "symbol": symbol, "size": 11},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [i.high - i.value for i in side.values()],
-                "arrayminus": [i.value - i.low for i in side.values()],
-                "color": color,
-            },
+            error_x=_whiskers(list(side.values()), color),
             hovertemplate="%{y}<br>%{x:.1f} " + unit + "<extra></extra>",
             row=1,
             col=column,
@@ -360,14 +354,7 @@ def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str]
                 y=list(dots),
                 mode="markers",
                 marker={"color": color, "symbol": symbol, "size": 10},
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [dot.high - dot.value for dot in dots.values()],
-                    "arrayminus": [dot.value - dot.low for dot in dots.values()],
-                    "color": color,
-                    "thickness": 1.2,
-                },
+                error_x=_whiskers(list(dots.values()), color),
                 hovertemplate="%{y}<br>%{x:.1f} %<extra></extra>",
                 row=1,
                 col=place,
@@ -450,6 +437,12 @@ class Live:
         elif self._handle:
             self._handle.update(bundle, raw=True)
         self._drawn = time.monotonic()
+
+
+def _whiskers(intervals: Sequence[Interval], color: str) -> dict[str, Any]:
+    """The intervals beside their values, as plotly's error bars."""
+    above, below = [i.high - i.value for i in intervals], [i.value - i.low for i in intervals]
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": color, "thickness": 1.5}
 
 
 def _styled(figure: go.Figure, width: int, height: int) -> None:
