@@ -52,9 +52,9 @@ def habit(benchmark: str, model: str = "") -> Habit:
     """The embedded model's on its own world, from the run that its card tells of; else s1-32B's, from the paper's figures.
 
     A model called s1.1 is taken to think as much longer as the traces it was trained on are: 9,290 tokens in the mean, not 4,693.
-    Its answers and replies without thinking are means over 120 of its test questions. s1-32B's answers: 690 tokens, Table 12's
-    mean; a reply of its base: 646, Figure 4's first dot. A benchmark that the paper has no figure of is taken as AIME24, whose
-    thinking is the longest. Waits that a figure leaves out add what they add on AIME24.
+    The embedded model's answers, and replies without thinking, are means over 120 of its questions. s1-32B's answers: 690 tokens,
+    Table 12's mean; a reply of its base: 646, Figure 4's first dot. A benchmark that the paper has no figure of is taken as
+    AIME24, whose thinking is the longest. Waits that a figure leaves out add what they add on AIME24.
     """
     if benchmark == EMBEDDED:
         rungs = json.loads(MADE.read_text(encoding="utf-8"))["measured"]["rungs"]
