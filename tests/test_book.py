@@ -92,6 +92,13 @@ def test_every_target_notebook_file_and_module_on_a_page_is_there(path):
         assert (ROOT / "notebooks" / f"{name}.ipynb").exists(), name
 
 
+@sources
+def test_links_of_a_page_lead_somewhere_on_a_code_host_too(path):
+    links = re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
+    files = [urlsplit(link).path for link in links if not urlsplit(link).scheme]
+    assert not [file for file in files if not (path.parent / file).exists()]
+
+
 def test_a_name_that_is_not_there_would_be_seen():
     assert resolve("metrics.score") is lab.metrics.score
     assert resolve("Results.accuracy") is None
