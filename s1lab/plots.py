@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -549,6 +550,7 @@ def save(figure: go.Figure, folder: str | Path, name: str, data: Any) -> list[Pa
     """Write what a figure shows as NAME.json, and the figure as NAME.png and NAME.svg; the paths that were written.
 
     The pictures are drawn by a Chrome or Chromium (through kaleido); on a machine without one only the data is written.
+    The same figure gives the same bytes on the same machine, so that what is committed changes only when what it shows does.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -558,8 +560,15 @@ def save(figure: go.Figure, folder: str | Path, name: str, data: Any) -> list[Pa
         picture = _drawn(figure, kind)
         if picture is not None:
             paths.append(folder / f"{name}.{kind}")
-            paths[-1].write_bytes(picture)
+            paths[-1].write_bytes(_named(picture, name) if kind == "svg" else picture)
     return paths
+
+
+def _named(svg: bytes, name: str) -> bytes:
+    """An SVG with ids made of its name and a count, in place of those that plotly draws by chance."""
+    for count, drawn in enumerate(dict.fromkeys(re.findall(rb"\b(?:defs-|trace)([0-9a-f]{6})\b", svg))):
+        svg = svg.replace(drawn, f"{name}-{count}".encode())
+    return svg
 
 
 def show(figure: go.Figure) -> Any:

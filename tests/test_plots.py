@@ -7,6 +7,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import plotly.graph_objects as go
 import pytest
 
 import s1lab as lab
@@ -102,3 +103,12 @@ def test_the_gallery_shows_every_figure_that_is_there_with_its_data():
     assert len(shown) == len(set(shown)) and set(shown) == {path.stem for path in folder.glob("*.png")}
     for name in shown:
         assert json.loads((folder / f"{name}.json").read_text()) and (folder / f"{name}.svg").read_text().startswith("<svg")
+
+
+def test_a_figure_saved_twice_is_the_same_files(tmp_path):
+    if not plots.can_draw():
+        pytest.skip("no Chrome or Chromium")
+    figure = go.Figure([go.Scatter(x=[1, 2], y=[1, 3]), go.Scatter(x=[1, 2], y=[2, 1])])
+    first, second = (plots.save(figure, tmp_path / folder, "curve", [1]) for folder in "ab")
+    assert [path.name for path in first] == ["curve.json", "curve.png", "curve.svg"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
