@@ -24,7 +24,7 @@ FIGURE = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _WORK = tempfile.TemporaryDirectory(prefix="s1lab-book-")
 
-# Pages link to notebooks and figures where they lie in the repository, so that a code host shows them; in the book they lie beside.
+# Pages link to notebooks and figures where they lie in the repository, for code hosts; the book holds them beside its pages.
 _BESIDE = re.compile(r"\]\(\.\./((?:\.\./)*(?:notebooks|figures)/)")
 
 # A link from a page to the repository's code, which the book does not hold: "[s1lab/x.py](../s1lab/x.py)".
@@ -62,7 +62,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the list of notebooks where a page asks for it; links go where things lie in the book, or become names of what it has not."""
+    """Put the list of notebooks where a page asks for it; links go where things lie in the book, or become bare names."""
     if page.file.src_uri.endswith(".md"):
         markdown = _OUTSIDE.sub(r"`\1`", _BESIDE.sub(r"](\1", markdown))
     return markdown.replace("<!-- notebooks -->", "\n".join(_listed())) if "<!-- notebooks -->" in markdown else markdown
