@@ -28,6 +28,7 @@ setup: .venv/installed ## the virtual environment in .venv, from requirements.lo
 		|| { echo "the packages could not be installed: is the package index reachable?"; exit 1; }
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch .venv/installed
+	@echo "ready: . .venv/bin/activate makes python, s1lab and papermill those of this environment"
 
 reproduce: setup ## run every notebook with PROFILE=tiny, draw the figures, print measured beside published; DRY=1 rehearses
 	@$(RUN) -m s1lab.reproduce "$(PROFILE)" $(if $(DRY),--dry)

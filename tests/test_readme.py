@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+SHOWN = dict(re.findall(r"```python\n((?:(?!```).)*)```\n\n```text\n(.*?)```", TEXT, re.DOTALL))  # what a block prints, by the block
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 # Numbers in words, in both languages. One is left out, which is an article too; a month before a year is a number in Chinese.
 VALUES = "2 3 4 5 6 7 8 9 10 1000 1000000".split()
@@ -26,7 +27,7 @@ WORDS |= {rf"\b{name}\b(?= \d{{4}})": str(month) for month, name in enumerate(mo
 
 def test_the_four_lines_run(capsys):
     exec(BLOCKS[0], {})
-    assert "«Wait»" in capsys.readouterr().out
+    assert capsys.readouterr().out == SHOWN[BLOCKS[0]] and "«Wait»" in SHOWN[BLOCKS[0]]
 
 
 def test_its_curation_runs(capsys, tmp_path, monkeypatch):
@@ -39,7 +40,9 @@ def test_its_curation_runs(capsys, tmp_path, monkeypatch):
 def test_its_rivals_run(capsys):
     (block,) = (b for b in BLOCKS if "lab.vote" in b)
     exec(block, {"lab": lab, "engine": lab.load("s1-tiny")})
-    assert capsys.readouterr().out.count("thrown away") == 2
+    printed, shown = capsys.readouterr().out.splitlines(), SHOWN[block].splitlines()
+    assert [line.split()[0] for line in printed] == [line.split()[0] for line in shown] == ["2", "3"]
+    assert all("thrown away" in line for line in printed + shown)
 
 
 def test_its_table_is_the_recorded_run():
