@@ -28,12 +28,12 @@ class Parting:
 
 @dataclass(frozen=True)
 class Diff:
-    """Two runs side by side. Questions are paired by their text, sample and budget."""
+    """Two runs side by side. Traces are paired by question and sample, and by budget where a run has more budgets than one."""
 
     a: Run
     b: Run
     same: int
-    partings: list[Parting]
+    partings: list[Parting]  # those whose verdict turned come first
     only: tuple[int, int]  # traces that only one of them has
 
     @property
@@ -48,6 +48,8 @@ class Diff:
         lines = [f"a  {self.a.path}", f"b  {self.b.path}", ""]
         lines += [f"{'' if x == y else '* '}{name}: {x}" + ("" if x == y else f"  |  {y}") for name, x, y in self.made()]
         lines += ["", f"{self.same} of {paired} traces are identical, {len(self.partings)} part"]
+        if not paired:
+            lines[-1] = "nothing can be paired: the two share no question, or none at the same budget"
         if any(self.only):
             lines.append(f"only in a: {self.only[0]}, only in b: {self.only[1]}")
         if any(None not in p.correct for p in self.partings):
@@ -77,9 +79,14 @@ class Diff:
 
 
 def diff(a: str | Path, b: str | Path) -> Diff:
-    """Compare two stored runs id by id."""
+    """Compare two stored runs id by id.
+
+    A question is paired with itself, in the same sample. Where each run has one budget these may differ, so that a run with a
+    Wait is compared with one without; a sweep has many, and each rung is paired with its own.
+    """
     first, second = read_run(a), read_run(b)
-    rows = [{(t.question, t.sample, t.budget): t for t in run.traces} for run in (first, second)]
+    one_each = all(len({trace.budget for trace in run.traces}) == 1 for run in (first, second))
+    rows = [{(t.question, t.sample, None if one_each else t.budget): t for t in run.traces} for run in (first, second)]
     texts = decoder(first), decoder(second)
     partings, same = [], 0
     for key, x in rows[0].items():
@@ -90,6 +97,7 @@ def diff(a: str | Path, b: str | Path) -> Diff:
             same += 1
         else:
             partings.append(_part(x, y, texts))
+    partings.sort(key=lambda parting: parting.correct[0] == parting.correct[1])
     shared = same + len(partings)
     return Diff(first, second, same, partings, (len(rows[0]) - shared, len(rows[1]) - shared))
 

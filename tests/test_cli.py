@@ -73,7 +73,7 @@ def test_evaluate_saves_and_diff_compares(tiny, tmp_path):
     assert f"accuracy {own.interval}" in shown and "no errors" in shown and f"saved {a}" in shown
     invoke("diff", a, a)
     differ = facts("diff", a, b, code=1)
-    assert differ["same"] == 0 and differ["only"] == [10, 10]  # traces are paired by their budget too
+    assert differ["same"] == 0 and differ["part"] == 10 and differ["only"] == [0, 0]  # each with the same question under a Wait
     assert "is there already" in invoke("evaluate", "--n", "10", "--save", a, code=2).stderr
 
 

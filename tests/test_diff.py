@@ -55,6 +55,22 @@ def test_the_place_where_two_runs_part_and_what_it_did(runs):
         assert words in shown.stdout
 
 
+def test_a_run_with_another_budget_is_paired_question_by_question_but_a_sweeps_rungs_only_with_their_own(
+    scripted, runs, tmp_path
+):
+    waited = lab.evaluate(scripted(other), PROBLEMS, lab.Budget(waits=1), progress=False).save(tmp_path / "waited.jsonl")
+    found = lab.diff(runs[0], waited)
+    assert len(found.partings) == 3 and found.only == (0, 0) and found.flipped == (1, 0)
+    assert found.partings[0].question == "b?" and found.partings[1].source == "close"  # first what turned
+    swept, deeper = tmp_path / "swept.jsonl", tmp_path / "deeper.jsonl"
+    for path, waits in (swept, (1, 2)), (deeper, (3, 4)):
+        rungs = [lab.Budget(waits=n) for n in waits]
+        write_run(path, lab.force(scripted(other), ["a?", "a?"], rungs, progress=False), {"model": "scripted"})
+    assert lab.diff(swept, swept).same == 2
+    apart = lab.diff(swept, deeper)
+    assert apart.only == (2, 2) and "nothing can be paired" in str(apart)
+
+
 def test_a_stored_run_keeps_all_of_a_trace_and_its_own_tokenizer(scripted, tmp_path):
     """With the store at hand, nothing else on this machine need know the model."""
     budget = lab.Budget(waits=1, max_tokens=11, answer_tokens=1)

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-SHOWN = dict(re.findall(r"```python\n((?:(?!```).)*)```\n\n```text\n(.*?)```", TEXT, re.DOTALL))  # what a block prints, by the block
+SHOWN = dict(
+    re.findall(r"```python\n((?:(?!```).)*)```\n\n```text\n(.*?)```", TEXT, re.DOTALL)
+)  # what a block prints, by the block
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 # Numbers in words, in both languages. One is left out, which is an article too; a month before a year is a number in Chinese.
 VALUES = "2 3 4 5 6 7 8 9 10 1000 1000000".split()

@@ -41,13 +41,13 @@ def diff(
 ) -> None:
     """Compare two stored runs.
 
-    Says which traces are the same and where the others part; a question is paired with itself at the same budget. The exit
-    code is 1 where the runs differ.
+    Says which traces are the same and where the others part. A question is paired with itself; in a sweep, at the same
+    budget. The exit code is 1 where the runs differ.
 
     \b
     Example:
       s1lab evaluate --n 12 --save runs/a.jsonl
-      s1lab evaluate --n 12 --temperature 0.7 --save runs/b.jsonl
+      s1lab evaluate --n 12 --waits 1 --save runs/b.jsonl
       s1lab diff runs/a.jsonl runs/b.jsonl
     """
     with work():
