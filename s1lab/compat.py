@@ -7,7 +7,7 @@ cleanly and say so in ``Trace.notes``.
 from __future__ import annotations
 
 from s1lab.budget import Budget
-from s1lab.engine import Completion, Program, Request
+from s1lab.engine import Completion, Program
 from s1lab.programs import Sampling, reply, room, too_long
 from s1lab.trace import Source, Trace
 
@@ -92,15 +92,7 @@ def _round(trace: Trace, cap: int, round: int, sampling: Sampling, context: int)
     if most < 1:
         trace.error = too_long(trace, context)
         return Completion((), error=trace.error)
-    done: Completion = yield Request(
-        ids=tuple(trace.ids),
-        max_tokens=most,
-        stop=trace.template.think_stop,
-        min_tokens=1 if round else 0,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        seed=sampling.seed_of(trace, round),
-    )
+    done: Completion = yield sampling.request(trace, most, trace.template.think_stop, round, min_tokens=1 if round else 0)
     trace.extend(list(done.ids), Source.SAMPLED)
     trace.cut, trace.error = done.finish == "length", done.error
     if done.finish == "stop":

@@ -10,13 +10,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import count
 from typing import Any, Literal, get_args
 
 from s1lab import api
 from s1lab.budget import Budget
-from s1lab.engine import Completion, Engine, Program, Request
+from s1lab.engine import Completion, Engine, Program
 from s1lab.engines.pretrained import formats_of
-from s1lab.programs import Sampling, answer, room, too_long
+from s1lab.programs import Sampling, answer, open_thinking
 from s1lab.programs import force as force_program
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Source, Trace
@@ -76,29 +77,16 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
     template = trace.template
     (mark,) = template.encode(step_mark(template.template))
     answering = template.encode(template.template.close)[1]
-    trace.extend(template.encode(step_header(template.template, steps)), Source.PROMPT)
-    if room(trace, budget, context) < 1:
-        trace.error = too_long(trace, context)
+    free = open_thinking(trace, template.encode(step_header(template.template, steps)), budget, context)
+    if free < 1:
         return trace
-    cap = min(room(trace, budget, context), budget.max_tokens or context)
+    cap = min(free, budget.max_tokens or context)
     trace.counts |= {"steps": 1, "delimiter_tokens": 0}
     heading: list[int] = []  # the delimiter and the first word of a header whose rest is to come
-    asked = 0
-
-    def request(ids: list[int], most: int) -> Request:
-        nonlocal asked
-        asked += 1
-        return Request(
-            ids=tuple(ids),
-            max_tokens=most,
-            stop=template.think_stop,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=sampling.seed_of(trace, asked - 1),
-        )
+    rounds = count()
 
     while True:
-        done: Completion = yield request(trace.ids, cap - trace.thinking_tokens)
+        done: Completion = yield sampling.request(trace, cap - trace.thinking_tokens, template.think_stop, next(rounds))
         if heading:
             trace.counts["delimiter_tokens"] += len(heading) + _rest_of_line(trace, heading[-1], done.ids)
         trace.extend(list(done.ids), Source.SAMPLED)
@@ -110,7 +98,7 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
             break
         if done.stop_id != mark or trace.thinking_tokens + 2 >= cap:  # an end of sequence, or no room for another step
             break
-        word: Completion = yield request([*trace.ids, mark], 1)
+        word: Completion = yield sampling.request(trace, 1, template.think_stop, next(rounds), after=[mark])
         if word.error:
             trace.error = word.error
             return trace
@@ -143,21 +131,13 @@ def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sam
 
     ``counts``: "tries" that were made, and "fits", 1 or 0.
     """
-    trace.extend(trace.template.open_ids(), Source.PROMPT)
-    free = room(trace, budget, context)
+    free = open_thinking(trace, trace.template.open_ids(), budget, context)
     if free < 1:
-        trace.error = too_long(trace, context)
         return trace
     cap = min(limit, free)
     for number in range(tries):
-        done: Completion = yield Request(
-            ids=tuple(trace.ids),
-            max_tokens=cap + 1,  # a thought of exactly the limit fits: the next token is its stop
-            stop=trace.template.think_stop,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=sampling.seed_of(trace, number),
-        )
+        # One token more than the limit: a thought of exactly the limit fits, and the next token is its stop.
+        done: Completion = yield sampling.request(trace, cap + 1, trace.template.think_stop, number)
         trace.counts |= {"tries": number + 1, "fits": int(done.finish == "stop")}
         if done.finish != "length":
             trace.extend(list(done.ids), Source.SAMPLED)

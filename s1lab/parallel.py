@@ -15,9 +15,9 @@ from typing import overload
 from s1lab import api, grade
 from s1lab.budget import Budget
 from s1lab.cost import Cost, cost
-from s1lab.engine import Completion, Engine, Program, Request
+from s1lab.engine import Completion, Engine, Program
 from s1lab.ladder import names, rungs_of
-from s1lab.programs import Sampling, answer, force, ladder, room, together, too_long
+from s1lab.programs import Sampling, answer, force, ladder, open_thinking, together
 from s1lab.template import BoundTemplate
 from s1lab.trace import Source, Trace
 from s1lab.voting import Best, Score, Tree, Vote, rated
@@ -279,11 +279,10 @@ def grow(
     trace: Trace, width: int, reward: Score, budget: Budget, sampling: Sampling, context: int, steps: Steps, kind: str
 ) -> Program[Tree]:
     """REBASE over one question; see :func:`rebase`."""
-    trace.extend(trace.template.open_ids(), Source.PROMPT)
-    if room(trace, budget, context) < 1:
-        trace.error = too_long(trace, context)
+    free = open_thinking(trace, trace.template.open_ids(), budget, context)
+    if free < 1:
         return Tree(trace.question, [trace], kind, (0.0,))
-    cap = min(room(trace, budget, context), budget.max_tokens or context)
+    cap = min(free, budget.max_tokens or context)
     level, shares = [_Branch(trace)], [width]
     ended: list[_Branch] = []
     every: list[_Branch] = []
@@ -320,15 +319,11 @@ def _step(branch: _Branch, budget: Budget, sampling: Sampling, cap: int, steps: 
     left = min(steps.tokens, cap - trace.thinking_tokens)
     alone = branch.parent is not None and branch.parent.suppressed
     while True:
-        done: Completion = yield Request(
-            ids=tuple(trace.ids),
-            # After a suppression one token is asked for by itself: it may end a step, but not the thinking.
-            max_tokens=1 if alone else left,
-            stop=stops if alone else stops | steps.ends,
-            min_tokens=1 if alone else 0,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=sampling.seed_of(trace, f"{path} {'first' if alone else 'step'}"),
+        # After a suppression one token is asked for by itself: it may end a step, but not the thinking.
+        done: Completion = yield (
+            sampling.request(trace, 1, stops, f"{path} first", min_tokens=1)
+            if alone
+            else sampling.request(trace, left, stops | steps.ends, f"{path} step")
         )
         written = list(done.ids) + ([done.stop_id] if done.stop_id in steps.ends else [])
         trace.extend(written, Source.SAMPLED)

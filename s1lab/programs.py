@@ -33,6 +33,12 @@ class Sampling:
         text = f"{self.seed}\x1f{trace.sample}\x1f{round}\x1f{trace.question}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
+    def request(
+        self, trace: Trace, most: int, stop: frozenset[int], round: int | str, *, min_tokens: int = 0, after: Sequence[int] = ()
+    ) -> Request:
+        """Continue a trace by ``most`` ids under the seed of a round; ``after`` are ids that the request alone has behind it."""
+        return Request((*trace.ids, *after), most, stop, min_tokens, self.temperature, self.top_p, self.seed_of(trace, round))
+
 
 def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """Think within a budget: cap, floor and Waits (budget forcing, paper section 3.1).
@@ -42,16 +48,11 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
     """
     cap = min(room(trace, budget, context), budget.max_tokens or context)
     while True:
-        request = Request(
-            ids=tuple(trace.ids),
-            max_tokens=cap - trace.thinking_tokens,
-            stop=trace.template.think_stop,
-            min_tokens=1 if trace.stops else 0,  # after a suppression at least one token: else it could stop for ever
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=sampling.seed_of(trace, len(trace.stops)),
+        round = len(trace.stops)
+        # After a suppression at least one token: else it could stop for ever.
+        done: Completion = yield sampling.request(
+            trace, cap - trace.thinking_tokens, trace.template.think_stop, round, min_tokens=1 if round else 0
         )
-        done: Completion = yield request
         trace.extend(list(done.ids), Source.SAMPLED)
         if done.error:
             trace.error = done.error
@@ -82,9 +83,7 @@ def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
 
         original = compat.readme if budget.compat == "readme" else compat.harness
         return (yield from original(trace, budget, sampling, context))
-    trace.extend(trace.template.open_ids(), Source.PROMPT)
-    if room(trace, budget, context) < 1:
-        trace.error = too_long(trace, context)
+    if open_thinking(trace, trace.template.open_ids(), budget, context) < 1:
         return trace
     trace = yield from think(trace, budget, sampling, context)
     return trace if trace.error else (yield from answer(trace, budget, sampling, context))
@@ -98,31 +97,22 @@ def ladder(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, context: i
     the one that :func:`force` gives for its budget: each request of the pass continues the same ids under the same seed, and
     only asks for more.
     """
-    trace.extend(trace.template.open_ids(), Source.PROMPT)
-    free = room(trace, rungs[0], context)
+    free = open_thinking(trace, trace.template.open_ids(), rungs[0], context)
     if free < 1:
-        trace.error = too_long(trace, context)
         return [trace.fork(len(trace.ids), rung) for rung in rungs]
     caps = [min(free, rung.max_tokens or context) for rung in rungs]
-    opened, ended = len(trace.ids), dict[int, Trace]()
+    beginning, ended = len(trace.ids), dict[int, Trace]()
     going = list(range(len(rungs)))
 
     def leave(leaving: list[int], cut: bool) -> list[int]:
         for i in leaving:
-            ended[i] = trace.fork(opened + caps[i] if cut else len(trace.ids), rungs[i])
+            ended[i] = trace.fork(beginning + caps[i] if cut else len(trace.ids), rungs[i])
             ended[i].cut = cut
         return [i for i in going if i not in leaving]
 
     while going:
-        done: Completion = yield Request(
-            ids=tuple(trace.ids),
-            max_tokens=max(caps[i] for i in going) - trace.thinking_tokens,
-            stop=trace.template.think_stop,
-            min_tokens=1 if trace.stops else 0,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=sampling.seed_of(trace, len(trace.stops)),
-        )
+        round, most = len(trace.stops), max(caps[i] for i in going) - trace.thinking_tokens
+        done: Completion = yield sampling.request(trace, most, trace.template.think_stop, round, min_tokens=1 if round else 0)
         trace.extend(list(done.ids), Source.SAMPLED)
         thought = trace.thinking_tokens
         going = leave([i for i in going if caps[i] <= thought], cut=True)
@@ -178,17 +168,19 @@ def reply(trace: Trace, answer_tokens: int, sampling: Sampling, context: int) ->
     if left < 1:
         trace.error = too_long(trace, context)
         return trace
-    done: Completion = yield Request(
-        ids=tuple(trace.ids),
-        max_tokens=left,
-        stop=trace.template.answer_stop,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        seed=sampling.seed_of(trace, -1),
-    )
+    done: Completion = yield sampling.request(trace, left, trace.template.answer_stop, -1)
     trace.extend(list(done.ids), Source.ANSWER)
     trace.answer_cut, trace.error = done.finish == "length", done.error
     return trace
+
+
+def open_thinking(trace: Trace, opening: list[int], budget: Budget, context: int) -> int:
+    """Open the thinking: thinking tokens that fit behind it. Where none do, the trace has its error."""
+    trace.extend(opening, Source.PROMPT)
+    free = room(trace, budget, context)
+    if free < 1:
+        trace.error = too_long(trace, context)
+    return free
 
 
 def room(trace: Trace, budget: Budget, context: int) -> int:
@@ -198,13 +190,12 @@ def room(trace: Trace, budget: Budget, context: int) -> int:
     """
     template = trace.template
     closing = len(template.encode("\n" + template.template.close)) + len(template.encode(budget.on_cut))
-    opened = sum(s is Source.PROMPT for s in trace.source)
-    free = context - opened - closing
+    free = context - trace.source.count(Source.PROMPT) - closing
     return free - min(budget.answer_tokens, (free + 1) // 2)
 
 
 def too_long(trace: Trace, context: int) -> str:
     return (
-        f"the prompt of {sum(s is Source.PROMPT for s in trace.source)} tokens leaves no room to think and answer in the "
+        f"the prompt of {trace.source.count(Source.PROMPT)} tokens leaves no room to think and answer in the "
         f"context of {context}: shorten the question or load the model with a longer context"
     )
