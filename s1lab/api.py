@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, overload
+from typing import Any, ClassVar, TypedDict, TypeVar, Unpack, overload
 
 from tqdm.auto import tqdm
 
@@ -22,32 +22,23 @@ Storing = str | Path | Recording | None
 UNFINISHED = "interrupted before it was finished"
 
 
+class Options(TypedDict, total=False):
+    """What every call on questions takes besides; see :func:`s1lab.force`."""
+
+    temperature: float
+    top_p: float
+    seed: int
+    system: str | None
+    store: Storing
+    progress: bool
+
+
 @overload
 def force(  # type: ignore[overload-overlap]
-    engine: Engine,
-    questions: str,
-    budget: Budget | None = ...,
-    *,
-    temperature: float = ...,
-    top_p: float = ...,
-    seed: int = ...,
-    system: str | None = ...,
-    store: Storing = ...,
-    progress: bool = ...,
+    engine: Engine, questions: str, budget: Budget | None = ..., **options: Unpack[Options]
 ) -> Trace: ...
 @overload
-def force(
-    engine: Engine,
-    questions: Iterable[str],
-    budget: Budgets | None = ...,
-    *,
-    temperature: float = ...,
-    top_p: float = ...,
-    seed: int = ...,
-    system: str | None = ...,
-    store: Storing = ...,
-    progress: bool = ...,
-) -> list[Trace]: ...
+def force(engine: Engine, questions: Iterable[str], budget: Budgets | None = ..., **options: Unpack[Options]) -> list[Trace]: ...
 def force(
     engine: Engine,
     questions: str | Iterable[str],
@@ -84,12 +75,17 @@ def force(
         return force_program(traces[i], budgets[i], sampling, engine.context)
 
     made = {"call": "force"} | settings(sampling, system, budgets)
-    found: Trace | list[Trace] = drive(
-        engine, program, _unfinished(traces), len(asked), single, what="forcing", progress=progress, store=store, made=made
-    )
-    return found
+    return drive_traces(engine, traces, program, single, what="forcing", progress=progress, store=store, made=made)
 
 
+@overload
+def direct(  # type: ignore[overload-overlap]
+    engine: Engine, questions: str, *, prefix: str | None = ..., answer_tokens: int = ..., **options: Unpack[Options]
+) -> Trace: ...
+@overload
+def direct(
+    engine: Engine, questions: Iterable[str], *, prefix: str | None = ..., answer_tokens: int = ..., **options: Unpack[Options]
+) -> list[Trace]: ...
 def direct(
     engine: Engine,
     questions: str | Iterable[str],
@@ -112,10 +108,7 @@ def direct(
         return direct_program(traces[i], prefix, answer_tokens, sampling, engine.context)
 
     made = {"call": "direct", "prefix": prefix} | settings(sampling, system, [])
-    found: Trace | list[Trace] = drive(
-        engine, program, _unfinished(traces), len(asked), single, what="answering", progress=progress, store=store, made=made
-    )
-    return found
+    return drive_traces(engine, traces, program, single, what="answering", progress=progress, store=store, made=made)
 
 
 def questions_of(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
@@ -219,12 +212,20 @@ def drive(
     return results[0] if single else [results[i] for i in range(n)]
 
 
-def _unfinished(traces: list[Trace]) -> Callable[[int], Trace]:
-    def mark(i: int) -> Trace:
+def drive_traces(
+    engine: Engine, traces: list[Trace], program: Callable[[int], Program[Trace]], single: bool, *, what: str, progress: bool,
+    store: Storing, made: dict[str, Any],
+) -> Trace | list[Trace]:  # fmt: skip
+    """:func:`drive` for programs that end in the traces they were given."""
+
+    def unfinished(i: int) -> Trace:
         traces[i].error = UNFINISHED
         return traces[i]
 
-    return mark
+    found: Trace | list[Trace] = drive(
+        engine, program, unfinished, len(traces), single, what=what, progress=progress, store=store, made=made
+    )
+    return found
 
 
 class Interrupted(KeyboardInterrupt):

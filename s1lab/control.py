@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args, overload
 
 from s1lab import api
 from s1lab.budget import Budget
@@ -157,6 +157,16 @@ def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sam
     return (yield from answer(trace, budget, sampling, context))
 
 
+@overload
+def token_conditional(  # type: ignore[overload-overlap]
+    engine: Engine, questions: str, tokens: int = ..., budget: Budget | None = ..., *, force: bool = ...,
+    **options: Unpack[api.Options],
+) -> Trace: ...  # fmt: skip
+@overload
+def token_conditional(
+    engine: Engine, questions: Iterable[str], tokens: int = ..., budget: api.Budgets | None = ..., *, force: bool = ...,
+    **options: Unpack[api.Options],
+) -> list[Trace]: ...  # fmt: skip
 def token_conditional(
     engine: Engine,
     questions: str | Iterable[str],
@@ -189,6 +199,15 @@ def token_conditional(
     )  # fmt: skip
 
 
+@overload
+def class_conditional(  # type: ignore[overload-overlap]
+    engine: Engine, questions: str, length: Length | None = ..., budget: Budget | None = ..., **options: Unpack[api.Options]
+) -> Trace: ...
+@overload
+def class_conditional(
+    engine: Engine, questions: Iterable[str], length: Length | None = ..., budget: api.Budgets | None = ...,
+    **options: Unpack[api.Options],
+) -> list[Trace]: ...  # fmt: skip
 def class_conditional(
     engine: Engine,
     questions: str | Iterable[str],
@@ -218,6 +237,16 @@ def class_conditional(
     )  # fmt: skip
 
 
+@overload
+def step_conditional(  # type: ignore[overload-overlap]
+    engine: Engine, questions: str, steps: int = ..., budget: Budget | None = ..., *, force: bool = ...,
+    **options: Unpack[api.Options],
+) -> Trace: ...  # fmt: skip
+@overload
+def step_conditional(
+    engine: Engine, questions: Iterable[str], steps: int = ..., budget: api.Budgets | None = ..., *, force: bool = ...,
+    **options: Unpack[api.Options],
+) -> list[Trace]: ...  # fmt: skip
 def step_conditional(
     engine: Engine,
     questions: str | Iterable[str],
@@ -252,9 +281,18 @@ def step_conditional(
     def program(i: int) -> Program[Trace]:
         return stepped(traces[i], steps, force, budgets[i], sampling, engine.context)
 
-    return _driven(engine, traces, program, single, "stepping", made, store, progress)
+    return api.drive_traces(engine, traces, program, single, what="stepping", progress=progress, store=store, made=made)
 
 
+@overload
+def reject(  # type: ignore[overload-overlap]
+    engine: Engine, questions: str, limit: int, tries: int = ..., budget: Budget | None = ..., **options: Unpack[api.Options]
+) -> Trace: ...
+@overload
+def reject(
+    engine: Engine, questions: Iterable[str], limit: int, tries: int = ..., budget: api.Budgets | None = ...,
+    **options: Unpack[api.Options],
+) -> list[Trace]: ...  # fmt: skip
 def reject(
     engine: Engine,
     questions: str | Iterable[str],
@@ -290,7 +328,7 @@ def reject(
     def program(i: int) -> Program[Trace]:
         return rejected(traces[i], limit, tries, budgets[i], sampling, engine.context)
 
-    return _driven(engine, traces, program, single, "rejecting", made, store, progress)
+    return api.drive_traces(engine, traces, program, single, what="rejecting", progress=progress, store=store, made=made)
 
 
 def _conditional(
@@ -304,7 +342,7 @@ def _conditional(
         return force_program(traces[i], budgets[i], sampling, engine.context)
 
     made |= api.settings(sampling, system, budgets)
-    return _driven(engine, traces, program, single, "asking", made, store, progress)
+    return api.drive_traces(engine, traces, program, single, what="asking", progress=progress, store=store, made=made)
 
 
 def _open(engine: Engine, asked: list[str], ask: Callable[[str], str], budgets: list[Budget], system: str | None) -> list[Trace]:
@@ -313,20 +351,6 @@ def _open(engine: Engine, asked: list[str], ask: Callable[[str], str], budgets: 
     for trace, question in zip(traces, asked, strict=True):
         trace.question = question
     return traces
-
-
-def _driven(
-    engine: Engine, traces: list[Trace], program: Callable[[int], Program[Trace]], single: bool, what: str, made: dict[str, Any],
-    store: api.Storing, progress: bool,
-) -> Trace | list[Trace]:  # fmt: skip
-    def unfinished(i: int) -> Trace:
-        traces[i].error = api.UNFINISHED
-        return traces[i]
-
-    found: Trace | list[Trace] = api.drive(
-        engine, program, unfinished, len(traces), single, what=what, progress=progress, store=store, made=made
-    )
-    return found
 
 
 def _whole(name: str, value: int) -> None:

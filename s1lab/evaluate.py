@@ -133,12 +133,10 @@ def evaluate(
                 progress=progress,
             )  # fmt: skip
         else:
-            answered = direct(
+            traces = direct(
                 engine, questions, prefix=prefix, temperature=temperature, top_p=top_p, seed=seed, system=system, store=record,
                 progress=progress,
             )  # fmt: skip
-            assert isinstance(answered, list)
-            traces = answered
         verdicts = _verdicts(columns, traces, n, grader)
         record.grade([v.mark for v in verdicts])
     return _graded(problems, columns, traces, verdicts, n, made)

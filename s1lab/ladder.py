@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import overload
+from typing import Unpack, overload
 
 from s1lab import api
 from s1lab.budget import Budget
@@ -115,14 +115,12 @@ def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
 @overload
 def ladder(  # type: ignore[overload-overlap]
     engine: Engine, questions: str, caps: Sequence[int] = ..., waits: Sequence[int] = ..., *, budget: Budget | None = ...,
-    temperature: float = ..., top_p: float = ..., seed: int = ..., system: str | None = ..., progress: bool = ...,
-    store: api.Storing = ...,
+    **options: Unpack[api.Options],
 ) -> Ladder: ...  # fmt: skip
 @overload
 def ladder(
     engine: Engine, questions: Iterable[str], caps: Sequence[int] = ..., waits: Sequence[int] = ..., *,
-    budget: api.Budgets | None = ..., temperature: float = ..., top_p: float = ..., seed: int = ..., system: str | None = ...,
-    progress: bool = ..., store: api.Storing = ...,
+    budget: api.Budgets | None = ..., **options: Unpack[api.Options],
 ) -> list[Ladder]: ...  # fmt: skip
 def ladder(
     engine: Engine,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Unpack, overload
 
 from s1lab import api, grade
 from s1lab.budget import Budget
@@ -27,14 +27,12 @@ MOST = 1000  # samples a question: the numbers of their subsets are still floats
 
 @overload
 def vote(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, n: int, budget: Budget | None = ..., *, kind: str = ..., temperature: float = ...,
-    top_p: float = ..., seed: int = ..., system: str | None = ..., store: api.Storing = ..., progress: bool = ...,
-) -> Vote: ...  # fmt: skip
+    engine: Engine, questions: str, n: int, budget: Budget | None = ..., *, kind: str = ..., **options: Unpack[api.Options]
+) -> Vote: ...
 @overload
 def vote(
     engine: Engine, questions: Iterable[str], n: int, budget: api.Budgets | None = ..., *, kind: str | Sequence[str] = ...,
-    temperature: float = ..., top_p: float = ..., seed: int = ..., system: str | None = ..., store: api.Storing = ...,
-    progress: bool = ...,
+    **options: Unpack[api.Options],
 ) -> list[Vote]: ...  # fmt: skip
 def vote(
     engine: Engine,
@@ -79,14 +77,12 @@ def vote(
 @overload
 def best_of(  # type: ignore[overload-overlap]
     engine: Engine, questions: str, n: int, score: Score, budget: Budget | None = ..., *, kind: str = ...,
-    temperature: float = ..., top_p: float = ..., seed: int = ..., system: str | None = ..., store: api.Storing = ...,
-    progress: bool = ...,
+    **options: Unpack[api.Options],
 ) -> Best: ...  # fmt: skip
 @overload
 def best_of(
     engine: Engine, questions: Iterable[str], n: int, score: Score, budget: api.Budgets | None = ..., *,
-    kind: str | Sequence[str] = ..., temperature: float = ..., top_p: float = ..., seed: int = ..., system: str | None = ...,
-    store: api.Storing = ..., progress: bool = ...,
+    kind: str | Sequence[str] = ..., **options: Unpack[api.Options],
 ) -> list[Best]: ...  # fmt: skip
 def best_of(
     engine: Engine,
@@ -109,22 +105,22 @@ def best_of(
     The rest is as in :func:`vote`. ValueError, naming score and question, where it raises or gives no finite number; what was
     sampled is in the store by then.
     """
-    options = {"temperature": temperature, "top_p": top_p, "seed": seed, "system": system, "store": store, "progress": progress}
-    voted: Vote | list[Vote] = vote(engine, questions, n, budget, kind=kind, **options)  # type: ignore
+    voted: Vote | list[Vote] = vote(
+        engine, questions, n, budget, kind=kind, temperature=temperature, top_p=top_p, seed=seed, system=system, store=store,
+        progress=progress,
+    )  # fmt: skip
     return voted.best(score) if isinstance(voted, Vote) else [v.best(score) for v in voted]
 
 
 @overload
 def mixture(  # type: ignore[overload-overlap]
     engine: Engine, questions: str, n: int, caps: Sequence[int] = ..., waits: Sequence[int] = ..., budget: Budget | None = ..., *,
-    kind: str = ..., temperature: float = ..., top_p: float = ..., seed: int = ..., system: str | None = ...,
-    store: api.Storing = ..., progress: bool = ...,
+    kind: str = ..., **options: Unpack[api.Options],
 ) -> dict[str, Vote]: ...  # fmt: skip
 @overload
 def mixture(
     engine: Engine, questions: Iterable[str], n: int, caps: Sequence[int] = ..., waits: Sequence[int] = ...,
-    budget: Budget | None = ..., *, kind: str | Sequence[str] = ..., temperature: float = ..., top_p: float = ...,
-    seed: int = ..., system: str | None = ..., store: api.Storing = ..., progress: bool = ...,
+    budget: Budget | None = ..., *, kind: str | Sequence[str] = ..., **options: Unpack[api.Options],
 ) -> dict[str, list[Vote]]: ...  # fmt: skip
 def mixture(
     engine: Engine,
@@ -174,15 +170,13 @@ def mixture(
 @overload
 def rebase(  # type: ignore[overload-overlap]
     engine: Engine, questions: str, width: int, reward: Score, budget: Budget | None = ..., *, balance: float = ...,
-    step: str | None = ..., step_tokens: int = ..., kind: str = ..., temperature: float = ..., top_p: float = ...,
-    seed: int = ..., system: str | None = ..., store: api.Storing = ..., progress: bool = ...,
+    step: str | None = ..., step_tokens: int = ..., kind: str = ..., **options: Unpack[api.Options],
 ) -> Tree: ...  # fmt: skip
 @overload
 def rebase(
     engine: Engine, questions: Iterable[str], width: int, reward: Score, budget: api.Budgets | None = ..., *,
     balance: float = ..., step: str | None = ..., step_tokens: int = ..., kind: str | Sequence[str] = ...,
-    temperature: float = ..., top_p: float = ..., seed: int = ..., system: str | None = ..., store: api.Storing = ...,
-    progress: bool = ...,
+    **options: Unpack[api.Options],
 ) -> list[Tree]: ...  # fmt: skip
 def rebase(
     engine: Engine,
