@@ -62,10 +62,8 @@ class S1Lab(LM):  # type: ignore[misc]
         if not name:
             raise ValueError("--model_args names no model: give model=s1-tiny, a folder, a hub id or a server's address")
         self.budget = Budget(**{key: options.pop(key) for key in list(options) if key in _BUDGET})
-        if device not in (
-            None,
-            "cuda:0",
-        ):  # cuda:0 is what the harness says where nobody said anything: the engine looks for itself
+        # "cuda:0" is what the harness says where nobody said anything: the engine looks for itself.
+        if device not in (None, "cuda:0"):
             options["device"] = device
         self.engine = load(name, engine=engine, **options)
         self.seed, self.system, self.store = seed, system, store

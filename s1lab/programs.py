@@ -159,7 +159,13 @@ def together(programs: Sequence[Program[T]]) -> Program[list[T]]:
 def direct(trace: Trace, prefix: str | None, answer_tokens: int, sampling: Sampling, context: int) -> Program[Trace]:
     """Answer without opening any thinking: the baseline. ``prefix`` puts the first words of the answer in its mouth."""
     trace.extend(trace.template.encode(prefix), Source.PREFIX)
-    return (yield from reply(trace, answer_tokens, sampling, context))
+    trace = yield from reply(trace, answer_tokens, sampling, context)
+    template = trace.template.template
+    if any(mark.strip() in trace.answer for mark in (template.open, template.close)):
+        trace.notes.append(
+            "the model thought by itself, in its answer, uncounted: a prefix, such as 'Answer:', leaves no room for it"
+        )
+    return trace
 
 
 def reply(trace: Trace, answer_tokens: int, sampling: Sampling, context: int) -> Program[Trace]:

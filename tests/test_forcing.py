@@ -171,6 +171,13 @@ def test_a_prompt_that_does_not_fit_comes_back_with_its_error_and_takes_no_other
     assert long.error is not None and "60" in long.error and "shorten" in long.error
 
 
+def test_a_model_that_thinks_where_it_was_asked_not_to_is_told_on(scripted):
+    asked, thinks = "How many r?", "1 r 1\n<|im_start|>answer\nAnswer: 1<|im_end|>"
+    (note,) = lab.direct(scripted(lambda t: thinks), asked).notes
+    assert "thought by itself" in note and "prefix" in note
+    assert not lab.direct(scripted(lambda t: "Answer: 1<|im_end|>"), asked).notes
+
+
 def test_direct_opens_no_thinking(scripted):
     trace = lab.direct(scripted(lambda t: " 3<|im_end|>"), "How many r?", prefix="Answer:")
     assert trace.answer == "Answer: 3" and trace.thinking_tokens == 0 and "think" not in trace.text
