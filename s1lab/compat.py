@@ -81,7 +81,8 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
 
 def _open(trace: Trace, budget: Budget, context: int) -> int:
     """Open the thinking without the newline behind its delimiter; the cap, below 1 where the prompt leaves no room."""
-    trace.extend(trace.template.encode(trace.template.template.open.rstrip("\n")), Source.PROMPT)
+    template = trace.template
+    trace.extend(template.encode(template.template.opening(template.decode(trace.ids)).rstrip("\n")), Source.PROMPT)
     most = room(trace, budget, context)
     return min(most, budget.max_tokens or most)
 

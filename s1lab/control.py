@@ -131,7 +131,7 @@ def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sam
 
     ``counts``: "tries" that were made, and "fits", 1 or 0.
     """
-    free = open_thinking(trace, trace.template.open_ids(), budget, context)
+    free = open_thinking(trace, trace.template.open_ids(trace.ids), budget, context)
     if free < 1:
         return trace
     cap = min(limit, free)

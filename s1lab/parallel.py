@@ -273,7 +273,7 @@ def grow(
     trace: Trace, width: int, reward: Score, budget: Budget, sampling: Sampling, context: int, steps: Steps, kind: str
 ) -> Program[Tree]:
     """REBASE over one question; see :func:`rebase`."""
-    free = open_thinking(trace, trace.template.open_ids(), budget, context)
+    free = open_thinking(trace, trace.template.open_ids(trace.ids), budget, context)
     if free < 1:
         return Tree(trace.question, [trace], kind, (0.0,))
     cap = min(free, budget.max_tokens or context)

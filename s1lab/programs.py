@@ -83,7 +83,7 @@ def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
 
         original = compat.readme if budget.compat == "readme" else compat.harness
         return (yield from original(trace, budget, sampling, context))
-    if open_thinking(trace, trace.template.open_ids(), budget, context) < 1:
+    if open_thinking(trace, trace.template.open_ids(trace.ids), budget, context) < 1:
         return trace
     trace = yield from think(trace, budget, sampling, context)
     return trace if trace.error else (yield from answer(trace, budget, sampling, context))
@@ -97,7 +97,7 @@ def ladder(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, context: i
     the one that :func:`force` gives for its budget: each request of the pass continues the same ids under the same seed, and
     only asks for more.
     """
-    free = open_thinking(trace, trace.template.open_ids(), rungs[0], context)
+    free = open_thinking(trace, trace.template.open_ids(trace.ids), rungs[0], context)
     if free < 1:
         return [trace.fork(len(trace.ids), rung) for rung in rungs]
     caps = [min(free, rung.max_tokens or context) for rung in rungs]

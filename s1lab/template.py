@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 class ThinkTemplate:
     """Delimiters as text.
 
-    open: appended to the chat prompt; what follows is thinking.
+    open: appended to the chat prompt, unless its template has done so; what follows is thinking.
     ends: delimiters that the model samples to end its thinking; each must be one token of the tokenizer.
     close: what the program appends to end the thinking, by itself or cut; the answer follows. It starts on a new line.
     """
@@ -23,10 +24,18 @@ class ThinkTemplate:
     close: str
     name: str = "custom"
 
+    def opening(self, prompt: str) -> str:
+        """What opens the thinking behind a prompt: ``open``, or what lacks of it where the chat template opens it (QwQ, R1)."""
+        mark = self.open.strip()
+        if not mark or not prompt.rstrip().endswith(mark):
+            return self.open
+        return "" if prompt[-1].isspace() else self.open[len(self.open.rstrip()) :]
+
 
 S1 = ThinkTemplate("<|im_start|>think\n", ("<|im_start|>", "<|im_end|>"), "<|im_start|>answer\n", "s1")
 THINK_TAGS = ThinkTemplate("<think>\n", ("</think>",), "</think>\n\n", "think-tags")
 PRESETS = {t.name: t for t in (S1, THINK_TAGS)}
+MARK_IDS = 32  # the most ids that an opening delimiter is looked for in
 
 
 @dataclass(frozen=True)
@@ -56,9 +65,9 @@ class BoundTemplate:
         assert isinstance(text, str)
         return self.encode(text)
 
-    def open_ids(self) -> list[int]:
-        """Ids of the opening delimiter."""
-        return self.encode(self.template.open)
+    def open_ids(self, after: Sequence[int] = ()) -> list[int]:
+        """Ids of the opening delimiter behind these ids, which may have it already."""
+        return self.encode(self.template.opening(self.decode(list(after[-MARK_IDS:]))))
 
     def close_ids(self, after: list[int]) -> list[int]:
         """The close, on a line of its own: a newline comes first where the thinking does not end in one."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from dataclasses import replace
 
 import pytest
 import torch
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import s1lab as lab
 from s1lab.records import packed, unpacked
+from s1lab.template import bind
 from s1lab.trace import FORCED, GENERATED, THINKING, Source
+from tests.conftest import Scripted
 
 THINK, ANSWER = "<|im_start|>think\n", "<|im_start|>answer\n"
 
@@ -169,6 +173,21 @@ def test_a_prompt_that_does_not_fit_comes_back_with_its_error_and_takes_no_other
     short, long = lab.force(engine, ["How many r?", "How many r in " + "x" * 80 + "?"], progress=False)
     assert short.error is None and short.answer == "Answer: 3"
     assert long.error is not None and "60" in long.error and "shorten" in long.error
+
+
+@pytest.mark.parametrize(("ending", "added"), [("<think>\n", ""), ("<think>", "\n"), ("", "<think>\n")])
+def test_a_chat_template_that_opens_the_thinking_itself_has_it_opened_once(template, ending, added):
+    """As those of R1's distillations and of QwQ do."""
+    tokenizer = copy.deepcopy(template.tokenizer)
+    tokenizer.chat_template += "{% if add_generation_prompt %}{{ '" + ending.replace("\n", "\\n") + "' }}{% endif %}"
+    tags = bind(lab.ThinkTemplate("<think>\n", ("<|im_start|>",), "</think>\n\n"), tokenizer, {tokenizer.eos_token_id})
+    prompt = tags.prompt("Q?")
+    assert tags.open_ids(prompt) == tags.encode(added)
+    engine = Scripted(tags, lambda text: " 4<|im_end|>" if "1 r 1" in text else "1 r 1\n<|im_start|>")
+    for budget in lab.Budget(), lab.Budget(compat="readme"), lab.Budget(compat="harness"):
+        assert lab.force(engine, "Q?", budget).text.count("<think>") == 1
+    (row,) = lab.curate.to_sft(Dataset.from_list([{"question": "Q?", "thinking": "a", "attempt": "4"}]), tags)
+    assert (row["prompt"] + row["completion"]).count("<think>\n") == 1 and row["prompt"] == tags.decode(prompt)
 
 
 def test_a_model_that_thinks_where_it_was_asked_not_to_is_told_on(scripted):

@@ -164,8 +164,9 @@ def to_sft(
         thinking, attempt = row["thinking"], row["attempt"]
         newline = "" if thinking.endswith("\n") else "\n"
         answer = attempt if prefix.strip() in attempt else prefix + attempt
-        rows["prompt"].append(template.decode(template.prompt(row["question"])))
-        rows["completion"].append(f"{think.open}{thinking}{newline}{think.close}{answer}{end}")
+        prompt = template.decode(template.prompt(row["question"]))
+        rows["prompt"].append(prompt)
+        rows["completion"].append(f"{think.opening(prompt)}{thinking}{newline}{think.close}{answer}{end}")
     return Dataset.from_dict(rows)
 
 
