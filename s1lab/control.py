@@ -16,7 +16,6 @@ from typing import Any, Literal, Unpack, get_args, overload
 from s1lab import api
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Engine, Program
-from s1lab.engines.pretrained import formats_of
 from s1lab.programs import Sampling, answer, open_thinking
 from s1lab.programs import force as force_program
 from s1lab.template import ThinkTemplate
@@ -370,6 +369,8 @@ _warned: set[tuple[str, str]] = set()
 
 def _warn_untrained(engine: Engine, kind: str) -> None:
     """Say once for a model that it was never trained for what it is asked. Where its files are not at hand nothing is known."""
+    from s1lab.engines.pretrained import formats_of  # torch and transformers, which take seconds
+
     network = getattr(engine, "network", None)
     formats = formats_of(engine.model) if network is None else tuple(getattr(network.config, "s1lab_formats", None) or ())
     if formats is None or kind in formats or (engine.model, kind) in _warned:
