@@ -12,7 +12,7 @@ import ipywidgets as ipw
 
 from s1lab.evaluate import Results
 from s1lab.ladder import Ladder
-from s1lab.plots import BLUE, ORANGE
+from s1lab.style import BLUE, ORANGE
 from s1lab.trace import Trace
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short, summary, word
