@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -103,9 +103,13 @@ def funnel(*reports: Report) -> str:
     for earlier, later in pairwise(reports):
         if earlier.after != later.before:
             raise ValueError(f"{earlier.stage} left {earlier.after:,} rows, but {later.stage} began with {later.before:,}")
-    rows = [("collected", reports[0].before, "")] if reports else []
-    rows += [(r.stage, r.after, "; ".join(f"{rule} {count:,}" for rule, count in r.counts.items())) for r in reports]
-    return "\n".join(f"{stage:<16}{count:>9,}  {why}".rstrip() for stage, count, why in rows)
+    return "\n".join(f"{stage:<16}{left:>9,}  {why}".rstrip() for stage, left, why in steps(reports))
+
+
+def steps(reports: Sequence[Report]) -> list[tuple[str, int, str]]:
+    """What was collected, then each step: its name, the rows it left, and how many each rule dropped."""
+    found = [("collected", reports[0].before, "")] if reports else []
+    return found + [(r.stage, r.after, "; ".join(f"{rule} {n:,}" for rule, n in r.counts.items())) for r in reports]
 
 
 def needs(pool: Any, what: str, **columns: str) -> None:
