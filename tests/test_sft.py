@@ -435,6 +435,13 @@ def test_the_static_part_of_a_plan_is_what_training_holds(tmp_path, tiny_base, c
     assert 0.5 < trained.loss[0] < 2
 
 
+def test_adapters_without_peft_are_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ImportError, match="adapters, which needs peft: pip install"):
+        sft.train("s1-tiny-base", traces(8), QUICK.but(lora=sft.Lora(4)), out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_plans_of_the_papers_runs():
     """Sixteen H100 held it and eight did not without more (issues 13 and 22 of the original); 7 GPU-hours, the paper says."""
     whole, half = sft.plan("s1-32b", 16), sft.plan("s1-32b", 8)
