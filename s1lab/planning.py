@@ -78,14 +78,12 @@ class Plan:
 
     def __str__(self) -> str:
         machine = self.profile.machine
-        where = f"{machine.gpus} x {machine.gpu or 'GPU'} of {machine.memory_gb:.0f} GB" if machine.gpus else "no GPU"
+        where, speed = "no GPU", "speed not given"
         if machine.gpus:
+            where = f"{machine.gpus} x {machine.gpu or 'GPU'} of {machine.memory_gb:.0f} GB"
             where += f", {machine.price:.2f} $ a GPU-hour (assumed)"
-        speed = (
-            f"{machine.tokens_per_second:,.0f} tokens a second in full batches"
-            if machine.tokens_per_second
-            else "speed not given"
-        )
+        if machine.tokens_per_second:
+            speed = f"{machine.tokens_per_second:,.0f} tokens a second in full batches"
         wide = max(len(step.what) for step in self.steps)
         lines = [f"{self.profile.name}: {where}; {speed}", *self.memory, ""]
         lines.append(f"{'notebook':<20}{'what':<{wide + 2}}{'tokens':>10}{'time':>10}{'price, $':>10}")
