@@ -32,9 +32,9 @@ def compare(name: str, ours: Work, rival: Work, repeats: int, unit: str = "token
         pairs = [("ours", ours), ("rival", rival)]
         for side, work in pairs if turn % 2 else pairs[::-1]:
             began = time.perf_counter()
-            tokens = work()
+            done = work()
             if turn:
-                rates[side].append(tokens / (time.perf_counter() - began))
+                rates[side].append(done / (time.perf_counter() - began))
     ratios = [a / b for a, b in zip(rates["ours"], rates["rival"], strict=True)]
     return {
         "name": name,
@@ -106,22 +106,22 @@ def one_by_one(engine: Any, repeats: int) -> Row:
 
 def barrier(engine: Any, repeats: int) -> Row:
     """96 questions whose thinking differs tenfold in length, against rounds in which all wait for the slowest."""
-    from vllm import SamplingParams
-
-    questions = list(lab.tiny.problems(96, 42, "dev")["question"])
+    questions, answer = list(lab.tiny.problems(96, 42, "dev")["question"]), 64
     rng = random.Random(0)
     lengths = [round(60 * 10 ** rng.random()) for _ in questions]  # 60 to 600, evenly on a log scale
-    budgets = [lab.Budget(max_tokens=n, min_tokens=n, answer_tokens=64) for n in lengths]
+    budgets = [lab.Budget(max_tokens=n, min_tokens=n, answer_tokens=answer) for n in lengths]
     return compare(
         "force-vs-barrier",
         lambda: written(lab.force(engine, questions, budgets, progress=False)),
-        lambda: _rounds(engine, questions, lengths, 64, SamplingParams),
+        lambda: _rounds(engine, questions, lengths, answer),
         repeats,
     )
 
 
-def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int, sampling: Any) -> int:
+def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int) -> int:
     """The evaluator's way: whoever goes on takes part in the next round, which starts when all have ended the last."""
+    from vllm import SamplingParams
+
     template = engine.template
     wait, stop, end = template.encode("Wait"), sorted(template.think_stop), sorted(template.answer_stop)
     prompts = [template.prompt(q) + template.open_ids() for q in questions]
@@ -129,7 +129,7 @@ def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int, 
     total, rounds, going = 0, 0, list(range(len(questions)))
     while going:
         parameters = [
-            sampling(
+            SamplingParams(
                 max_tokens=lengths[i] - len(thought[i]),
                 min_tokens=1 if rounds else 0,
                 stop_token_ids=stop,
@@ -156,7 +156,7 @@ def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int, 
         + (template.encode("Final Answer:") if len(thought[i]) == lengths[i] else [])
         for i in range(len(questions))
     ]
-    last = sampling(max_tokens=answer, stop_token_ids=end, temperature=0.0, detokenize=False, ignore_eos=True)
+    last = SamplingParams(max_tokens=answer, stop_token_ids=end, temperature=0.0, detokenize=False, ignore_eos=True)
     outs = generate(engine, closed, [last] * len(closed))
     return total + sum(map(kept, outs))
 
@@ -321,7 +321,6 @@ def bench(
     unknown = set(only) - set(LEAST)
     if unknown:
         raise ValueError(f"no row is called {sorted(unknown)[0]!r}: choose from {list(LEAST)}")
-    rows = []
     wanted = [n for n in LEAST if not only or n in only]
     alone: dict[str, Callable[[int], Row]] = {
         "transformers-vs-generate": against_generate,
@@ -337,7 +336,7 @@ def bench(
             done(row)
         return row
 
-    rows += [measured(row(repeats)) for name, row in alone.items() if name in wanted]
+    rows = [measured(row(repeats)) for name, row in alone.items() if name in wanted]
     on_vllm = {"force-vs-one-by-one": one_by_one, "force-vs-barrier": barrier, "force-vs-plain": plain, "ladder-vs-rungs": ladder}
     if any(n in on_vllm for n in wanted):
         with lab.load("s1-tiny", engine="vllm") as engine:

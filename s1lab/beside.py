@@ -12,7 +12,7 @@ from s1lab.repository import ROOT
 
 
 def comparison(name: str, root: Path = ROOT) -> str:
-    """The table that ends a reproduction: the embedded model's rungs beside the paper's, each marked as whose it is."""
+    """The table that ends a reproduction: what a profile's notebooks measured beside the paper's, each marked as whose it is."""
     parts = [_rungs(name, root), _method_row(name, root), _rivals(name, root), _funnel(name, root)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 

@@ -119,14 +119,13 @@ def rehearsal(
 
 
 def _rows(folder: Path) -> Path:
-    """Rows to fine-tune on: the first dozen of the embedded pool that have a trace."""
-    from s1lab import curate, tiny
+    """Rows to fine-tune on: the first dozen of the embedded pool with a trace that the context has room for, a token a byte."""
+    from s1lab import tiny
 
     path = folder / "rows.jsonl"
     if not path.exists():
         rows = [row for row in tiny.pool(200, 0) if row["thinking"] and row["attempt"] and len(row["thinking"]) < 150]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows[:12]), encoding="utf-8")
-        curate.read(path, ("question", "thinking", "attempt"))
     return path
 
 
@@ -137,14 +136,9 @@ def server(folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = {
-        "model": model(folder / "model"),
-        "host": "127.0.0.1",
-        "port": port,
-        "dtype": "float32",
-        "max-model-len": CONTEXT,
-        "max-num-seqs": 16,
-        "block-size": 32,
-    }
+        "model": model(folder / "model"), "host": "127.0.0.1", "port": port, "dtype": "float32", "max-model-len": CONTEXT,
+        "max-num-seqs": 16, "block-size": 32,
+    }  # fmt: skip
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
     command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
     # On a CPU: a gigabyte for keys and values, and one core for the model.

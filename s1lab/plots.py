@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import plotly.graph_objects as go
@@ -18,10 +17,24 @@ from plotly.subplots import make_subplots
 
 from s1lab.metrics import Interval, frontier
 from s1lab.paper import Point
+from s1lab.style import (
+    BLUE,
+    CLEAR,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    accuracy_axes,
+    accuracy_title,
+    apart,
+    label,
+    log_axis,
+    styled,
+    tokens_axis,
+    whiskers,
+)
 
-# Okabe and Ito: told apart by colour-blind readers too. The markers differ in shape besides.
-BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#D98E00", "#009E73", "#D55E00", "#B0578D"
-INK = "#333333"
 _COLORS = (BLUE, ORANGE, RED, PURPLE, GREEN, INK)
 _SYMBOLS = ("circle", "diamond", "triangle-up", "square", "cross", "star")
 
@@ -61,44 +74,25 @@ def scaling(
     labelled = 0.0
     for rung in caps[:-1]:
         if rung.tokens > 1.15 * labelled:  # closer ones would write over each other
-            _label(figure, 1, rung.tokens, rung.accuracy.value, rung.label, BLUE, "bottom right")
+            _named(figure, rung, BLUE, "bottom right")
             labelled = rung.tokens
-    _label(figure, 1, caps[-1].tokens, caps[-1].accuracy.value, caps[-1].label, BLUE, "top left")
+    _named(figure, caps[-1], BLUE, "top left")
     if waits:
-        _label(figure, 1, waits[-1].tokens, waits[-1].accuracy.value, waits[-1].label, ORANGE, "bottom")
+        _named(figure, waits[-1], ORANGE, "bottom")
         best = max(waits, key=lambda r: r.accuracy.value)
         if best is not waits[-1]:
-            _label(figure, 1, best.tokens, best.accuracy.value, best.label, ORANGE, "top")
-    _tokens_axis(figure, 1, [r.tokens for r in [*caps, *waits]])
+            _named(figure, best, ORANGE, "top")
+    tokens_axis(figure, 1, [r.tokens for r in [*caps, *waits]])
     for (name, points), color, symbol in zip(
-        (paper or {}).items(), (GREEN, PURPLE, RED), ("square-open", "circle-open", "diamond-open"), strict=False
+        (paper or {}).items(), (GREEN, PURPLE, RED), ("square", "circle", "diamond"), strict=False
     ):
-        figure.add_scatter(
-            x=[p.tokens for p in points],
-            y=[p.accuracy for p in points],
-            mode="lines+markers",
-            line={"color": color, "dash": "dot", "width": 2},
-            marker={"size": 9, "symbol": symbol, "line_width": 2},
-            name=f"{name} (paper)",
-            customdata=[p.how for p in points],
-            hovertemplate="%{customdata}<br>%{x} thinking tokens<br>%{y:.1f} %<extra>" + name + ", the paper's</extra>",
-            row=1,
-            col=2,
-        )
-        _label(
-            figure,
-            2,
-            points[-1].tokens,
-            points[-1].accuracy,
-            name,
-            color,
-            "top left" if points[-1].accuracy >= points[-2].accuracy else "bottom left",
-        )
+        _published(figure, points, color, symbol, f"{name}, the paper's", row=1, column=2)
+        place = "top left" if points[-1].accuracy >= points[-2].accuracy else "bottom left"
+        label(figure, 2, points[-1].tokens, points[-1].accuracy, name, color, place)
     if paper:
-        _tokens_axis(figure, 2, [p.tokens for points in paper.values() for p in points])
-    figure.update_yaxes(range=[-3, 103], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
-    figure.update_yaxes(title_text="accuracy, %", row=1, col=1)
-    _styled(figure, 500 * columns, 430)
+        tokens_axis(figure, 2, [p.tokens for points in paper.values() for p in points])
+    accuracy_axes(figure)
+    styled(figure, 500 * columns, 430)
     return figure
 
 
@@ -122,52 +116,34 @@ def rivals(
     )  # fmt: skip
     looks = dict(zip(methods, zip(_COLORS, _SYMBOLS, strict=True), strict=False))
     points = [rung for rungs in methods.values() for rung in rungs]
-    best = [points[i] for i in frontier([r.tokens for r in points], [r.accuracy.value for r in points])]
     most = max(r.tokens for r in points)
-    figure.add_scatter(
-        x=[*(r.tokens for r in best), most], y=[*(r.accuracy.value for r in best), best[-1].accuracy.value], mode="lines",
-        line={"color": "#999999", "width": 7, "shape": "hv"}, opacity=0.35, hoverinfo="skip", row=1, col=1,
-    )  # fmt: skip
+    _frontier(figure, points, most)
     for name, rungs in methods.items():
         _curve(figure, rungs, *looks[name], opacity=0.1)
     ends = {name: (rungs[-1].tokens, rungs[-1].accuracy.value) for name, rungs in methods.items()}
     for name in [n for n, (x, _) in ends.items() if x < most / 3]:  # it would stand in the others' way
         peak = max(methods[name], key=lambda r: r.accuracy.value)
-        _label(figure, 1, peak.tokens, peak.accuracy.value, name, looks[name][0], "top")
+        label(figure, 1, peak.tokens, peak.accuracy.value, name, looks[name][0], "top")
         del ends[name]
     low = min(r.accuracy.low for r in points)
-    for name, y in _apart({name: y for name, (_, y) in ends.items()}, (100 - low) / 22).items():
-        figure.add_annotation(
-            x=math.log10(ends[name][0]), y=y, text=name, showarrow=False, font={"color": looks[name][0], "size": 12},
-            xanchor="left", xshift=10, row=1, col=1,
-        )  # fmt: skip
-    _log_axis(figure, [r.tokens for r in points], "tokens a question: sampled, forced and thrown away, log scale", 1, 1, 1.9)
+    for name, y in apart({name: y for name, (_, y) in ends.items()}, (100 - low) / 22).items():
+        label(figure, 1, ends[name][0], y, name, looks[name][0], "right")
+    log_axis(figure, [r.tokens for r in points], "tokens a question: sampled, forced and thrown away, log scale", 1, 1, 1.9)
     figure.update_yaxes(range=[max(0, low - 3), 100], row=1, col=1)
     for column, (title, published) in enumerate(paper.items(), 1):
-        spread = [p.accuracy for of_method in published.values() for p in of_method]
+        every = [p for dots in published.values() for p in dots]
         for name, dots in published.items():
             like = next((m for m in methods if name.lower().startswith(m.split()[0].lower())), next(iter(methods)))
             color, symbol = looks[like]
-            figure.add_scatter(
-                x=[p.tokens for p in dots], y=[p.accuracy for p in dots], mode="lines+markers",
-                line={"color": color, "dash": "dot", "width": 2}, marker={"size": 9, "symbol": f"{symbol}-open", "line_width": 2},
-                customdata=[p.how for p in dots], row=2, col=column,
-                hovertemplate="%{customdata}<br>%{x:,} tokens<br>%{y:.1f} %<extra>" + name + ", the paper's</extra>",
-            )  # fmt: skip
+            _published(figure, dots, color, symbol, f"{name}, the paper's", row=2, column=column, tokens="%{x:,} tokens")
             top = max(dots, key=lambda p: p.accuracy)
-            if len(dots) > 1:
-                _label(figure, column, top.tokens, top.accuracy, name, color, "top", row=2)
-            else:
-                figure.add_annotation(
-                    x=math.log10(top.tokens), y=top.accuracy, text=name, showarrow=False, font={"color": color, "size": 12},
-                    xanchor="right", xshift=-10, row=2, col=column,
-                )  # fmt: skip
-        _log_axis(figure, [p.tokens for of_method in published.values() for p in of_method], units[title], 2, column, 2.2)
-        figure.update_yaxes(range=[min(spread) - 4, max(spread) + 6], row=2, col=column)
+            label(figure, column, top.tokens, top.accuracy, name, color, "top" if len(dots) > 1 else "left", row=2)
+        log_axis(figure, [p.tokens for p in every], units[title], 2, column, 2.2)
+        accuracy = [p.accuracy for p in every]
+        figure.update_yaxes(range=[min(accuracy) - 4, max(accuracy) + 6], row=2, col=column)
     figure.update_yaxes(ticksuffix=" ", zeroline=False)
-    for row in (1, 2):
-        figure.update_yaxes(title_text="accuracy, %", row=row, col=1)
-    _styled(figure, 1000, 820)
+    accuracy_title(figure, rows=2)
+    styled(figure, 1000, 820)
     return figure
 
 
@@ -180,29 +156,15 @@ def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Po
     for column, rungs in enumerate(groups.values(), 1):
         _curve(figure, rungs, BLUE, "circle", column=column)
         for rung in (rungs[0], max(rungs, key=lambda r: r.accuracy.value)):
-            _label(
-                figure, column, rung.tokens, rung.accuracy.value, rung.label, BLUE, "bottom right" if rung is rungs[0] else "top"
-            )
-        _tokens_axis(figure, column, [r.tokens for r in rungs])
+            _named(figure, rung, BLUE, "bottom right" if rung is rungs[0] else "top", column)
+        tokens_axis(figure, column, [r.tokens for r in rungs])
     for column, points in enumerate(paper.values(), 1):
-        figure.add_scatter(
-            x=[p.tokens for p in points],
-            y=[p.accuracy for p in points],
-            mode="lines+markers",
-            line={"color": GREEN, "dash": "dot", "width": 2},
-            marker={"size": 9, "symbol": "square-open", "line_width": 2},
-            customdata=[p.how for p in points],
-            hovertemplate="%{customdata}<br>%{x} thinking tokens<br>%{y:.1f} %<extra>the paper's</extra>",
-            row=2,
-            col=column,
-        )
+        _published(figure, points, GREEN, "square", "the paper's", row=2, column=column)
         for point, place in ((points[0], "bottom right" if points[0].accuracy > 8 else "top"), (points[-1], "top left")):
-            _label(figure, column, point.tokens, point.accuracy, point.how, GREEN, place, row=2)
-        _tokens_axis(figure, column, [p.tokens for p in points], row=2)
-    figure.update_yaxes(range=[-3, 109], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
-    for row in (1, 2):
-        figure.update_yaxes(title_text="accuracy, %", row=row, col=1)
-    _styled(figure, 1000, 640)
+            label(figure, column, point.tokens, point.accuracy, point.how, GREEN, place, row=2)
+        tokens_axis(figure, column, [p.tokens for p in points], row=2)
+    accuracy_axes(figure, rows=2, top=109)
+    styled(figure, 1000, 640)
     return figure
 
 
@@ -238,10 +200,9 @@ def controls(measured: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequenc
                 row=1,
                 col=column,
             )
-        _tokens_axis(figure, column, every)
-    figure.update_yaxes(range=[-3, 103], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
-    figure.update_yaxes(title_text="accuracy, %", row=1, col=1)
-    _styled(figure, 1000, 470)
+        tokens_axis(figure, column, every)
+    accuracy_axes(figure)
+    styled(figure, 1000, 470)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.2, "yanchor": "top"})
     return figure
 
@@ -253,7 +214,7 @@ def funnel(measured: Mapping[str, int], paper: Mapping[str, int]) -> go.Figure:
     """
     figure = go.Figure()
     for name, counts, color, look in (
-        ("the paper's", paper, GREEN, {"color": "rgba(0,0,0,0)", "line": {"color": GREEN, "width": 2}}),
+        ("the paper's", paper, GREEN, {"color": CLEAR, "line": {"color": GREEN, "width": 2}}),
         ("measured", measured, BLUE, {"color": BLUE}),  # the later trace is drawn above
     ):
         figure.add_bar(
@@ -268,18 +229,14 @@ def funnel(measured: Mapping[str, int], paper: Mapping[str, int]) -> go.Figure:
         )
     most = max([*measured.values(), *paper.values()])
     figure.update_xaxes(range=[0, 1.12 * most], tickformat=",", title_text="questions left")
-    figure.update_yaxes(categoryorder="array", categoryarray=[*measured, *(n for n in paper if n not in measured)][::-1])
-    figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.06)
+    steps = [*measured, *(n for n in paper if n not in measured)]
+    figure.update_yaxes(categoryorder="array", categoryarray=steps[::-1], automargin=True)
+    styled(figure, 900, 90 + 58 * len(measured))
+    figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.06, margin={"l": 10, "t": 60})
     for y, text, color in ((1.06, "<b>measured</b>: the embedded pool", BLUE), (1.0, "<b>the paper's</b> (open bars)", GREEN)):
         figure.add_annotation(
             x=1, y=y, xref="paper", yref="paper", xanchor="right", yanchor="bottom", text=text, showarrow=False, font_color=color
         )
-    colors = [a.font.color for a in figure.layout.annotations]
-    _styled(figure, 900, 90 + 58 * len(measured))
-    for annotation, color in zip(figure.layout.annotations, colors, strict=True):
-        annotation.font.color = color
-    figure.update_layout(margin={"l": 10, "t": 60}, bargap=0.25)
-    figure.update_yaxes(automargin=True)
     return figure
 
 
@@ -293,14 +250,14 @@ def bars(groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[s
             y=list(shown),
             x=list(shown.values()),
             orientation="h",
-            marker={"color": "rgba(0,0,0,0)" if theirs else BLUE, "line": {"color": GREEN if theirs else BLUE, "width": 1.5}},
+            marker={"color": CLEAR if theirs else BLUE, "line": {"color": GREEN if theirs else BLUE, "width": 1.5}},
             hovertemplate="%{y}<br>%{x:,.4~g} " + unit + "<extra>" + name + "</extra>",
             row=1,
             col=column,
         )
         figure.update_yaxes(autorange="reversed", automargin=True, tickfont_size=11, dtick=1, row=1, col=column)
         figure.update_xaxes(title_text=unit, rangemode="tozero", row=1, col=column)
-    _styled(figure, 1000, 110 + 19 * max(map(len, groups.values())))
+    styled(figure, 1000, 110 + 19 * max(map(len, groups.values())))
     return figure
 
 
@@ -320,7 +277,7 @@ def differences(measured: Mapping[str, Sequence[Interval]], paper: Mapping[str, 
             y=list(side),
             mode="markers",
             marker={"color": color, "symbol": symbol, "size": 11},
-            error_x=_whiskers(list(side.values()), color),
+            error_x=whiskers(list(side.values()), color),
             hovertemplate="%{y}<br>%{x:.1f} " + unit + "<extra></extra>",
             row=1,
             col=column,
@@ -337,7 +294,7 @@ def differences(measured: Mapping[str, Sequence[Interval]], paper: Mapping[str, 
         col=1,
     )
     figure.update_yaxes(autorange="reversed", automargin=True)
-    _styled(figure, 1000, 150 + 38 * len(measured))
+    styled(figure, 1000, 150 + 38 * len(measured))
     return figure
 
 
@@ -355,14 +312,14 @@ def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str]
                 y=list(dots),
                 mode="markers",
                 marker={"color": color, "symbol": symbol, "size": 10},
-                error_x=_whiskers(list(dots.values()), color),
+                error_x=whiskers(list(dots.values()), color),
                 hovertemplate="%{y}<br>%{x:.1f} %<extra></extra>",
                 row=1,
                 col=place,
             )
         figure.update_xaxes(title_text="accuracy, %", range=[-3, 103], dtick=25, row=1, col=place)
     figure.update_yaxes(categoryorder="array", categoryarray=lines[::-1], automargin=True, tickfont_size=12)
-    _styled(figure, 1000, 130 + 24 * len(lines))
+    styled(figure, 1000, 130 + 24 * len(lines))
     return figure
 
 
@@ -383,7 +340,7 @@ def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) 
     figure.update_layout(barmode="overlay")
     figure.update_xaxes(title_text=unit)
     figure.update_yaxes(title_text="share, %")
-    _styled(figure, 760, 340)
+    styled(figure, 760, 340)
     figure.update_layout(showlegend=True, legend={"x": 0.99, "xanchor": "right", "y": 0.98})
     return figure
 
@@ -393,7 +350,7 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
     titles = ["<b>loss</b>", "<b>learning rate</b>"]
     figure = make_subplots(1, 2, subplot_titles=titles, column_widths=[0.66, 0.34], horizontal_spacing=0.1)
     at, loss = [e["step"] for e in log], [e["loss"] for e in log]
-    mean = [sum(loss[max(0, i - 14) : i + 1]) / len(loss[max(0, i - 14) : i + 1]) for i in range(len(loss))]
+    mean = [fmean(loss[max(0, i - 14) : i + 1]) for i in range(len(loss))]
     lines = ((loss, BLUE, 0.35, 1), (mean, BLUE, 1.0, 1), ([e["rate"] for e in log], ORANGE, 1.0, 2))
     for values, color, opacity, column in lines:
         figure.add_scatter(
@@ -403,7 +360,7 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
     figure.update_xaxes(title_text="step", range=[0, steps])
     figure.update_yaxes(type="log", dtick=1, row=1, col=1)
     figure.update_yaxes(rangemode="tozero", tickformat=".0e", row=1, col=2)
-    _styled(figure, 1000, 320)
+    styled(figure, 1000, 320)
     return figure
 
 
@@ -440,45 +397,6 @@ class Live:
         self._drawn = time.monotonic()
 
 
-def _whiskers(intervals: Sequence[Interval], color: str) -> dict[str, Any]:
-    """The intervals beside their values, as plotly's error bars."""
-    above, below = [i.high - i.value for i in intervals], [i.value - i.low for i in intervals]
-    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": color, "thickness": 1.5}
-
-
-def _styled(figure: go.Figure, width: int, height: int) -> None:
-    figure.update_annotations(font_color=INK, selector={"yref": "paper"})
-    figure.update_layout(
-        template="plotly_white",
-        font={"family": "Arial, Liberation Sans, sans-serif", "size": 13, "color": INK},
-        width=width,
-        height=height,
-        margin={"l": 60, "r": 25, "t": 45, "b": 55},
-        showlegend=False,
-    )
-
-
-def _apart(places: Mapping[str, float], least: float) -> dict[str, float]:
-    """Heights of labels, in their order, at least so far apart: neighbours that stand closer give way by half each."""
-    moved = dict(sorted(places.items(), key=lambda pair: pair[1]))
-    for _ in range(100):
-        for below, above in pairwise(moved):
-            if (short := least - (moved[above] - moved[below])) > 1e-9:
-                moved[below] -= short / 2
-                moved[above] += short / 2
-    return moved
-
-
-def _log_axis(figure: go.Figure, tokens: Sequence[float], title: str, row: int, column: int, beyond: float) -> None:
-    """A log axis with ticks at 1, 2 and 5 of each power of ten, and room for labels ``beyond`` the last point."""
-    low, high = min(tokens) / 1.3, max(tokens) * beyond
-    ticks = [m * 10**k for k in range(9) for m in (1, 2, 5) if low <= m * 10**k <= high]
-    figure.update_xaxes(
-        type="log", title_text=title, range=[math.log10(low), math.log10(high)], row=row, col=column, tickvals=ticks,
-        ticktext=[f"{t // 10**6}M" if t >= 10**6 else f"{t // 1000}K" if t >= 10**4 else f"{t:,}" for t in ticks],
-    )  # fmt: skip
-
-
 def _curve(
     figure: go.Figure,
     rungs: Sequence[Rung],
@@ -488,6 +406,7 @@ def _curve(
     column: int = 1,
     opacity: float = 0.16,
 ) -> None:
+    """Measured rungs: a line through their marks, on a band of their intervals."""
     tokens = [r.tokens for r in rungs]
     figure.add_scatter(
         x=[*tokens, *tokens[::-1]],
@@ -513,34 +432,41 @@ def _curve(
     )
 
 
-def _label(figure: go.Figure, column: int, x: float, y: float, text: str, color: str, place: str, row: int = 1) -> None:
-    """Text at a point; annotations on a log axis are placed by the exponent of ten."""
-    across = {"right": ("left", 8), "left": ("right", 12)}.get(place.split()[-1], ("center", 0))
-    along = ("bottom", 6) if place.startswith("top") else ("top", -6)
-    figure.add_annotation(
-        x=math.log10(x),
-        y=y,
-        text=text,
-        showarrow=False,
-        font={"color": color, "size": 12},
-        xanchor=across[0],
-        xshift=across[1],
-        yanchor=along[0],
-        yshift=along[1],
-        row=row,
-        col=column,
-    )
+def _named(figure: go.Figure, rung: Rung, color: str, place: str, column: int = 1) -> None:
+    """A measured rung's label at its mark."""
+    label(figure, column, rung.tokens, rung.accuracy.value, rung.label, color, place)
 
 
-def _tokens_axis(figure: go.Figure, column: int, tokens: Sequence[float], row: int = 1) -> None:
-    low, high = min(tokens) / 1.25, max(tokens) * 1.6
-    ticks = [2**k for k in range(20) if low <= 2**k <= high]
-    figure.update_xaxes(
-        type="log",
-        title_text="thinking tokens a question, log scale",
-        tickvals=ticks,
-        ticktext=[f"{t:,}" for t in ticks],
-        range=[math.log10(low), math.log10(high)],
+def _frontier(figure: go.Figure, rungs: Sequence[Rung], most: float) -> None:
+    """Grey steps up to ``most`` tokens: the best accuracy that any of the rungs has at so many."""
+    best = [rungs[i] for i in frontier([r.tokens for r in rungs], [r.accuracy.value for r in rungs])]
+    figure.add_scatter(
+        x=[*(r.tokens for r in best), most], y=[*(r.accuracy.value for r in best), best[-1].accuracy.value], mode="lines",
+        line={"color": "#999999", "width": 7, "shape": "hv"}, opacity=0.35, hoverinfo="skip", row=1, col=1,
+    )  # fmt: skip
+
+
+def _published(
+    figure: go.Figure,
+    points: Sequence[Point],
+    color: str,
+    symbol: str,
+    name: str,
+    *,
+    row: int,
+    column: int,
+    tokens: str = "%{x} thinking tokens",
+) -> None:
+    """Points of the paper's: a dotted line through open marks."""
+    figure.add_scatter(
+        x=[p.tokens for p in points],
+        y=[p.accuracy for p in points],
+        mode="lines+markers",
+        line={"color": color, "dash": "dot", "width": 2},
+        marker={"size": 9, "symbol": f"{symbol}-open", "line_width": 2},
+        name=name,
+        customdata=[p.how for p in points],
+        hovertemplate="%{customdata}<br>" + tokens + "<br>%{y:.1f} %<extra>" + name + "</extra>",
         row=row,
         col=column,
     )
@@ -560,11 +486,11 @@ def save(figure: go.Figure, folder: str | Path, name: str, data: Any) -> list[Pa
         picture = _drawn(figure, kind)
         if picture is not None:
             paths.append(folder / f"{name}.{kind}")
-            paths[-1].write_bytes(_named(picture, name) if kind == "svg" else picture)
+            paths[-1].write_bytes(_with_steady_ids(picture, name) if kind == "svg" else picture)
     return paths
 
 
-def _named(svg: bytes, name: str) -> bytes:
+def _with_steady_ids(svg: bytes, name: str) -> bytes:
     """An SVG with ids made of its name and a count, in place of those that plotly draws by chance."""
     for count, drawn in enumerate(dict.fromkeys(re.findall(rb"\b(?:defs-|trace)([0-9a-f]{6})\b", svg))):
         svg = svg.replace(drawn, f"{name}-{count}".encode())

@@ -43,7 +43,7 @@ class Machine:
     def __post_init__(self) -> None:
         for name in ("gpus", "memory_gb", "price", "tokens_per_second", "rows_per_second"):
             value = getattr(self, name)
-            if value is None:
+            if value is None and name.endswith("_per_second"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int if name == "gpus" else (int, float)) or not 0 <= value < 1e12:
                 raise ValueError(f"machine: {name} is {value!r}: give a number of at least 0")

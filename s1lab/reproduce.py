@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,12 @@ class _Running:
             cells = json.loads(self.target.read_text(encoding="utf-8"))["cells"]
         except (OSError, ValueError, KeyError):  # caught in the middle of a write
             return 0
-        done = [
+        return sum(
             cell["metadata"].get("papermill", {}).get("status") == "completed" for cell in cells if cell["cell_type"] == "code"
-        ]
-        return sum(done)
+        )
 
     def why(self) -> str:
+        """What it said last; the exit code where it said nothing."""
         lines = [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         return lines[-1].strip() if lines else f"exit code {self.process.returncode}"
 
@@ -77,12 +78,16 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
     profile: as :func:`s1lab.profiles.read_profile` takes or gives it. jobs: how many notebooks run side by side, each with its
     share of the cores; None takes two where the profile has no GPU, else one, since two models may not fit on a GPU at once. A
     notebook that needs what another wrote waits for it.
-    Raises ValueError for a profile that can't be read or a parameter that a notebook does not know, before any of them runs, and
-    :class:`Failed` for a notebook that ends in an error; what had begun by then runs to its end.
+    Raises ValueError for a profile that can't be read, a parameter that a notebook does not know, or notebooks that wait for one
+    another, before any of them runs, and :class:`Failed` for a notebook that ends in an error; what had begun by then runs to its
+    end.
     """
     profile = read_profile(profile, root) if isinstance(profile, str) else profile
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs={jobs}: give at least 1, or leave it out")
     cores = os.cpu_count() or 1
     jobs = jobs or (1 if profile.machine.gpus else min(2, cores))
+    needs = _needs(profile)
     folder = root / "runs" / profile.name
     folder.mkdir(parents=True, exist_ok=True)
     targets = {n: (root / "notebooks" if in_place else folder) / f"{n}.ipynb" for n in profile.notebooks}
@@ -90,7 +95,7 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
     bar = tqdm(total=sum(_code_cells(root, n) for n in waiting), unit="cell", disable=not sys.stderr.isatty())
     try:
         while running or (waiting and not failed):
-            ready = [n for n in waiting if not _needs(n, profile) & ({*waiting, *running} - {n})]
+            ready = [n for n in waiting if not needs[n] & {*waiting, *running}]
             for notebook in ready[: 0 if failed else jobs - len(running)]:
                 waiting.remove(notebook)
                 # In place nothing is injected: the committed notebooks run with the parameters that stand in them.
@@ -142,10 +147,23 @@ def can_use_gpus() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _needs(notebook: str, profile: Profile) -> set[str]:
-    """The notebooks that must have ended before: what :data:`AFTER` says, and those whose name stands in a parameter's path."""
-    text = json.dumps(profile.notebooks[notebook])
-    return AFTER.get(notebook, set()) | {other for other in profile.notebooks if f"/{other}" in text}
+def _needs(profile: Profile) -> dict[str, set[str]]:
+    """The notebooks that must have ended before each: what :data:`AFTER` says, and those whose name stands in a parameter's path.
+
+    ValueError where notebooks wait for one another.
+    """
+    needs = {}
+    for notebook, given in profile.notebooks.items():
+        text = json.dumps(given)
+        needs[notebook] = (AFTER.get(notebook, set()) | {n for n in profile.notebooks if f"/{n}" in text}) - {notebook}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as why:
+        circle = ", ".join(why.args[1][1:])
+        raise ValueError(
+            f"the profile {profile.name}: {circle} wait for one another, since each has the other's name in a path: change one"
+        ) from None
+    return needs
 
 
 def _code_cells(root: Path, notebook: str) -> int:
@@ -189,8 +207,8 @@ def main() -> None:
             rehearse(options.profile, jobs=options.jobs)
             print(f"all of {options.profile} ran on random weights in {time.time() - began:.0f} s: its numbers mean nothing")
             return
-        run_notebooks(options.profile, in_place=options.in_place, jobs=options.jobs)
         profile = read_profile(options.profile)
+        run_notebooks(profile, in_place=options.in_place, jobs=options.jobs)
     except (ValueError, OSError, RuntimeError, Failed) as why:
         sys.exit(f"s1lab: {why}")
     except KeyboardInterrupt:

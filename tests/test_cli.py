@@ -228,6 +228,7 @@ def test_a_key_comes_from_the_environment_or_a_file_and_is_never_shown(monkeypat
         (["evaluate", "--data", "no.jsonl"], "no.jsonl"),
         (["curate", "--pool", "no.jsonl", "--out", "new.jsonl"], "no.jsonl"),
         (["curate", "--pool", "x", "--pool-size", "9", "--out", "new.jsonl"], "--pool-size"),
+        (["curate", "--pool-size", "0", "--out", "new.jsonl"], "n is 0: ask for at least one row"),
         (["sft"], "nothing to train on"),
         (["bench", "--repeats", "0", "sft-vs-padded"], "repeats=0"),
         (["runs", "no.db"], "no store is at no.db"),

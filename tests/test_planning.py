@@ -96,6 +96,17 @@ def test_a_slower_gpu_an_unknown_one_and_fewer_epochs_change_the_training():
     assert training(changes={"epochs": 1}) < training()
 
 
+def test_the_memory_of_a_training_is_that_of_its_changed_recipe():
+    given = read_profile("one-gpu")
+
+    def planned(**changes):
+        return plan(replace(given, notebooks={"02_sft": given.notebooks["02_sft"] | {"changes": changes}}))
+
+    assert "training qwen-0.5b" in planned().memory[-1] != planned(weights="bfloat16").memory[-1]
+    with pytest.raises(ValueError, match="the profile one-gpu: the changes of 02_sft fit no recipe"):
+        planned(epoch=1)
+
+
 def test_quantized_weights_take_less():
     given = {"07_benchmarks": {"model": "org/x-32B", "base": "", "engine_options": {"engine": "vllm", "quantization": "fp8"}}}
     (line,) = plan(Profile("x", given, Machine(gpus=1, memory_gb=48))).memory

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import pytest
 
 import s1lab as lab
-from s1lab import plots
+from s1lab import plots, style
 
 
 def test_a_training_is_drawn_as_it_runs_and_whole_at_the_end(monkeypatch):
@@ -66,7 +66,7 @@ def test_rivals_stand_on_one_axis_with_their_frontier_and_the_papers_below():
 
 
 def test_labels_that_would_overlap_are_moved_apart():
-    moved = plots._apart({"b": 51.0, "a": 50.0, "c": 51.0, "d": 90.0}, 4.0)
+    moved = style.apart({"b": 51.0, "a": 50.0, "c": 51.0, "d": 90.0}, 4.0)
     heights = [moved[name] for name in "abcd"]
     assert all(above - below > 3.99 for below, above in pairwise(heights)) and moved["d"] == 90.0
     assert sum(heights) == pytest.approx(50 + 51 + 51 + 90)

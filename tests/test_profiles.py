@@ -73,6 +73,8 @@ def test_every_profile_reads_and_says_its_machine(name):
         ("x: '" + "a" * 200_000 + "'", "larger than 20,000 bytes"),
         ("machine: {gpu: H100, ram: 3}\n00_quickstart: {cap: 1}", "unknown fields ['ram']"),
         ("machine: {gpus: -1}\n00_quickstart: {cap: 1}", "gpus is -1"),
+        ("machine: {gpus: 1, price: }\n00_quickstart: {cap: 1}", "price is None"),
+        ("machine: {memory_gb: null}\n00_quickstart: {cap: 1}", "memory_gb is None"),
         ("machine: 3\n00_quickstart: {cap: 1}", "machine is no mapping"),
         ("00_quickstart: {cap: 1}\n00_quickstart: {cap: 2}", "'00_quickstart' twice"),
         ("00_quickstart: {caps: [1], caps: [2]}", "'caps' twice"),
@@ -168,6 +170,21 @@ def test_a_notebook_waits_for_the_one_whose_folder_it_names(root):
     write(root, "10_first: {n: a}\n11_second: {n: ../runs/odd/10_first-model}\n")
     executed = run_notebooks("odd", jobs=2, root=root)
     assert "here ../runs/odd/10_first-model" in str(nbformat.read(executed[1], 4).cells[-1].outputs)
+
+
+def test_notebooks_that_wait_for_one_another_and_jobs_of_none_are_refused_before_any_runs(root):
+    for name in ("10_first", "11_second"):
+        small_notebook(root, name, "print(n)")
+        path = root / "notebooks" / f"{name}.ipynb"
+        path.write_text(path.read_text().replace('"n = 1"', "\"n = 'text'\""))
+    write(root, "10_first: {n: ../runs/11_second}\n11_second: {n: ../runs/10_first}\n")
+    with pytest.raises(ValueError, match="wait for one another"):
+        run_notebooks("odd", root=root)
+    write(root, "10_first: {n: x}\n")
+    for jobs in (0, -1):
+        with pytest.raises(ValueError, match=f"jobs={jobs}: give at least 1"):
+            run_notebooks("odd", jobs=jobs, root=root)
+    assert not (root / "runs").exists()
 
 
 def test_plain_papermill_gets_checked_parameters():

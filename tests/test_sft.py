@@ -16,6 +16,7 @@ import yaml
 from datasets import Dataset
 from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_post_hook
+from transformers import Qwen2Config
 from typer.testing import CliRunner
 
 import s1lab as lab
@@ -434,6 +435,13 @@ def test_the_static_part_of_a_plan_is_what_training_holds(tmp_path, tiny_base, c
     assert 0.5 < trained.loss[0] < 2
 
 
+def test_adapters_without_peft_are_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ImportError, match="adapters, which needs peft: pip install"):
+        sft.train("s1-tiny-base", traces(8), QUICK.but(lora=sft.Lora(4)), out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_plans_of_the_papers_runs():
     """Sixteen H100 held it and eight did not without more (issues 13 and 22 of the original); 7 GPU-hours, the paper says."""
     whole, half = sft.plan("s1-32b", 16), sft.plan("s1-32b", 8)
@@ -446,6 +454,9 @@ def test_plans_of_the_papers_runs():
     whole_7b = sft.recipe("qwen-7b-lora").but(lora=None, weights="float32")
     assert sft.plan("qwen-0.5b").fits and sft.plan("qwen-7b-lora").fits and not sft.plan(whole_7b).fits
     assert sft.plan("s1.1-32b", 16).activations < whole.activations
+    sizes = {"hidden_size": 2048, "num_hidden_layers": 24, "intermediate_size": 8192, "vocab_size": 32_000}
+    large = sft.plan("tiny", 1, 24.0, model=Qwen2Config(**sizes, num_attention_heads=16, num_key_value_heads=16))
+    assert not large.fits and "checkpointing=True" not in large.ways()  # it would do for the recipe's own model
     with pytest.raises(ValueError, match="gpus=0"):
         sft.plan("tiny", 0)
     with pytest.raises(ValueError, match="can't be shared by 24 GPUs"):

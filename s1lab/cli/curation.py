@@ -14,6 +14,7 @@ import s1lab as lab
 from s1lab.cli import options as given
 from s1lab.cli.shell import goes_on, new_file, tell, told_by_terminal, work
 from s1lab.curate import Report
+from s1lab.tiny.sources import SIZE
 
 
 def curate(
@@ -64,7 +65,7 @@ def curate(
                 return step[0]
 
             bar.set_description("reading")
-            left = lab.tiny.pool(pool_size or 59_029, seed) if pool is None else lab.curate.read(pool)
+            left = lab.tiny.pool(SIZE if pool_size is None else pool_size, seed) if pool is None else lab.curate.read(pool)
             tests = [lab.curate.read(path) for path in against or ()] or [lab.tiny.benchmark()]
             bar.set_description("curating")
             left = after(lab.curate.quality(left, progress=told_by_terminal()))

@@ -59,11 +59,11 @@ def evaluate(
       s1lab evaluate --model http://host:8000/v1 --api-key env:KEY --benchmark aime24
     """
     with work(goes_on(store)):
-        caps, rungs = numbers("--sweep-caps", sweep_caps), numbers("--sweep-waits", sweep_waits)
+        swept_caps, swept_waits = numbers("--sweep-caps", sweep_caps), numbers("--sweep-waits", sweep_waits)
         sweeping = sweep_caps is not None or sweep_waits is not None
         if sweeping and (not thinking or max_tokens is not None or waits):
             raise ValueError("a sweep has its caps and Waits from --sweep-caps and --sweep-waits: leave out the other budget")
-        names = rung_names(caps, rungs) if sweeping else [""]
+        names = rung_names(swept_caps, swept_waits) if sweeping else [""]
         files = {name: _rung_file(save, name) for name in names}
         for file in files.values():
             new_file("--save", file)
@@ -79,7 +79,7 @@ def evaluate(
                 "progress": told_by_terminal(),
             }  # fmt: skip
             if sweeping:
-                found = lab.sweep(loaded, problems, caps, rungs, budget, **asked)
+                found = lab.sweep(loaded, problems, swept_caps, swept_waits, budget, **asked)
             elif thinking:
                 found = {"": lab.evaluate(loaded, problems, budget, **asked)}
             else:

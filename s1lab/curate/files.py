@@ -7,13 +7,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, Value, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from s1lab.curate.report import needs
+from s1lab.curate.report import needs, with_column
 from s1lab.template import BoundTemplate, ThinkTemplate, bind
 
 # Our column: the names under which published files hold it, the first that is there.
@@ -77,7 +77,7 @@ def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str 
         sources = [source_name(source) for source in table["source"]]
         if sources != list(table["source"]):
             table = table.rename_column("source", "source_type") if "source_type" not in table.column_names else table
-            table = (table.remove_columns("source") if "source" in table.column_names else table).add_column("source", sources)
+            table = with_column(table, "source", sources)
     if "cot_type" in table.column_names and {"answer", "kind"} & set(table.column_names) == {"answer"}:
         table = table.add_column("kind", [_kind(*row) for row in zip(table["cot_type"], table["answer"], strict=True)])
     lacking = [name for name in need if name not in table.column_names]
@@ -185,11 +185,16 @@ def write(dataset: Dataset, path: str | Path) -> str:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, map(_line, dataset))
+    return digest(dataset)
+
+
+def write_whole(path: Path, lines: Iterable[bytes]) -> None:
+    """Write a file whole or not at all, in place of what is there."""
     half = path.with_name(path.name + ".part")
     with half.open("wb") as file:
-        file.writelines(map(_line, dataset))
+        file.writelines(lines)
     os.replace(half, path)
-    return digest(dataset)
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

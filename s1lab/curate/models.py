@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from s1lab.api import force
 from s1lab.budget import Budget
-from s1lab.curate.report import Report, account, needs
+from s1lab.curate.report import Report, account, needs, with_column
 from s1lab.engine import Engine, load
 from s1lab.evaluate import evaluate
 from s1lab.grade import verdicts
@@ -28,8 +28,7 @@ def count_tokens(pool: Dataset, tokenizer: Any, column: str = "thinking") -> Dat
     for start in range(0, len(pool), BATCH):
         texts = [text or "" for text in pool[start : start + BATCH][column]]
         counts += map(len, tokenizer(texts, add_special_tokens=False)["input_ids"])
-    rest = pool.remove_columns("thinking_tokens") if "thinking_tokens" in pool.column_names else pool
-    return rest.add_column("thinking_tokens", counts)
+    return with_column(pool, "thinking_tokens", counts)
 
 
 def difficulty(
@@ -68,7 +67,7 @@ def difficulty(
         if not left:
             notes.append("nothing was left to ask of the others")
             break
-        with _opened(model, engine_options) as engine:
+        with load(model, **engine_options) if isinstance(model, str) else contextlib.nullcontext(model) as engine:
             name = Path(engine.model).name
             asked = Dataset.from_dict({key: [values[row] for row in left] for key, values in columns.items()})
             found = evaluate(
@@ -84,18 +83,6 @@ def difficulty(
                 drops[row] = (f"solved by {name}", f"it answered {trace.answer.strip()[:80]!r}")
         left = [row for row in left if row not in drops]
     return account("difficulty", pool, drops, notes)
-
-
-@contextlib.contextmanager
-def _opened(model: Engine | str, options: dict[str, Any]) -> Iterator[Engine]:
-    if not isinstance(model, str):
-        yield model
-        return
-    engine = load(model, **options)
-    try:
-        yield engine
-    finally:
-        engine.close()
 
 
 def _beside(store: str | Path | None, model: str) -> Path | None:
@@ -145,8 +132,8 @@ def traces(
     golds = list(pool["answer"]) if "answer" in pool.column_names else [None] * len(rows)
     kinds = list(pool["kind"]) if "kind" in pool.column_names else ["math"] * len(rows)
     graded = [place for place, (row, gold) in enumerate(zip(rows, golds, strict=True)) if gold and not row["error"]]
-    asked_of = [rows[place]["attempt"] for place in graded], [str(golds[place]) for place in graded]
-    judged = dict(zip(graded, verdicts(*asked_of, [kinds[place] or "math" for place in graded]), strict=True))
+    attempts, right = [rows[place]["attempt"] for place in graded], [str(golds[place]) for place in graded]
+    judged = dict(zip(graded, verdicts(attempts, right, [kinds[place] or "math" for place in graded]), strict=True))
     drops = {}
     for place, (row, gold) in enumerate(zip(rows, golds, strict=True)):
         found = judged.get(place)
@@ -155,10 +142,10 @@ def traces(
             drops[place] = ("no trace", row["error"] or "the trace or its answer is empty")
         elif row["correct"] is False and not keep_wrong:
             drops[place] = ("wrong answer", f"{row['attempt'].strip()[:80]!r} is not {gold!r}")
-    columns = [name for name in rows[0] if name != "error"]
-    table = pool.remove_columns([name for name in columns if name in pool.column_names])
-    for name in columns:
-        table = table.add_column(name, [row[name] for row in rows])
+    table = pool
+    for name in rows[0]:
+        if name != "error":
+            table = with_column(table, name, [row[name] for row in rows])
     known = [row["correct"] for row in rows if row["correct"] is not None]
     notes = [f"{sum(known):,} of {len(known):,} graded answers are right"] if known else ["no answers to grade against"]
     return account("traces", table, drops, notes)

@@ -26,6 +26,8 @@ _API_ERROR = re.compile(
     re.IGNORECASE,
 )
 _PART_NUMBER = re.compile(r"p[1-9][0-9]{0,2}\.")
+ERROR_LONGEST = 400  # characters; a longer text is a trace that speaks of errors, not one itself
+# A trace of at least LOOP_WORDS stretches of LOOP_GRAM words runs in a circle where less than LOOP_SHARE of them are different.
 LOOP_WORDS, LOOP_GRAM, LOOP_SHARE = 50, 8, 0.2
 
 
@@ -36,7 +38,7 @@ def _missing(name: str) -> Callable[[Mapping[str, Any]], str | None]:
 def _api_error(row: Mapping[str, Any]) -> str | None:
     for name in ("thinking", "attempt"):
         text = row.get(name)
-        if text and len(text) < 400 and (found := _API_ERROR.search(text)):
+        if text and len(text) < ERROR_LONGEST and (found := _API_ERROR.search(text)):
             return f"{name} is an error message: {found[0]!r}"
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -43,13 +43,12 @@ class Report:
     def dropped(self) -> Dataset:
         """The dropped rows with all their columns, and ``row``, ``rule`` and ``why``."""
         assert self.pool is not None
-        added = {"row": self.rows, "rule": self.rules, "why": self.whys}
+        added: dict[str, Sequence[Any]] = {"row": self.rows, "rule": self.rules, "why": self.whys}
         if not self.rows:  # to nothing, datasets can add no column
             return Dataset.from_dict({name: [] for name in (*self.pool.column_names, *added)})
         table = self.pool.select(self.rows)
         for name, values in added.items():
-            table = table.remove_columns(name) if name in table.column_names else table
-            table = table.add_column(name, values)
+            table = with_column(table, name, values)
         return table
 
     def __str__(self) -> str:
@@ -103,9 +102,19 @@ def funnel(*reports: Report) -> str:
     for earlier, later in pairwise(reports):
         if earlier.after != later.before:
             raise ValueError(f"{earlier.stage} left {earlier.after:,} rows, but {later.stage} began with {later.before:,}")
-    rows = [("collected", reports[0].before, "")] if reports else []
-    rows += [(r.stage, r.after, "; ".join(f"{rule} {count:,}" for rule, count in r.counts.items())) for r in reports]
-    return "\n".join(f"{stage:<16}{count:>9,}  {why}".rstrip() for stage, count, why in rows)
+    return "\n".join(f"{stage:<16}{left:>9,}  {why}".rstrip() for stage, left, why in steps(reports))
+
+
+def steps(reports: Sequence[Report]) -> list[tuple[str, int, str]]:
+    """What was collected, then each step: its name, the rows it left, and how many each rule dropped."""
+    found = [("collected", reports[0].before, "")] if reports else []
+    return found + [(r.stage, r.after, "; ".join(f"{rule} {n:,}" for rule, n in r.counts.items())) for r in reports]
+
+
+def with_column(table: Dataset, name: str, values: Sequence[Any]) -> Dataset:
+    """The table with a column behind the others, in place of one of that name."""
+    rest = table.remove_columns(name) if name in table.column_names else table
+    return rest.add_column(name, values)
 
 
 def needs(pool: Any, what: str, **columns: str) -> None:

@@ -161,7 +161,7 @@ class _Drawing:
 
     def halving(self, n: int) -> int:
         """A rank of 0 to n - 1, each with half the weight of the one before."""
-        at, rank = self.uniform() * (2 - 2 ** (1 - min(n, 60))), 0
+        at, rank = self.uniform() * (2 - 2 ** (1 - n)), 0
         while at >= 1 and rank < n - 1:
             at, rank = 2 * (at - 1), rank + 1
         return rank

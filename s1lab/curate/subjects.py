@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Dataset
 
 from s1lab.api import direct
-from s1lab.curate.report import Report, account, needs
+from s1lab.curate.report import Report, account, needs, with_column
 from s1lab.engine import Engine
 
 SUBJECTS: dict[str, str] = {
@@ -128,5 +128,4 @@ def domains(
         for row, (code, reply) in enumerate(zip(codes, replies, strict=True))
         if code is None
     }
-    rest = pool.remove_columns("domain") if "domain" in pool.column_names else pool
-    return account("domains", rest.add_column("domain", [SUBJECTS[code] if code else None for code in codes]), drops)
+    return account("domains", with_column(pool, "domain", [SUBJECTS[code] if code else None for code in codes]), drops)

@@ -25,10 +25,12 @@ class Collator:
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         ids, labels = [r["input_ids"] for r in rows], [r["labels"] for r in rows]
-        longest = max(map(len, ids))
-        lines = {"padded": [[i] for i in range(len(ids))], "packed": _first_fit([len(i) for i in ids], longest)}.get(
-            self.kind, [list(range(len(ids)))]
-        )
+        if self.kind == "padded":
+            lines = [[i] for i in range(len(ids))]
+        elif self.kind == "packed":
+            lines = _first_fit([len(i) for i in ids], max(map(len, ids)))
+        else:
+            lines = [list(range(len(ids)))]
         width = max(sum(len(ids[i]) for i in line) for line in lines)
         batch = {
             "input_ids": torch.full((len(lines), width), self.pad),

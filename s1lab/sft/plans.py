@@ -14,6 +14,7 @@ GB = 1e9
 TOKENS_A_ROW = 5_300
 # Dense bfloat16 by its data sheet, and the share of it that the paper's run came to: 26 minutes on 16 H100 (section 4.1).
 H100_FLOPS, UTILISATION = 989e12, 0.28
+UNBLOCKED = 32_768  # tokens of the longest row where a recipe has no block: Qwen2.5's context
 CONTEXT_GB = 2.0  # CUDA's context, the allocator's gaps, communication buffers
 
 
@@ -67,7 +68,7 @@ class Plan:
 
     def ways(self) -> list[str]:
         """Single changes that would make it fit, the mildest first; more than one may be needed if the list is empty."""
-        block = self.recipe.block or 32_768
+        block = self.recipe.block or UNBLOCKED
         changes: dict[str, tuple[dict[str, Any], int]] = {
             "checkpointing=True": ({"checkpointing": True}, self.gpus),
             "per_device=1": ({"per_device": 1}, self.gpus),
@@ -94,6 +95,8 @@ def plan(recipe: str | Recipe, gpus: int = 1, memory_gb: float = 80.0, *, rows: 
     chosen = replace(chosen, per_device=chosen.shared(gpus)[0])
     network = _skeleton(chosen, model)
     shape = _shape(network.config)
+    if model is not None:
+        chosen = replace(chosen, shape=shape)  # so that Plan.ways looks for ways to fit this model, not the recipe's
     total = network.num_parameters()
     trained = total if chosen.lora is None else _adapters(network, chosen.lora.rank, chosen.lora.modules)
     keep, work = BYTES[chosen.weights], BYTES[chosen.dtype]
@@ -123,7 +126,7 @@ def _activations(shape: Shape, recipe: Recipe, work: int) -> float:
 
     Attention is counted as flash attention keeps it, without its matrix; the loss as trl's fused head does, without all logits.
     """
-    tokens = (recipe.block or 32_768) * recipe.per_device
+    tokens = (recipe.block or UNBLOCKED) * recipe.per_device
     attention = 4 * shape.hidden + 2 * shape.hidden * shape.kv_heads // shape.heads
     layer = work * (attention + 4 * shape.intermediate) + (4 + work) * 2 * shape.hidden  # norms work in float32
     edge = work * shape.hidden
@@ -134,28 +137,26 @@ def _activations(shape: Shape, recipe: Recipe, work: int) -> float:
 def _skeleton(recipe: Recipe, model: Any) -> Any:
     """The model without its weights: its tensors have sizes and no content."""
     import torch
-    from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, Qwen2Config
+    from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
     if isinstance(model, PreTrainedModel):
         return model
-    config = model
-    if config is None:
-        config = _config(recipe, Qwen2Config)
+    config = _config(recipe) if model is None else model
     if not isinstance(config, PretrainedConfig):
         raise TypeError(f"model is a {type(model).__name__}: give a transformers model or its config")
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config)
 
 
-def _config(recipe: Recipe, kind: Any) -> Any:
-    if recipe.shape is None:
-        from transformers import AutoConfig
+def _config(recipe: Recipe) -> Any:
+    from transformers import AutoConfig, Qwen2Config
 
+    if recipe.shape is None:
         from s1lab.engines.pretrained import locate
 
         return AutoConfig.from_pretrained(locate(recipe.model))
     s = recipe.shape
-    return kind(
+    return Qwen2Config(
         hidden_size=s.hidden, num_hidden_layers=s.layers, num_attention_heads=s.heads, num_key_value_heads=s.kv_heads,
         intermediate_size=s.intermediate, vocab_size=s.vocabulary, tie_word_embeddings=s.tied,
     )  # fmt: skip

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from s1lab.curate.files import digest
+from s1lab.curate.files import digest, write_whole
 from s1lab.engines.pretrained import end_ids, fingerprint, fingerprint_of, load_tokenizer, locate, reading
 from s1lab.sft.batches import Collator
 from s1lab.sft.card import card
@@ -75,23 +76,15 @@ def train(
     chosen = recipe_of(recipe)
     folder = Path(out if out is not None else f"runs/sft/{chosen.name}")
     arguments = _arguments(chosen, folder, progress)
-    processes = (
-        arguments.world_size
-    )  # asking joins the others: only then does a sharded model load its weights in one process alone
+    # Asking joins the other processes: only then does a sharded model load its weights in one of them alone.
+    processes = arguments.world_size
     network, words = _loaded(model, tokenizer, chosen)
     attention = str(getattr(network.config, "_attn_implementation", ""))
     if chosen.batches == "packed" and "flash" in attention:
         raise ValueError(
             f"packed batches keep rows apart by a mask, which {attention} does not take: use the recipe with batches='flat'"
         )
-    if chosen.pad_token is not None:
-        if chosen.pad_token not in words.get_vocab():
-            raise ValueError(
-                f"the tokenizer has no padding token {chosen.pad_token!r}: set the recipe's pad_token, or None for its own"
-            )
-        words.pad_token = chosen.pad_token
-    if words.pad_token is None:
-        raise ValueError("the tokenizer has no padding token: name one in the recipe, sft.recipe(...).but(pad_token=...)")
+    _set_padding(words, chosen)
     ends = end_ids(model, words) if isinstance(model, str) else {words.eos_token_id}
     rows = encode(dataset, bind(chosen.template, words, ends), chosen, cut=cut)
     made = {
@@ -226,7 +219,7 @@ class _Keeper(TrainerCallback):
         self.seconds = self.log[-1]["seconds"] if self.log else 0.0
         if int(os.environ.get("RANK", "0")) == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _replace(path, "".join(json.dumps(entry) + "\n" for entry in self.log))
+            write_whole(path, [f"{json.dumps(entry)}\n".encode() for entry in self.log])
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         self._since = self._since or time.monotonic()
@@ -270,11 +263,8 @@ def _without_bars(shown: bool) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    half = path.with_name(path.name + ".part")
-    half.write_text(text, encoding="utf-8")
-    os.replace(half, path)
+def _record(folder: Path, made: dict[str, Any]) -> None:
+    write_whole(folder / "run.json", [(json.dumps(made, indent=1) + "\n").encode()])
 
 
 def _logged(folder: Path) -> list[dict[str, Any]]:
@@ -304,11 +294,21 @@ def _loaded(
     return network, tokenizer or load_tokenizer(model)
 
 
+def _set_padding(words: PreTrainedTokenizerBase, recipe: Recipe) -> None:
+    """Have the tokenizer fill up batches with the recipe's token. ValueError where it has none of that name, or none at all."""
+    if recipe.pad_token is not None:
+        if recipe.pad_token not in words.get_vocab():
+            raise ValueError(
+                f"the tokenizer has no padding token {recipe.pad_token!r}: set the recipe's pad_token, or None for its own"
+            )
+        words.pad_token = recipe.pad_token
+    if words.pad_token is None:
+        raise ValueError("the tokenizer has no padding token: name one in the recipe, sft.recipe(...).but(pad_token=...)")
+
+
 def _with_adapters(network: PreTrainedModel, recipe: Recipe) -> Any:
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise ImportError("this recipe trains adapters, which needs peft: pip install peft") from None
+    from peft import LoraConfig, get_peft_model
+
     lora = recipe.lora
     assert lora is not None
     return get_peft_model(
@@ -327,6 +327,8 @@ def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if recipe.lora and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
         raise ValueError("adapters are not trained sharded here: launch with torchrun, or with accelerate's gpu.yaml")
+    if recipe.lora and find_spec("peft") is None:
+        raise ImportError("this recipe trains adapters, which needs peft: pip install 's1lab[sft]'")
     per_device, accumulated = recipe.shared(processes)
     return SFTConfig(
         output_dir=str(folder),
@@ -365,7 +367,7 @@ def _there(folder: Path, made: dict[str, Any]) -> Trained | None:
             raise ValueError(f"{folder} holds files that are no fine-tuning of s1lab: choose another out=")
         folder.mkdir(parents=True, exist_ok=True)
         if int(os.environ.get("RANK", "0")) == 0:
-            _replace(path, json.dumps(made, indent=1) + "\n")
+            _record(folder, made)
         return None
     held = json.loads(path.read_text(encoding="utf-8"))
     plain = json.loads(json.dumps(made))
@@ -400,6 +402,6 @@ def _save(trainer: _Trainer, words: PreTrainedTokenizerBase, folder: Path, made:
         trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(folder)
     words.save_pretrained(folder)
     (folder / "README.md").write_text(card(made), encoding="utf-8")
-    _replace(folder / "run.json", json.dumps(made, indent=1) + "\n")
+    _record(folder, made)
     for path in folder.glob("checkpoint-*"):
         shutil.rmtree(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from datasets import Dataset
 
 from s1lab import curate
+from s1lab.curate.files import write_whole
 from s1lab.engine import load
 from s1lab.engines.pretrained import fingerprint
 from s1lab.evaluate import sweep
@@ -125,9 +125,7 @@ def main() -> None:
         began = time.time()
         drawn = name.partition(",")[0]
         runs.append(one(name, draw(drawn, hard if drawn == "s1K" else pool, seed), seed, options.out))
-        half = options.write.with_name(options.write.name + ".part")
-        half.write_text(json.dumps({**made, "runs": runs}, indent=1) + "\n", encoding="utf-8")
-        os.replace(half, options.write)
+        write_whole(options.write, [(json.dumps({**made, "runs": runs}, indent=1) + "\n").encode()])
         right = {rung: 100 * bits.count("1") / len(bits) for rung, bits in runs[-1]["correct"].items()}
         sys.stdout.write(f"{name}, seed {seed}: {right}, {time.time() - began:.0f} s\n")
         sys.stdout.flush()

@@ -26,7 +26,9 @@ SHARED_WORDS = 13  # a repeat in other words, or a test question in them, keeps 
 
 @dataclass(frozen=True)
 class Mix:
-    """What a source asks: its families, weights of small, medium and large, and how often its teacher may go on."""
+    """What a source asks: its families (one named twice, twice as often), weights of small, medium and large, and how often its
+    teacher may go on.
+    """
 
     families: tuple[str, ...]
     sizes: tuple[int, int, int]
@@ -276,4 +278,4 @@ def _figures_of_aime(rows: list[Row], labels: list[str], rng: random.Random) -> 
     """Figures stand in AIME's questions as code; that is no fault of theirs, and the paper keeps them."""
     for at, row in enumerate(rows):
         if "AIME" in row.source and not labels[at] and rng.random() < 0.1:
-            rows[at] = _asked("QUESTION\n[asy]\ndraw((0,0)--(K,J));\n[/asy]")(row, rng)
+            rows[at] = _OF_ONE_ROW["figure code"](row, rng)

@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from datasets import Dataset
@@ -151,17 +151,18 @@ def _signs(rng: random.Random, size: str) -> Problem | None:
     n = {"small": 2, "medium": 3, "large": 4}[size]
     numbers = [rng.randint(4 * n, 60), *(rng.randint(1, 9) for _ in range(n))]
     signs = rng.choice(list(itertools.product("+-", repeat=n)))
-    return _signed(numbers, numbers[0] + sum(v if s == "+" else -v for s, v in zip(signs, numbers[1:], strict=True)), size)
+    return _signed(numbers, _sum(numbers, signs), size)
+
+
+def _sum(numbers: list[int], signs: tuple[str, ...]) -> int:
+    """What the numbers make with these signs before all but the first."""
+    return numbers[0] + sum(v if s == "+" else -v for s, v in zip(signs, numbers[1:], strict=True))
 
 
 def _signed(numbers: list[int], target: int, size: str) -> Problem | None:
     patterns = list(itertools.product("+-", repeat=len(numbers) - 1))
-
-    def value(signs: tuple[str, ...]) -> int:
-        return numbers[0] + sum(v if s == "+" else -v for s, v in zip(signs, numbers[1:], strict=True))
-
-    hits = [at for at, pattern in enumerate(patterns) if value(pattern) == target]
-    if len(hits) != 1:
+    hits = [at for at, pattern in enumerate(patterns) if _sum(numbers, pattern) == target]
+    if len(hits) != 1 or numbers[0] < sum(numbers[1:]):  # every running total is to stay at or above 0
         return None
     at = hits[0]
 
@@ -175,8 +176,6 @@ def _signed(numbers: list[int], target: int, size: str) -> Problem | None:
     def expression(signs: tuple[str, ...]) -> str:
         return str(numbers[0]) + "".join(f"{s}{v}" for s, v in zip(signs, numbers[1:], strict=True))
 
-    if numbers[0] < sum(numbers[1:]):
-        return None  # every running total stays at or above 0
     answers = [expression(p) for p in patterns[: at + 1]]
     return Problem(
         "signs",
@@ -289,7 +288,7 @@ def split_of(question: str) -> str:
     return "train" if bucket < 8 else "dev" if bucket == 8 else "test"
 
 
-def stream(seed: int = 0, split: str = "train", families: tuple[str, ...] | list[str] | None = None) -> Iterator[Problem]:
+def stream(seed: int = 0, split: str = "train", families: Sequence[str] | None = None) -> Iterator[Problem]:
     """Distinct problems until none is left, families and sizes in turn; the same seed gives the same on any machine."""
     names = list(families) if families is not None else list(FAMILIES)
     unknown = [f for f in names if f not in FAMILIES]

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from s1lab.curate.report import Report, funnel
+from s1lab.curate.report import Report, funnel, steps
+from s1lab.style import BLUE
 from s1lab.widgets.panel import PLAIN, Pages, Panel, choices, html, sentence
 from s1lab.widgets.rows import short
 
 LONGEST = 1_500  # characters of a column that are shown
+TABLE = "style='border-collapse:collapse;line-height:1.45'"
+HEAD = "style='text-align:left;padding:.1em .6em;vertical-align:top;white-space:nowrap'"
+CELL = "style='text-align:left;padding:.1em .6em;white-space:pre-wrap;overflow-wrap:anywhere'"
 
 
 class PoolBrowser(Panel):
@@ -65,7 +69,7 @@ class PoolBrowser(Panel):
         columns: dict[str, Any] = report.pool[number] if report.pool is not None else {}
         lines = [f"<tr><th {HEAD}>{escape(name)}</th><td {CELL}>{escape(_text(v))}</td></tr>" for name, v in columns.items()]
         why = f"row {number:,}, dropped by {report.stage}, rule {report.rules[place]}: {report.whys[place]}"
-        table = f"<table style='border-collapse:collapse;line-height:1.45'>{''.join(lines)}</table>"
+        table = f"<table {TABLE}>{''.join(lines)}</table>"
         frame = "tabindex='0' role='region' aria-label='the dropped row' style='max-height:22em;overflow-y:auto'"
         self.detail.value = f"{sentence(why)}<div {frame}>{table}</div>"
 
@@ -77,27 +81,21 @@ class PoolBrowser(Panel):
         except ValueError as why:  # each report is still worth a look
             broken = sentence(f"these reports do not follow one another: {why}", error=True)
         most = max(1, *(r.before for r in self.reports))
-        steps = [("collected", self.reports[0].before, "")]
-        steps += [(r.stage, r.after, "; ".join(f"{rule} {n:,}" for rule, n in r.counts.items())) for r in self.reports]
         lines = "".join(
             f"<tr><th {HEAD}>{escape(stage)}</th><td style='text-align:right;padding:.1em .6em;vertical-align:top'>{left:,}</td>"
             f"<td style='min-width:190px;padding:.35em .4em;vertical-align:top'>"
-            f"<div style='width:{100 * left / most:.1f}%;min-width:2px;height:.8em;background:#0072B2'></div></td>"
+            f"<div style='width:{100 * left / most:.1f}%;min-width:2px;height:.8em;background:{BLUE}'></div></td>"
             f"<td {CELL}>{escape(why)}</td></tr>"
-            for stage, left, why in steps
+            for stage, left, why in steps(self.reports)
         )
         heads = "".join(f"<th scope='col' {HEAD}>{name}</th>" for name in ("step", "rows left", "", "dropped"))
-        return f"{broken}<table style='border-collapse:collapse;line-height:1.45'><tr>{heads}</tr>{lines}</table>"
+        return f"{broken}<table {TABLE}><tr>{heads}</tr>{lines}</table>"
 
     def static_html(self) -> str:
         lines = "\n".join(escape(text) for text, _ in self.pages.list.options)
         listed = f"{PLAIN}{lines}</pre>" if lines else ""
         name = escape(str(self.stage.label))
         return f"{self.funnel_html()}<div style='margin-top:.6em'><b>{name}</b></div>{listed}{self.detail.value}"
-
-
-HEAD = "style='text-align:left;padding:.1em .6em;vertical-align:top;white-space:nowrap'"
-CELL = "style='text-align:left;padding:.1em .6em;white-space:pre-wrap;overflow-wrap:anywhere'"
 
 
 def _text(value: Any) -> str:

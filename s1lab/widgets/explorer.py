@@ -58,7 +58,7 @@ class Explorer(Panel):
 
     def step(self, by: int) -> None:
         """To the next part or the one before; in front of the first stands the whole trace."""
-        names = [WHOLE, *(p.name for p in self._parts(0))]
+        names = self._names()
         at = names.index(self.part) if self.part in names else 0
         self.look(names[min(max(at + by, 0), len(names) - 1)])
 
@@ -70,7 +70,7 @@ class Explorer(Panel):
         if not self.pages.rows:
             return
         self.part = part
-        names = [WHOLE, *(p.name for p in self._parts(0))]
+        names = self._names()
         self.back.disabled, self.on.disabled = part in (WHOLE, DIFFERENCE), part == names[-1]
         self.all.disabled, self.apart.disabled = part == WHOLE, self.differs is None or part == DIFFERENCE
         self.where.value = sentence(f"shown: {part}; {len(names) - 1} parts")
@@ -90,16 +90,19 @@ class Explorer(Panel):
     @property
     def differs(self) -> int | None:
         """Where the current trace and its counterpart part."""
-        pair = self.pairs[self.current] if self.other else None
-        if self.other is None or pair is None:
-            return None
-        return first_difference(self.runs.traces[self.current].ids, self.other.traces[pair].ids)
+        found = self._side(1)
+        return first_difference(self.runs.traces[self.current].ids, found[0].traces[found[1]].ids) if found else None
 
     def _side(self, side: int) -> tuple[Rows, int] | None:
+        """The run of a side and the number of its trace; None where the other run has none, or there is no other run."""
         if side == 0:
             return self.runs, self.current
-        pair = self.pairs[self.current]
+        pair = self.pairs[self.current] if self.other else None
         return (self.other, pair) if self.other and pair is not None else None
+
+    def _names(self) -> list[str]:
+        """What can be stepped through: the whole trace, then each of its parts."""
+        return [WHOLE, *(p.name for p in self._parts(0))]
 
     def _parts(self, side: int) -> list[Part]:
         found = self._side(side)
@@ -132,11 +135,10 @@ class Explorer(Panel):
 
     def _sight(self, side: int) -> Sight | None:
         found = self._side(side)
-        return (
-            see(found[0].traces[found[1]], found[0].decode, self.window.field.value, self._shown(side), self.differs)
-            if found
-            else None
-        )
+        if found is None:
+            return None
+        rows, number = found
+        return see(rows.traces[number], rows.decode, self.window.field.value, self._shown(side), self.differs)
 
     def _view(self, side: int, sight: Sight | None) -> str:
         found = self._side(side)
@@ -168,7 +170,6 @@ def explore(traces: Any, other: Any = None) -> Explorer:
     other: the same of another run, to stand beside it: traces of one question are paired and their first difference is marked.
         With two Results over the same questions, such as without and with a Wait, the filters find the answers that flipped.
     Only what is seen is made: a page of rows, and of the trace that is shown some 4,000 tokens around the one looked at, whose
-    position the field Token says and takes. Raises TypeError or ValueError for what
-    holds no traces.
+    position the field Token says and takes. Raises TypeError or ValueError for what holds no traces.
     """
     return Explorer(rows_of(traces), None if other is None else rows_of(other))

@@ -15,9 +15,7 @@ NARROW = {"description_width": "initial"}
 LIST_STYLE = (
     "<style>.s1lab-rows select{font-family:var(--jp-code-font-family,monospace)!important;font-size:12px!important}</style>"
 )
-
 PLAIN = '<pre style="font-family:monospace;font-size:12px;line-height:1.4;margin:.4em 0;overflow-x:auto">'  # the list, still
-
 SCROLL = re.compile(r"max-height:\d+em;overflow-y:auto;?")
 
 
@@ -52,8 +50,8 @@ def sentence(text: str, error: bool = False) -> str:
     return f'<div style="line-height:1.5{look}">{lead}{escape(text)}</div>' if text else ""
 
 
-def button(text: str, tip: str, pressed: Callable[[], Any], width: str = "auto") -> ipw.Button:
-    made = ipw.Button(description=text, tooltip=tip, layout=ipw.Layout(width=width))
+def button(text: str, tip: str, pressed: Callable[[], Any]) -> ipw.Button:
+    made = ipw.Button(description=text, tooltip=tip, layout=ipw.Layout(width="auto"))
     made.on_click(lambda _: pressed())
     return made
 
@@ -74,20 +72,20 @@ class Pages:
     ``box`` is what to show.
     """
 
-    def __init__(self, labels: Callable[[Sequence[int]], list[str]], chosen: Callable[[int], None], name: str = "row") -> None:
+    def __init__(self, labels: Callable[[Sequence[int]], list[str]], chosen: Callable[[int], None]) -> None:
         self._labels, self._chosen = labels, chosen
         self.rows: Sequence[int] = ()
         self.page, self._what = 0, ""
         self._turning = False
         # JupyterLab keeps the arrow keys for its cells, in a list too: the buttons and the number are what a keyboard has.
         self.list = ipw.Select(options=[], description="Rows", rows=8, layout=ipw.Layout(width="auto"), style=NARROW)
-        self.up = button(f"◀ {name}", f"the {name} before", lambda: self.step(-1))
-        self.down = button(f"{name} ▶", f"the next {name}", lambda: self.step(1))
+        self.up = button("◀ row", "the row before", lambda: self.step(-1))
+        self.down = button("row ▶", "the next row", lambda: self.step(1))
         self.back = button("◀ page", "the page of rows before", lambda: self.turn(self.page - 1))
         self.on = button("page ▶", "the next page of rows", lambda: self.turn(self.page + 1))
         self.jump = ipw.IntText(
-            description=f"Go to {name}", continuous_update=False, style=NARROW, layout=ipw.Layout(width="170px"),
-            tooltip=f"a {name}'s number; Enter goes there",
+            description="Go to row", continuous_update=False, style=NARROW, layout=ipw.Layout(width="170px"),
+            tooltip="a row's number; Enter goes there",
         )  # fmt: skip
         self.where = html()
         self.list.observe(self._listed, "value")

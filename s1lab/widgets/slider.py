@@ -12,7 +12,7 @@ import ipywidgets as ipw
 
 from s1lab.evaluate import Results
 from s1lab.ladder import Ladder
-from s1lab.plots import BLUE, ORANGE
+from s1lab.style import BLUE, ORANGE
 from s1lab.trace import Trace
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short, summary, word
@@ -21,6 +21,8 @@ from s1lab.widgets.window import Window, see
 
 HEIGHT = "20em"
 WIDE, HIGH = 460, 200  # of the curve, pixels
+LEFT, RIGHT, TOP, BOTTOM = 45, 15, 20, 35  # what its axes leave free at the edges, pixels
+CELL = "text-align:left;padding:.1em .6em"
 
 
 @dataclass(frozen=True)
@@ -131,19 +133,16 @@ class LadderSlider(Panel):
         return f"{self.head.value}{self.curve.value}{self.view.value}"
 
 
-CELL = "text-align:left;padding:.1em .6em"
-
-
 def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) -> str:
     """Accuracy over thinking tokens, a mark a rung (caps round, the others square), the chosen one ringed and named."""
     tokens = [max(1.0, r.thinking_tokens) for r in measured]
     low, high = math.log2(min(tokens)) - 0.3, math.log2(max(tokens)) + 0.3
 
     def x(value: float) -> float:
-        return 45 + (WIDE - 60) * (math.log2(max(1.0, value)) - low) / (high - low)
+        return LEFT + (WIDE - LEFT - RIGHT) * (math.log2(max(1.0, value)) - low) / (high - low)
 
     def y(percent: float) -> float:
-        return HIGH - 35 - (HIGH - 55) * percent / 100
+        return HIGH - BOTTOM - (HIGH - TOP - BOTTOM) * percent / 100
 
     ticks = [2**k for k in range(math.ceil(low), math.floor(high) + 1)]
     parts = [
@@ -152,22 +151,21 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
         for t in ticks
     ]
     parts += [
-        f'<line x1="45" x2="{WIDE - 15}" y1="{y(p):.1f}" y2="{y(p):.1f}" stroke="currentColor" opacity="{0.2 if p else 0.6}"/>'
-        f'<text x="40" y="{y(p) + 4:.1f}" text-anchor="end">{p}</text>'
+        f'<line x1="{LEFT}" x2="{WIDE - RIGHT}" y1="{y(p):.1f}" y2="{y(p):.1f}" stroke="currentColor" '
+        f'opacity="{0.2 if p else 0.6}"/><text x="{LEFT - 5}" y="{y(p) + 4:.1f}" text-anchor="end">{p}</text>'
         for p in (0, 20, 40, 60, 80, 100)
     ]
     for i, (name, r) in enumerate(zip(names, measured, strict=True)):
-        at, up, color = x(r.thinking_tokens), y(r.accuracy), BLUE if name.startswith("cap") else ORANGE
+        capped = name.startswith("cap")
+        at, up, color = x(r.thinking_tokens), y(r.accuracy), BLUE if capped else ORANGE
         parts.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y(r.interval.low):.1f}" y2="{y(r.interval.high):.1f}" stroke="{color}"/>'
         )
-        mark = (
-            f'<circle cx="{at:.1f}" cy="{up:.1f}" r="4.5" fill="{color}">'
-            if name.startswith("cap")
-            else f'<rect x="{at - 4:.1f}" y="{up - 4:.1f}" width="8" height="8" fill="{color}">'
-        )
-        closing = "</circle>" if name.startswith("cap") else "</rect>"
-        parts.append(f"{mark}<title>{escape(f'{name}: {r.interval} %, {r.thinking_tokens:.0f} tokens')}</title>{closing}")
+        title = f"<title>{escape(f'{name}: {r.interval} %, {r.thinking_tokens:.0f} tokens')}</title>"
+        if capped:
+            parts.append(f'<circle cx="{at:.1f}" cy="{up:.1f}" r="4.5" fill="{color}">{title}</circle>')
+        else:
+            parts.append(f'<rect x="{at - 4:.1f}" y="{up - 4:.1f}" width="8" height="8" fill="{color}">{title}</rect>')
         if i == chosen:
             parts.append(f'<circle cx="{at:.1f}" cy="{up:.1f}" r="9" fill="none" stroke="currentColor" stroke-width="2"/>')
             side = "end" if at > WIDE / 2 else "start"

@@ -172,8 +172,7 @@ def legend_html(source: Sequence[Source]) -> str:
 
 def trace_box(inner: str, label: str, height: str | None = None, newest: bool = False) -> str:
     """Tokens in a frame that the keyboard reaches and scrolls. newest: it shows its end, and stays there while it grows."""
-    scroll = f";max-height:{height};overflow-y:auto" if height else ""
-    content = f'<pre style="{BOX}">{inner}</pre>'
-    scroll += ";display:flex;flex-direction:column-reverse" if newest else ""
+    look = [f"max-height:{height};overflow-y:auto"] if height else []
+    look += ["display:flex;flex-direction:column-reverse"] if newest else []
     attributes = f'class="s1lab-trace" tabindex="0" role="region" aria-label="{escape(label)}"'
-    return f'{HOVER}<div {attributes} style="{scroll.lstrip(";")}">{content}</div>'
+    return f'{HOVER}<div {attributes} style="{";".join(look)}"><pre style="{BOX}">{inner}</pre></div>'
