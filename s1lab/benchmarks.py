@@ -181,7 +181,7 @@ def _from_hub(key: str, known: Benchmark) -> Dataset:
         revision = f" --revision {known.revision}" if known.revision else ""
         raise FileNotFoundError(
             f"{key} can't be had from the hub ({cause}){'; ' + known.note if known.note else ''}; or, where there is a network, "
-            f"run `hf download {known.hub} --repo-type dataset{revision} --local-dir DIR`, and pass path='DIR'"
+            f"run `hf download {known.hub} --repo-type dataset{revision} --local-dir DIR`, and give path='DIR' (--path DIR)"
         ) from None
 
 

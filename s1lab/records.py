@@ -138,7 +138,7 @@ def read_run(path: str | Path) -> Run:
         return read_stored_run(name, int(number))
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no stored run is at {path}: write one with lab.evaluate(...).save({str(path)!r})")
+        raise FileNotFoundError(f"no stored run is at {path}: lab.evaluate(...).save writes one, and s1lab evaluate --save")
     with path.open("rb") as file:
         if file.read(len(MAGIC)) == MAGIC:
             return read_stored_run(path)

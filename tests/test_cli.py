@@ -169,7 +169,8 @@ def test_bench_keeps_each_row_as_it_is_measured(monkeypatch, tmp_path):
 
     monkeypatch.setattr(bench, "finetune", stopped)
     said = invoke("bench", "transformers-vs-generate", "sft-vs-padded", "--out", out, code=130)
-    assert said.stderr == f"s1lab: interrupted: the rows that were measured are in {out}\n" and not said.stdout
+    assert said.stderr == f"s1lab: interrupted: transformers-vs-generate stands in {out}\n" and not said.stdout
+    assert "no row was finished" in invoke("bench", "sft-vs-padded", "--out", out, code=130).stderr
     assert {r["name"]: r["ratio"] for r in json.loads(out.read_text())} == {"sft-vs-padded": 2.0, "transformers-vs-generate": 0.5}
 
 
@@ -209,28 +210,25 @@ def test_a_key_comes_from_the_environment_or_a_file_and_is_never_shown(monkeypat
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "x", "--max-tokens", "0"], "max_tokens=0"),
         (["run", " "], "empty"),
         (["run", "x", "--model", "./no"], "./no"),
         (["run", "x", "--option", "max_batches=3"], "the transformers engine has no option 'max_batches'"),
-        (["run", "x", "--option", "max_batch=many"], "--option max_batch=many"),
+        (["run", "x", "--option", "max_batch=many"], "max_batch='many': give a whole number"),
         (["run", "x", "--option", "max_batch"], "no key=value"),
         (["run", "x", "--option", "max_batch=1", "--option", "max-batch=2"], "twice"),
         (["run", "x", "--option", "engine=vllm"], "--engine"),
         (["ladder", "x", "--caps", "16,a"], "--caps '16,a' is no list of whole numbers"),
         (["evaluate", "--benchmark", "aime24", "--data", "x"], "give one of them"),
         (["evaluate", "--path", "x"], "--benchmark"),
-        (["evaluate", "--n", "0"], "--n 0"),
-        (["evaluate", "--samples", "2"], "temperature"),
+        (["evaluate", "--samples", "2"], "--samples 2"),
+        (["evaluate", "--benchmark", "aime24", "--api-key", "env:NO_SUCH_NAME"], "NO_SUCH_NAME is not set"),
         (["evaluate", "--prefix", "Answer:"], "--no-thinking"),
         (["evaluate", "--no-thinking", "--waits", "1"], "nothing to budget"),
         (["evaluate", "--sweep-caps", "16", "--waits", "1"], "--sweep-waits"),
         (["evaluate", "--data", "no.jsonl"], "no.jsonl"),
         (["curate", "--pool", "no.jsonl", "--out", "new.jsonl"], "no.jsonl"),
         (["curate", "--pool", "x", "--pool-size", "9", "--out", "new.jsonl"], "--pool-size"),
-        (["curate", "--pool-size", "0", "--out", "new.jsonl"], "n is 0: ask for at least one row"),
         (["sft"], "nothing to train on"),
-        (["bench", "--repeats", "0", "sft-vs-padded"], "repeats=0"),
         (["runs", "no.db"], "no store is at no.db"),
         (["diff", "no", "no"], "no stored run is at no"),
     ],
@@ -239,6 +237,23 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, m
     monkeypatch.chdir(tmp_path)
     said = invoke(*arguments, code=2)
     assert not said.stdout and said.stderr.startswith("s1lab: ") and words in said.stderr and said.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "x", "--max-tokens", "0"],
+        ["run", "x", "--waits", "-1"],
+        ["evaluate", "--n", "0"],
+        ["curate", "--out", "new.jsonl", "--pool-size", "0"],
+        ["bench", "sft-vs-padded", "--repeats", "0"],
+    ],
+)
+def test_a_number_out_of_range_is_called_by_its_option(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = invoke(*arguments, code=2)
+    assert not said.stdout and f"'{arguments[-2]}'" in said.stderr
     assert not list(tmp_path.iterdir())
 
 

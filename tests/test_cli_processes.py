@@ -89,3 +89,9 @@ def _traces(store: Path) -> int:
             return int(db.execute("SELECT count(*) FROM traces").fetchone()[0])
     except sqlite3.Error:
         return 0
+
+
+def test_the_library_is_imported_without_torch():
+    """So that help and errors come at once."""
+    code = "import sys, s1lab, s1lab.cli; print({'torch', 'transformers', 'vllm', 'trl'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

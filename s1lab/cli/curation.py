@@ -20,11 +20,11 @@ from s1lab.tiny.sources import SIZE
 def curate(
     out: Annotated[Path, typer.Option(help="A new file for the chosen rows (JSON lines); its report goes beside it.")],
     pool: Annotated[Path | None, typer.Option(help="A local pool, parquet or JSON lines; without it the embedded one.")] = None,
-    pool_size: Annotated[int | None, typer.Option(help="Rows of the embedded pool. [default: all 59,029]")] = None,
+    pool_size: Annotated[int | None, typer.Option(min=1, help="Rows of the embedded pool. [default: all 59,029]")] = None,
     against: Annotated[
         list[Path] | None, typer.Option(help="A file of test questions, as often as needed; without it the embedded ones.")
     ] = None,
-    ngram: Annotated[int, typer.Option(help="Words in a row that make a test question known (the paper: 8).")] = 8,
+    ngram: Annotated[int, typer.Option(min=1, help="Words in a row that make a test question known (the paper: 8).")] = 8,
     difficulty: Annotated[
         list[str] | None, typer.Option(help="A model; what it solves is dropped. As often as needed (the paper: two).")
     ] = None,
@@ -32,10 +32,10 @@ def curate(
     engine: given.EngineName = "auto",
     option: given.EngineOptions = None,
     api_key: given.Key = None,
-    chosen: Annotated[int, typer.Option(help="How many rows to choose at the end.")] = 1000,
+    chosen: Annotated[int, typer.Option(min=1, help="How many rows to choose at the end.")] = 1000,
     variant: Annotated[str, typer.Option(help="paper (its Algorithm 1), or code (the authors' notebook).")] = "paper",
     domain: Annotated[str, typer.Option(help="The column to spread over.")] = "domain",
-    long_tokens: Annotated[int, typer.Option(help="Of MATH, longer right traces are all taken (the paper: 5600).")] = 5600,
+    long_tokens: Annotated[int, typer.Option(min=0, help="Of MATH, longer right traces are all taken (the paper: 5600).")] = 5600,
     seed: Annotated[int, typer.Option(help="Of the draws, and of the embedded pool.")] = 0,
     store: given.Store = None,
     as_json: given.AsJson = False,

@@ -22,7 +22,9 @@ def evaluate(
     benchmark: Annotated[str | None, typer.Option(help="One of lab.benchmarks, such as aime24 or math500.")] = None,
     path: Annotated[Path | None, typer.Option(help="The benchmark's file or folder, if not from the hub.")] = None,
     data: Annotated[Path | None, typer.Option(help="Your own problems: parquet or JSON lines of question, answer, kind.")] = None,
-    n: Annotated[int | None, typer.Option("--n", help="Only the first so many; of the embedded test questions 100.")] = None,
+    n: Annotated[
+        int | None, typer.Option("--n", min=1, help="Only the first so many; of the embedded test questions 100.")
+    ] = None,
     model: given.Model = "s1-tiny",
     engine: given.EngineName = "auto",
     option: given.EngineOptions = None,
@@ -38,7 +40,7 @@ def evaluate(
     prefix: Annotated[str | None, typer.Option(help="With --no-thinking: the first words of the answer.")] = None,
     sweep_caps: Annotated[str | None, typer.Option(help="Many caps in one pass in place of --max-tokens, such as 16,64.")] = None,
     sweep_waits: Annotated[str | None, typer.Option(help="Many numbers of Waits, such as 0,1,2, likewise.")] = None,
-    samples: Annotated[int, typer.Option(help="Samples a question; more than one needs a temperature.")] = 1,
+    samples: Annotated[int, typer.Option(min=1, help="Samples a question; more than one needs a temperature.")] = 1,
     temperature: given.Temperature = 0.0,
     top_p: given.TopP = 1.0,
     seed: given.Seed = 0,
@@ -67,6 +69,9 @@ def evaluate(
         files = {name: _rung_file(save, name) for name in names}
         for file in files.values():
             new_file("--save", file)
+        if samples > 1 and not temperature:
+            raise ValueError(f"--samples {samples}: they are all the same at temperature 0; give --temperature, or leave it out")
+        given.engine_options(option, api_key)  # what is wrong with these is said before a benchmark is fetched
         problems = _problems(benchmark, path, data, n)
         budget = lab.Budget(max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, compat)  # type: ignore[arg-type]
         if not thinking and budget != lab.Budget():
@@ -106,8 +111,6 @@ def _problems(benchmark: str | None, path: Path | None, data: Path | None, n: in
         raise ValueError("--benchmark and --data name two sets of problems: give one of them")
     if path is not None and benchmark is None:
         raise ValueError("--path is the file of a --benchmark: name the benchmark too, or give the file as --data")
-    if n is not None and n < 1:
-        raise ValueError(f"--n {n}: ask at least one question")
     if benchmark is None and data is None:
         return lab.tiny.problems(n or 100, BENCHMARK_SEED)
     problems = lab.benchmarks.load(str(benchmark), path, n=n) if data is None else lab.curate.read(data, ("question", "answer"))

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ EXTRAS = {  # what installs a package that the library itself does without
 
 
 @contextlib.contextmanager
-def work(kept: str = "nothing of it is kept", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def work(kept: str | Callable[[], str] = "nothing of it is kept", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn bad input into a sentence and exit code 2, and Ctrl-C into a sentence and 130.
 
-    kept: what an interrupted command leaves, and how to go on. also: further exceptions that say what is wrong with an input.
+    kept: what an interrupted command leaves, and how to go on, or what tells it when it happens. also: further exceptions that
+        say what is wrong with an input.
     """
     try:
         with _standard_output_for_results():
@@ -36,7 +37,7 @@ def work(kept: str = "nothing of it is kept", also: tuple[type[Exception], ...] 
         raise
     except KeyboardInterrupt as why:
         finished = f"{why.finished} of {len(why.traces)} questions were finished; " if isinstance(why, lab.Interrupted) else ""
-        raise _ended(f"interrupted: {finished}{kept}", INTERRUPTED) from None
+        raise _ended(f"interrupted: {finished}{kept if isinstance(kept, str) else kept()}", INTERRUPTED) from None
     except ModuleNotFoundError as why:
         package = (why.name or "").partition(".")[0]
         mend = f": pip install 's1lab[{EXTRAS[package]}]'" if package in EXTRAS else ""

@@ -13,7 +13,7 @@ from s1lab.cli.shell import tell, told_by_terminal, work
 
 def bench(
     rows: Annotated[list[str] | None, typer.Argument(help="Rows to run, all where none is named.")] = None,
-    repeats: Annotated[int, typer.Option(help="Turns of each side, after one to warm up.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of each side, after one to warm up.")] = 5,
     out: Annotated[Path, typer.Option(help="Where the rows are written as JSON.")] = Path("runs/bench.json"),
     as_json: given.AsJson = False,
 ) -> None:
@@ -28,9 +28,16 @@ def bench(
     """
     from s1lab import bench as benchmark
 
-    with work(f"the rows that were measured are in {out}"):
-        measured = benchmark.bench(
-            repeats, rows or (), done=lambda row: benchmark.write([row], out), progress=told_by_terminal()
-        )  # fmt: skip
+    written: list[str] = []
+
+    def keep(row: benchmark.Row) -> None:
+        benchmark.write([row], out)
+        written.append(row["name"])
+
+    def kept() -> str:
+        return f"{', '.join(written)} {'stands' if len(written) == 1 else 'stand'} in {out}" if written else "no row was finished"
+
+    with work(kept):
+        measured = benchmark.bench(repeats, rows or (), done=keep, progress=told_by_terminal())
         facts = {"rows": [row | {"at_least": benchmark.LEAST[row["name"]]} for row in measured], "out": str(out)}
     tell(facts, f"{benchmark.table(measured)}\nwrote {out}", as_json)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, Value, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from datasets.utils import logging
 
 from s1lab.curate.report import needs, with_column
 from s1lab.template import BoundTemplate, ThinkTemplate, bind
@@ -97,7 +98,7 @@ def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = Non
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty")
     try:
-        with _without_bars():
+        with _quietly():
             return readers[path.suffix](str(path))
     except Exception as why:  # pyarrow, pandas and datasets have their own kinds, and a broken file may raise any of them
         cause = str(why.__cause__ or why).strip().split("\n")[0][:200]
@@ -105,13 +106,18 @@ def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = Non
 
 
 @contextlib.contextmanager
-def _without_bars() -> Iterator[None]:
-    """No bar for the one file that is read: it would come the first time only, and stay in a notebook's output."""
-    shown = not are_progress_bars_disabled()
+def _quietly() -> Iterator[None]:
+    """No bar for the one file that is read: it would come the first time only, and stay in a notebook's output.
+
+    Nor what datasets logs of a broken one before it raises: our own sentence says it.
+    """
+    shown, level = not are_progress_bars_disabled(), logging.get_verbosity()
     disable_progress_bars()
+    logging.set_verbosity(logging.CRITICAL)
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             enable_progress_bars()
 

@@ -74,11 +74,11 @@ class TransformersEngine:
             )
         self.template = bind(template, tokenizer, eos_ids(self.network.generation_config, tokenizer))
         own = int(config.max_position_embeddings)
-        if max_model_len is not None and not 1 <= max_model_len <= own:
-            raise ValueError(f"max_model_len={max_model_len} is outside the model's 1 to {own}: leave it out to use all of it")
+        if max_model_len is not None and not (isinstance(max_model_len, int) and 1 <= max_model_len <= own):
+            raise ValueError(f"max_model_len={max_model_len!r} is outside the model's 1 to {own}: leave it out to use all of it")
         self.context = max_model_len or own
-        if max_batch < 1:
-            raise ValueError(f"max_batch={max_batch}: give at least 1")
+        if not isinstance(max_batch, int) or max_batch < 1:
+            raise ValueError(f"max_batch={max_batch!r}: give a whole number of at least 1")
         self.device, self.width = torch.device(device), max_batch
         self.dtype = self.network.dtype
         self.vocabulary = len(tokenizer)  # ids past it (Qwen's padding rows) can't be sampled

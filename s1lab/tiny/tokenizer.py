@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from s1lab.tiny.words import NAMES
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_pad|>"]
 
@@ -31,6 +35,8 @@ _AT_THE_START = (
 
 def build() -> PreTrainedTokenizerFast:
     """The tokenizer; nothing in it is learned."""
+    from transformers import PreTrainedTokenizerFast  # which takes a second, and most calls of s1lab.tiny do without
+
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
