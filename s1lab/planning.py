@@ -86,12 +86,15 @@ class Plan:
             speed = f"{machine.tokens_per_second:,.0f} tokens a second in full batches"
         wide = max(len(step.what) for step in self.steps)
         lines = [f"{self.profile.name}: {where}; {speed}", *self.memory, ""]
-        lines.append(f"{'notebook':<20}{'what':<{wide + 2}}{'tokens':>10}{'time':>10}{'price, $':>10}")
+        priced = "price, $" if machine.gpus else ""
+        lines.append(f"{'notebook':<20}{'what':<{wide + 2}}{'tokens':>10}{'time':>10}{priced:>10}".rstrip())
         for step in (*self.steps, Step("in all", "", self.tokens, self.hours)):
             price = "" if step.hours is None or not machine.gpus else f"{step.hours * machine.gpus * machine.price:,.2f}"
             lines.append(
                 f"{step.notebook:<20}{step.what:<{wide + 2}}{_short(step.tokens):>10}{_time(step.hours):>10}{price:>10}".rstrip()
             )
+        if left := sorted(set(ESTIMATES) - {step.notebook for step in self.steps}):
+            lines.append(f"not in this profile: {', '.join(left)}")
         return "\n".join([*lines, "", FINE_PRINT])
 
 
@@ -238,7 +241,8 @@ def _parallel(p: dict[str, Any], _: Profile) -> Estimate:
     words = n * (2 * (h.after(4) - h.own) + h.own + 9 * h.answer)  # two of the three texts add rounds; without one it stops again
     votes = n * p["samples"] * (one + 2 * h.answer)
     trees = n * sum(p["widths"]) * 2 * (0.3 * one + h.answer)  # branches share most of what they hold
-    what = f"{n} questions: {p['samples']} samples of each, trees of width {p['widths'] or 'none'}, 3 words"
+    grown = f"trees of width {' and '.join(map(str, p['widths']))}" if p["widths"] else "no trees"
+    what = f"{n} questions: {p['samples']} samples of each, {grown}, 3 words"
     return what, words + votes + trees, 0.0
 
 
