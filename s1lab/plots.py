@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -28,13 +29,14 @@ from s1lab.style import (
     accuracy_axes,
     accuracy_title,
     apart,
+    faint,
     label,
     log_axis,
     styled,
-    tokens_axis,
     whiskers,
 )
 
+MEASURED, PAPERS = "measured", "the paper's"  # where a trace is from, in its meta
 _COLORS = (BLUE, ORANGE, RED, PURPLE, GREEN, INK)
 _SYMBOLS = ("circle", "diamond", "triangle-up", "square", "cross", "star")
 
@@ -64,33 +66,29 @@ def scaling(
     """Accuracy over thinking tokens (paper Figures 1 and 4): measured on the left, the paper's beside it where given.
 
     caps: capped rungs, shortest first, the own stop last. waits: what suppressing that stop adds.
-    paper: points of published curves by benchmark, drawn with open markers.
+    paper: points of published curves by benchmark, drawn with open markers; of a single one the points are named.
     """
     columns = 2 if paper else 1
-    titles = [f"<b>measured</b>: {title}", f"<b>{paper_title}</b>: s1-32B"][:columns]
+    alone = f", {next(iter(paper))}" if paper and len(paper) == 1 else ""
+    titles = [f"<b>measured</b>: {title}", f"<b>{paper_title}</b>: s1-32B{alone}"][:columns]
     figure = make_subplots(1, columns, subplot_titles=titles, horizontal_spacing=0.09)
-    _curve(figure, caps, BLUE, "circle")
-    _curve(figure, [caps[-1], *waits], ORANGE, "diamond", skip_first=True)
-    labelled = 0.0
-    for rung in caps[:-1]:
-        if rung.tokens > 1.15 * labelled:  # closer ones would write over each other
-            _named(figure, rung, BLUE, "bottom right")
-            labelled = rung.tokens
-    _named(figure, caps[-1], BLUE, "top left")
-    if waits:
-        _named(figure, waits[-1], ORANGE, "bottom")
-        best = max(waits, key=lambda r: r.accuracy.value)
-        if best is not waits[-1]:
-            _named(figure, best, ORANGE, "top")
-    tokens_axis(figure, 1, [r.tokens for r in [*caps, *waits]])
-    for (name, points), color, symbol in zip(
-        (paper or {}).items(), (GREEN, PURPLE, RED), ("square", "circle", "diamond"), strict=False
-    ):
-        _published(figure, points, color, symbol, f"{name}, the paper's", row=1, column=2)
-        place = "top left" if points[-1].accuracy >= points[-2].accuracy else "bottom left"
-        label(figure, 2, points[-1].tokens, points[-1].accuracy, name, color, place)
+    _forced(figure, caps, waits, row=1, column=1)
+    _names(figure, caps, waits, column=1)
+    log_axis(figure, 1, [r.tokens for r in [*caps, *waits]])
+    if paper and alone:
+        (points,) = paper.values()
+        parts = _parted(points)
+        _forced(figure, *parts, row=1, column=2)
+        _names(figure, *parts, column=2)
+    elif paper:
+        for (name, points), color, symbol in zip(
+            paper.items(), (GREEN, PURPLE, RED), ("square", "circle", "diamond"), strict=False
+        ):
+            _line(figure, points, color, symbol, name, row=1, column=2)
+            place = "top left" if points[-1].accuracy >= points[-2].accuracy else "bottom left"
+            label(figure, 2, points[-1].tokens, points[-1].accuracy, name, color, place)
     if paper:
-        tokens_axis(figure, 2, [p.tokens for points in paper.values() for p in points])
+        log_axis(figure, 2, [p.tokens for points in paper.values() for p in points])
     accuracy_axes(figure)
     styled(figure, 500 * columns, 430)
     return figure
@@ -119,26 +117,27 @@ def rivals(
     most = max(r.tokens for r in points)
     _frontier(figure, points, most)
     for name, rungs in methods.items():
-        _curve(figure, rungs, *looks[name], opacity=0.1)
+        _line(figure, rungs, *looks[name], name, band=False)
     ends = {name: (rungs[-1].tokens, rungs[-1].accuracy.value) for name, rungs in methods.items()}
     for name in [n for n, (x, _) in ends.items() if x < most / 3]:  # it would stand in the others' way
         peak = max(methods[name], key=lambda r: r.accuracy.value)
-        label(figure, 1, peak.tokens, peak.accuracy.value, name, looks[name][0], "top")
+        label(figure, 1, peak.tokens, peak.accuracy.value, name, looks[name][0], "left")
         del ends[name]
     low = min(r.accuracy.low for r in points)
     for name, y in apart({name: y for name, (_, y) in ends.items()}, (100 - low) / 22).items():
         label(figure, 1, ends[name][0], y, name, looks[name][0], "right")
-    log_axis(figure, [r.tokens for r in points], "tokens a question: sampled, forced and thrown away, log scale", 1, 1, 1.9)
+    title = "tokens a question: sampled, forced and thrown away, log scale"
+    log_axis(figure, 1, [r.tokens for r in points], title=title, beyond=1.9)
     figure.update_yaxes(range=[max(0, low - 3), 100], row=1, col=1)
     for column, (title, published) in enumerate(paper.items(), 1):
         every = [p for dots in published.values() for p in dots]
         for name, dots in published.items():
             like = next((m for m in methods if name.lower().startswith(m.split()[0].lower())), next(iter(methods)))
             color, symbol = looks[like]
-            _published(figure, dots, color, symbol, f"{name}, the paper's", row=2, column=column, tokens="%{x:,} tokens")
+            _line(figure, dots, color, symbol, name, row=2, column=column)
             top = max(dots, key=lambda p: p.accuracy)
             label(figure, column, top.tokens, top.accuracy, name, color, "top" if len(dots) > 1 else "left", row=2)
-        log_axis(figure, [p.tokens for p in every], units[title], 2, column, 2.2)
+        log_axis(figure, column, [p.tokens for p in every], 2, title=units[title], beyond=2.2)
         accuracy = [p.accuracy for p in every]
         figure.update_yaxes(range=[min(accuracy) - 4, max(accuracy) + 6], row=2, col=column)
     figure.update_yaxes(ticksuffix=" ", zeroline=False)
@@ -148,62 +147,61 @@ def rivals(
 
 
 def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Point]]) -> go.Figure:
-    """A panel a group of questions, measured, above a panel a benchmark of the paper's (its Figure 1, open markers)."""
+    """A panel a group of questions, measured, above a panel a benchmark of the paper's (its Figure 1, open markers).
+
+    Of each group the caps, the own stop, and the Waits, which are told by "Wait" in their labels.
+    """
     titles = [f"<b>measured</b>: {name}" for name in groups] + [f"<b>the paper's</b>: {name}" for name in paper]
     columns = max(len(groups), len(paper))
     titles[len(groups) : len(groups)] = [""] * (columns - len(groups))
     figure = make_subplots(2, columns, subplot_titles=titles, horizontal_spacing=0.06, vertical_spacing=0.2)
-    for column, rungs in enumerate(groups.values(), 1):
-        _curve(figure, rungs, BLUE, "circle", column=column)
-        for rung in (rungs[0], max(rungs, key=lambda r: r.accuracy.value)):
-            _named(figure, rung, BLUE, "bottom right" if rung is rungs[0] else "top", column)
-        tokens_axis(figure, column, [r.tokens for r in rungs])
-    for column, points in enumerate(paper.values(), 1):
-        _published(figure, points, GREEN, "square", "the paper's", row=2, column=column)
-        for point, place in ((points[0], "bottom right" if points[0].accuracy > 8 else "top"), (points[-1], "top left")):
-            label(figure, column, point.tokens, point.accuracy, point.how, GREEN, place, row=2)
-        tokens_axis(figure, column, [p.tokens for p in points], row=2)
+    sides: tuple[Mapping[str, Sequence[Rung | Point]], ...] = (groups, paper)
+    for row, side in enumerate(sides, 1):
+        for column, dots in enumerate(side.values(), 1):
+            caps, waits = _parted(dots)
+            _forced(figure, caps, waits, row=row, column=column)
+            _named(figure, caps[0], BLUE, "bottom right" if _height(caps[0]) > 8 else "top", row, column)
+            _named(figure, caps[-1], BLUE, "bottom right" if waits else "top left", row, column)
+            if waits:
+                _named(figure, max(waits, key=_height), ORANGE, "top", row, column)
+            log_axis(figure, column, [d.tokens for d in dots], row)
     accuracy_axes(figure, rows=2, top=109)
     styled(figure, 1000, 640)
     return figure
 
 
 def controls(measured: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Point]]) -> go.Figure:
-    """Accuracy over thinking tokens, a line a method: measured on the left, the paper's runs, open, on the right.
+    """Accuracy over thinking tokens, a panel a rival of budget forcing: measured above, the paper's runs, open, below.
 
-    A method has the colour of its name up to " + "; what has budget forcing on top (" + BF") is drawn with a broken line.
+    The first method is what the others are held against: it is drawn into every panel. A rival's name with " + BF" at its end
+    is the same with budget forcing on top, in the same panel.
     """
-    titles = ["<b>measured</b>: the embedded models", "<b>the paper's Table 3</b>: 32B, AIME24"]
-    figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.09)
-    bases = list(dict.fromkeys(name.partition(" + ")[0] for name in [*measured, *paper]))
-    looks = dict(zip(bases, ((BLUE, "circle"), (ORANGE, "diamond"), (GREEN, "square"), (PURPLE, "cross"), (RED, "triangle-up"))))  # noqa: B905
-    sides: tuple[tuple[Mapping[str, Sequence[Rung | Point]], str], ...] = ((measured, ""), (paper, "-open"))
-    for column, (side, suffix) in enumerate(sides, 1):
-        every: list[float] = []
-        for name, runs in side.items():
-            color, symbol = looks[name.partition(" + ")[0]]
-            dots = [(r.tokens, r.accuracy.value, r.label) if isinstance(r, Rung) else (r.tokens, r.accuracy, r.how) for r in runs]
-            dots.sort()
-            tokens, accuracy, labels = (list(values) for values in zip(*dots, strict=True))
-            every += tokens
-            figure.add_scatter(
-                x=tokens,
-                y=accuracy,
-                mode="lines+markers",
-                line={"color": color, "width": 2, "dash": "dot" if " + " in name else "solid"},
-                marker={"size": 9, "symbol": symbol + suffix, "line_width": 2 if suffix else 0},
-                name=name,
-                legendgroup=name,
-                showlegend=column == 1,
-                customdata=labels,
-                hovertemplate="%{customdata}<br>%{x:.0f} thinking tokens<br>%{y:.1f} %<extra>" + name + "</extra>",
-                row=1,
-                col=column,
-            )
-        tokens_axis(figure, column, every)
-    accuracy_axes(figure)
-    styled(figure, 1000, 470)
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.2, "yanchor": "top"})
+    first, *rest = dict.fromkeys([*measured, *paper])
+    names = list(dict.fromkeys(name.partition(" + ")[0] for name in rest))
+    titles = [f"<b>{start}</b>: {name}" for start in ("measured", "the paper's") for name in names]
+    figure = make_subplots(
+        2, len(names), subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.025, vertical_spacing=0.2
+    )
+    sides: tuple[Mapping[str, Sequence[Rung | Point]], ...] = (measured, paper)
+    for row, side in enumerate(sides, 1):
+        every = [d.tokens for dots in side.values() for d in dots]
+        for column, name in enumerate(names, 1):
+            lines = {n: sorted(side[n], key=lambda d: d.tokens) for n in side if n == first or n.partition(" + ")[0] == name}
+            looks = {n: (GREEN, "square") if " + " in n else (ORANGE, "diamond") for n in lines} | {first: (BLUE, "circle")}
+            for line, dots in lines.items():
+                _line(figure, dots, *looks[line], line, row=row, column=column, band=line == first)
+            ends = {line: (dots[-1].tokens, _height(dots[-1])) for line, dots in lines.items()}
+            if len(ends) > 2:  # in a column, or they would write over each other's lines
+                most = max(x for x, _ in ends.values())
+                ends = {line: (most, y) for line, y in apart({line: y for line, (_, y) in ends.items()}, 8).items()}
+            for line, (x, y) in ends.items():
+                place = "right" if line == first or len(ends) > 2 else "bottom right"
+                label(figure, column, x, y, line, looks[line][0], place, row)
+            log_axis(figure, column, every, row, title="thinking tokens, log scale", beyond=3)
+    accuracy_axes(figure, rows=2)
+    top = max((_height(d) for dots in paper.values() for d in dots), default=100)
+    figure.update_yaxes(range=[-2, min(103, 1.15 * top)], row=2)
+    styled(figure, 1000, 640)
     return figure
 
 
@@ -214,8 +212,8 @@ def funnel(measured: Mapping[str, int], paper: Mapping[str, int]) -> go.Figure:
     """
     figure = go.Figure()
     for name, counts, color, look in (
-        ("the paper's", paper, GREEN, {"color": CLEAR, "line": {"color": GREEN, "width": 2}}),
-        ("measured", measured, BLUE, {"color": BLUE}),  # the later trace is drawn above
+        (PAPERS, paper, GREEN, {"color": CLEAR, "line": {"color": GREEN, "width": 2}}),
+        (MEASURED, measured, BLUE, {"color": BLUE}),  # the later trace is drawn above
     ):
         figure.add_bar(
             y=list(counts),
@@ -225,6 +223,8 @@ def funnel(measured: Mapping[str, int], paper: Mapping[str, int]) -> go.Figure:
             text=[f"{count:,}" for count in counts.values()],
             textposition="outside",
             textfont={"color": color},
+            name="questions left",
+            meta=name,
             hovertemplate="%{y}<br>%{x:,} questions<extra>" + name + "</extra>",
         )
     most = max([*measured.values(), *paper.values()])
@@ -251,6 +251,8 @@ def bars(groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[s
             x=list(shown.values()),
             orientation="h",
             marker={"color": CLEAR if theirs else BLUE, "line": {"color": GREEN if theirs else BLUE, "width": 1.5}},
+            name=unit,
+            meta=PAPERS if theirs else MEASURED,
             hovertemplate="%{y}<br>%{x:,.4~g} " + unit + "<extra>" + name + "</extra>",
             row=1,
             col=column,
@@ -261,38 +263,52 @@ def bars(groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[s
     return figure
 
 
-def differences(measured: Mapping[str, Sequence[Interval]], paper: Mapping[str, Interval], unit: str = "points") -> go.Figure:
+def differences(
+    measured: Mapping[str, Sequence[Interval]],
+    paper: Mapping[str, Interval],
+    unit: str = "points",
+    *,
+    title: str = "the embedded model",
+    paper_title: str = "the paper's",
+) -> go.Figure:
     """Differences with their intervals by name, measured on the left and the paper's, open, on the right; 0 is no difference.
 
-    measured: for each name the interval over all runs first, then one a run, whose middles are drawn as small marks.
+    measured: for each name the interval over all seeds first, then one a seed, whose middles are drawn as upright strokes.
     """
-    figure = make_subplots(
-        1, 2, subplot_titles=["<b>measured</b>", "<b>the paper's</b>"], shared_yaxes=True, horizontal_spacing=0.06
+    seeds = [(name, seed.value) for name, found in measured.items() for seed in found[1:]]
+    titles = [f"<b>measured</b>: {title}" + ("; strokes: each seed" if seeds else ""), f"<b>{paper_title}</b>"]
+    figure = make_subplots(1, 2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.06)
+    sides = (
+        ({name: found[0] for name, found in measured.items()}, BLUE, "circle", MEASURED),
+        (paper, GREEN, "circle-open", PAPERS),
     )
-    sides = (({name: found[0] for name, found in measured.items()}, BLUE, "circle"), (paper, GREEN, "circle-open"))
-    for column, (side, color, symbol) in enumerate(sides, 1):
-        figure.add_vline(x=0, line={"color": INK, "width": 1, "dash": "dot"}, row=1, col=column)
+    for column, (side, color, symbol, source) in enumerate(sides, 1):
         figure.add_scatter(
             x=[i.value for i in side.values()],
             y=list(side),
             mode="markers",
             marker={"color": color, "symbol": symbol, "size": 11},
             error_x=whiskers(list(side.values()), color),
+            name="all seeds" if seeds and source == MEASURED else "difference",
+            meta=source,
             hovertemplate="%{y}<br>%{x:.1f} " + unit + "<extra></extra>",
             row=1,
             col=column,
         )
-        figure.update_xaxes(title_text=unit, row=1, col=column)
-    runs = [(name, run.value) for name, found in measured.items() for run in found[1:]]
+        figure.update_xaxes(title_text=unit, zeroline=False, row=1, col=column)
     figure.add_scatter(
-        x=[value for _, value in runs],
-        y=[name for name, _ in runs],
+        x=[value for _, value in seeds],
+        y=[name for name, _ in seeds],
         mode="markers",
-        marker={"color": BLUE, "symbol": "line-ns-open", "size": 11, "opacity": 0.6},
-        hovertemplate="%{y}, one run<br>%{x:.1f} " + unit + "<extra></extra>",
+        marker={"color": BLUE, "symbol": "line-ns-open", "size": 16, "line_width": 1.5},
+        name="each seed",
+        meta=MEASURED,
+        hovertemplate="%{y}, one seed<br>%{x:.1f} " + unit + "<extra></extra>",
         row=1,
         col=1,
     )
+    # Last: plotly draws no line into a panel that holds no trace yet.
+    figure.add_vline(x=0, line={"color": INK, "width": 1.5, "dash": "dot"}, layer="below")
     figure.update_yaxes(autorange="reversed", automargin=True)
     styled(figure, 1000, 150 + 38 * len(measured))
     return figure
@@ -313,6 +329,8 @@ def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str]
                 mode="markers",
                 marker={"color": color, "symbol": symbol, "size": 10},
                 error_x=whiskers(list(dots.values()), color),
+                name="accuracy",
+                meta=MEASURED if mine else PAPERS,
                 hovertemplate="%{y}<br>%{x:.1f} %<extra></extra>",
                 row=1,
                 col=place,
@@ -351,11 +369,15 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
     figure = make_subplots(1, 2, subplot_titles=titles, column_widths=[0.66, 0.34], horizontal_spacing=0.1)
     at, loss = [e["step"] for e in log], [e["loss"] for e in log]
     mean = [fmean(loss[max(0, i - 14) : i + 1]) for i in range(len(loss))]
-    lines = ((loss, BLUE, 0.35, 1), (mean, BLUE, 1.0, 1), ([e["rate"] for e in log], ORANGE, 1.0, 2))
-    for values, color, opacity, column in lines:
+    lines = (
+        ("loss", loss, BLUE, 0.35, 1),
+        ("mean of the last 15 steps", mean, BLUE, 1.0, 1),
+        ("learning rate", [e["rate"] for e in log], ORANGE, 1.0, 2),
+    )
+    for name, values, color, opacity, column in lines:
         figure.add_scatter(
             x=at, y=values, mode="lines", line={"color": color, "width": 2 if opacity == 1 else 1}, opacity=opacity,
-            hovertemplate="step %{x}<br>%{y:.4g}<extra></extra>", row=1, col=column,
+            name=name, meta=MEASURED, hovertemplate="step %{x}<br>%{y:.4g}<extra></extra>", row=1, col=column,
         )  # fmt: skip
     figure.update_xaxes(title_text="step", range=[0, steps])
     figure.update_yaxes(type="log", dtick=1, row=1, col=1)
@@ -397,44 +419,104 @@ class Live:
         self._drawn = time.monotonic()
 
 
-def _curve(
+def _height(dot: Rung | Point) -> float:
+    """Its accuracy, in percent."""
+    return dot.accuracy.value if isinstance(dot, Rung) else dot.accuracy
+
+
+def _text(dot: Rung | Point) -> str:
+    """What was done to get it."""
+    return dot.label if isinstance(dot, Rung) else dot.how
+
+
+def _parted(dots: Sequence[Rung | Point]) -> tuple[list[Rung | Point], list[Rung | Point]]:
+    """Caps with the own stop, and Waits."""
+    waits = [d for d in dots if "Wait" in _text(d)]
+    return [d for d in dots if d not in waits], waits
+
+
+def _forced(figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, row: int, column: int) -> None:
+    """Caps up to the own stop in one colour, and from there on the Waits in another."""
+    _line(figure, caps, BLUE, "circle", "caps", row=row, column=column)
+    if waits:
+        _line(figure, [caps[-1], *waits], ORANGE, "diamond", "Waits", row=row, column=column, hidden=1)
+
+
+def _names(figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, column: int) -> None:
+    """Labels at the marks of :func:`_forced`, with room for all that don't stand too close."""
+    if _height(caps[-1]) < _height(caps[0]):  # a line that falls has room on both its sides
+        for i, dot in enumerate(caps):
+            _named(figure, dot, BLUE, ("top right", "bottom left")[i % 2], 1, column)
+        return
+    labelled = 0.0
+    for dot in caps[:-1]:
+        if dot.tokens > 1.15 * labelled:  # closer ones would write over each other
+            _named(figure, dot, BLUE, "bottom right", 1, column)
+            labelled = dot.tokens
+    _named(figure, caps[-1], BLUE, "top left", 1, column)
+    if waits:
+        _named(figure, waits[-1], ORANGE, "bottom", 1, column)
+        best = max(waits, key=_height)
+        if best is not waits[-1]:
+            _named(figure, best, ORANGE, "top", 1, column)
+
+
+def _named(figure: go.Figure, dot: Rung | Point, color: str, place: str, row: int, column: int) -> None:
+    """A label at a mark."""
+    label(figure, column, dot.tokens, _height(dot), _text(dot), color, place, row)
+
+
+def _line(
     figure: go.Figure,
-    rungs: Sequence[Rung],
+    dots: Sequence[Rung | Point],
     color: str,
     symbol: str,
-    skip_first: bool = False,
+    name: str,
+    *,
+    row: int = 1,
     column: int = 1,
-    opacity: float = 0.16,
+    band: bool = True,
+    hidden: int = 0,
 ) -> None:
-    """Measured rungs: a line through their marks, on a band of their intervals."""
-    tokens = [r.tokens for r in rungs]
-    figure.add_scatter(
-        x=[*tokens, *tokens[::-1]],
-        y=[r.accuracy.high for r in rungs] + [r.accuracy.low for r in rungs[::-1]],
-        fill="toself",
-        fillcolor=color,
-        opacity=opacity,
-        mode="none",
-        hoverinfo="skip",
-        row=1,
-        col=column,
-    )
+    """A line through marks: of what was measured with its intervals, of what is the paper's dotted and with open marks.
+
+    band: intervals as a band, or else as whiskers, for lines that run across each other.
+    hidden: so many marks at the start aren't drawn, since another line has them.
+    """
+    place = {"row": row, "col": column}
+    rungs = [d for d in dots if isinstance(d, Rung)]
+    tokens = [d.tokens for d in dots]
+    published = not rungs
+    if rungs and band:
+        figure.add_scatter(
+            x=[*tokens, *tokens[::-1]],
+            y=[r.accuracy.high for r in rungs] + [r.accuracy.low for r in rungs[::-1]],
+            fill="toself",
+            fillcolor=color,
+            opacity=0.16,
+            mode="none",
+            hoverinfo="skip",
+            **place,
+        )
+    source = PAPERS if published else MEASURED
     figure.add_scatter(
         x=tokens,
-        y=[r.accuracy.value for r in rungs],
+        y=[_height(d) for d in dots],
         mode="lines+markers",
-        line={"color": color, "width": 2.5},
-        marker={"size": [0 if skip_first and i == 0 else 9 for i in range(len(rungs))], "symbol": symbol},
-        customdata=[[r.label, str(r.accuracy)] for r in rungs],
-        hovertemplate="%{customdata[0]}<br>%{x:.0f} thinking tokens<br>%{customdata[1]} %<extra>measured</extra>",
-        row=1,
-        col=column,
+        line={"color": color, "width": 2 if published else 2.5, "dash": "dot" if published else "solid"},
+        marker={
+            "size": 9,
+            "symbol": f"{symbol}-open" if published else symbol,
+            "line_width": 2 if published else 0,
+            "opacity": [float(i >= hidden) for i in range(len(dots))],
+        },
+        error_y=whiskers([r.accuracy for r in rungs], faint(color)) if rungs and not band else None,
+        name=name,
+        meta=source,
+        customdata=[[_text(d), str(d.accuracy)] for d in dots],
+        hovertemplate=f"%{{customdata[0]}}<br>%{{x:,.0f}} tokens<br>%{{customdata[1]}} %<extra>{name}, {source}</extra>",
+        **place,
     )
-
-
-def _named(figure: go.Figure, rung: Rung, color: str, place: str, column: int = 1) -> None:
-    """A measured rung's label at its mark."""
-    label(figure, column, rung.tokens, rung.accuracy.value, rung.label, color, place)
 
 
 def _frontier(figure: go.Figure, rungs: Sequence[Rung], most: float) -> None:
@@ -442,38 +524,84 @@ def _frontier(figure: go.Figure, rungs: Sequence[Rung], most: float) -> None:
     best = [rungs[i] for i in frontier([r.tokens for r in rungs], [r.accuracy.value for r in rungs])]
     figure.add_scatter(
         x=[*(r.tokens for r in best), most], y=[*(r.accuracy.value for r in best), best[-1].accuracy.value], mode="lines",
-        line={"color": "#999999", "width": 7, "shape": "hv"}, opacity=0.35, hoverinfo="skip", row=1, col=1,
+        line={"color": "#999999", "width": 7, "shape": "hv"}, opacity=0.35, hoverinfo="skip", name="frontier", meta=MEASURED,
+        row=1, col=1,
     )  # fmt: skip
 
 
-def _published(
-    figure: go.Figure,
-    points: Sequence[Point],
-    color: str,
-    symbol: str,
-    name: str,
-    *,
-    row: int,
-    column: int,
-    tokens: str = "%{x} thinking tokens",
-) -> None:
-    """Points of the paper's: a dotted line through open marks."""
-    figure.add_scatter(
-        x=[p.tokens for p in points],
-        y=[p.accuracy for p in points],
-        mode="lines+markers",
-        line={"color": color, "dash": "dot", "width": 2},
-        marker={"size": 9, "symbol": f"{symbol}-open", "line_width": 2},
-        name=name,
-        customdata=[p.how for p in points],
-        hovertemplate="%{customdata}<br>" + tokens + "<br>%{y:.1f} %<extra>" + name + "</extra>",
-        row=row,
-        col=column,
-    )
+def shown(figure: go.Figure) -> list[dict[str, Any]]:
+    """What a figure shows, as plain data: its panels, each with its title, what its axes count, and its traces.
+
+    A trace has a name, its source (measured, or the paper's), and points: x, y, a label where there is one, and the interval as
+    low and high, which is x's where y is a name. Numbers have six digits.
+    """
+    panels: dict[tuple[str, str], dict[str, Any]] = {}
+    band: list[dict[str, float]] = []
+    for trace in figure.data:
+        made = trace.to_plotly_json()
+        if made.get("fill") == "toself":  # the band of the next line: there along its upper edge, and back
+            half = len(made["y"]) // 2
+            band = [{"low": low, "high": high} for high, low in zip(made["y"][:half], made["y"][half:][::-1], strict=True)]
+            continue
+        axes = made.get("xaxis", "x"), made.get("yaxis", "y")
+        panel = panels.setdefault(axes, _panel(figure, *axes))
+        points = [
+            {key: _plain(value) for key, value in point.items()} for i, point in enumerate(_points(made, band)) if _seen(made, i)
+        ]
+        if points:
+            panel["traces"].append({"name": made.get("name"), "source": made.get("meta"), "points": points})
+        band = []
+    return [panel for panel in panels.values() if panel["traces"]]
 
 
-def save(figure: go.Figure, folder: str | Path, name: str, data: Any) -> list[Path]:
-    """Write what a figure shows as NAME.json, and the figure as NAME.png and NAME.svg; the paths that were written.
+def _panel(figure: go.Figure, x: str, y: str) -> dict[str, Any]:
+    """A panel by its axes, without traces yet: a title stands in the middle above it, that of a row of y axes at its left."""
+    across, along = figure.layout[f"xaxis{x[1:]}"], figure.layout[f"yaxis{y[1:]}"]
+    (left, right), (bottom, top) = across.domain or (0, 1), along.domain or (0, 1)
+    titles = [
+        a.text for a in figure.layout.annotations if (a.xref, a.yref) == ("paper", "paper")
+        and abs(a.x - (left + right) / 2) < 1e-6 and abs(a.y - top) < 1e-6
+    ]  # fmt: skip
+    beside = [a.title.text for a in figure.select_yaxes() if (a.domain or (0, 1)) == (bottom, top) and a.title.text]
+    return {
+        "title": re.sub("<[^>]*>", "", titles[0]) if titles else None,
+        "x": across.title.text,
+        "y": along.title.text or (beside[0] if beside else None),
+        "traces": [],
+    }
+
+
+def _points(made: Mapping[str, Any], band: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """A trace's points, with their labels and intervals, however these are drawn."""
+    points: list[dict[str, Any]] = [{} for _ in (made["x"] if made.get("x") is not None else ())]
+    labels = made.get("customdata")
+    for i, point in enumerate(points):
+        if labels is not None:
+            point["label"] = labels[i][0]
+        point |= {key: made[key][i] for key in "xy" if made.get(key) is not None}
+        for key in "xy":
+            if error := made.get(f"error_{key}"):
+                point |= {"low": point[key] - error["arrayminus"][i], "high": point[key] + error["array"][i]}
+        if band:
+            point |= band[i]
+    return points
+
+
+def _seen(made: Mapping[str, Any], i: int) -> bool:
+    """Whether a trace's mark is drawn."""
+    opacity = made.get("marker", {}).get("opacity", 1)
+    return bool(opacity[i] if isinstance(opacity, (list, tuple)) else opacity)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, str):
+        return value
+    return int(value) if isinstance(value, Integral) else float(f"{value:.6g}")
+
+
+def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
+    """Write what a figure shows (:func:`shown`) as NAME.json, and the figure as NAME.png and NAME.svg; the paths written.
 
     The pictures are drawn by a Chrome or Chromium (through kaleido); on a machine without one only the data is written.
     The same figure gives the same bytes on the same machine, so that what is committed changes only when what it shows does.
@@ -481,7 +609,7 @@ def save(figure: go.Figure, folder: str | Path, name: str, data: Any) -> list[Pa
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.json"]
-    paths[0].write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    paths[0].write_text(json.dumps(shown(figure), indent=1) + "\n", encoding="utf-8")
     for kind in ("png", "svg"):
         picture = _drawn(figure, kind)
         if picture is not None:

@@ -30,10 +30,19 @@ def styled(figure: go.Figure, width: int, height: int) -> None:
     )
 
 
-def whiskers(intervals: Sequence[Interval], color: str) -> dict[str, Any]:
+def whiskers(intervals: Sequence[Interval], color: str, thickness: float = 1.5) -> dict[str, Any]:
     """The intervals beside their values, as plotly's error bars."""
     above, below = [i.high - i.value for i in intervals], [i.value - i.low for i in intervals]
-    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": color, "thickness": 1.5}
+    return {
+        "type": "data", "symmetric": False, "array": above, "arrayminus": below,
+        "color": color, "thickness": thickness, "width": 3,
+    }  # fmt: skip
+
+
+def faint(color: str) -> str:
+    """A colour of six digits, half seen through."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.5)"
 
 
 def accuracy_title(figure: go.Figure, rows: int = 1) -> None:
@@ -48,35 +57,44 @@ def accuracy_axes(figure: go.Figure, rows: int = 1, top: float = 103) -> None:
     accuracy_title(figure, rows)
 
 
-def tokens_axis(figure: go.Figure, column: int, tokens: Sequence[float], row: int = 1) -> None:
-    """A log2 axis of thinking tokens, with a tick at each power of two."""
-    low, high = min(tokens) / 1.25, max(tokens) * 1.6
-    ticks = [2**k for k in range(20) if low <= 2**k <= high]
+def log_axis(
+    figure: go.Figure,
+    column: int,
+    tokens: Sequence[float],
+    row: int = 1,
+    *,
+    title: str = "thinking tokens a question, log scale",
+    beyond: float = 1.6,
+) -> None:
+    """A log2 axis of tokens: each tick is twice the one before, in one way of writing numbers.
+
+    Ticks are 1, 2, 4 and on; where there are many tokens, as many thousands ("64K" is 64,000) or millions ("0.5M"). At least
+    three are in sight. beyond: room for labels behind the last point, as a factor.
+    """
+    low, high = min(tokens) / 1.25, max(tokens) * min(beyond, 1.6)
+    unit, suffix = (10**6, "M") if high > 4e6 else (1000, "K") if high > 4e4 else (1, "")
+    first, last = math.ceil(math.log2(low / unit)), math.floor(math.log2(high / unit))
+    while last - first < 2:
+        first, last = (first - 1, last) if low / (unit * 2 ** (first - 1)) < unit * 2 ** (last + 1) / high else (first, last + 1)
+    ticks = [2.0**k for k in range(first, last + 1)]
+    edges = min(low, 0.95 * unit * ticks[0]), max(max(tokens) * beyond, 1.05 * unit * ticks[-1])
     figure.update_xaxes(
         type="log",
-        title_text="thinking tokens a question, log scale",
-        tickvals=ticks,
-        ticktext=[f"{t:,}" for t in ticks],
-        range=[math.log10(low), math.log10(high)],
+        title_text=title,
+        tickvals=[unit * t for t in ticks],
+        ticktext=[f"{t:,.6g}{suffix}" for t in ticks],
+        tickangle=0,
+        range=[math.log10(edge) for edge in edges],
         row=row,
         col=column,
     )
-
-
-def log_axis(figure: go.Figure, tokens: Sequence[float], title: str, row: int, column: int, beyond: float) -> None:
-    """A log axis with ticks at 1, 2 and 5 of each power of ten, and room for labels ``beyond`` the last point."""
-    low, high = min(tokens) / 1.3, max(tokens) * beyond
-    ticks = [m * 10**k for k in range(9) for m in (1, 2, 5) if low <= m * 10**k <= high]
-    figure.update_xaxes(
-        type="log", title_text=title, range=[math.log10(low), math.log10(high)], row=row, col=column, tickvals=ticks,
-        ticktext=[f"{t // 10**6}M" if t >= 10**6 else f"{t // 1000}K" if t >= 10**4 else f"{t:,}" for t in ticks],
-    )  # fmt: skip
 
 
 # Where a text stands by its point: its anchor and how far it is moved, across and along, in pixels.
 PLACES = {
     "top": ("center", 0, "bottom", 6),
     "top left": ("right", 12, "bottom", 6),
+    "top right": ("left", 6, "bottom", 4),
     "bottom": ("center", 0, "top", -6),
     "bottom left": ("right", 12, "top", -6),
     "bottom right": ("left", 8, "top", -6),
