@@ -28,14 +28,23 @@ THINKING = (Source.SAMPLED, Source.CONTINUATION)
 FORCED = (Source.CONTINUATION, Source.CLOSE, Source.PREFIX)
 GENERATED = (Source.SAMPLED, Source.ANSWER)
 
-# Colour-blind safe (Okabe and Ito), on a light and on a dark page; the labels say the same in words.
-_STYLE = {
-    Source.PROMPT: "opacity:.55",
+# The colours of Okabe and Ito with so little ink that text stays readable on a white and on a black page. Guillemets, slant and
+# the kind of line below say the same without colour. They stand in the elements, because code hosts take style sheets away.
+LOOKS = {
+    Source.PROMPT: "opacity:.72;font-style:italic",
     Source.SAMPLED: "",
-    Source.CONTINUATION: "background:#E69F0055;font-weight:bold",
-    Source.CLOSE: "background:#CC79A755",
-    Source.PREFIX: "background:#D55E0055;font-weight:bold",
-    Source.ANSWER: "background:#009E7340",
+    Source.CONTINUATION: "background:#E69F0055;font-weight:bold;border-bottom:3px double #E69F00",
+    Source.CLOSE: "background:#CC79A744;border-bottom:2px dotted #CC79A7",
+    Source.PREFIX: "background:#D55E0044;font-weight:bold;border-bottom:2px dashed #D55E00",
+    Source.ANSWER: "background:#009E7333;border-bottom:2px solid #009E73",
+}
+MARKS = {
+    Source.PROMPT: "slanted",
+    Source.SAMPLED: "plain",
+    Source.CONTINUATION: "«bold», double line",
+    Source.CLOSE: "«», dotted line",
+    Source.PREFIX: "«bold», dashed line",
+    Source.ANSWER: "line",
 }
 _ANSI = {
     Source.PROMPT: "2",
@@ -45,6 +54,11 @@ _ANSI = {
     Source.PREFIX: "1;31",
     Source.ANSWER: "32",
 }
+
+
+def closed(text: str, closing: str) -> str:
+    """A text with its closing mark, on the line that it closes."""
+    return f"{text[:-1]}{closing}\n" if closing and text.endswith("\n") else text + closing
 
 
 class Counted:
@@ -168,16 +182,16 @@ class Trace(Counted):
         return self.show()
 
     def _repr_html_(self) -> str:
-        spans = "".join(
-            f'<span title="{s}: {sum(x == s for x in self.source)} tokens" style="{_STYLE[s]}">{html.escape(text)}</span>'
-            for s, text in self.segments()
-        )
-        legend = " ".join(
-            f'<span style="{_STYLE[s]};padding:0 .3em">{s} {self.source.count(s)}</span>' for s in Source if s in self.source
+        spans = []
+        for s, text in self.segments():
+            shown = "«" + closed(html.escape(text), "»") if s in FORCED else html.escape(text)
+            spans.append(f'<span title="{s}: {self.source.count(s)} tokens" style="{LOOKS[s]}">{shown}</span>')
+        legend = " · ".join(
+            f'<span style="{LOOKS[s]}">{s}</span> {self.source.count(s)} ({MARKS[s]})' for s in Source if s in self.source
         )
         note = "".join(f"<div>{html.escape(line)}</div>" for line in self.notes)
         note += f'<div style="color:#D55E00">{html.escape(self.error)}</div>' if self.error else ""
         return (
-            f'<div style="font-size:90%"><b>{html.escape(self.summary())}</b><br>{legend}</div>'
-            f'<pre style="white-space:pre-wrap;line-height:1.35;margin:.4em 0">{spans}</pre>{note}'
+            f'<div style="font-size:90%"><b>{html.escape(self.summary())}</b><div style="line-height:1.8">{legend}</div></div>'
+            f'<pre style="white-space:pre-wrap;line-height:1.35;margin:.4em 0">{"".join(spans)}</pre>{note}'
         )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest import mock
 
 import ipywidgets as ipw
 import nbformat
@@ -20,14 +21,13 @@ import pytest
 
 import s1lab as lab
 from s1lab.diff import first_difference
-from s1lab.trace import Source, Trace
+from s1lab.trace import FORCED, MARKS, Source, Trace
 from s1lab.widgets import tokens
-from s1lab.widgets.panel import PAGE
+from s1lab.widgets.panel import PAGE, VIEW
 from s1lab.widgets.rows import filters, paired, rows_of
 from s1lab.widgets.slider import Rungs
 from s1lab.widgets.streaming import stream
 
-VIEW = "application/vnd.jupyter.widget-view+json"
 HOSTILE = "<script>alert(1)</script> & <img src=x onerror=alert(1)> how many r in berry"
 QUESTION = "How many r in raspberry"
 
@@ -204,6 +204,24 @@ def test_a_trace_falls_into_its_rounds(tiny):
     assert [p.name for p in tokens.parts(direct.source)] == ["the prompt", "the answer"]
 
 
+@pytest.mark.parametrize("source", [s for s in Source if s is not Source.SAMPLED])
+def test_a_trace_in_a_notebook_marks_every_origin_by_more_than_colour(template, source):
+    """A line below or slant, the same as in the widgets, and guillemets where the text was forced."""
+    trace = Trace("q", template)
+    for origin, text in ((Source.SAMPLED, "1 r 1"), (source, "so\n"), (Source.SAMPLED, "2 r 2")):
+        trace.extend(template.encode(text), origin)
+    shown = trace._repr_html_()
+    look = re.search(rf'<span title="{source}: [^"]*" style="([^"]*)">', shown)[1]
+    assert "border-bottom:" in look or "font-style:italic" in look
+    assert f'style="{look}"' in tokens.tokens_html(tokens.read(trace.ids, trace.source, template.decode))
+    assert ("«so»\n" in unescape(shown)) == (source in FORCED)
+    assert f"{source} {trace.source.count(source)} ({MARKS[source]})" in Seen(shown).text
+
+
+def test_no_two_origins_have_the_same_marks():
+    assert len(set(MARKS.values())) == len(MARKS) == len(Source)
+
+
 # The explorer
 
 
@@ -295,7 +313,8 @@ def test_rounds_are_stepped_through_and_the_first_difference_is_marked(tiny):
     assert len(Seen(explorer.views[0].value).titles) == own.thinking_tokens
     explorer.apart.click()
     left = Seen(explorer.views[0].value)
-    assert len(left.titles) == len(own.ids) - at + 40
+    lead = len(left.titles) - (len(own.ids) - at)
+    assert 0 < lead <= 40 and own.template.decode(own.ids[at - lead : at]).count("\n") <= 5
     explorer.all.click()
     assert len(Seen(explorer.views[0].value).titles) == len(own.ids)
 
@@ -378,13 +397,13 @@ def test_two_thousand_traces_of_two_thousand_tokens_show_a_page_of_rows_and_one_
         trace.template = counted
     began = time.perf_counter()
     explorer = lab.widgets.explore(traces, traces[::-1])
-    bundle = explorer._repr_mimebundle_()
+    still = explorer.still()
     record_property("seconds_to_open", round(time.perf_counter() - began, 3))
     assert len(explorer.pages.list.options) == PAGE
     assert [len(Seen(view.value).titles) for view in explorer.views] == [2000, 2000]
     assert counted.decoded <= 4 * 2 * 2000  # two or three short decodes a token that is shown, and none of another
     assert sum(len(v.value) for v in walk(explorer) if isinstance(v, ipw.HTML)) < 1_000_000
-    assert len(bundle["text/html"]) < 1_000_000
+    assert len(still) < 1_000_000
     assert len(explorer.kept["cut"]) == 1000
     before = counted.decoded
     explorer.pages.turn(50)
@@ -418,6 +437,32 @@ def positions(view) -> tuple[int, int, int]:
     return seen[0], seen[-1], len(seen)
 
 
+def above(view, at: int) -> int:
+    """How many tokens a view shows before a position, which must be among its first lines."""
+    shown = [title for title in Seen(view.value).titles if int(re.search(r"position (\d+)", title)[1]) < at]
+    assert len(shown) <= 40 and sum("\\n" in title for title in shown) <= 5, (at, len(shown))
+    return len(shown)
+
+
+@pytest.mark.parametrize("at", [1900, 1901, 700])
+def test_a_token_that_is_asked_for_is_among_the_first_lines_of_every_widget(long, at):
+    """A trace of 2,000 tokens fits into one window and not into the box, and no script scrolls it."""
+    trace = long.fork(2000, lab.Budget())
+    explorer = lab.widgets.explore(trace, trace)
+    slider = lab.widgets.LadderSlider(Rungs(["own stop"], [[trace]]))
+    pad = lab.widgets.playground(Writing(trace), QUESTION)
+    pad.trace = trace
+    pad._show(trace, ended=True)
+    assert positions(pad.view) == (0, 1_999, 2_000)  # and its box shows the end
+    for window, views in ((explorer.window, explorer.views), (slider.window, [slider.view]), (pad.window, [pad.view])):
+        window.field.value = at
+        for view in views:
+            assert f"position {at}, sampled" in framed(view)[0] and above(view, at) > 0
+            assert positions(view)[1] == 1_999 and not window.earlier.disabled and window.later.disabled
+        window.field.value = 3
+        assert [positions(view) for view in views] == [(0, 1_999, 2_000)] * len(views) and window.earlier.disabled
+
+
 def test_a_long_trace_is_made_a_window_at_a_time_around_the_token_looked_at(long):
     explorer = lab.widgets.explore(long, long)
     window, views = explorer.window, explorer.views
@@ -425,24 +470,27 @@ def test_a_long_trace_is_made_a_window_at_a_time_around_the_token_looked_at(long
     assert "positions 0 to 3,999: 4,000 of 32,000 tokens; not shown: 0 before and 28,000 after" in texts(explorer)
     assert window.earlier.disabled and not window.later.disabled
     assert max(len(view.value) for view in views) < 500_000
-    still = explorer._repr_mimebundle_()["text/html"]
+    still = explorer.still()
     assert len(Seen(still).titles) == 8_000 and "not shown: 0 before and 28,000 after" in still
     window.field.value = 20_000
-    assert [positions(view) for view in views] == [(18_000, 21_999, 4_000)] * 2
-    assert "not shown: 18,000 before and 10,000 after" in texts(explorer)
+    assert [20_000 - positions(view)[0] for view in views] == [above(views[0], 20_000)] * 2
+    assert [positions(view)[2] for view in views] == [4_000] * 2
+    assert f"not shown: {positions(views[0])[0]:,} before" in texts(explorer)
     assert "position 20000, sampled" in framed(views[0])[0] and "position 20000, sampled" in window.said.value
+    last = positions(views[0])[1]
     window.later.click()
-    assert positions(views[0]) == (20_000, 23_999, 4_000) and window.field.value == 22_000
-    window.earlier.click()
-    assert window.field.value == 19_999 and positions(views[0]) == (17_999, 21_998, 4_000)
-    seen, stepped = {31_999}, 0
+    assert window.field.value == last + 1 and above(views[0], last + 1) and positions(views[0])[2] == 4_000
+    for button, edge in ((window.earlier, 0), (window.later, 31_999)):
+        window.field.value = 20_000
+        seen, stepped = set(range(*positions(views[0])[:2])), 0
+        while not button.disabled:
+            button.click()
+            first, last, _ = positions(views[0])
+            assert window.field.value == first or above(views[0], window.field.value)
+            seen, stepped = seen | set(range(first, last + 1)), stepped + 1
+        assert stepped < 9 and edge in seen and seen == set(range(min(seen), max(seen) + 1))  # every token is reached
     window.field.value = 31_999
-    assert positions(views[0]) == (28_000, 31_999, 4_000) and window.later.disabled
-    while not window.earlier.disabled:
-        first, last, _ = positions(views[0])
-        seen, stepped = seen | set(range(first, last + 1)), stepped + 1
-        window.earlier.click()
-    assert stepped < 20 and seen | set(range(4_000)) == set(range(32_000))  # every token is reached
+    assert window.later.disabled and above(views[0], 31_999)
 
 
 def test_a_round_is_seen_through_a_window_of_its_own(long):
@@ -451,7 +499,9 @@ def test_a_round_is_seen_through_a_window_of_its_own(long):
     begin = long.source.index(Source.SAMPLED)
     assert positions(explorer.views[0]) == (begin, begin + 3_999, 4_000) and explorer.window.earlier.disabled
     explorer.window.later.click()
-    assert explorer.part == "round 1" and positions(explorer.views[0])[0] == begin + 2_000
+    assert explorer.part == "round 1" and above(explorer.views[0], begin + 4_000) > 0
+    explorer.window.earlier.click()
+    assert explorer.part == "round 1" and positions(explorer.views[0])[0] == begin
 
 
 def test_a_growing_long_trace_is_sent_as_its_last_window(long):
@@ -468,9 +518,10 @@ def test_a_growing_long_trace_is_sent_as_its_last_window(long):
     pad._show(long, ended=True)
     assert "position 31999, sampled" in pad.window.said.value and not pad.window.field.disabled
     pad.window.field.value = 10_000
-    assert positions(pad.view) == (8_000, 11_999, 4_000) and "position 10000, sampled" in framed(pad.view)[0]
+    first = positions(pad.view)[0]
+    assert above(pad.view, 10_000) and "position 10000, sampled" in framed(pad.view)[0]
     pad.window.earlier.click()
-    assert positions(pad.view)[0] == 7_999 - 2_000
+    assert positions(pad.view)[0] < first <= positions(pad.view)[1] + 1
 
 
 class Writing:
@@ -488,7 +539,7 @@ def test_a_rung_with_a_long_trace_is_seen_through_a_window(long):
     slider.on.click()
     assert positions(slider.view) == (0, 3_999, 4_000) and "28,000 after" in texts(slider)
     slider.window.field.value = 31_000
-    assert positions(slider.view) == (28_000, 31_999, 4_000) and "position 31000, sampled" in framed(slider.view)[0]
+    assert above(slider.view, 31_000) and "position 31000, sampled" in framed(slider.view)[0]
     slider.back.click()
     assert positions(slider.view) == (0, 8, 9) and slider.window.later.disabled and slider.window.field.value == 0
 
@@ -691,11 +742,17 @@ def test_the_pool_shows_the_funnel_and_every_dropped_row_with_its_reason(reports
             break
         browser.pages.on.click()
     assert listed == reports[0].rows
+    assert browser.rule.index == 0 and browser.rule.label.startswith("any rule")  # ipywidgets marks the button of an index
     rule = reports[0].rules[40]
+    browser.rule.value = rule
+    assert set(browser.pages.rows) == {n for n, r in zip(reports[0].rows, reports[0].rules, strict=True) if r == rule}
+    browser.rule.index = 0
+    assert list(browser.pages.rows) == reports[0].rows and browser.rule.index == 0
     browser.rule.value = rule
     browser.pages.jump.value = reports[0].rows[40]
     assert f"rule {rule}: {reports[0].whys[40]}" in texts(browser)
     browser.stage.value = 1
+    assert browser.rule.index == 0
     assert f"row {reports[1].rows[0]:,}, dropped by deduplicate" in texts(browser)
     assert reports[1].pool[reports[1].rows[0]]["question"] in texts(browser)
 
@@ -726,7 +783,7 @@ def everything(tiny, runs, reports):
 
 def test_model_text_is_text(everything):
     for widget in everything[1:4]:
-        page = Seen(widget._repr_mimebundle_()["text/html"])
+        page = Seen(widget.still())
         assert not {"script", "img"} & set(page.tags) and "<script>alert(1)</script>" in page.text
         live = Seen("".join(view.value for view in walk(widget) if isinstance(view, ipw.HTML)))
         assert not {"script", "img"} & set(live.tags)
@@ -746,14 +803,30 @@ def test_nothing_says_that_it_is_read_out_when_it_changes(everything):
     assert "done: " in shown and not re.search(r"role=.(status|alert|log)|aria-live", shown)
 
 
+def displayed(widget) -> list[nbformat.NotebookNode]:
+    """The outputs of a cell that ends in the widget."""
+    with mock.patch("s1lab.widgets.panel.display") as display:
+        widget._ipython_display_()
+    return [nbformat.v4.new_output("display_data", data=call.args[0]) for call in display.call_args_list]
+
+
+def test_the_live_view_brings_a_style_that_hides_the_still_picture_and_no_other(everything):
+    for widget in everything:
+        name = re.search(r'class="(s1lab-still-\w+)"', displayed(widget)[0].data["text/html"])[1]
+        hiding = [
+            w for w in everything for view in walk(w) if isinstance(view, ipw.HTML) and f".{name}{{display:none}}" in view.value
+        ]
+        assert hiding == [widget]
+
+
 def test_without_a_kernel_and_its_state_a_page_shows_the_html(everything):
     import nbconvert
 
     notebook = nbformat.v4.new_notebook()
     for widget in everything:
-        bundle = widget._repr_mimebundle_()
-        assert VIEW in bundle and "text/html" in bundle
-        notebook.cells.append(nbformat.v4.new_code_cell("w", outputs=[nbformat.v4.new_output("display_data", data=bundle)]))
+        still, live = outputs = displayed(widget)
+        assert VIEW not in still.data and VIEW in live.data
+        notebook.cells.append(nbformat.v4.new_code_cell("w", outputs=outputs))
     page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
     assert page.count("A still picture of a widget") == len(everything) and VIEW not in page
     assert "max-height:2" not in page.partition("</head>")[2]  # all of it is seen, on paper too
@@ -764,13 +837,13 @@ def test_without_a_kernel_and_its_state_a_page_shows_the_html(everything):
 def test_a_committed_notebook_keeps_the_html_of_a_widget_and_not_its_view(everything, tmp_path):
     from s1lab.reproduce import tidy
 
-    bundle = everything[0]._repr_mimebundle_()
-    cell = nbformat.v4.new_code_cell("w", outputs=[nbformat.v4.new_output("execute_result", data=bundle, execution_count=1)])
+    cell = nbformat.v4.new_code_cell("w", outputs=displayed(everything[0]))
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {}}})
     nbformat.write(notebook, tmp_path / "w.ipynb")
     tidy(tmp_path / "w.ipynb")
     kept = nbformat.read(tmp_path / "w.ipynb", as_version=4)
-    assert set(kept.cells[0].outputs[0].data) == {"text/plain", "text/html"} and "widgets" not in kept.metadata
+    still, live = kept.cells[0].outputs
+    assert set(still.data) == {"text/plain", "text/html"} and live.data == {"text/html": ""} and "widgets" not in kept.metadata
 
 
 @pytest.mark.parametrize(

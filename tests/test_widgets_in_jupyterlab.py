@@ -32,6 +32,7 @@ LABEL = """() => {
     const at = document.activeElement;
     return at.labels?.[0]?.innerText || at.closest(".widget-hslider")?.querySelector(".widget-label").innerText || at.innerText;
 }"""
+OVERFLOWS = "box => box.querySelector('pre').scrollHeight > box.clientHeight + 200"
 CELLS = [
     """
 import s1lab as lab
@@ -129,7 +130,13 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
             page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
             page.get_by_text("the kernel answers 42").wait_for()
-            cells = [page.locator(".jp-CodeCell").nth(i).locator(".jp-OutputArea") for i in range(len(CELLS))]
+            cells = [
+                page.locator(".jp-CodeCell").nth(i).locator(".jp-OutputArea .jupyter-widgets").first for i in range(len(CELLS))
+            ]
+            for cell in cells[1:7]:
+                cell.wait_for()
+            stills = page.locator("[class^='s1lab-still']")
+            assert [still.is_visible() for still in stills.all()] == [False] * 6  # the live ones hide them
             explores(page, cells[1])
             climbs(page, cells[2])
             browses(page, cells[3])
@@ -161,10 +168,43 @@ def until(said: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
+# Whether an element lies within what its box shows, top to bottom.
+SEEN = """element => {
+    const box = element.closest(".s1lab-trace").getBoundingClientRect(), own = element.getBoundingClientRect();
+    return own.height > 0 && own.top >= box.top - 1 && own.bottom <= box.bottom + 1;
+}"""
+
+
+def seen(element) -> bool:
+    return element.evaluate(SEEN)
+
+
+def newest_seen(cell) -> bool:
+    """Whether the last token of a trace is in sight, in one look: the box may be written anew between two."""
+    return cell.evaluate(f"cell => ({SEEN})([...cell.querySelectorAll('.s1lab-trace span[title]')].pop())")
+
+
+def scrolls(page, cell) -> None:
+    """The keyboard moves what the box shows, which is taller than itself."""
+    box = cell.locator(".s1lab-trace").first
+    assert box.evaluate("box => box.scrollHeight > box.clientHeight + 100")
+    tops = []
+    for key in ("Home", "PageDown", "End"):
+        box.focus()
+        page.keyboard.press(key)
+        page.wait_for_timeout(400)
+        tops.append(box.evaluate("box => box.querySelector('pre').getBoundingClientRect().top"))
+    assert tops[0] > tops[1] > tops[2], tops  # the text goes up
+
+
 def explores(page, cell) -> None:
     """Filter, jump, step through rounds, hover: each changes the text that is seen."""
     rows = cell.get_by_label("Rows")
     assert rows.locator("option").count() == 20  # of 24: a page
+    rows.focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(300)
+    assert rows.evaluate("list => list.selectedIndex") == 0  # JupyterLab keeps it: that is why there are buttons
     first = cell.locator(".s1lab-trace").first.inner_text()
     wrong = cell.get_by_role("button", name=re.compile(r"^wrong \("))
     count = int(re.search(r"\d+", wrong.inner_text())[0])
@@ -194,6 +234,8 @@ def explores(page, cell) -> None:
     assert {re.search(r"position \d+", text)[0] for text in framed.evaluate_all("found => found.map(f => f.title)")} == {
         "position 70"
     }
+    for i in range(framed.count()):
+        assert seen(framed.nth(i)), "the token that was asked for, without scrolling"
     token = cell.locator(".s1lab-trace span[title*='position']").first
     assert re.search(r"^'.*', ids? \d+, position \d+, sampled$", token.get_attribute("title"))
 
@@ -218,6 +260,11 @@ def climbs(page, cell) -> None:
     until(lambda: "1 Wait: " in cell.inner_text(), "the last rung")
     accuracy = [float(re.search(r"accuracy ([\d.]+)", text)[1]) for text in (before, cell.inner_text())]
     assert accuracy[1] > accuracy[0]
+    handle = cell.locator(".widget-hslider").first.locator(".noUi-handle")
+    for key, rung in (("ArrowLeft", "own stop: "), ("ArrowRight", "1 Wait: "), ("Home", "cap 8: "), ("End", "1 Wait: ")):
+        handle.focus()
+        page.keyboard.press(key)
+        until(lambda rung=rung: rung in cell.inner_text(), f"{key} moves the slider")
     cell.get_by_role("button", name="◀ rung").press("Space")
     until(lambda: "own stop: " in cell.inner_text(), "the keyboard moves it too")
 
@@ -225,14 +272,22 @@ def climbs(page, cell) -> None:
 def browses(page, cell) -> None:
     """Another stage, one of its rules, a row of it: the reason is there."""
     assert "collected" in cell.inner_text() and "900" in cell.inner_text()
+    chosen = cell.locator("button.mod-active")
+    assert [re.sub(r" \(.*", "", name) for name in chosen.all_inner_texts()] == ["quality", "any rule"]
     cell.get_by_role("button", name=re.compile("^API error")).click()
     until(lambda: "is an error message" in cell.inner_text(), "a row with its reason")
+    assert re.sub(r" \(.*", "", chosen.last.inner_text()) == "API error"
+    cell.get_by_role("button", name=re.compile("^any rule")).click()
+    until(lambda: chosen.last.inner_text().startswith("any rule"), "any rule is marked as chosen again")
     cell.get_by_role("button", name=re.compile("^deduplicate")).press("Space")
     until(lambda: "dropped by deduplicate" in cell.inner_text(), "a row of the other stage")
+    assert chosen.last.inner_text().startswith("any rule")
 
 
 def asks(page, cell) -> None:
     """A budget that can't be kept is refused in words; then a question is asked and answered."""
+    box, around = cell.get_by_label("Question").bounding_box(), cell.bounding_box()
+    assert around["x"] <= box["x"] and box["x"] + box["width"] <= around["x"] + around["width"]  # all of its border is seen
     cell.get_by_label("Question").fill("How many r in raspberry")
     for label, value in (("Cap", "10"), ("Minimum", "20"), ("Waits", "1")):
         cell.get_by_label(label, exact=True).fill(value)
@@ -274,6 +329,11 @@ def stops(page, cell) -> None:
     until(lambda: "writing: " in cell.inner_text() and cell.locator(".s1lab-trace span[title]").count() > 60, "the first tokens")
     early = cell.locator(".s1lab-trace span[title]").count()
     until(lambda: cell.locator(".s1lab-trace span[title]").count() > early, "more tokens")
+    until(lambda: cell.locator(".s1lab-trace").evaluate(OVERFLOWS), "more than the box holds")
+    for _ in range(10):
+        assert newest_seen(cell)
+        page.wait_for_timeout(100)
+    assert "writing: " in cell.inner_text()  # it grew meanwhile
     last = page.locator(".jp-CodeCell").nth(len(CELLS) - 1)
     count = last.locator(".jp-InputPrompt").inner_text()
     last.locator(".jp-InputPrompt").click()
@@ -286,6 +346,14 @@ def stops(page, cell) -> None:
     until(lambda: "stopped: " in cell.inner_text(), "the end of it")
     assert int(re.search(r"stopped: ([\d,]+)", cell.inner_text())[1].replace(",", "")) < 3000
     assert cell.get_by_role("button", name="Run").is_enabled()
+    assert newest_seen(cell)
+    scrolls(page, cell)
+    field = cell.get_by_label("Token", exact=True)
+    for at in ("60", "61"):  # far above, beyond the box
+        field.fill(at)
+        field.press("Enter")
+        until(lambda at=at: f", position {at}, " in cell.inner_text(), "the token in text")
+        assert seen(cell.locator(".s1lab-trace span[style*='double'][title]"))
 
 
 def contrast(page, cell) -> float:
@@ -302,3 +370,49 @@ def contrast(page, cell) -> float:
             return (Math.max(text, page) + 0.05) / (Math.min(text, page) + 0.05);
         }"""
     )
+
+
+EXPORTED = [
+    CELLS[0].replace("24", "4").replace("caps=(8, 16, 32)", "caps=(8,)"),
+    *CELLS[1:4],
+    "pad = lab.widgets.playground(engine, 'How many r in raspberry')\npad.start().wait(60)\npad",
+]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("runner", ["nbconvert", "papermill"])
+def test_an_exported_notebook_shows_every_widget_without_a_network(tmp_path: Path, runner: str) -> None:
+    """Both keep the widgets' state, so that nbconvert writes the live views, whose scripts can't be fetched."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source.strip()) for source in EXPORTED],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    commands = {
+        "nbconvert": [["nbconvert", "--execute", "--to", "html", "--output", "out.html", "in.ipynb"]],
+        "papermill": [["papermill", "in.ipynb", "out.ipynb"], ["nbconvert", "--to", "html", "out.ipynb"]],
+    }[runner]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    for command in commands:
+        ran = subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr[-2000:]
+    written = (tmp_path / "out.html").read_text()
+    assert "widget-state+json" in written  # the case that was blank
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        try:
+            page = browser.new_context(offline=True).new_page()
+            page.goto((tmp_path / "out.html").as_uri(), wait_until="domcontentloaded")
+            stills = page.locator("[class^='s1lab-still']")
+            assert [still.is_visible() for still in stills.all()] == [True] * 4
+            assert page.get_by_text("A still picture of a widget").count() == 4
+            assert "«Wait»" in stills.nth(0).inner_text() and "Answer: " in stills.nth(3).inner_text()
+            page.screenshot(path=tmp_path / "page.png", full_page=True)
+            # What a live view does where its scripts are there: it brings the style along.
+            name = stills.nth(3).get_attribute("class")
+            page.evaluate(f"document.body.insertAdjacentHTML('beforeend', '<style>.{name}{{display:none}}</style>')")
+            assert [still.is_visible() for still in stills.all()] == [True, True, True, False]
+        finally:
+            browser.close()

@@ -11,6 +11,7 @@ from s1lab.style import BLUE
 from s1lab.widgets.panel import PLAIN, Pages, Panel, choices, html, sentence
 from s1lab.widgets.rows import short
 
+ANY = ""  # the value of "any rule": with None ipywidgets would show no button as chosen
 LONGEST = 1_500  # characters of a column that are shown
 TABLE = "style='border-collapse:collapse;line-height:1.45'"
 HEAD = "style='text-align:left;padding:.1em .6em;vertical-align:top;white-space:nowrap'"
@@ -41,14 +42,14 @@ class PoolBrowser(Panel):
     def _staged(self) -> None:
         report = self.report
         self._place = {number: place for place, number in enumerate(report.rows)}
-        counts = [(f"any rule ({len(report.rows):,})", None), *((f"{r} ({n:,})", r) for r, n in report.counts.items())]
-        self.rule.options = counts  # a change chooses the first, which lists it
+        counts = [(f"any rule ({len(report.rows):,})", ANY), *((f"{r} ({n:,})", r) for r, n in report.counts.items())]
+        self.rule.options, self.rule.index = counts, 0
         self._ruled()
 
     def _ruled(self) -> None:
         report, wanted = self.report, self.rule.value
         self.detail.value = ""
-        rows = [number for number, rule in zip(report.rows, report.rules, strict=True) if wanted in (None, rule)]
+        rows = [number for number, rule in zip(report.rows, report.rules, strict=True) if wanted in (ANY, rule)]
         self.pages.show(rows, wanted or "any rule")
 
     def _lines(self, numbers: Sequence[int]) -> list[str]:

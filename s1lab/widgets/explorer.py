@@ -11,10 +11,9 @@ from s1lab.diff import first_difference
 from s1lab.widgets.panel import PLAIN, Pages, Panel, button, choices, html, row, sentence
 from s1lab.widgets.rows import Rows, filters, line, paired, rows_of, summary
 from s1lab.widgets.tokens import Part, legend_html, parts, trace_box
-from s1lab.widgets.window import Sight, Window, see
+from s1lab.widgets.window import Sight, Window, before, see
 
 HEIGHT = "26em"
-BEFORE = 40  # tokens shown before the first difference
 WHOLE = "the whole trace"
 DIFFERENCE = "from the first difference"
 
@@ -124,8 +123,8 @@ class Explorer(Panel):
         """The stretch of a side's trace that is seen. A trace with fewer rounds has none beside the other's later ones."""
         found = self._side(side)
         length = len(found[0].traces[found[1]].ids) if found else 0
-        if self.part == DIFFERENCE and (at := self.differs) is not None:
-            return Part(DIFFERENCE, max(0, at - BEFORE), length)
+        if found and self.part == DIFFERENCE and (at := self.differs) is not None:
+            return Part(DIFFERENCE, before(found[0].traces[found[1]], found[0].decode, at), length)
         if self.part == WHOLE:
             return Part(WHOLE, 0, length)
         return next((p for p in self._parts(side) if p.name == self.part), Part(self.part, 0, 0))

@@ -36,7 +36,7 @@ class Playground(Panel):
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self.question = ipw.Textarea(
-            question, description="Question", placeholder="ask anything", rows=2, style=NARROW, layout=ipw.Layout(width="100%")
+            question, description="Question", placeholder="ask anything", rows=2, style=NARROW, layout=ipw.Layout(width="auto")
         )
         self.cap = _number("Cap", "most thinking tokens; 0 for no cap")
         self.least = _number("Minimum", "fewest thinking tokens: a model that stops earlier is made to go on")
@@ -133,7 +133,7 @@ class Playground(Panel):
         """The trace around a position. newest: its last window, scrolled to its end."""
         trace = self.trace
         assert trace is not None
-        sight = see(trace, trace.template.decode, at)
+        sight = see(trace, trace.template.decode, at, top=not newest)
         self.window.look(at)
         self.window.show({"trace": sight})
         box = trace_box(sight.tokens, "tokens of the trace", HEIGHT, newest=newest)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from html import escape
 from typing import Any
 
 import ipywidgets as ipw
+from IPython.display import display
 
+VIEW = "application/vnd.jupyter.widget-view+json"
 PAGE = 20  # rows of a list that are made and sent at once
 NARROW = {"description_width": "initial"}
 # The list of rows in a typeface of one width, so that its columns stand below one another.
@@ -20,19 +23,34 @@ SCROLL = re.compile(r"max-height:\d+em;overflow-y:auto;?")
 
 
 class Panel(ipw.VBox):  # type: ignore[misc]
-    """A column of controls. Beside its live view it carries HTML, for a page or a code host where no kernel runs."""
+    """A column of controls. In front of its live view it shows HTML, for a page or a code host where no kernel runs.
+
+    The HTML is an output of its own: of an output that has both, nbconvert takes the view, and a page that is read without a
+    network can't fetch the scripts of it. Where the live view is drawn, a style that it brings along hides the HTML.
+    """
+
+    def __init__(self, children: Sequence[ipw.Widget]) -> None:
+        self._hiding = ipw.HTML(layout=ipw.Layout(display="none"))
+        super().__init__([*children, self._hiding])
 
     def static_html(self) -> str:
         """What the panel shows now, as HTML without controls."""
         raise NotImplementedError
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
+    def still(self) -> str:
+        """The HTML that stands where the controls don't work."""
         note = '<div style="opacity:.72;font-size:90%">A still picture of a widget: run the cell for its controls.</div>'
-        bundle["text/plain"] = f"{type(self).__name__}: run the cell in JupyterLab for its controls"
         # Paper has no scroll bar, and some hosts keep a height but take the scrolling away: a still picture shows all of it.
-        bundle["text/html"] = SCROLL.sub("", self.static_html()) + note
-        return bundle
+        return SCROLL.sub("", self.static_html()) + note
+
+    def _ipython_display_(self) -> None:
+        still = self.still()
+        name = f"s1lab-still-{sha256(still.encode()).hexdigest()[:12]}"  # the same in every run of a notebook
+        self._hiding.value += f"<style>.{name}{{display:none}}</style>"
+        words = f"{type(self).__name__}: run the cell in JupyterLab for its controls"
+        display({"text/html": f'<div class="{name}">{still}</div>', "text/plain": words}, raw=True)
+        # Nothing stands beside the view: what it would say without a kernel is said in front of it.
+        display({VIEW: super()._repr_mimebundle_()[VIEW], "text/html": ""}, raw=True)
 
 
 def html(value: str = "", grow: bool = False) -> ipw.HTML:
@@ -77,7 +95,7 @@ class Pages:
         self.rows: Sequence[int] = ()
         self.page, self._what = 0, ""
         self._turning = False
-        # JupyterLab keeps the arrow keys for its cells, in a list too: the buttons and the number are what a keyboard has.
+        # JupyterLab keeps the arrow keys of a list for its cells: the buttons and the number are what a keyboard has.
         self.list = ipw.Select(options=[], description="Rows", rows=8, layout=ipw.Layout(width="auto"), style=NARROW)
         self.up = button("◀ row", "the row before", lambda: self.step(-1))
         self.down = button("row ▶", "the next row", lambda: self.step(1))

@@ -78,7 +78,7 @@ class LadderSlider(Panel):
         self.look()
 
     def step(self, by: int) -> None:
-        """To the next rung or the one before, for the keyboard: JupyterLab keeps the arrow keys for its cells."""
+        """To the next rung or the one before, as an arrow key does on the slider."""
         self.budget.value = min(max(self.budget.value + by, 0), len(self.rungs.names) - 1)
 
     def look(self) -> None:

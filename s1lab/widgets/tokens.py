@@ -7,39 +7,21 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby, pairwise
 
-from s1lab.trace import FORCED, THINKING, Source
+from s1lab.trace import FORCED, LOOKS, MARKS, THINKING, Source, closed
 
 Decode = Callable[[list[int]], str]
 UNFINISHED_TEXT = "\ufffd"  # what a decoder shows for bytes that the next ids complete
 LONGEST_CHARACTER = 4  # bytes of UTF-8, so as many ids at most
 
-# The colours of Okabe and Ito with so little ink that text stays readable on a white and on a black page. Guillemets, slant and
-# the kind of line below say the same without colour. They stand in the elements, because code hosts take style sheets away.
-LOOKS = {
-    Source.PROMPT: "opacity:.72;font-style:italic",
-    Source.SAMPLED: "",
-    Source.CONTINUATION: "background:#E69F0055;font-weight:bold;border-bottom:3px double #E69F00",
-    Source.CLOSE: "background:#CC79A744;border-bottom:2px dotted #CC79A7",
-    Source.PREFIX: "background:#D55E0044;font-weight:bold;border-bottom:2px dashed #D55E00",
-    Source.ANSWER: "background:#009E7333;border-bottom:2px solid #009E73",
-}
-MARKS = {
-    Source.PROMPT: "slanted",
-    Source.SAMPLED: "plain",
-    Source.CONTINUATION: "«bold», double line",
-    Source.CLOSE: "«», dotted line",
-    Source.PREFIX: "«bold», dashed line",
-    Source.ANSWER: "line",
-}
 BADGE = "font-size:80%;font-family:sans-serif;font-weight:bold;white-space:nowrap;padding:0 .2em"
 BOX = (
-    "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;margin:.3em 0;padding:.5em;border:1px solid #8888;"
+    # Without the flex a <pre> that JupyterLab lets overflow would shrink and scroll itself, in place of the box around it.
+    "flex:none;white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;margin:.3em 0;padding:.5em;border:1px solid #8888;"
     "border-radius:3px;font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
     "color:var(--jp-content-font-color1,inherit);background:transparent"
 )
 FRAME = ' style="outline:2px solid currentColor"'
-# The last of it scrolls a browser that knows it to the token; the others leave that to the reader.
-LOOKED = ' style="outline:4px double currentColor;scroll-initial-target:nearest"'
+LOOKED = ' style="outline:4px double currentColor"'
 HOVER = "<style>.s1lab-trace span[title]:hover{outline:2px solid currentColor}</style>"
 
 
@@ -151,9 +133,7 @@ def tokens_html(
 
 def _token(token: Token, closing: str, frame: str) -> str:
     shown = escape(token.text).replace("\n", "↵\n") if token.text else "∅"
-    if closing:  # it stands on the line that it closes
-        shown = f"{shown[:-1]}{closing}\n" if shown.endswith("\n") else shown + closing
-    return f'<span title="{escape(str(token))}"{frame}>{shown}</span>'
+    return f'<span title="{escape(str(token))}"{frame}>{closed(shown, closing)}</span>'
 
 
 def _badge(text: str, title: str) -> str:

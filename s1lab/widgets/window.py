@@ -12,12 +12,21 @@ from s1lab.widgets.rows import Shown
 from s1lab.widgets.tokens import Decode, Part, read, tokens_html
 
 WINDOW = 4_000  # tokens of a trace that are made and sent at once, in a still picture too
+BEFORE, LINES = 40, 5  # tokens, and ends of lines, that are shown before a token that was asked for
 
 
 def around(at: int, start: int, end: int, most: int = WINDOW) -> tuple[int, int]:
     """At most ``most`` positions of ``start`` to before ``end``, with ``at`` in their middle as far as the edges allow."""
     first = max(start, min(at - most // 2, end - most))
     return first, min(end, first + most)
+
+
+def before(trace: Shown, decode: Decode, at: int, start: int = 0) -> int:
+    """The position from which on ``at`` is seen without scrolling: so little stands before it, and nothing before ``start``."""
+    first = max(start, at - BEFORE)
+    while first < at and decode(trace.ids[first:at]).count("\n") > LINES:
+        first += 1
+    return first
 
 
 @dataclass(frozen=True)
@@ -32,10 +41,19 @@ class Sight:
     words: str
 
 
-def see(trace: Shown, decode: Decode, at: int, part: Part | None = None, differs: int | None = None) -> Sight:
-    """The window of a part (None: of the whole trace) around position ``at``, which is framed."""
+def see(
+    trace: Shown, decode: Decode, at: int, part: Part | None = None, differs: int | None = None, *, top: bool = True
+) -> Sight:
+    """The window of a part (None: of the whole trace) on position ``at``, which is framed.
+
+    top: the window begins a little before it, so that it is among the first lines, whatever fits into the box; otherwise it is
+        in the middle, as far as the edges allow.
+    """
     part = part or Part("the whole trace", 0, len(trace.ids))
     start, end = around(at, part.start, part.end)
+    if top and part.start < at < part.end:
+        start = before(trace, decode, at, part.start)
+        end = min(part.end, start + WINDOW)
     found = read(trace.ids, trace.source, decode, start, end)
     token = next((t for t in found if t.at <= at < t.end), None)
     words = str(token) if token else f"no token stands at position {at} of what is shown" if found else ""
@@ -71,12 +89,13 @@ class Window:
         self._setting = False
 
     def step(self, by: int) -> None:
-        """Look at the first token behind those that are shown, or the last one before them."""
+        """Look at the first token behind those that are shown, or one so far before them that they follow."""
         ahead = [s.end for s in self.sights if s.end < s.part.end]
-        behind = [s.start - 1 for s in self.sights if s.start > s.part.start]
-        if found := ahead if by > 0 else behind:
-            self.look(found[0])
-            self._moved(found[0])
+        behind = [max(s.part.start, s.start - WINDOW + BEFORE) for s in self.sights if s.start > s.part.start]
+        if ahead if by > 0 else behind:  # of two traces the one that is nearer, so that no token of the other is left out
+            at = min(ahead) if by > 0 else max(behind)
+            self.look(at)
+            self._moved(at)
 
     def show(self, sights: Mapping[str, Sight]) -> None:
         """Say which token is looked at, in each trace by name, and which way there are more."""
