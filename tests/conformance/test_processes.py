@@ -28,7 +28,9 @@ def script(code: str, timeout: float = 300, interrupt_after: float | None = None
     interrupt_after: so many seconds after its first line of output, the whole session gets a Ctrl-C, as from a terminal.
     """
     body = "\n".join("    " + line for line in code.strip().splitlines())
-    command = [sys.executable, "-c", f"if __name__ == '__main__':\n{body}"]
+    # A shell's background job is started with Ctrl-C ignored, and its children with it.
+    listens = "    import signal\n    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", f"if __name__ == '__main__':\n{listens}{body}"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
     )
