@@ -20,6 +20,7 @@ from s1lab.curate.files import opened
 from s1lab.evaluate import Results, checksum
 from s1lab.grade.answers import reference
 from s1lab.metrics import Interval, share_interval, smallest_difference, unpaired
+from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED
 
 if TYPE_CHECKING:
     import pandas
@@ -76,7 +77,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         "633f5ee89ab8ad4522a9f850766b73f62147ffdd", config="gpqa_diamond", note=_GPQA,
     ),
 }  # fmt: skip
-EMBEDDED, EMBEDDED_ROWS = "embedded", 500
+EMBEDDED = "embedded"
 ALIASES = {"aime24-nofigures": "aime24", "math-500": "math500", "gpqa": "gpqa-diamond"}
 
 
@@ -93,19 +94,20 @@ def load(
     *,
     n: int | None = None,
     figures: bool = True,
-    seed: int = 0,
+    seed: int | None = None,
     check: bool = True,
 ) -> Dataset:
     """A benchmark for :func:`s1lab.evaluate`: ``question``, ``answer``, ``kind``, and the set's other columns as they are.
 
     name: one of :data:`BENCHMARKS`, "_" or "-" between its words. "aime24" is the task that the paper reports, aime24_nofigures.
-        "embedded" is the test split of the embedded world: 500 questions drawn by ``seed``, or n. Or the path of a file that
-        bears a benchmark's name, such as "data/aime24.jsonl".
+        "embedded" are the 500 test questions of the embedded world that all its published numbers are on, or the first n. Or
+        the path of a file that bears a benchmark's name, such as "data/aime24.jsonl".
     path: a file (parquet, JSON lines, CSV), or a folder that holds one; None loads from the hub, or from its cache where
         HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set.
     n: the first n questions alone; a run on some of them compares with no published number.
     figures=False takes the figures' code, [asy] to [/asy], out of every question; some may then not be solvable.
-    seed: of the order in which a multiple-choice question's options stand; each question has its own, whatever stands around it.
+    seed: of the order in which a multiple-choice question's options stand (None: 0); each question has its own, whatever stands
+        around it. With "embedded", of other questions drawn from the same split.
     check=False takes a set with other rows or questions than the one that is known.
 
     Raises ValueError for an unknown name, another number of rows, other questions, or a row without question or answer, and
@@ -116,7 +118,7 @@ def load(
     if path is None and Path(name).suffix in FILES:
         path = Path(name)
     if name == EMBEDDED and path is None:
-        return _named(tiny.problems(n or EMBEDDED_ROWS, seed=seed, split="test"), EMBEDDED)
+        return _named(tiny.problems(n or BENCHMARK, BENCHMARK_SEED if seed is None else seed, "test"), EMBEDDED)
     key, benchmark = known(name)
     if benchmark is None:
         choices = [EMBEDDED, *sorted([*BENCHMARKS, *ALIASES])]
@@ -138,7 +140,7 @@ def load(
     if benchmark.kind == "choice":
         wrong = [_column(table, (column,), where) for column in WRONG]
         rows = zip(questions, answers, zip(*wrong, strict=True), strict=True)
-        asked = [choice_question(question, right, others, seed) for question, right, others in rows]
+        asked = [choice_question(question, right, others, seed or 0) for question, right, others in rows]
         questions, answers = [text for text, _ in asked], [letter for _, letter in asked]
         kept = {"Record ID": "id", "High-level domain": "domain", "Subdomain": "subdomain"}
         rest = rest.select_columns([c for c in kept if c in rest.column_names])
@@ -264,9 +266,9 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
     The paper gives no intervals there: theirs are Wilson's.
     Raises ValueError for a benchmark the paper has no numbers of, and for results on another number of questions.
     """
-    runs = dict(results) if isinstance(results, Mapping) else {results.made.get("model", "ours"): results}
-    if not runs:
-        raise ValueError("there are no results: give at least one")
+    runs = dict(results) if isinstance(results, Mapping) else {getattr(results, "made", {}).get("model", "ours"): results}
+    if not runs or not all(isinstance(run, Results) for run in runs.values()):
+        raise ValueError("results are one Results, or several by what they are to be called, such as what lab.sweep gives")
     name = name or str(next(iter(runs.values())).made.get("benchmark", {}).get("name"))
     key, benchmark = known(name)
     if benchmark is None or benchmark.paper is None:

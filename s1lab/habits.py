@@ -8,7 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from s1lab import paper
-from s1lab.benchmarks import EMBEDDED, EMBEDDED_ROWS, known
+from s1lab.benchmarks import EMBEDDED, known
+from s1lab.tiny.world import BENCHMARK
 
 MADE = Path(__file__).parent / "tiny" / "made.json"
 S11_LONGER = 9_290 / 4_693
@@ -80,4 +81,4 @@ def habit(benchmark: str, model: str = "") -> Habit:
 def rows_of(benchmark: str) -> int:
     """Questions in a benchmark."""
     _, found = known(benchmark)
-    return found.rows if found else EMBEDDED_ROWS
+    return found.rows if found else BENCHMARK

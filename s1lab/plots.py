@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -36,6 +37,7 @@ __all__ = [
     "Live",
     "Rung",
     "bars",
+    "called",
     "can_draw",
     "controls",
     "differences",
@@ -69,18 +71,24 @@ class Rung:
         return {"label": self.label, "tokens": self.tokens, "accuracy": interval.pop("value"), **interval}
 
 
+def called(model: str) -> str:
+    """How a figure names the model that was measured: an embedded one is always said to be."""
+    return f"the embedded model {model}" if model.startswith("s1-tiny") else Path(model).name
+
+
 def scaling(
     caps: Sequence[Rung],
     waits: Sequence[Rung],
     paper: Mapping[str, Sequence[Point]] | None = None,
     *,
-    title: str = "the embedded model s1-tiny",
+    title: str,
     paper_title: str = "the paper's Figure 1",
 ) -> go.Figure:
     """Accuracy over thinking tokens (paper Figures 1 and 4): measured on the left, the paper's beside it where given.
 
     caps: capped rungs, shortest first, the own stop last. waits: what suppressing that stop adds.
     paper: points of published curves by benchmark, drawn with open markers; of a single one the points are named.
+    title: what was measured, see :func:`called`.
     """
     columns = 2 if paper else 1
     alone = f", {next(iter(paper))}" if paper and len(paper) == 1 else ""
@@ -109,16 +117,21 @@ def scaling(
 
 
 def rivals(
-    methods: Mapping[str, Sequence[Rung]], paper: Mapping[str, Mapping[str, Sequence[Point]]], units: Mapping[str, str]
+    methods: Mapping[str, Sequence[Rung]],
+    paper: Mapping[str, Mapping[str, Sequence[Point]]],
+    units: Mapping[str, str],
+    *,
+    title: str,
 ) -> go.Figure:
     """Accuracy over all tokens of several methods (paper Figures 4 right and 7): measured above, the paper's below, open.
 
     methods: for each its points, cheapest first; tokens are everything that was sampled, forced or thrown away. The grey steps
     are the frontier: the best that any method has at so many tokens. paper: published figures, each a mapping from method to
     points; a method that is measured too, or whose name begins alike, has its colour. units: what each of their axes counts.
+    title: what was measured, see :func:`called`.
     """
     titles = [
-        "<b>measured</b>: the embedded model s1-tiny; grey: the frontier",
+        f"<b>measured</b>: {title}; grey: the frontier",
         *(f"<b>the paper's</b> {name}" for name in paper),
     ]
     columns = len(paper)
@@ -140,10 +153,10 @@ def rivals(
     low = min(r.accuracy.low for r in points)
     for name, y in apart({name: y for name, (_, y) in ends.items()}, (100 - low) / 22).items():
         label(figure, 1, ends[name][0], y, name, looks[name][0], "right")
-    title = "tokens a question: sampled, forced and thrown away, log scale"
-    log_axis(figure, 1, [r.tokens for r in points], title=title, beyond=1.9)
+    counted = "tokens a question: sampled, forced and thrown away, log scale"
+    log_axis(figure, 1, [r.tokens for r in points], title=counted, beyond=1.9)
     figure.update_yaxes(range=[max(0, low - 3), 100], row=1, col=1)
-    for column, (title, published) in enumerate(paper.items(), 1):
+    for column, (theirs, published) in enumerate(paper.items(), 1):
         every = [p for dots in published.values() for p in dots]
         for name, dots in published.items():
             like = next((m for m in methods if name.lower().startswith(m.split()[0].lower())), next(iter(methods)))
@@ -151,7 +164,7 @@ def rivals(
             _line(figure, dots, color, symbol, name, row=2, column=column)
             top = max(dots, key=lambda p: p.accuracy)
             label(figure, column, top.tokens, top.accuracy, name, color, "top" if len(dots) > 1 else "left", row=2)
-        log_axis(figure, column, [p.tokens for p in every], 2, title=units[title], beyond=2.2)
+        log_axis(figure, column, [p.tokens for p in every], 2, title=units[theirs], beyond=2.2)
         accuracy = [p.accuracy for p in every]
         figure.update_yaxes(range=[min(accuracy) - 4, max(accuracy) + 6], row=2, col=column)
     figure.update_yaxes(ticksuffix=" ", zeroline=False)
@@ -219,7 +232,7 @@ def controls(measured: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequenc
     return figure
 
 
-def funnel(measured: Mapping[str, int], paper: Mapping[str, int]) -> go.Figure:
+def funnel(measured: Mapping[str, int], paper: Mapping[str, int], *, title: str = "the embedded pool") -> go.Figure:
     """Rows left after each step of a curation: measured in full bars, the paper's in open ones below them.
 
     Steps by name, in order; the paper's need not have all of them.
@@ -247,7 +260,7 @@ def funnel(measured: Mapping[str, int], paper: Mapping[str, int]) -> go.Figure:
     figure.update_yaxes(categoryorder="array", categoryarray=steps[::-1], automargin=True)
     styled(figure, 900, 90 + 58 * len(measured))
     figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.06, margin={"l": 10, "t": 60})
-    for y, text, color in ((1.06, "<b>measured</b>: the embedded pool", BLUE), (1.0, "<b>the paper's</b> (open bars)", GREEN)):
+    for y, text, color in ((1.06, f"<b>measured</b>: {title}", BLUE), (1.0, "<b>the paper's</b> (open bars)", GREEN)):
         figure.add_annotation(
             x=1, y=y, xref="paper", yref="paper", xanchor="right", yanchor="bottom", text=text, showarrow=False, font_color=color
         )

@@ -50,6 +50,10 @@ class Run:
     made: dict[str, Any]
     traces: list[StoredTrace]
 
+    def __repr__(self) -> str:
+        named = " ".join(str(self.made[name]) for name in ("call", "model", "engine") if name in self.made)
+        return f"Run({named}, {len(self.traces)} traces, {self.path})"
+
     def to_dataset(self) -> Dataset:
         """A row a trace, with the columns of :class:`StoredTrace`; source, budget, counts and made are JSON text."""
         columns: dict[str, list[Any]] = {name: [] for name in (*StoredTrace.__dataclass_fields__, "made")}

@@ -299,6 +299,8 @@ def outcome(found: Sequence[Vote | Best | Tree], golds: Sequence[str], k: int | 
 
     k: the samples a question, at most n; None is all of them.
     """
+    if isinstance(found, Samples) or isinstance(golds, str):
+        raise ValueError("give a list of results and a list of answers, one of each for every question: outcome([vote], ['3'])")
     golds = [str(gold) for gold in golds]
     if len(found) != len(golds) or not golds:
         raise ValueError(f"{len(found)} results for {len(golds)} answers: give one of each for every question")

@@ -238,8 +238,9 @@ def test_the_real_files_are_the_sets_they_are_called():
 
 
 def test_the_embedded_benchmark_is_the_worlds_test_split_and_n_takes_the_first(aime):
-    whole = load("embedded", seed=5)
-    assert len(whole) == 500 and whole.info.dataset_name == "embedded"
+    whole = load("embedded")
+    assert whole["question"] == lab.tiny.benchmark()["question"] and whole.info.dataset_name == "embedded"
+    assert load("embedded", n=9)["question"] == whole["question"][:9]
     assert load("embedded", n=7, seed=5)["question"] == lab.tiny.problems(7, seed=5, split="test")["question"]
     assert load("aime24", aime, n=3)["question"] == load("aime24", aime)["question"][:3]
     with pytest.raises(ValueError, match="n=0"):
@@ -250,3 +251,9 @@ def test_a_file_of_a_benchmarks_name_is_that_benchmark(aime):
     assert load(str(aime)).info.dataset_name == "aime24"
     with pytest.raises(ValueError, match="no benchmark is called 'mine'"):
         load(str(aime.rename(aime.with_name("mine.jsonl"))))
+
+
+def test_what_compare_can_not_take_is_refused_in_a_sentence():
+    for results in ([1], {}, {"ours": 3}, None):
+        with pytest.raises(ValueError, match="one Results, or several"):
+            lab.benchmarks.compare(results)

@@ -269,3 +269,11 @@ def test_papermill_finds_the_kernel_that_make_kernel_registers(tmp_path):
 def test_make_lab_opens_the_first_notebook():
     *_, folder, notebook = target("lab")
     assert folder == "--ServerApp.root_dir=." and (ROOT / notebook).resolve() == sorted((ROOT / "notebooks").glob("*.ipynb"))[0]
+
+
+def test_the_page_on_ladders_runs_from_top_to_bottom(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {"lab": lab, "engine": tiny}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "ladders.md").read_text(encoding="utf-8"), re.DOTALL):
+        exec(block, names)
+    assert re.search(r"^control 100\.0 .*, 6 runs$", capsys.readouterr().out, re.MULTILINE)

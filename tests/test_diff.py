@@ -34,6 +34,7 @@ def test_a_stored_run_reads_back(scripted, tmp_path):
     assert [(t.ids, t.source, t.budget, t.answer) for t in run.traces] == [
         (t.ids, t.source, t.budget, t.answer) for t in found.traces
     ]
+    assert len(repr(run)) < 200 and "3 traces" in repr(run)
     assert [t.correct for t in run.traces] == [True] * 3 and run.made["seed"] == 0 and run.made["engine"] == "scripted"
 
 

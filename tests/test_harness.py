@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,34 +16,8 @@ import s1lab as lab
 lm_eval = pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install 's1lab[harness]'")
 
 QUIET = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-TASK = """
-task: tiny_letters
-dataset_path: json
-dataset_kwargs:
-  data_files:
-    test: {data}
-output_type: generate_until
-test_split: test
-doc_to_text: "{{{{question}}}}"
-doc_to_target: "{{{{answer}}}}"
-generation_kwargs:
-  until: ["\\n\\n"]
-  do_sample: false
-  max_gen_toks: 64
-filter_list:
-  - name: number
-    filter:
-      - function: regex
-        regex_pattern: "(\\\\d+)"
-        group_select: -1
-      - function: take_first
-metric_list:
-  - metric: exact_match
-    aggregation: mean
-    higher_is_better: true
-metadata:
-  version: 1
-"""
+GUIDE = (Path(__file__).parent.parent / "docs" / "from_harness.md").read_text(encoding="utf-8")
+(TASK,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)  # the one that readers are shown
 
 
 @pytest.fixture
@@ -54,7 +30,7 @@ def task(tmp_path, problems):
     folder = tmp_path / "tasks"
     folder.mkdir()
     problems.to_json(str(tmp_path / "letters.jsonl"))
-    (folder / "tiny_letters.yaml").write_text(TASK.format(data=tmp_path / "letters.jsonl"))
+    (folder / "embedded.yaml").write_text(TASK.replace("runs/task/embedded.jsonl", str(tmp_path / "letters.jsonl")))
     return folder
 
 
@@ -65,12 +41,12 @@ def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
     import s1lab.harness  # noqa: F401  (registers the model)
 
     ran = lm_eval.simple_evaluate(
-        model="s1lab", model_args="model=s1-tiny,waits=2", tasks=["tiny_letters"], bootstrap_iters=0, apply_chat_template=True,
+        model="s1lab", model_args="model=s1-tiny,waits=2", tasks=["embedded"], bootstrap_iters=0, apply_chat_template=True,
         task_manager=TaskManager(include_path=str(task), include_defaults=False),
     )  # fmt: skip
     ours = lab.evaluate(tiny, problems, lab.Budget(waits=2, answer_tokens=64), progress=False)
-    assert ran["results"]["tiny_letters"]["exact_match,number"] == pytest.approx(ours.accuracy / 100)
-    samples = sorted(ran["samples"]["tiny_letters"], key=lambda sample: sample["doc_id"])
+    assert ran["results"]["embedded"]["exact_match,answer"] == pytest.approx(ours.accuracy / 100)
+    samples = sorted(ran["samples"]["embedded"], key=lambda sample: sample["doc_id"])
     assert [sample["resps"][0][0] for sample in samples] == list(ours.rows["response"])
     told = ran["config"]["s1lab"]
     assert told["budget"]["waits"] == 2 and told["failed"] == 0 and told["asked"] == 8
@@ -79,20 +55,20 @@ def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
 
 def test_the_command_line_is_lm_evals_and_our_export_has_the_form_of_its_files(task, tmp_path, tiny, problems):
     command = [sys.executable, "-m", "s1lab.harness", "--model", "s1lab", "--model_args", "model=s1-tiny,max_tokens=24"]
-    command += ["--tasks", "tiny_letters", "--include_path", str(task), "--limit", "3", "--log_samples"]
+    command += ["--tasks", "embedded", "--include_path", str(task), "--limit", "3", "--log_samples"]
     command += ["--output_path", str(tmp_path / "out")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ | QUIET)
     assert ran.returncode == 0, ran.stderr[-2000:]
     (theirs,) = (tmp_path / "out").rglob("results_*.json")
     told = json.loads(theirs.read_text())
-    assert told["config"]["s1lab"]["budget"]["max_tokens"] == 24 and told["n-samples"]["tiny_letters"]["effective"] == 3
+    assert told["config"]["s1lab"]["budget"]["max_tokens"] == 24 and told["n-samples"]["embedded"]["effective"] == 3
 
     ours = lab.evaluate(tiny, problems.select(range(3)), lab.Budget(max_tokens=24, answer_tokens=64), progress=False)
-    written = ours.save_harness(tmp_path / "ours", "tiny_letters")
+    written = ours.save_harness(tmp_path / "ours", "embedded")
     mine = json.loads(written.read_text())
     assert set(mine) <= set(told) and {"results", "configs", "versions", "n-samples", "config", "task_hashes"} <= set(mine)
-    assert set(mine["n-samples"]["tiny_letters"]) == set(told["n-samples"]["tiny_letters"])
-    samples = [next(path.parent.glob("samples_tiny_letters_*.jsonl")).read_text().splitlines() for path in (theirs, written)]
+    assert set(mine["n-samples"]["embedded"]) == set(told["n-samples"]["embedded"])
+    samples = [next(path.parent.glob("samples_embedded_*.jsonl")).read_text().splitlines() for path in (theirs, written)]
     first, second = (sorted(map(json.loads, lines), key=lambda row: row["doc_id"]) for lines in samples)
     for a, b in zip(first, second, strict=True):
         assert set(a) <= set(b)

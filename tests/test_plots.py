@@ -59,7 +59,7 @@ def test_rivals_stand_on_one_axis_with_their_frontier_and_the_papers_below():
         "majority": [rung("maj@1", 85, 55), rung("maj@4", 340, 74)],
     }
     published = {"Figure 4": lab.paper.FIGURE_4_RIGHT, "Figure 7": lab.paper.FIGURE_7}
-    figure = plots.rivals(methods, published, dict.fromkeys(published, "tokens"))
+    figure = plots.rivals(methods, published, dict.fromkeys(published, "tokens"), title="a model")
     steps, *_ = figure.data
     assert (steps.x, steps.y) == ((80, 120, 340), (60, 75, 75)) and steps.line.shape == "hv"
     open_markers = [t for t in figure.data if t.mode == "lines+markers" and "open" in str(t.marker.symbol)]
@@ -94,7 +94,7 @@ def rung(name, tokens, value):
 
 def test_caps_and_waits_look_and_are_named_alike_measured_and_the_papers():
     caps, waits = [rung("cap 16", 16, 20), rung("own stop", 60, 50)], [rung("1 Wait", 90, 70), rung("2 Waits", 140, 60)]
-    beside = plots.scaling(caps, waits, {"AIME24": lab.paper.FIGURE_4_LEFT})
+    beside = plots.scaling(caps, waits, {"AIME24": lab.paper.FIGURE_4_LEFT}, title="a model")
     below = plots.panels({"all": [*caps, *waits]}, {"AIME24": lab.paper.FIGURE_1["AIME24"]})
     for figure in (beside, below):
         lines = [d for d in figure.data if d.mode == "lines+markers"]
@@ -105,7 +105,9 @@ def test_caps_and_waits_look_and_are_named_alike_measured_and_the_papers():
 
 
 def test_the_limits_of_a_falling_line_are_all_named():
-    figure = plots.scaling([rung("up to 16", 16, 20), rung("up to 32", 25, 30)], [], {"AIME24": lab.paper.FIGURE_6})
+    figure = plots.scaling(
+        [rung("up to 16", 16, 20), rung("up to 32", 25, 30)], [], {"AIME24": lab.paper.FIGURE_6}, title="a model"
+    )
     assert {p.how for p in lab.paper.FIGURE_6} <= {a.text for a in figure.layout.annotations}
 
 
@@ -131,9 +133,9 @@ def test_each_tick_of_a_token_axis_is_twice_the_one_before_and_says_what_it_is(t
 
 def test_the_data_of_a_figure_is_what_it_shows():
     caps, waits = [rung("cap 16", 15.91449999, 20), rung("own stop", 60, 50)], [rung("1 Wait", 90, 70)]
-    measured, published = plots.shown(plots.scaling(caps, waits, lab.paper.FIGURE_1))
+    measured, published = plots.shown(plots.scaling(caps, waits, lab.paper.FIGURE_1, title="a model"))
     assert measured == {
-        "title": "measured: the embedded model s1-tiny",
+        "title": "measured: a model",
         "x": "thinking tokens a question, log scale",
         "y": "accuracy, %",
         "traces": [
@@ -192,3 +194,9 @@ def test_a_figure_saved_twice_is_the_same_files(tmp_path):
     first, second = (plots.save(figure, tmp_path / folder, "curve") for folder in "ab")
     assert [path.name for path in first] == ["curve.json", "curve.png", "curve.svg"]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_a_figure_names_the_model_that_was_measured():
+    assert plots.called("s1-tiny") == "the embedded model s1-tiny" and plots.called("simplescaling/s1-32B") == "s1-32B"
+    (own,) = plots.scaling([plots.Rung("cap 16", 16, lab.metrics.Interval(5, 1, 9))], [], title="s1-32B").layout.annotations[:1]
+    assert own.text == "<b>measured</b>: s1-32B"

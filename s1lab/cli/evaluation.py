@@ -13,7 +13,6 @@ import s1lab as lab
 from s1lab.cli import options as given
 from s1lab.cli.shell import FAILED, goes_on, new_file, numbers, tell, told_by_terminal, work
 from s1lab.ladder import names as rung_names
-from s1lab.tiny.world import BENCHMARK_SEED
 
 ERRORS_SHOWN = 5
 
@@ -112,7 +111,7 @@ def _problems(benchmark: str | None, path: Path | None, data: Path | None, n: in
     if path is not None and benchmark is None:
         raise ValueError("--path is the file of a --benchmark: name the benchmark too, or give the file as --data")
     if benchmark is None and data is None:
-        return lab.tiny.problems(n or 100, BENCHMARK_SEED)
+        return lab.benchmarks.load("embedded", n=n or 100)
     problems = lab.benchmarks.load(str(benchmark), path, n=n) if data is None else lab.curate.read(data, ("question", "answer"))
     if n is not None and n > len(problems):
         raise ValueError(f"--n {n}: there are only {len(problems)} questions; leave it out to ask all")

@@ -91,7 +91,9 @@ def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str 
 def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = None) -> Dataset:
     """A local table as it stands: parquet, JSON lines, and what ``also`` reads, by its suffix. Errors as in :func:`read`."""
     if not path.is_file():
-        raise FileNotFoundError(f"no file is at {path}: download it first, for example with `hf download --repo-type dataset`")
+        raise FileNotFoundError(
+            f"no file is at {path}: name one that was written here, or get it, as with `hf download --repo-type dataset`"
+        )
     readers = {".parquet": Dataset.from_parquet, ".jsonl": Dataset.from_json, ".json": Dataset.from_json, **(also or {})}
     if path.suffix not in readers:
         raise ValueError(f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines ({', '.join(readers)})")
