@@ -35,7 +35,8 @@ class Budget:
     max_tokens: most thinking tokens, over all rounds, forced ones counted; reaching it cuts the thinking.
         None: as many as the context holds beside the answer.
     min_tokens: the floor. A model that tries to stop below it is made to go on, as often as it takes.
-    waits: how many times a stop is suppressed whatever the length, a number of "Wait"s in the paper.
+    waits: how many times a stop is suppressed whatever the length, a number of "Wait"s in the paper. Left out it is 0; only
+        ``compat="harness"`` tells the two apart, see below.
     wait: the text appended in place of a suppressed stop. Several texts take turns: the first suppression appends the first, and
         after the last one comes the first again (a list is kept as a tuple). None or "" suppresses without text: the next token
         alone may not be a stop (its logit is struck out before the choice), so the model's second choice takes its place.
@@ -44,15 +45,22 @@ class Budget:
     answer_room: how many tokens the thinking must leave for the answer, as the context allows; the original leaves 100. An answer
         that needs more than that may still have it where the thinking left more.
     compat: the semantics. "exact": the sum of all thinking tokens never exceeds ``max_tokens``. "readme" and "harness" repeat
-        the original's two loops, see :mod:`s1lab.compat`; they know no floor, and "readme" no ``on_cut``.
+        the original's two loops, see :mod:`s1lab.compat`. "readme" has no ``min_tokens`` and no ``on_cut``. "harness" has
+        both: its ``min_tokens`` strikes the stops out until so many tokens are written, and appends no text.
 
     After a suppression the model must write at least one token before it may stop again, as in the authors' evaluator.
+
+    With ``compat="harness"``, ``waits`` is the evaluator's thinking_n_ignore. Left out (or None), that is not given, and the
+    model may stop at once. ``waits=0`` is "ignore 0 times": there is one round too, but it must write a token before it may
+    stop, as every round must once the number is given. The evaluator then takes no notice of ``min_tokens``, so it is refused
+    here beside a number of Waits.
+
     Raises ValueError, naming the field, for a budget that cannot be kept.
     """
 
     max_tokens: int | None = None
     min_tokens: int = 0
-    waits: int = 0
+    waits: int | None = None
     wait: str | tuple[str | None, ...] | None = "Wait"
     on_cut: str | None = "Final Answer:"
     answer_tokens: int | None = None
@@ -60,7 +68,9 @@ class Budget:
     answer_room: int = 100
 
     def __post_init__(self) -> None:
-        optional = ("max_tokens", "answer_tokens")
+        if self.waits is None and self.compat != "harness":
+            object.__setattr__(self, "waits", 0)
+        optional = ("max_tokens", "answer_tokens", "waits")
         for name in ("max_tokens", "min_tokens", "waits", "answer_tokens", "answer_room"):
             value = getattr(self, name)
             if not (isinstance(value, int) and not isinstance(value, bool)) and not (name in optional and value is None):
@@ -76,7 +86,7 @@ class Budget:
             raise ValueError(
                 f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}: lower the floor or raise the cap"
             )
-        if self.waits < 0:
+        if self.waits is not None and self.waits < 0:
             raise ValueError(f"waits={self.waits} is negative: give 0 to let the model stop by itself")
         if isinstance(self.wait, list):
             object.__setattr__(self, "wait", tuple(self.wait))
@@ -86,9 +96,14 @@ class Budget:
         check_answer(self.answer_tokens, self.answer_room)
         if self.compat not in get_args(Compat):
             raise ValueError(f"compat={self.compat!r} is not known: choose from {list(get_args(Compat))}")
-        if self.compat != "exact" and self.min_tokens:
+        if self.compat == "readme" and self.min_tokens:
             raise ValueError(
-                f'min_tokens={self.min_tokens} is unknown to the original\'s loops: leave it out or use compat="exact"'
+                f'min_tokens={self.min_tokens} is unknown to the README\'s loop: leave it out, or use compat="exact" or "harness"'
+            )
+        if self.compat == "harness" and self.min_tokens and self.waits is not None:
+            raise ValueError(
+                f"min_tokens={self.min_tokens} has no effect in the evaluator's loop beside waits={self.waits}: "
+                "leave one of them out"
             )
 
     @property
@@ -102,4 +117,4 @@ class Budget:
 
     def wants_more(self, thinking_tokens: int, waits: int) -> bool:
         """Whether a model that tries to stop after so many thinking tokens and so many Waits is made to go on."""
-        return waits < self.waits or thinking_tokens < self.min_tokens
+        return waits < (self.waits or 0) or thinking_tokens < self.min_tokens

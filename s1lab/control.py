@@ -368,7 +368,7 @@ def _whole(name: str, value: int) -> None:
 
 
 def _capped_only(budget: Budget, call: str) -> Budget:
-    for name, plain in (("waits", 0), ("min_tokens", 0), ("compat", "exact")):
+    for name, plain in (("compat", "exact"), ("waits", 0), ("min_tokens", 0)):
         if getattr(budget, name) != plain:
             raise ValueError(f"{call} knows no {name}={getattr(budget, name)!r}: leave it out, or use lab.force")
     return budget

@@ -32,7 +32,7 @@ def evaluate(
     api_key: given.Key = None,
     max_tokens: given.MaxTokens = None,
     min_tokens: given.MinTokens = 0,
-    waits: given.Waits = 0,
+    waits: given.Waits = None,
     wait: given.Wait = "Wait",
     on_cut: given.OnCut = "Final Answer:",
     answer_tokens: given.AnswerTokens = None,

@@ -24,7 +24,7 @@ Key = Annotated[
 ]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Cap: at most so many thinking tokens.")]
 MinTokens = Annotated[int, typer.Option(min=0, help="Floor: at least so many thinking tokens.")]
-Waits = Annotated[int, typer.Option(min=0, help="How many stops to suppress.")]
+Waits = Annotated[int | None, typer.Option(min=0, help="How many stops to suppress.")]
 Wait = Annotated[str, typer.Option(help='The text appended for a suppressed stop; "" appends none.')]
 OnCut = Annotated[str, typer.Option(help='The text that opens the answer after a cut; "" for none.')]
 AnswerTokens = Annotated[int | None, typer.Option(min=1, help="Most tokens of the answer; without it, all that is left.")]
