@@ -188,7 +188,9 @@ def test_an_interrupted_question_leaves_no_answer_for_the_next(monkeypatch):
 def test_it_grades_from_a_thread():
     found: list[bool] = []
     threads = [
-        threading.Thread(target=lambda n=n: found.append(grade.is_correct(rf"\boxed{{\frac{{\sqrt{{{n * n}}}}}{{{2 * n}}}}}", "0.5")))
+        threading.Thread(
+            target=lambda n=n: found.append(grade.is_correct(rf"\boxed{{\frac{{\sqrt{{{n * n}}}}}{{{2 * n}}}}}", "0.5"))
+        )
         for n in range(3, 9)
     ]
     for thread in threads:
@@ -356,3 +358,19 @@ def test_math500_answers_of_other_questions_grade_wrong():
 
 # Answers of two questions that are the same answer in another notation.
 EQUAL = {("x=5", "5"), ("5", "x=5")}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system shows no processor time of a process")
+def test_a_worker_that_others_starved_is_replaced_and_the_item_tried_again(monkeypatch):
+    """The clock alone decides nothing: a stopped process has used no processor time, so its item is asked again."""
+    pair = {"given": r"\sqrt{8}", "gold": r"2\sqrt{2}"}
+    worker = pool.Worker()
+    assert worker.ask(pair) == {"same": True, "how": "equal by math-verify"}
+    monkeypatch.setattr(pool, "STARVED", 1.0)
+    stopped = worker._process
+    os.kill(stopped.pid, signal.SIGSTOP)
+    try:
+        assert worker.ask(pair) == {"same": True, "how": "equal by math-verify"}
+        assert worker._process is not stopped and stopped.wait(60) == -signal.SIGKILL
+    finally:
+        worker.close()

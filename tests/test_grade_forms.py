@@ -279,10 +279,10 @@ def test_a_number_equals_itself_however_it_is_written_and_no_other():
     """Every spelling of a number, in every sentence, against the number and its neighbour."""
     rng = random.Random(7)
     numbers = [rng.randrange(-99_999, 99_999) for _ in range(40)]
-    spellings = ["{n}", "{n:,}", "{n}.0", "{n}.00", "+{n}", "{n} apples", "{n}\\text{{ cm}}", "\\mathbf{{{n}}}", "\\text{{{n}}}"]
+    spellings = ["{n}", "{n:,}", "{n}.0", "{n}.00", "+{n}", "{n} apples", "{n}\\text{{ cm}}", "\\mathbf{{{n}}}"]
     sentences = [
-        "\\boxed{{{}}}", "Final Answer: {}", "The answer is {}.", "So the answer should be {}.", "Answer: ${}$", "<answer>{}</answer>",
-        "**{}**", "Thus we have\n#### {}",
+        "\\boxed{{{}}}", "Final Answer: {}", "The answer is {}.", "So the answer should be {}.", "Answer: ${}$",
+        "<answer>{}</answer>", "**{}**", "Thus we have\n#### {}",
     ]  # fmt: skip
     rows = []
     for n in numbers:

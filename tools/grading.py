@@ -23,9 +23,8 @@ CHOICE = (r"answer is \(?([A-J])\)?", r"(\([A-J]\))", r"(?<=the answer is )(.*)(
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     """The rows of a file of JSON lines, which may be compressed with gzip."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
-        return [json.loads(line) for line in lines if line.strip()]
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [json.loads(line) for line in text.decode("utf-8").splitlines() if line.strip()]
 
 
 def ours(rows: list[dict[str, Any]]) -> list[bool]:

@@ -10,7 +10,6 @@ import re
 
 NONE = "none"  # what a text names that says "none of the above"
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|bf|rm|boxed|fbox)\s*\{([^{}]*)\}")
-_ONE = r"[(\[{]*\s*(?P<letter>[A-Ja-j])\s*[)\]}]*"
 # "option B", "(B)", "[B]", "B)", "B." before a word, "**B**"
 _STRONG = re.compile(
     r"(?:\b(?:option|choice|answer|letter)s?\s+[(\[\"'“*]*(?P<named>[A-Ja-j])(?![A-Za-z'’]))"
@@ -31,17 +30,29 @@ _DENIED = re.compile(
     r"(?:(?:options?|choices?|answers?)\s+)?(?:[(\[]?[A-J][)\]]?\s*(?:,|and|or|nor)\s*)*[(\[]?$",
     re.IGNORECASE,
 )
-_HEDGE = re.compile(r"^[)\]*\"'\s]*(?:,|,?\s*(?:and|or|/|&)(?:/or)?)\s*(?:and\s+|or\s+)?(?:options?\s+|choices?\s+)?[(\[*]*(?P<next>[A-J])(?![A-Za-z'’])[)\]*]*(?!\s+(?:is|are|was|were|has|have|does|fails?|violates?)\b)")
+_HEDGE = re.compile(
+    r"^[)\]*\"'\s]*(?:,|,?\s*(?:and|or|/|&)(?:/or)?)\s*(?:and\s+|or\s+)?(?:options?\s+|choices?\s+)?[(\[*]*"
+    r"(?P<next>[A-J])(?![A-Za-z'’])[)\]*]*(?!\s+(?:is|are|was|were|has|have|does|fails?|violates?)\b)"
+)
 _IS_RIGHT = re.compile(
-    r"[(\[*\"']*(?P<letter>[A-Ja-j])[)\]*\"']*(?:[.:)]\s*[^\n.]{0,80}?)?\s+(?:is|as|are)\s+(?:therefore\s+|thus\s+|indeed\s+|also\s+|most\s+likely\s+)?(?:the\s+|our\s+|my\s+)?"
-    r"(?:only\s+|most\s+)?(?:correct|right|best|answer|true|appropriate|final)\b(?!\s+(?:in|that|for)\b.{0,40}\bbut\b)",
+    r"[(\[*\"']*(?P<letter>[A-Ja-j])[)\]*\"']*(?:[.:)]\s*[^\n.]{0,80}?)?\s+(?:is|as|are)\s+"
+    r"(?:therefore\s+|thus\s+|indeed\s+|also\s+|most\s+likely\s+)?(?:the\s+|our\s+|my\s+)?(?:only\s+|most\s+)?"
+    r"(?:correct|right|best|answer|true|appropriate|final)\b",
     re.IGNORECASE,
 )
 _SAYS_SO = re.compile(
-    r"\b(?:it\s+is|it's|it\s+must\s+be|must\s+be|i\s+(?:choose|pick|select|go\s+with|say)|(?:choice|option|answer|select(?:ion|ed)?|correct)"
-    r"(?:\s+is|\s+would\s+be|\s+must\s+be)?|answer,)\s*:?\s*(?:therefore\s+)?(?:(?:option|choice|letter)\s+)?[(\[*\"']*(?P<letter>[A-J])(?![A-Za-z'’])",
+    r"\b(?:it\s+is|it's|it\s+must\s+be|must\s+be|i\s+(?:choose|pick|select|go\s+with|say)"
+    r"|(?:choice|option|answer|select(?:ion|ed)?|correct)(?:\s+is|\s+would\s+be|\s+must\s+be)?|answer,)\s*:?\s*"
+    r"(?:therefore\s+)?(?:(?:option|choice|letter)\s+)?[(\[*\"']*(?P<letter>[A-J])(?![A-Za-z'’])",
     re.IGNORECASE,
 )
+_OPENING = re.compile(
+    r"[\s*_\"'“:$]*"
+    r"(?:(?:the\s+)?(?:correct\s+|right\s+|best\s+)?(?:options?|choices?|letter|answer)\b\s*(?:is\b)?[\s:*\"'“]*)?"
+    r"(?P<opens>[(\[{*\"'“]*)(?P<letter>[A-Ja-j])(?P<closes>[)\]}*.:\"'”]*)(?![\w'’+])",
+    re.IGNORECASE,
+)
+_RESTATED = re.compile(r"\W{0,4}([A-Ja-j])[).:](?=\W)|\W{0,4}\(([A-J])\)|\W{0,4}([A-J])[.:]")  # "(B) 5 m/s"
 
 
 def option(text: str, *, sure: bool = False) -> str | None:
@@ -55,13 +66,8 @@ def option(text: str, *, sure: bool = False) -> str | None:
     if re.match(r"\W*(?:none|neither|all)\s+of\s+(?:the|these|them)\b", text, re.IGNORECASE):
         return NONE
     if alone := re.fullmatch(r"\W*([A-Ja-j])\W*", text):
-        return alone[1].upper()
-    opening = re.match(
-        r"[\s*_\"'“:$]*(?:(?:the\s+)?(?:correct\s+|right\s+|best\s+)?(?:options?|choices?|letter|answer)\b\s*(?:is\b)?[\s:*\"'“]*)?"
-        r"(?P<opens>[(\[{*\"'“]*)(?P<letter>[A-Ja-j])(?P<closes>[)\]}*.:\"'”]*)(?![\w'’+])",
-        text,
-        re.IGNORECASE,
-    )
+        return str(alone[1].upper())
+    opening = _OPENING.match(text)
     if opening and _stands(text, opening):
         return _with_others(text, opening["letter"].upper(), opening.end())
     if sure and not re.search(r"\b(?:option|choice|answer)\b|\([A-J]\)", text, re.IGNORECASE):
@@ -78,12 +84,15 @@ def unmarked_option(text: str) -> str | None:
         return None
     if alone := re.fullmatch(r"\W*([A-Ja-j])\W*", lines[-1]):
         return alone[1].upper()
-    if len(lines) == 1 and (opening := re.match(r"\W{0,4}([A-Ja-j])[).:]\W", lines[0])) and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) == 1:
+    if (
+        len(lines) == 1
+        and (opening := re.match(r"\W{0,4}([A-Ja-j])[).:]\W", lines[0]))
+        and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) == 1
+    ):
         return opening[1].upper()
-    if len(lines) == 1 and (opening := re.match(r"\W{0,4}(?:([A-J])[).:]|\(([A-J])\))", lines[0])):
-        found = next(filter(None, opening.groups()))
-        if len(re.findall(r"\([A-J]\)|(?<!\w)[A-J]\)", text)) == 1:
-            return found
+    restated = _RESTATED.match(lines[0]) if len(lines) == 1 else None
+    if restated and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) <= 1:
+        return str(next(filter(None, restated.groups()))).upper()
     for pattern in (_IS_RIGHT, _SAYS_SO):
         said = [m for m in pattern.finditer(text) if _stands(text, m) and not _denied(text, m.start("letter"), m.end("letter"))]
         if said:
@@ -124,20 +133,23 @@ def _last_of(text: str, whole: str | None = None) -> str | None:
         for found in pattern.finditer(text):
             name = next(n for n, v in found.groupdict().items() if v)
             letter, begin, end = found[name], *found.span(name)
-            if _denied(text, begin, end):
-                continue
-            if pattern is _WEAK and (letter in "AI") and (after := _WORD_AFTER.match(text, end)) and after[1] not in _GOES_ON:
-                continue
-            if pattern is _STRONG and name == "named" and letter.islower() and not re.match(r"[\s.,;:)\"']|$", text[end : end + 1]):
-                continue
-            if pattern is _STRONG and name == "named" and letter in "ai" and _WORD_AFTER.match(text, end):
-                continue
-            kept.append((letter.upper(), end))
+            if not _denied(text, begin, end) and not _is_word(text, letter, end, name):
+                kept.append((letter.upper(), end))
         if kept:
             if whole is None and len(kept) > 1 and _HEDGE.match(text[kept[0][1] :]):
                 return _with_others(text, *kept[0])
             return _with_others(text, kept[-1][0], kept[-1][1], before=kept)
     return None
+
+
+def _is_word(text: str, letter: str, end: int, name: str) -> bool:
+    """Whether a letter is a word of its sentence: "I think", "option a cat likes"."""
+    after = _WORD_AFTER.match(text, end)
+    if name == "letter":
+        return letter in "AI" and after is not None and after[1] not in _GOES_ON
+    if name == "named" and letter.islower():
+        return not re.match(r"[\s.,;:)\"']|$", text[end : end + 1]) or (letter in "ai" and after is not None)
+    return False
 
 
 def _with_others(text: str, letter: str, end: int, before: list[tuple[str, int]] | None = None) -> str:

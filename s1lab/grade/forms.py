@@ -89,10 +89,8 @@ class Comparison:
         return self._ones(a.text, b.text)
 
     def _alternatives(self, a: Form, b: Form) -> bool:
-        """ "3 or 5" is no answer where one number is asked for; it is one where the reference names both."""
-        first, second = (
-            _pieces(f) if f.kind == "or" else list(f.parts) if f.kind in ("list", "union") else [f] for f in (a, b)
-        )
+        """Alternatives: "3 or 5" answers a reference that names both, and none that names one number."""
+        first, second = (_pieces(f) if f.kind == "or" else list(f.parts) if f.kind in ("list", "union") else [f] for f in (a, b))
         if b.kind != "one" and b.kind != "row":
             return self._matched(first, second)
         self.reason = "more than one answer is given"
@@ -379,7 +377,7 @@ def _as_row(form: Form) -> Form:
 
 
 def _interval(text: str) -> Form | None:
-    """ "x < 3" as (-infinity, 3), "1 <= x < 2" as [1, 2); None for anything else."""
+    """An inequality as an interval: "x < 3" as (-infinity, 3), "1 <= x < 2" as [1, 2); None for anything else."""
     signs = _ORDER.findall(text)
     sides = [s.strip() for s in _ORDER.split(text)]
     if not signs or len(signs) > 2 or not all(sides):

@@ -97,9 +97,22 @@ def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
         return Verdict(False, None, f"no answer of kind {kind!r} was found")
     if kind == "math" and spelled(wanted) in (spelled(found.text), spelled(found.whole)):
         return Verdict(True, found.text, "the same text")
-    if kind == "math" and len(wanted) <= LONGEST and is_words(worded := clean(wanted)) and words(worded) == words(clean(found.whole)):
+    if (
+        kind == "math"
+        and len(wanted) <= LONGEST
+        and is_words(worded := clean(wanted))
+        and words(worded) == words(clean(found.whole))
+    ):
         return Verdict(True, found.text, "the same words")
     return _compared(found.text, wanted, kind)
+
+
+def _same_words(sentence: str, wanted: str) -> bool:
+    """Whether a reference is words, and a sentence the same ones: its number alone ("June 20") would not be."""
+    if max(len(sentence), len(wanted)) > LONGEST:
+        return False
+    wanted = clean(wanted)
+    return is_words(wanted) and words(wanted) == words(clean(sentence))
 
 
 def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:

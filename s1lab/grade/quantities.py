@@ -90,7 +90,7 @@ def _last_place(value: Fraction) -> Fraction:
 
 def _units() -> dict[str, Unit]:
     """Units by every name they go by."""
-    table = {
+    table: dict[str, dict[str, int | Fraction]] = {
         "time": {
             "s sec secs second seconds": 1,
             "min mins minute minutes": 60,
@@ -141,8 +141,8 @@ UNITS = _units()
 _ONE_LETTER = frozenset("msghlLJNWVAKC")  # units of one letter that may follow a number and a space
 _POWER = re.compile(r"\^?\{?\s*([23])\s*\}?$")
 _WORDS_BEFORE = re.compile(
-    r"^(?:(?:(?:approximately|about|around|nearly|roughly|exactly|only|just|almost|a total of|total of|still|over|up to|another|an"
-    r"|additional|the|at least|at most)(?![A-Za-z])|\\approx|\\sim|\+|:|=)\s*)+",
+    r"^(?:(?:(?:approximately|about|around|nearly|roughly|exactly|only|just|almost|a total of|total of|still|over|up to"
+    r"|another|an|additional|the|at least|at most)(?![A-Za-z])|\\approx|\\sim|\+|:|=)\s*)+",
     re.IGNORECASE,
 )
 _MONEY = re.compile(r"(-?)\s*(\\?\$|£|€|₹|USD|US\$|Rs\.?|\\text\{\s*\\?\$\s*\}|\\pounds?)\s*(?=-?\s*[\d.])")
@@ -234,7 +234,7 @@ def _is_formula(before: str, behind: str) -> bool:
         return not (spaced and word in _ONE_LETTER and len(letters) > 1 and letters[1] in "/.^")
     if len(word) == 2:
         return not spaced or " " not in letters
-    return not spaced and len(word) < 4 or not re.search(r"[aeiouy]", word.lower())
+    return (not spaced and len(word) < 4) or not re.search(r"[aeiouy]", word.lower())
 
 
 def _named(words: str) -> Unit | None:
@@ -311,7 +311,7 @@ class _Reader:
                 value *= self.power()
             elif self.take("/", "\\div"):
                 value /= self.power()
-            elif self.text[self.at : self.at + 1] == "(" or self.text[self.at - 1 : self.at] == ")" and self.rest()[:1].isdigit():
+            elif self.text[self.at : self.at + 1] == "(":
                 value *= self.power()  # 3(4) is a product; "3 4" and "3 (4)" are not read
             else:
                 break
@@ -373,7 +373,10 @@ class _Reader:
         return value
 
 
-_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
+    " nineteen"
+)
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _WORTH = {word: n for n, word in enumerate(_SMALL.split())} | {word: 20 + 10 * n for n, word in enumerate(_TENS.split())}
 _LARGE = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}

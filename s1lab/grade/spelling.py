@@ -60,7 +60,7 @@ _PLAIN_NAMES = (
     (re.compile(r"\\(?:neq)(?![A-Za-z])"), r"\\ne "),
     (re.compile(r"\\(?:dfrac|tfrac|cfrac)(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\(?:lvert|rvert|vert|mid)(?![A-Za-z])"), "|"),
-    (re.compile(r"\\(?:lbrace|rbrace)(?![A-Za-z])"), lambda m: "\\{" if "l" == m[0][1] else "\\}"),
+    (re.compile(r"\\(?:lbrace|rbrace)(?![A-Za-z])"), lambda m: "\\{" if m[0][1] == "l" else "\\}"),
     (re.compile(r"\\(?:simeq|thickapprox)(?![A-Za-z])|~="), r"\\approx "),
     (re.compile(r"\\degree(?![A-Za-z])|\^\{?\s*\\circ\s*\}?"), r"^\\circ "),
 )

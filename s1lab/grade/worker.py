@@ -1,9 +1,9 @@
 """The process in which answers are read as mathematics: JSON lines in, JSON lines out, within bounds of its own.
 
-Run by its path, so that it imports math-verify and of s1lab the comparison alone: ``python -P worker.py SECONDS BYTES``. A line holds
-``given`` and ``gold``; the answer to it is ``{"same": true or false, "how": ...}`` or ``{"error": ...}``. Python is interrupted
-after SECONDS of processor time on one line; where it is too deep in one big number to notice, the system ends the process a
-second later.
+It is run by its path, so that it imports math-verify and of s1lab the comparison alone:
+``python -P worker.py SECONDS BYTES``. A line holds ``given`` and ``gold``; the answer to it is
+``{"same": true or false, "how": ...}`` or ``{"error": ...}``. Python is interrupted after SECONDS of processor time
+on one line; where it is too deep in one big number to notice, the system ends the process a second later.
 """
 
 from __future__ import annotations
