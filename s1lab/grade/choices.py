@@ -84,12 +84,6 @@ def unmarked_option(text: str) -> str | None:
         return None
     if alone := re.fullmatch(r"\W*([A-Ja-j])\W*", lines[-1]):
         return alone[1].upper()
-    if (
-        len(lines) == 1
-        and (opening := re.match(r"\W{0,4}([A-Ja-j])[).:]\W", lines[0]))
-        and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) == 1
-    ):
-        return opening[1].upper()
     restated = _RESTATED.match(lines[0]) if len(lines) == 1 else None
     if restated and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) <= 1:
         return str(next(filter(None, restated.groups()))).upper()
