@@ -107,8 +107,6 @@ def check(
         return Reply(tuple(ids))
     if len(ids) < least:
         raise ReplyError(f"the server stopped after {len(ids)} ids where min_tokens asks for {least}: it ignores min_tokens")
-    if len(stops) == 1:
-        return _stopped(ids, next(iter(stops)), choice, least, stops, vocabulary)
     return Reply(tuple(ids), unnamed=True)
 
 

@@ -30,6 +30,7 @@ import httpx
 
 from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.address import masker, proxy_to, split_address
+from s1lab.engines.connections import Lanes
 from s1lab.engines.pretrained import end_ids, fingerprint, load_tokenizer, rows_of
 from s1lab.engines.reply import ReplyError, check
 from s1lab.template import ThinkTemplate, bind
@@ -128,17 +129,25 @@ class ServerEngine:
         headers = {"Accept-Encoding": "identity"}  # a few ids: packing them costs more than it saves
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
+        certificates = httpx.create_ssl_context()  # those that the environment names
+
+        def lane() -> httpx.AsyncHTTPTransport:
+            # The proxy that was found is the one that is used, and so the one that messages name. httpx
+            # by itself also makes proxies that it never asks, and fails where it can't.
+            return httpx.AsyncHTTPTransport(
+                verify=certificates,
+                trust_env=False,
+                proxy=proxy.url if proxy else None,
+                limits=httpx.Limits(max_keepalive_connections=1),
+            )
+
         try:
             self._client = httpx.AsyncClient(
                 base_url=self.address + "/",
                 headers=headers,
                 auth=userinfo if userinfo and not api_key else None,
-                limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-                timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0), pool=None),
-                # The proxy that is found is the one that is used, and so the one that messages name.
-                # httpx by itself also makes proxies that it never asks, and fails where it can't.
-                proxy=proxy.url if proxy else None,
-                verify=httpx.create_ssl_context(),  # with the environment's certificates
+                timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+                transport=Lanes(lane),
                 trust_env=False,
             )
         except (ImportError, ValueError, httpx.InvalidURL) as why:
@@ -393,9 +402,12 @@ class ServerEngine:
     async def _which(self, request: Request, written: list[int], stops: frozenset[int], pieces: int) -> int:
         """Learn at which id a server stopped that neither writes its stops nor names them.
 
-        The next id is asked for with nothing to stop at. Greedy, that is the id itself. Sampled, it is
-        drawn from the stops alone: that one of them was drawn is known.
+        The next id is asked for with nothing to stop at. Greedy, that is the id itself, or an ordinary
+        id if the server stopped for a reason of its own. Sampled, it is drawn from the stops alone: one
+        of them was drawn, as far as anybody can know.
         """
+        if request.temperature > 0 and len(stops) == 1:
+            return next(iter(stops))
         body = self._body(request, written, 1, pieces) | {"min_tokens": 0, "stop_token_ids": []}
         if request.temperature > 0:
             body["allowed_token_ids"] = sorted(stops)

@@ -1,0 +1,799 @@
+"""A server on loopback whose right answers are known, and that misbehaves in every way we know of.
+
+``Toy`` is a model of a few lines: the next id is a function of all ids before it. So a completion is
+the same whole or in pieces, and a run on the server can be compared with one on ``ToyEngine``.
+
+It is written on asyncio's own streams, not as an ASGI app: an ASGI server refuses to send half a
+header, a wrong length or endless interim replies, and these are what is to be tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+import socket
+import struct
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import quote
+
+from s1lab.engine import Completion, Request
+from s1lab.template import BoundTemplate
+
+KEY = "sk-the+key/that-must=not.show"
+MODULUS = 2**61 - 1
+
+
+class Toy:
+    """Ids out of ids. About one in twelve is a stop: an end of thinking, or an end of sequence."""
+
+    def __init__(self, stops: list[int], vocabulary: int) -> None:
+        self.stops, self.vocabulary = stops, vocabulary
+
+    def write(
+        self, prompt: list[int], most: int, least: int = 0, stop: frozenset[int] = frozenset(),
+        allowed: list[int] | None = None,
+    ) -> list[int]:  # fmt: skip
+        """At most ``most`` ids, the last of them a stop where one was written."""
+        state = 7
+        for token in prompt:
+            state = (state * 1_000_003 + token + 1) % MODULUS
+        written: list[int] = []
+        while len(written) < most:
+            draw = state >> 7
+            token = 20 + draw % (self.vocabulary - 20)
+            if draw % 12 == 0:
+                end = self.stops[(draw // 12) % len(self.stops)]
+                token = end if end not in stop or len(written) >= least else token
+            elif token in self.stops:
+                token = 19
+            if allowed is not None and token not in allowed:
+                token = allowed[draw % len(allowed)]
+            written.append(token)
+            if token in stop:
+                break
+            state = (state * 1_000_003 + token + 1) % MODULUS
+        return written
+
+
+class ToyEngine:
+    """The toy in this process: what is right."""
+
+    name, model, context, width = "toy", "toy", 4096, 64
+    fingerprint, semantics = "toy", "toy"
+
+    def __init__(self, toy: Toy, template: BoundTemplate) -> None:
+        self.toy, self.template = toy, template
+        self._done: list[tuple[int, Completion]] = []
+
+    def submit(self, key: int, request: Request) -> None:
+        ids = self.toy.write(list(request.ids), request.max_tokens, request.min_tokens, request.stop)
+        stop = ids.pop() if ids[-1] in request.stop else None
+        self._done.append((key, Completion(tuple(ids), stop)))
+
+    def poll(self) -> list[tuple[int, Completion]]:
+        done, self._done = self._done, []
+        return done
+
+    def cancel(self) -> None:
+        self._done.clear()
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Ask:
+    """One request as the server sees it, with the right reply to it."""
+
+    body: dict[str, Any]
+    tries: int  # how often the same body has come, this time included
+    unlucky: bool  # one question in four, the same in all its requests
+    wire: asyncio.StreamWriter
+    toy: Toy
+    ids: list[int] = field(default_factory=list)
+    stop: int | None = None
+
+    def __post_init__(self) -> None:
+        stop = frozenset(self.body["stop_token_ids"])
+        self.ids = self.write(self.body["max_tokens"])
+        self.stop = self.ids[-1] if self.ids and self.ids[-1] in stop else None
+
+    def write(self, most: int, **changes: Any) -> list[int]:
+        given = {
+            "least": self.body["min_tokens"],
+            "stop": frozenset(self.body["stop_token_ids"]),
+            "allowed": self.body.get("allowed_token_ids"),
+        }
+        return self.toy.write(self.body["prompt"], most, **(given | changes))
+
+    def right(self, **changes: Any) -> dict[str, Any]:
+        """The reply that vLLM would give, with changes to its choice."""
+        choice = {
+            "index": 0,
+            "text": "",
+            "token_ids": self.ids,
+            "finish_reason": "length" if self.stop is None else "stop",
+            "stop_reason": self.stop,
+            "prompt_token_ids": self.body["prompt"],
+        }
+        return {"id": "cmpl", "object": "text_completion", "choices": [choice | changes]}
+
+    async def send(self, content: Any, status: str = "200 OK", **headers: str) -> None:
+        if not isinstance(content, bytes):
+            content = json.dumps(content).encode()
+        lines = {"content-type": "application/json", "content-length": str(len(content))}
+        lines |= {name.replace("_", "-"): value for name, value in headers.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
+        await self.raw(f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + content)
+
+    async def raw(self, content: bytes) -> None:
+        self.wire.write(content)
+        await self.wire.drain()
+
+    def close(self) -> None:
+        self.wire.close()
+
+    def reset(self) -> None:
+        """Drop the connection with a TCP reset."""
+        sock = self.wire.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.wire.transport.abort()
+
+
+Act = Callable[[Ask], Awaitable[None]]
+SHORT = {"timeout": 0.6, "patience": 0.6, "retries": 1}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One kind of misbehaviour and what has to come of it.
+
+    says: a regular expression that the error of each question matches that meets it; None where all
+    questions have to come out right. who: "some" (one in four questions meet it) or "all".
+    """
+
+    act: Act
+    says: str | None
+    who: str
+    options: dict[str, Any]
+    group: str
+
+
+MODES: dict[str, Mode] = {}
+
+
+def mode(
+    group: str, says: str | None = None, *, who: str = "some", name: str | None = None, **options: Any
+) -> Callable[[Act], Act]:
+    """Add a mode; one in four questions meets it, in every request, unless ``who`` is "all"."""
+
+    def add(act: Act) -> Act:
+        async def some(ask: Ask) -> None:
+            await (act(ask) if ask.unlucky or who == "all" else ask.send(ask.right()))
+
+        MODES[name or act.__name__] = Mode(some, says, who, options, group)
+        return act
+
+    return add
+
+
+def once(group: str, **options: Any) -> Callable[[Act], Act]:
+    """A mode that is met at the first try of each request only: all questions come out right."""
+
+    def add(act: Act) -> Act:
+        async def first(ask: Ask) -> None:
+            await (act(ask) if ask.tries == 1 else ask.send(ask.right()))
+
+        mode(group, name=act.__name__, **options)(first)
+        return act
+
+    return add
+
+
+# Lengths and stops that are unusual, and can be put right -----------------------------------------
+
+
+@mode("lengths", who="all")
+async def writes_five_ids_and_says_length(ask: Ask) -> None:
+    ids = ask.ids[:5]
+    stopped = ask.stop is not None and len(ask.ids) <= 5
+    await ask.send(ask.right(token_ids=ids, finish_reason="stop" if stopped else "length", stop_reason=None))
+
+
+@mode("lengths")
+async def writes_one_id_a_reply(ask: Ask) -> None:
+    await ask.send(ask.right(token_ids=ask.ids[:1], finish_reason="length", stop_reason=None))
+
+
+@mode("lengths")
+async def writes_no_id_once(ask: Ask) -> None:
+    await ask.send(ask.right(token_ids=[], finish_reason="length") if ask.tries == 1 else ask.right())
+
+
+@mode("lengths", "limit of its own")
+async def writes_three_ids_and_then_none(ask: Ask) -> None:
+    first = ask.body["max_tokens"] in (24, 6)
+    await ask.send(ask.right(token_ids=ask.ids[:1] if first else [], finish_reason="length"))
+
+
+@mode("lengths", "limit of its own")
+async def writes_no_id_at_all(ask: Ask) -> None:
+    await ask.send(ask.right(token_ids=[], finish_reason="length", stop_reason=None))
+
+
+@mode("stops", who="all")
+async def leaves_the_stop_out_and_names_it(ask: Ask) -> None:
+    await ask.send(ask.right(token_ids=ask.ids[:-1] if ask.stop is not None else ask.ids))
+
+
+@mode("stops", who="all")
+async def leaves_the_stop_out_and_names_none(ask: Ask) -> None:
+    ids = ask.ids[:-1] if ask.stop is not None else ask.ids
+    await ask.send(ask.right(token_ids=ids, stop_reason=None))
+
+
+@mode("stops", "neither writes the stop nor names it")
+async def never_says_where_it_stopped(ask: Ask) -> None:
+    if not ask.body["stop_token_ids"]:
+        await ask.send(ask.right(token_ids=[], finish_reason="stop"))
+    else:
+        await ask.send(ask.right(token_ids=ask.ids[:2], finish_reason="stop", stop_reason=None))
+
+
+@mode("stops", who="all")
+async def writes_the_stop_and_does_not_name_it(ask: Ask) -> None:
+    await ask.send(ask.right(stop_reason=None))
+
+
+@mode("stops", who="all")
+async def names_the_stop_with_a_value_of_another_type(ask: Ask) -> None:
+    await ask.send(ask.right(stop_reason={"id": 4.5}))
+
+
+@mode("stops", who="all")
+async def says_length_though_it_stopped(ask: Ask) -> None:
+    await ask.send(ask.right(finish_reason="length", stop_reason=None))
+
+
+@mode("stops", who="all")
+async def says_stop_at_the_cap(ask: Ask) -> None:
+    await ask.send(ask.right(finish_reason="stop"))
+
+
+def own(ask: Ask) -> int:
+    """How many ids come until a stop that only the server knows."""
+    return next((n for n, i in enumerate(ask.ids, 1) if i % 5 == 0 and i != ask.stop), len(ask.ids))
+
+
+@mode("stops", who="all")
+async def stops_at_ids_of_its_own(ask: Ask) -> None:
+    n = own(ask)
+    if n == len(ask.ids):
+        await ask.send(ask.right())
+    else:
+        await ask.send(
+            ask.right(token_ids=ask.ids[:n], finish_reason="stop", stop_reason=ask.ids[n - 1])
+        )
+
+
+@mode("stops", who="all")
+async def stops_at_ids_of_its_own_and_leaves_them_out(ask: Ask) -> None:
+    n = own(ask)
+    # Where the id before is the same one, nobody can tell whether the last was left out.
+    if n == len(ask.ids) or (n > 1 and ask.ids[n - 2] == ask.ids[n - 1]):
+        await ask.send(ask.right())
+    else:
+        await ask.send(
+            ask.right(token_ids=ask.ids[: n - 1], finish_reason="stop", stop_reason=ask.ids[n - 1])
+        )
+
+
+@mode("stops", who="all")
+async def stops_at_a_text_of_its_own(ask: Ask) -> None:
+    if len(ask.ids) > 3:
+        await ask.send(ask.right(token_ids=ask.ids[:3], finish_reason="stop", stop_reason="###"))
+    else:
+        await ask.send(ask.right())
+
+
+# Wrong ids ----------------------------------------------------------------------------------------
+
+
+def odd_id(name: str, value: Any) -> None:
+    @mode("ids", "a token id belongs", name=f"an_id_that_is_{name}")
+    async def act(ask: Ask) -> None:
+        ids = list(ask.ids)
+        ids[len(ids) // 2] = value
+        await ask.send(ask.right(token_ids=ids))
+
+
+for name, value in {
+    "negative": -1, "a_float": 5.0, "nan": float("nan"), "infinite": float("inf"), "true": True,
+    "null": None, "a_text": "17", "a_list": [17], "a_dict": {"id": 17}, "beyond_the_rows": 10**6,
+    "of_thirty_digits": 10**30, "below_int64": -(2**70),
+}.items():  # fmt: skip
+    odd_id(name, value)
+
+
+def odd_list(name: str, value: Any, says: str) -> None:
+    @mode("ids", says, name=f"token_ids_that_are_{name}")
+    async def act(ask: Ask) -> None:
+        await ask.send(ask.right(token_ids=value))
+
+
+odd_list("null", None, "return_token_ids")
+odd_list("a_text", "12 13 14", "are no list but '12 13 14'")
+odd_list("a_dict", {"0": 12}, "are no list but a dict")
+odd_list("a_number", 12, "are no list but 12")
+odd_list("lists", [[12, 13]], "wrote a list where a token id belongs")
+
+
+@mode("ids", "ignores max_tokens")
+async def writes_more_ids_than_asked(ask: Ask) -> None:
+    await ask.send(ask.right(token_ids=[21] * (ask.body["max_tokens"] + 1), finish_reason="length"))
+
+
+@mode("ids", "more ids after the stop")
+async def writes_on_after_a_stop(ask: Ask) -> None:
+    stop = ask.body["stop_token_ids"][0]
+    await ask.send(ask.right(token_ids=[21, stop, 22], finish_reason="length"))
+
+
+@mode("ids", "ignores min_tokens", waits=1)
+async def stops_below_the_minimum(ask: Ask) -> None:
+    if ask.body["min_tokens"]:
+        stop = ask.body["stop_token_ids"][0]
+        await ask.send(ask.right(token_ids=[stop], finish_reason="stop", stop_reason=stop))
+    else:
+        await ask.send(ask.right())
+
+
+@mode("ids", "ignores min_tokens", waits=1)
+async def stops_below_the_minimum_without_a_word(ask: Ask) -> None:
+    if ask.body["min_tokens"]:
+        await ask.send(ask.right(token_ids=[], finish_reason="stop", stop_reason=None))
+    else:
+        await ask.send(ask.right())
+
+
+@mode("ids", "says that it stopped at")
+async def names_another_stop_than_it_writes(ask: Ask) -> None:
+    stops = ask.body["stop_token_ids"]
+    if len(stops) < 2:
+        await ask.send(ask.right())
+    else:
+        changes = {"token_ids": [21, stops[0]], "finish_reason": "stop", "stop_reason": stops[1]}
+        await ask.send(ask.right(**changes))
+
+
+@mode("ids", "the reason")
+async def ends_without_a_reason(ask: Ask) -> None:
+    await ask.send(ask.right(finish_reason=None))
+
+
+@mode("ids", "the reason 'content_filter'")
+async def ends_with_another_reason(ask: Ask) -> None:
+    await ask.send(ask.right(finish_reason="content_filter"))
+
+
+@mode("ids", "the reason a list")
+async def ends_with_a_reason_that_is_a_list(ask: Ask) -> None:
+    await ask.send(ask.right(finish_reason=["stop"]))
+
+
+@mode("prompts", "other ids than")
+async def puts_an_id_before_the_prompt(ask: Ask) -> None:
+    await ask.send(ask.right(prompt_token_ids=[1, *ask.body["prompt"]]))
+
+
+@mode("prompts", "other ids than")
+async def cuts_the_prompt(ask: Ask) -> None:
+    await ask.send(ask.right(prompt_token_ids=ask.body["prompt"][5:]))
+
+
+@mode("prompts", "other ids than")
+async def answers_another_question(ask: Ask) -> None:
+    changed = list(ask.body["prompt"])
+    changed[-3] += 1
+    await ask.send(ask.right(prompt_token_ids=changed))
+
+
+# Replies of a wrong form --------------------------------------------------------------------------
+
+
+def odd_reply(name: str, content: Any, says: str = "no completion", **headers: str) -> None:
+    @mode("forms", says, name=f"a_reply_that_is_{name}", retries=1)
+    async def act(ask: Ask) -> None:
+        await ask.send(content, **headers)
+
+    @once("forms")
+    async def for_once(ask: Ask) -> None:
+        await ask.send(content, **headers)
+
+    MODES[f"a_reply_that_is_{name}_for_once"] = MODES.pop("for_once")
+
+
+for name, content in {
+    "a_list": [], "null": None, "a_number": 7, "a_text": "ok", "an_empty_dict": {},
+    "without_choices": {"choices": []}, "of_null_choices": {"choices": None},
+    "of_a_dict_of_choices": {"choices": {"0": {}}}, "of_a_text_for_a_choice": {"choices": ["x"]},
+    "nested_deeply": b"[" * 100_000, "of_dicts_nested_deeply": b'{"error":' * 900 + b"1" + b"}" * 900,
+    "not_utf8": b'{"choices": [{"text": "\xff\xfe\xfd"}]}', "empty": b"", "of_zeros": b"\0" * 500,
+    "an_error_with_status_200": {"error": {"message": "overloaded, come back"}},
+    "of_lone_surrogates": {"error": "\ud800 \ud801"}, "of_escape_codes": {"error": "\x1b[31mred\x07"},
+}.items():  # fmt: skip
+    odd_reply(name, content)
+odd_reply("html", b"<html><body>Log in first</body></html>", "Log in first", content_type="text/html")
+odd_reply("a_stream", b'data: {"choices": []}\n\n', "event-stream", content_type="text/event-stream")
+odd_reply("a_number_of_many_digits", b'{"choices": ' + b"9" * 5000 + b"}")
+
+
+@mode("forms", who="all")
+async def calls_json_plain_text(ask: Ask) -> None:
+    await ask.send(ask.right(), content_type="text/plain; charset=iso-8859-1")
+
+
+@mode("forms", who="all")
+async def begins_with_a_byte_order_mark(ask: Ask) -> None:
+    await ask.send(b"\xef\xbb\xbf" + json.dumps(ask.right()).encode())
+
+
+# Statuses and pauses ------------------------------------------------------------------------------
+
+
+def odd_status(status: str, says: str, **options: Any) -> None:
+    @mode("statuses", says, name=f"status_{status.partition(' ')[0]}", **options)
+    async def act(ask: Ask) -> None:
+        await ask.send({"error": {"message": f"so says the server\n  of {KEY}"}}, status)
+
+
+for status in ("400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "413 Too Large"):
+    odd_status(status, r"refuses the request \(\d+: so says the server of \[key\]\)")
+for status in ("408 Timeout", "429 Too Many", "500 Error", "502 Bad Gateway", "503 Away", "999 Odd"):
+    odd_status(status, r"in 2 tries.*\d+: so says the server of \[key\]", retries=1)
+odd_status("204 No Content", "no completion", retries=1)
+odd_status("206 Partial Content", "no completion", retries=1)
+odd_status("304 Not Modified", "sends us on")
+
+
+@mode("statuses", r"sends us on to http://[^ ]*\[key\]: use that address")
+async def sends_us_on(ask: Ask) -> None:
+    place = f"http://127.0.0.1:9/v1?key={quote(KEY, safe='')}"
+    await ask.send(b"", "307 Temporary Redirect", location=place)
+
+
+@mode("statuses", "sends us on")
+async def sends_us_nowhere(ask: Ask) -> None:
+    await ask.send(b"", "302 Found", location="http://[half/\x01")
+
+
+@once("statuses", who="all")
+async def is_busy_or_ill_at_first(ask: Ask) -> None:
+    status = ("429 Busy", "500 Ill", "502 Bad", "503 Away", "408 Late")[len(ask.body["prompt"]) % 5]
+    await ask.send(b"", status)
+
+
+def odd_pause(name: str, said: str) -> None:
+    @once("pauses", who="all")
+    async def for_once(ask: Ask) -> None:
+        await ask.send(b"", "429 Busy", retry_after=said)
+
+    MODES[f"asks_to_wait_{name}"] = MODES.pop("for_once")
+
+
+for name, said in {
+    "thirty_years": "1000000000", "nan": "NaN", "a_negative_time": "-5", "for_ever": "inf",
+    "until_a_date": formatdate(2**31, usegmt=True), "until_a_past_date": formatdate(0, usegmt=True),
+    "until_no_date": "Fri, 99 Feb 2026 00:00:00 GMT", "with_words": "a while", "1e400": "1e400",
+    "a_number_of_many_digits": "9" * 5000,
+}.items():  # fmt: skip
+    odd_pause(name, said)
+
+
+# Connections --------------------------------------------------------------------------------------
+
+
+@once("connections", who="all")
+async def resets_the_connection(ask: Ask) -> None:
+    ask.reset()
+
+
+@once("connections", who="all")
+async def closes_without_a_reply(ask: Ask) -> None:
+    ask.close()
+
+
+@once("connections", who="all")
+async def resets_within_the_body(ask: Ask) -> None:
+    content = json.dumps(ask.right()).encode()
+    half = content[: len(content) // 2]
+    await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(content) + half)
+    ask.reset()
+
+
+@once("connections", who="all")
+async def sends_half_and_calls_it_whole(ask: Ask) -> None:
+    content = json.dumps(ask.right()).encode()
+    await ask.send(content[: len(content) // 2])
+
+
+@once("connections", who="all")
+async def announces_more_than_it_sends(ask: Ask) -> None:
+    content = json.dumps(ask.right()).encode()
+    await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (2 * len(content)) + content)
+    ask.close()
+
+
+@once("connections")
+async def speaks_no_http(ask: Ask) -> None:
+    await ask.raw(b"SSH-2.0-OpenSSH_9.6\r\n")
+    ask.close()
+
+
+@once("connections")
+async def breaks_its_chunks(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\nnothing\r\n")
+    ask.close()
+
+
+@once("connections")
+async def sends_headers_without_end_of_a_megabyte(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 2**20)
+    ask.close()
+
+
+@once("connections")
+async def announces_two_lengths(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 9\r\n\r\n{}")
+    ask.close()
+
+
+@once("connections")
+async def announces_a_negative_length(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\n{}")
+    ask.close()
+
+
+@once("connections")
+async def switches_to_another_protocol(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n")
+    ask.close()
+
+
+@mode("connections", who="all")
+async def answers_as_http_1_0_and_closes(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(ask.right()).encode())
+    ask.close()
+
+
+@mode("connections", who="all")
+async def sends_a_few_interim_replies_first(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + b"HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n")
+    await ask.send(ask.right())
+
+
+@mode("connections", who="all")
+async def sends_its_answer_in_chunks(ask: Ask) -> None:
+    content = json.dumps(ask.right()).encode()
+    parts = [content[i : i + 40] for i in range(0, len(content), 40)]
+    body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+    await ask.raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + body)
+
+
+@mode("connections", who="all")
+async def sends_its_answer_twice(ask: Ask) -> None:
+    content = json.dumps(ask.right()).encode()
+    await ask.raw((b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(content) + content) * 2)
+
+
+# Time ---------------------------------------------------------------------------------------------
+
+
+@mode("time", "no whole answer within", who="all", **SHORT)
+async def never_answers(ask: Ask) -> None:
+    await asyncio.sleep(60)
+
+
+@mode("time", "no whole answer within", who="all", **SHORT)
+async def drips_a_byte_now_and_then(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n")
+    while True:
+        await ask.raw(b" ")
+        await asyncio.sleep(0.1)
+
+
+@mode("time", "no whole answer within", who="all", **SHORT)
+async def drips_its_headers(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        await ask.raw(b"x: y\r\n")
+        await asyncio.sleep(0.1)
+
+
+@mode("time", "no whole answer within", who="all", **SHORT)
+async def sends_interim_replies_for_ever(ask: Ask) -> None:
+    while True:
+        await ask.raw(b"HTTP/1.1 102 Processing\r\n\r\n")
+        await asyncio.sleep(0.05)
+
+
+@mode("time", "no whole answer within", timeout=1.0, patience=60, retries=1)
+async def floods_us_with_interim_replies(ask: Ask) -> None:
+    if ask.tries > 1:  # fifty of them at a time would take both cores from everybody
+        await asyncio.sleep(60)
+    while True:
+        await ask.raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
+        await asyncio.sleep(0.001)
+
+
+@mode("time", "no whole answer within", who="all", **SHORT)
+async def stalls_after_its_headers(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n")
+    await asyncio.sleep(60)
+
+
+@mode("time", "no whole answer within", who="some", timeout=0.7, patience=60, retries=1)
+async def drips_for_some_questions(ask: Ask) -> None:
+    await drips_a_byte_now_and_then(ask)
+
+
+@once("time", timeout=2.0)
+async def is_late_for_once(ask: Ask) -> None:
+    await asyncio.sleep(60)
+
+
+@mode("time", "429", who="all", patience=0.5, retries=50)
+async def is_busy_for_ever_and_asks_to_wait_long(ask: Ask) -> None:
+    await ask.send(b"", "429 Busy", retry_after="1000000000")
+
+
+# Memory -------------------------------------------------------------------------------------------
+
+
+@mode("memory", r"more than [\d,]+ bytes")
+async def sends_without_end(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    while True:
+        await ask.raw(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+
+@mode("memory", r"more than [\d,]+ bytes")
+async def announces_gigabytes(ask: Ask) -> None:
+    await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n")
+    while True:
+        await ask.raw(b" " * 65536)
+
+
+BOMB = gzip.compress(b" " * 2**26)  # 64 MiB in 64 KiB
+NESTED = gzip.compress(BOMB)
+
+
+@mode("memory", r"more than [\d,]+ bytes")
+async def sends_a_gzip_bomb(ask: Ask) -> None:
+    await ask.send(BOMB, content_encoding="gzip")
+
+
+@mode("memory", r"packed as 'gzip, gzip'")
+async def sends_a_bomb_in_a_bomb(ask: Ask) -> None:
+    await ask.send(NESTED, content_encoding="gzip, gzip")
+
+
+@mode("memory", r"packed as 'br'")
+async def packs_in_a_way_that_was_not_asked_for(ask: Ask) -> None:
+    await ask.send(json.dumps(ask.right()).encode(), content_encoding="br")
+
+
+@mode("memory", "error .*incorrect header", retries=1)
+async def calls_plain_text_gzip(ask: Ask) -> None:
+    await ask.send(ask.right(), content_encoding="gzip")
+
+
+@once("memory")
+async def sends_half_a_gzip(ask: Ask) -> None:
+    await ask.send(gzip.compress(json.dumps(ask.right()).encode())[:-20], content_encoding="gzip")
+
+
+@mode("memory", who="all")
+async def packs_with_gzip_though_not_asked_to(ask: Ask) -> None:
+    await ask.send(gzip.compress(json.dumps(ask.right()).encode()), content_encoding="gzip")
+
+
+@mode("memory", who="all")
+async def packs_with_deflate_though_not_asked_to(ask: Ask) -> None:
+    await ask.send(zlib.compress(json.dumps(ask.right()).encode()), content_encoding="deflate")
+
+
+@mode("memory", "400: e{100}", retries=1)
+async def refuses_in_a_megabyte_of_words(ask: Ask) -> None:
+    await ask.send(b"e" * 2**20, "400 Bad Request")
+
+
+# The server ---------------------------------------------------------------------------------------
+
+
+async def well_behaved(ask: Ask) -> None:
+    await ask.send(ask.right())
+
+
+class BadServer:
+    """Serves the toy on loopback, in a thread, behaving as ``act`` says.
+
+    questions: a function from the ids of a prompt to the number of its question; every fourth question
+    is unlucky.
+    """
+
+    def __init__(self, toy: Toy, number_of: Callable[[list[int]], int | None]) -> None:
+        self.toy, self.number_of = toy, number_of
+        self.act: Act = well_behaved
+        self.get: Callable[[str], tuple[str, Any]] = self.models
+        self.bodies: list[dict[str, Any]] = []
+        self.heads: list[bytes] = []
+        self._tries: Counter[tuple[Any, ...]] = Counter()
+        self._loop = asyncio.new_event_loop()
+        started: asyncio.Future[Any] = asyncio.run_coroutine_threadsafe(
+            asyncio.start_server(self._talk, "127.0.0.1", 0, limit=2**24), self._loop
+        )  # type: ignore[assignment]
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = started.result(10)
+        self.address = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+
+    def behave(self, act: Act = well_behaved) -> None:
+        self.act = act
+        self.bodies.clear()
+        self._tries.clear()
+
+    def models(self, path: str) -> tuple[str, Any]:
+        if path.endswith("/version"):
+            return "200 OK", {"version": "toy"}
+        card = {"id": "toy", "root": "s1-tiny", "max_model_len": 4096}
+        return "200 OK", {"object": "list", "data": [card]}
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.heads.append(head)
+                size = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+                content = await reader.readexactly(int(size[1])) if size else b""
+                path = head.split(b" ")[1].decode()
+                if head.startswith(b"GET"):
+                    status, said = self.get(path)
+                    body = {"prompt": [], "max_tokens": 0, "min_tokens": 0, "stop_token_ids": []}
+                    await Ask(body, 1, False, writer, self.toy).send(said, status)
+                    continue
+                body = json.loads(content)
+                self.bodies.append(body)
+                about = (*body["prompt"], body["max_tokens"], len(body["stop_token_ids"]))
+                self._tries[about] += 1
+                number = self.number_of(body["prompt"])
+                unlucky = number is not None and number % 4 == 0
+                await self.act(Ask(body, self._tries[about], unlucky, writer, self.toy))
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client has gone
+        except asyncio.CancelledError:
+            pass
+        finally:
+            writer.close()
+
+    def close(self) -> None:
+        async def stop() -> None:
+            self._server.close()
+            mine = asyncio.current_task()
+            tasks = [task for task in asyncio.all_tasks() if task is not mine]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()

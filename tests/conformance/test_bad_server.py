@@ -1,0 +1,111 @@
+"""Two hundred questions against every kind of bad server: right, or one sentence that says what it did."""
+
+from __future__ import annotations
+
+import functools
+import time
+import warnings
+
+import pytest
+
+import s1lab as lab
+from s1lab.engines import server as module
+from s1lab.engines.pretrained import end_ids, load_tokenizer, rows_of
+from s1lab.template import bind
+from tests.conformance.bad_server import KEY, MODES, BadServer, Toy, ToyEngine
+
+QUESTIONS = [f"{i:03d} is what we ask about" for i in range(200)]
+SECONDS = 20.0  # for a mode's 200 questions, on a machine that does other things besides
+
+
+@pytest.fixture(scope="module")
+def toy_template():
+    tokenizer = load_tokenizer("s1-tiny")
+    return bind("s1", tokenizer, end_ids("s1-tiny", tokenizer))
+
+
+@pytest.fixture(scope="module")
+def toy(toy_template):
+    return Toy(sorted(toy_template.think_stop), len(toy_template.tokenizer))
+
+
+@pytest.fixture(scope="module")
+def bad(toy, toy_template):
+    prompts = {tuple(toy_template.prompt(q)): i for i, q in enumerate(QUESTIONS)}
+    lengths = {len(p) for p in prompts}
+
+    def number_of(ids):
+        return next((prompts[key] for n in lengths if (key := tuple(ids[:n])) in prompts), None)
+
+    server = BadServer(toy, number_of)
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Short pauses, and a tokenizer that is read once."""
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.05)
+    for function in (load_tokenizer, end_ids_once, rows_of):
+        monkeypatch.setattr(module, function.__name__.removesuffix("_once"), _cached(function))
+    monkeypatch.delenv("S1LAB_API_KEY", raising=False)
+
+
+def end_ids_once(model, tokenizer):
+    return end_ids(model, tokenizer)
+
+
+@functools.cache
+def _cached(function):
+    return functools.cache(function)
+
+
+def budget_of(waits=0):
+    return lab.Budget(max_tokens=24, waits=waits, answer_tokens=6)
+
+
+@pytest.fixture(scope="module")
+def right(toy, toy_template):
+    engine = ToyEngine(toy, toy_template)
+
+    @functools.cache
+    def traces(waits):
+        return lab.force(engine, QUESTIONS, budget_of(waits), progress=False)
+
+    return traces
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_every_question_is_right_or_says_what_the_server_did(name, bad, right, recwarn):
+    mode = MODES[name]
+    options = dict(mode.options)
+    waits = options.pop("waits", 0)
+    bad.behave()
+    given = {"timeout": 15.0, "patience": 15.0, "concurrency": 64, "api_key": KEY} | options
+    with lab.load(bad.address, **given) as engine:
+        bad.behave(mode.act)
+        before = time.monotonic()
+        traces = lab.force(engine, QUESTIONS, budget_of(waits), progress=False)
+        assert time.monotonic() - before < SECONDS
+        bad.behave()  # and the same engine works on once the server does
+        assert lab.force(engine, QUESTIONS[0], budget_of()).ids == right(0)[0].ids
+    wrong = [i for i, trace in enumerate(traces) if trace.error]
+    for i in set(range(200)) - set(wrong):
+        assert (traces[i].ids, traces[i].source) == (right(waits)[i].ids, right(waits)[i].source)
+    may_fail = range(200) if mode.who == "all" else range(0, 200, 4)
+    assert set(wrong) <= set(may_fail) if mode.says else not wrong, traces[wrong[0]].error
+    for i in wrong:
+        said = traces[i].error
+        assert lab_sentence(said) and KEY not in said
+        # Ids that were checked before the server went wrong are kept, and they are right.
+        assert traces[i].ids == right(waits)[i].ids[: len(traces[i].ids)]
+    if mode.says:
+        matching = [i for i in wrong if __import__("re").search(mode.says, traces[i].error)]
+        assert len(matching) >= 0.8 * len(wrong) and len(wrong) >= 0.7 * len(may_fail), {
+            traces[i].error for i in wrong
+        }
+
+
+def lab_sentence(said):
+    return said.isprintable() and 20 < len(said) < 900 and "Traceback" not in said
