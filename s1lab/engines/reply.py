@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 
 class ReplyError(Exception):
     """What a server did that can't be used, in one sentence. It is the question's own error."""
+
+
+class MixedUpError(ReplyError):
+    """A reply to other ids than those sent. It may be one of before, left over in the connection."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,26 @@ class Reply:
     undecodable: bool = False
 
 
+def check_prompt(choice: dict[str, Any], prompt: list[int]) -> None:
+    """Check that a reply belongs to its request, where the server says what it continued.
+
+    vLLM does. Without that, an id too many before the prompt would show nowhere.
+
+    Raises:
+        MixedUpError: It continued something else.
+
+    """
+    sent = choice.get("prompt_token_ids")
+    if isinstance(sent, list) and sent != prompt:
+        raise MixedUpError(
+            f"the server continued {len(sent)} other ids than the {len(prompt)} that were sent: it cuts or changes "
+            "the prompt, or it mixes up its answers"
+        )
+
+
 def check(
     choice: dict[str, Any],
     *,
-    prompt: Sequence[int],
     most: int,
     least: int,
     stops: frozenset[int],
@@ -47,7 +67,6 @@ def check(
 
     Args:
         choice: The reply's choice.
-        prompt: The ids that were sent.
         most: How many ids were asked for, the stop included.
         least: How many must come before a stop.
         stops: Ids that end the completion, those beyond the vocabulary included.
@@ -72,13 +91,6 @@ def check(
     _check_ids(ids, max(vocabulary, rows) if rows else None, words)
     if len(ids) > most:
         raise ReplyError(f"the server wrote {len(ids)} ids where at most {most} were asked for: it ignores max_tokens")
-    sent = choice.get("prompt_token_ids")  # vLLM repeats them, and not every gateway passes them on
-    if isinstance(sent, list) and sent != list(prompt):
-        raise ReplyError(
-            f"the server continued {len(sent)} other ids than the {len(prompt)} that were sent: it cuts or changes the "
-            "prompt, or it mixes up its answers"
-        )
-
     end = len(ids)
     if ids and max(ids) >= vocabulary:
         end = next(place for place, token in enumerate(ids) if token >= vocabulary)

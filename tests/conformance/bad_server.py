@@ -95,7 +95,7 @@ class Ask:
 
     body: dict[str, Any]
     tries: int  # how often the same body has come, this time included
-    unlucky: bool  # one question in four, the same in all its requests
+    number: int  # of the question; -1 for none
     wire: asyncio.StreamWriter
     toy: Toy
     ids: list[int] = field(default_factory=list)
@@ -154,48 +154,72 @@ SHORT = {"timeout": 0.6, "patience": 0.6, "retries": 1}
 
 @dataclass(frozen=True)
 class Mode:
-    """One kind of misbehaviour and what has to come of it.
+    """One kind of misbehaviour, or some of one kind, and what has to come of it.
 
-    says: a regular expression that the error of each question matches that meets it; None where all
-    questions have to come out right. who: "some" (one in four questions meet it) or "all".
+    says: for the number of a question, a regular expression that its error matches if it has one. None
+        where the question has to come out right. least: the share of them that must have their error.
     """
 
     act: Act
-    says: str | None
-    who: str
+    says: Callable[[int], str | None]
     options: dict[str, Any]
     group: str
+    kinds: tuple[str, ...]
+    least: float = 0.0
 
 
 MODES: dict[str, Mode] = {}
 
 
-def mode(
-    group: str, says: str | None = None, *, who: str = "some", name: str | None = None, **options: Any
-) -> Callable[[Act], Act]:
+def mode(group: str, says: str | None = None, *, who: str = "some", **options: Any) -> Callable[[Act], Act]:
     """Add a mode; one in four questions meets it, in every request, unless ``who`` is "all"."""
+
+    def meets(number: int) -> bool:
+        return who == "all" or (number >= 0 and number % 4 == 0)
 
     def add(act: Act) -> Act:
         async def some(ask: Ask) -> None:
-            await (act(ask) if ask.unlucky or who == "all" else ask.send(ask.right()))
+            await (act(ask) if meets(ask.number) else ask.send(ask.right()))
 
-        MODES[name or act.__name__] = Mode(some, says, who, options, group)
+        name = act.__name__
+        MODES[name] = Mode(some, lambda n: says if meets(n) else None, options, group, (name,), 0.7)
         return act
 
     return add
 
 
 def once(group: str, **options: Any) -> Callable[[Act], Act]:
-    """A mode that is met at the first try of each request only: all questions come out right."""
+    """A mode that every request meets at its first try only: all questions come out right."""
 
     def add(act: Act) -> Act:
         async def first(ask: Ask) -> None:
             await (act(ask) if ask.tries == 1 else ask.send(ask.right()))
 
-        mode(group, name=act.__name__, **options)(first)
+        MODES[act.__name__] = Mode(first, lambda n: None, options, group, (act.__name__,))
         return act
 
     return add
+
+
+def several(group: str, name: str, kinds: dict[str, tuple[Act, str]], *, at_first: bool = False, **options: Any) -> None:
+    """A mode of many kinds: question by question the next one, and in between one that meets none.
+
+    at_first: only the first try of a request meets it.
+    """
+    acts = [*kinds.values(), (well_behaved, None)]
+
+    async def act(ask: Ask) -> None:
+        right = at_first and ask.tries > 1
+        await (well_behaved if right else acts[ask.number % len(acts)][0])(ask)
+
+    def says(number: int) -> str | None:
+        return None if at_first else acts[number % len(acts)][1]
+
+    MODES[name] = Mode(act, says, options, group, tuple(kinds), 1.0)
+
+
+async def well_behaved(ask: Ask) -> None:
+    await ask.send(ask.right())
 
 
 # Lengths and stops that are unusual, and can be put right -----------------------------------------
@@ -279,9 +303,7 @@ async def stops_at_ids_of_its_own(ask: Ask) -> None:
     if n == len(ask.ids):
         await ask.send(ask.right())
     else:
-        await ask.send(
-            ask.right(token_ids=ask.ids[:n], finish_reason="stop", stop_reason=ask.ids[n - 1])
-        )
+        await ask.send(ask.right(token_ids=ask.ids[:n], finish_reason="stop", stop_reason=ask.ids[n - 1]))
 
 
 @mode("stops", who="all")
@@ -291,9 +313,7 @@ async def stops_at_ids_of_its_own_and_leaves_them_out(ask: Ask) -> None:
     if n == len(ask.ids) or (n > 1 and ask.ids[n - 2] == ask.ids[n - 1]):
         await ask.send(ask.right())
     else:
-        await ask.send(
-            ask.right(token_ids=ask.ids[: n - 1], finish_reason="stop", stop_reason=ask.ids[n - 1])
-        )
+        await ask.send(ask.right(token_ids=ask.ids[: n - 1], finish_reason="stop", stop_reason=ask.ids[n - 1]))
 
 
 @mode("stops", who="all")
@@ -307,33 +327,46 @@ async def stops_at_a_text_of_its_own(ask: Ask) -> None:
 # Wrong ids ----------------------------------------------------------------------------------------
 
 
-def odd_id(name: str, value: Any) -> None:
-    @mode("ids", "a token id belongs", name=f"an_id_that_is_{name}")
+def changed(**changes: Any) -> Act:
+    async def act(ask: Ask) -> None:
+        await ask.send(ask.right(**changes))
+
+    return act
+
+
+def one_id(value: Any) -> Act:
     async def act(ask: Ask) -> None:
         ids = list(ask.ids)
         ids[len(ids) // 2] = value
         await ask.send(ask.right(token_ids=ids))
 
-
-for name, value in {
-    "negative": -1, "a_float": 5.0, "nan": float("nan"), "infinite": float("inf"), "true": True,
-    "null": None, "a_text": "17", "a_list": [17], "a_dict": {"id": 17}, "beyond_the_rows": 10**6,
-    "of_thirty_digits": 10**30, "below_int64": -(2**70),
-}.items():  # fmt: skip
-    odd_id(name, value)
+    return act
 
 
-def odd_list(name: str, value: Any, says: str) -> None:
-    @mode("ids", says, name=f"token_ids_that_are_{name}")
-    async def act(ask: Ask) -> None:
-        await ask.send(ask.right(token_ids=value))
-
-
-odd_list("null", None, "return_token_ids")
-odd_list("a_text", "12 13 14", "are no list but '12 13 14'")
-odd_list("a_dict", {"0": 12}, "are no list but a dict")
-odd_list("a_number", 12, "are no list but 12")
-odd_list("lists", [[12, 13]], "wrote a list where a token id belongs")
+WRONG_IDS = {
+    "negative": (-1, "-1"), "a float": (5.0, "5.0"), "nan": (float("nan"), "nan"), "true": (True, "True"),
+    "infinite": (float("inf"), "inf"), "null": (None, "None"), "text": ("17", "'17'"),
+    "a list": ([17], "a list"), "a dict": ({"id": 17}, "a dict"), "beyond the rows": (10**6, "1000000"),
+    "of thirty digits": (10**30, "more than 20 digits"), "below int64": (-(2**70), "more than 20"),
+    "a key": (KEY, r"'\[key\]'"),
+}  # fmt: skip
+WRONG_LISTS = {
+    "null": (None, "return_token_ids"), "text": ("12 13 14", "are no list but '12 13 14'"),
+    "a dict": ({"0": 12}, "are no list but a dict"), "a number": (12, "are no list but 12"),
+    "lists": ([[12, 13]], "wrote a list where a token id belongs"),
+}  # fmt: skip
+WRONG_REASONS = {
+    "null": (None, "the reason None"), "text": ("content_filter", "the reason 'content_filter'"),
+    "a list": (["stop"], "the reason a list"), "a number": (3, "the reason 3"),
+    "a key": (f"for {KEY}", r"the reason 'for \[key\]'"),
+}  # fmt: skip
+several(
+    "ids",
+    "values_of_wrong_types",
+    {f"an id: {n}": (one_id(v), f"wrote {w}.* where a token id belongs") for n, (v, w) in WRONG_IDS.items()}
+    | {f"token_ids: {n}": (changed(token_ids=v), w) for n, (v, w) in WRONG_LISTS.items()}
+    | {f"finish_reason: {n}": (changed(finish_reason=v), w) for n, (v, w) in WRONG_REASONS.items()},
+)
 
 
 @mode("ids", "ignores max_tokens")
@@ -374,21 +407,6 @@ async def names_another_stop_than_it_writes(ask: Ask) -> None:
         await ask.send(ask.right(**changes))
 
 
-@mode("ids", "the reason")
-async def ends_without_a_reason(ask: Ask) -> None:
-    await ask.send(ask.right(finish_reason=None))
-
-
-@mode("ids", "the reason 'content_filter'")
-async def ends_with_another_reason(ask: Ask) -> None:
-    await ask.send(ask.right(finish_reason="content_filter"))
-
-
-@mode("ids", "the reason a list")
-async def ends_with_a_reason_that_is_a_list(ask: Ask) -> None:
-    await ask.send(ask.right(finish_reason=["stop"]))
-
-
 @mode("prompts", "other ids than")
 async def puts_an_id_before_the_prompt(ask: Ask) -> None:
     await ask.send(ask.right(prompt_token_ids=[1, *ask.body["prompt"]]))
@@ -409,31 +427,29 @@ async def answers_another_question(ask: Ask) -> None:
 # Replies of a wrong form --------------------------------------------------------------------------
 
 
-def odd_reply(name: str, content: Any, says: str = "no completion", **headers: str) -> None:
-    @mode("forms", says, name=f"a_reply_that_is_{name}", retries=1)
+def content(value: Any, **headers: str) -> Act:
     async def act(ask: Ask) -> None:
-        await ask.send(content, **headers)
+        await ask.send(value, **headers)
 
-    @once("forms")
-    async def for_once(ask: Ask) -> None:
-        await ask.send(content, **headers)
-
-    MODES[f"a_reply_that_is_{name}_for_once"] = MODES.pop("for_once")
+    return act
 
 
-for name, content in {
-    "a_list": [], "null": None, "a_number": 7, "a_text": "ok", "an_empty_dict": {},
-    "without_choices": {"choices": []}, "of_null_choices": {"choices": None},
-    "of_a_dict_of_choices": {"choices": {"0": {}}}, "of_a_text_for_a_choice": {"choices": ["x"]},
-    "nested_deeply": b"[" * 100_000, "of_dicts_nested_deeply": b'{"error":' * 900 + b"1" + b"}" * 900,
-    "not_utf8": b'{"choices": [{"text": "\xff\xfe\xfd"}]}', "empty": b"", "of_zeros": b"\0" * 500,
-    "an_error_with_status_200": {"error": {"message": "overloaded, come back"}},
-    "of_lone_surrogates": {"error": "\ud800 \ud801"}, "of_escape_codes": {"error": "\x1b[31mred\x07"},
-}.items():  # fmt: skip
-    odd_reply(name, content)
-odd_reply("html", b"<html><body>Log in first</body></html>", "Log in first", content_type="text/html")
-odd_reply("a_stream", b'data: {"choices": []}\n\n', "event-stream", content_type="text/event-stream")
-odd_reply("a_number_of_many_digits", b'{"choices": ' + b"9" * 5000 + b"}")
+FORMS = {
+    "a list": [], "null": None, "a number": 7, "text": "ok", "an empty dict": {},
+    "no choices": {"choices": []}, "null choices": {"choices": None},
+    "a dict of choices": {"choices": {"0": {}}}, "text for a choice": {"choices": ["x"]},
+    "nested deeply": b"[" * 100_000, "dicts nested deeply": b'{"error":' * 900 + b"1" + b"}" * 900,
+    "not UTF-8": b'{"choices": [{"text": "\xff\xfe\xfd"}]}', "empty": b"", "zeros": b"\0" * 500,
+    "an error with status 200": {"error": {"message": "overloaded, come back"}},
+    "lone surrogates": {"error": "\ud800 \ud801"}, "escape codes": {"error": "\x1b[31mred\x07"},
+    "a number of many digits": b'{"choices": ' + b"9" * 5000 + b"}", "a key": f"{KEY * 9}".encode(),
+}  # fmt: skip
+WRONG_FORMS = {name: (content(value), "no completion") for name, value in FORMS.items()} | {
+    "html": (content(b"<p>Log in first</p>", content_type="text/html"), "text/html 200: <p>Log in"),
+    "a stream": (content(b'data: {"choi', content_type="text/event-stream"), "event-stream"),
+}
+several("forms", "replies_of_wrong_forms", WRONG_FORMS, retries=1)
+several("forms", "replies_of_wrong_forms_at_first", WRONG_FORMS, at_first=True)
 
 
 @mode("forms", who="all")
@@ -449,19 +465,28 @@ async def begins_with_a_byte_order_mark(ask: Ask) -> None:
 # Statuses and pauses ------------------------------------------------------------------------------
 
 
-def odd_status(status: str, says: str, **options: Any) -> None:
-    @mode("statuses", says, name=f"status_{status.partition(' ')[0]}", **options)
+def status(line: str) -> Act:
     async def act(ask: Ask) -> None:
-        await ask.send({"error": {"message": f"so says the server\n  of {KEY}"}}, status)
+        await ask.send({"error": {"message": f"so says the server\n  of {KEY}"}}, line)
+
+    return act
 
 
-for status in ("400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "413 Too Large"):
-    odd_status(status, r"refuses the request \(\d+: so says the server of \[key\]\)")
-for status in ("408 Timeout", "429 Too Many", "500 Error", "502 Bad Gateway", "503 Away", "999 Odd"):
-    odd_status(status, r"in 2 tries.*\d+: so says the server of \[key\]", retries=1)
-odd_status("204 No Content", "no completion", retries=1)
-odd_status("206 Partial Content", "no completion", retries=1)
-odd_status("304 Not Modified", "sends us on")
+async def no_content(ask: Ask) -> None:
+    await ask.send(b"", "204 No Content", content_length="")
+
+
+REFUSED = ("400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "413 Too Large")
+PASSING = ("408 Late", "429 Too Many", "500 Error", "502 Bad", "503 Away", "599 Odd", "999 Odder")
+REFUSED_SO = r"refuses the request \(\d+: so says the server of \[key\]\)"
+TRIED_SO = r"in 2 tries.* \d+: so says the server of \[key\]"
+STATUSES = (
+    {line: (status(line), REFUSED_SO) for line in REFUSED}
+    | {line: (status(line), TRIED_SO) for line in PASSING}
+    | {"204": (no_content, "no completion"), "206": (status("206 Partial"), "no completion")}
+)
+several("statuses", "statuses_that_stay", STATUSES, retries=1)
+several("statuses", "statuses_at_first", {k: v for k, v in STATUSES.items() if k in PASSING}, at_first=True)
 
 
 @mode("statuses", r"sends us on to http://[^ ]*\[key\]: use that address")
@@ -470,48 +495,41 @@ async def sends_us_on(ask: Ask) -> None:
     await ask.send(b"", "307 Temporary Redirect", location=place)
 
 
-@mode("statuses", "sends us on")
+@mode("statuses", "location header", retries=1)
 async def sends_us_nowhere(ask: Ask) -> None:
     await ask.send(b"", "302 Found", location="http://[half/\x01")
 
 
-@once("statuses", who="all")
-async def is_busy_or_ill_at_first(ask: Ask) -> None:
-    status = ("429 Busy", "500 Ill", "502 Bad", "503 Away", "408 Late")[len(ask.body["prompt"]) % 5]
-    await ask.send(b"", status)
-
-
-def odd_pause(name: str, said: str) -> None:
-    @once("pauses", who="all")
-    async def for_once(ask: Ask) -> None:
+def busy(said: str) -> Act:
+    async def act(ask: Ask) -> None:
         await ask.send(b"", "429 Busy", retry_after=said)
 
-    MODES[f"asks_to_wait_{name}"] = MODES.pop("for_once")
+    return act
 
 
-for name, said in {
-    "thirty_years": "1000000000", "nan": "NaN", "a_negative_time": "-5", "for_ever": "inf",
-    "until_a_date": formatdate(2**31, usegmt=True), "until_a_past_date": formatdate(0, usegmt=True),
-    "until_no_date": "Fri, 99 Feb 2026 00:00:00 GMT", "with_words": "a while", "1e400": "1e400",
-    "a_number_of_many_digits": "9" * 5000,
-}.items():  # fmt: skip
-    odd_pause(name, said)
+PAUSES = {
+    "thirty years": "1000000000", "NaN": "NaN", "a negative time": "-5", "for ever": "inf",
+    "until a date": formatdate(2**31, usegmt=True), "until a past date": formatdate(0, usegmt=True),
+    "until no date": "Fri, 99 Feb 2026 00:00:00 GMT", "with words": "a while", "1e400": "1e400",
+    "a number of many digits": "9" * 5000, "nothing": " ",
+}  # fmt: skip
+several("pauses", "asks_to_wait", {n: (busy(v), "") for n, v in PAUSES.items()}, at_first=True)
 
 
 # Connections --------------------------------------------------------------------------------------
 
 
-@once("connections", who="all")
+@once("connections")
 async def resets_the_connection(ask: Ask) -> None:
     ask.reset()
 
 
-@once("connections", who="all")
+@once("connections")
 async def closes_without_a_reply(ask: Ask) -> None:
     ask.close()
 
 
-@once("connections", who="all")
+@once("connections")
 async def resets_within_the_body(ask: Ask) -> None:
     content = json.dumps(ask.right()).encode()
     half = content[: len(content) // 2]
@@ -519,13 +537,13 @@ async def resets_within_the_body(ask: Ask) -> None:
     ask.reset()
 
 
-@once("connections", who="all")
+@once("connections")
 async def sends_half_and_calls_it_whole(ask: Ask) -> None:
     content = json.dumps(ask.right()).encode()
     await ask.send(content[: len(content) // 2])
 
 
-@once("connections", who="all")
+@once("connections")
 async def announces_more_than_it_sends(ask: Ask) -> None:
     content = json.dumps(ask.right()).encode()
     await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (2 * len(content)) + content)
@@ -719,15 +737,10 @@ async def refuses_in_a_megabyte_of_words(ask: Ask) -> None:
 # The server ---------------------------------------------------------------------------------------
 
 
-async def well_behaved(ask: Ask) -> None:
-    await ask.send(ask.right())
-
-
 class BadServer:
     """Serves the toy on loopback, in a thread, behaving as ``act`` says.
 
-    questions: a function from the ids of a prompt to the number of its question; every fourth question
-    is unlucky.
+    number_of: from the ids of a prompt to the number of its question.
     """
 
     def __init__(self, toy: Toy, number_of: Callable[[list[int]], int | None]) -> None:
@@ -768,15 +781,15 @@ class BadServer:
                 if head.startswith(b"GET"):
                     status, said = self.get(path)
                     body = {"prompt": [], "max_tokens": 0, "min_tokens": 0, "stop_token_ids": []}
-                    await Ask(body, 1, False, writer, self.toy).send(said, status)
+                    await Ask(body, 1, -1, writer, self.toy).send(said, status)
                     continue
                 body = json.loads(content)
                 self.bodies.append(body)
                 about = (*body["prompt"], body["max_tokens"], len(body["stop_token_ids"]))
                 self._tries[about] += 1
                 number = self.number_of(body["prompt"])
-                unlucky = number is not None and number % 4 == 0
-                await self.act(Ask(body, self._tries[about], unlucky, writer, self.toy))
+                number = -1 if number is None else number
+                await self.act(Ask(body, self._tries[about], number, writer, self.toy))
         except (OSError, asyncio.IncompleteReadError):
             pass  # the client has gone
         except asyncio.CancelledError:

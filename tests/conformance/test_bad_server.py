@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
-import warnings
 
 import pytest
 
@@ -90,22 +90,18 @@ def test_every_question_is_right_or_says_what_the_server_did(name, bad, right, r
         assert time.monotonic() - before < SECONDS
         bad.behave()  # and the same engine works on once the server does
         assert lab.force(engine, QUESTIONS[0], budget_of()).ids == right(0)[0].ids
-    wrong = [i for i, trace in enumerate(traces) if trace.error]
-    for i in set(range(200)) - set(wrong):
-        assert (traces[i].ids, traces[i].source) == (right(waits)[i].ids, right(waits)[i].source)
-    may_fail = range(200) if mode.who == "all" else range(0, 200, 4)
-    assert set(wrong) <= set(may_fail) if mode.says else not wrong, traces[wrong[0]].error
-    for i in wrong:
-        said = traces[i].error
-        assert lab_sentence(said) and KEY not in said
-        # Ids that were checked before the server went wrong are kept, and they are right.
-        assert traces[i].ids == right(waits)[i].ids[: len(traces[i].ids)]
-    if mode.says:
-        matching = [i for i in wrong if __import__("re").search(mode.says, traces[i].error)]
-        assert len(matching) >= 0.8 * len(wrong) and len(wrong) >= 0.7 * len(may_fail), {
-            traces[i].error for i in wrong
-        }
-
-
-def lab_sentence(said):
-    return said.isprintable() and 20 < len(said) < 900 and "Traceback" not in said
+    expected = right(waits)
+    wrong = {i: trace.error for i, trace in enumerate(traces) if trace.error}
+    may = {i: says for i in range(len(QUESTIONS)) if (says := mode.says(i)) is not None}
+    assert set(wrong) <= set(may), {i: wrong[i] for i in set(wrong) - set(may)}
+    assert len(wrong) >= mode.least * len(may), f"{len(wrong)} of {len(may)} had an error"
+    for i, trace in enumerate(traces):
+        if i not in wrong:
+            assert (trace.ids, trace.source) == (expected[i].ids, expected[i].source)
+            continue
+        # The ids that were checked before the server went wrong are kept, and they are right.
+        assert trace.ids == expected[i].ids[: len(trace.ids)]
+        said = wrong[i]
+        assert said.isprintable() and 20 < len(said) < 900 and KEY not in said
+        if "was not asked any more" not in said:  # that names the last failure of all
+            assert re.search(may[i], said), said
