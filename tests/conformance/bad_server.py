@@ -347,7 +347,7 @@ WRONG_IDS = {
     "negative": (-1, "-1"), "a float": (5.0, "5.0"), "nan": (float("nan"), "nan"), "true": (True, "True"),
     "infinite": (float("inf"), "inf"), "null": (None, "None"), "text": ("17", "'17'"),
     "a list": ([17], "a list"), "a dict": ({"id": 17}, "a dict"), "beyond the rows": (10**6, "1000000"),
-    "of thirty digits": (10**30, "more than 20 digits"), "below int64": (-(2**70), "more than 20"),
+    "of thirty digits": (10**30, "a number of more than 20 digits"), "below int64": (-(2**70), "a number of more than 20 digits"),
     "a key": (KEY, r"'\[key\]'"),
 }  # fmt: skip
 WRONG_LISTS = {
@@ -519,17 +519,14 @@ several("pauses", "asks_to_wait", {n: (busy(v), "") for n, v in PAUSES.items()},
 # Connections --------------------------------------------------------------------------------------
 
 
-@once("connections")
 async def resets_the_connection(ask: Ask) -> None:
     ask.reset()
 
 
-@once("connections")
 async def closes_without_a_reply(ask: Ask) -> None:
     ask.close()
 
 
-@once("connections")
 async def resets_within_the_body(ask: Ask) -> None:
     content = json.dumps(ask.right()).encode()
     half = content[: len(content) // 2]
@@ -537,53 +534,61 @@ async def resets_within_the_body(ask: Ask) -> None:
     ask.reset()
 
 
-@once("connections")
 async def sends_half_and_calls_it_whole(ask: Ask) -> None:
     content = json.dumps(ask.right()).encode()
     await ask.send(content[: len(content) // 2])
 
 
-@once("connections")
 async def announces_more_than_it_sends(ask: Ask) -> None:
     content = json.dumps(ask.right()).encode()
     await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (2 * len(content)) + content)
     ask.close()
 
 
-@once("connections")
 async def speaks_no_http(ask: Ask) -> None:
     await ask.raw(b"SSH-2.0-OpenSSH_9.6\r\n")
     ask.close()
 
 
-@once("connections")
 async def breaks_its_chunks(ask: Ask) -> None:
     await ask.raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\nnothing\r\n")
     ask.close()
 
 
-@once("connections")
 async def sends_headers_without_end_of_a_megabyte(ask: Ask) -> None:
     await ask.raw(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 2**20)
     ask.close()
 
 
-@once("connections")
 async def announces_two_lengths(ask: Ask) -> None:
     await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 9\r\n\r\n{}")
     ask.close()
 
 
-@once("connections")
 async def announces_a_negative_length(ask: Ask) -> None:
     await ask.raw(b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\n{}")
     ask.close()
 
 
-@once("connections")
 async def switches_to_another_protocol(ask: Ask) -> None:
     await ask.raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n")
     ask.close()
+
+
+BROKEN = [
+    resets_the_connection,
+    closes_without_a_reply,
+    resets_within_the_body,
+    sends_half_and_calls_it_whole,
+    announces_more_than_it_sends,
+    speaks_no_http,
+    breaks_its_chunks,
+    sends_headers_without_end_of_a_megabyte,
+    announces_two_lengths,
+    announces_a_negative_length,
+    switches_to_another_protocol,
+]
+several("connections", "connections_that_break_at_first", {act.__name__: (act, "") for act in BROKEN}, at_first=True)
 
 
 @mode("connections", who="all")
@@ -663,7 +668,7 @@ async def drips_for_some_questions(ask: Ask) -> None:
     await drips_a_byte_now_and_then(ask)
 
 
-@once("time", timeout=2.0)
+@once("time", timeout=1.5, concurrency=256)
 async def is_late_for_once(ask: Ask) -> None:
     await asyncio.sleep(60)
 
