@@ -29,6 +29,7 @@ from s1lab.template import BoundTemplate
 
 KEY = "sk-the+key/that-must=not.show"
 MODULUS = 2**61 - 1
+QUESTIONS = [f"{i:03d} is what we ask about" for i in range(200)]
 
 
 class Toy:
@@ -743,13 +744,15 @@ async def refuses_in_a_megabyte_of_words(ask: Ask) -> None:
 
 
 class BadServer:
-    """Serves the toy on loopback, in a thread, behaving as ``act`` says.
+    """Serves the toy on loopback, in a thread, behaving as ``act`` says."""
 
-    number_of: from the ids of a prompt to the number of its question.
-    """
-
-    def __init__(self, toy: Toy, number_of: Callable[[list[int]], int | None]) -> None:
-        self.toy, self.number_of = toy, number_of
+    def __init__(self, template: BoundTemplate) -> None:
+        self.template = template
+        self.toy = Toy(sorted(template.think_stop), len(template.tokenizer))
+        prompts = {tuple(template.prompt(question)): i for i, question in enumerate(QUESTIONS)}
+        lengths = sorted({len(prompt) for prompt in prompts})
+        # A request belongs to the question whose prompt it begins with.
+        self.number_of = lambda ids: next((prompts[key] for n in lengths if (key := tuple(ids[:n])) in prompts), -1)
         self.act: Act = well_behaved
         self.get: Callable[[str], tuple[str, Any]] = self.models
         self.bodies: list[dict[str, Any]] = []
@@ -793,7 +796,6 @@ class BadServer:
                 about = (*body["prompt"], body["max_tokens"], len(body["stop_token_ids"]))
                 self._tries[about] += 1
                 number = self.number_of(body["prompt"])
-                number = -1 if number is None else number
                 await self.act(Ask(body, self._tries[about], number, writer, self.toy))
         except (OSError, asyncio.IncompleteReadError):
             pass  # the client has gone

@@ -11,35 +11,14 @@ import pytest
 import s1lab as lab
 from s1lab.engines import server as module
 from s1lab.engines.pretrained import end_ids, load_tokenizer, rows_of
-from s1lab.template import bind
-from tests.conformance.bad_server import KEY, MODES, BadServer, Toy, ToyEngine
+from tests.conformance.bad_server import KEY, MODES, QUESTIONS, ToyEngine
 
-QUESTIONS = [f"{i:03d} is what we ask about" for i in range(200)]
 SECONDS = 20.0  # for a mode's 200 questions, on a machine that does other things besides
 
 
-@pytest.fixture(scope="module")
-def toy_template():
-    tokenizer = load_tokenizer("s1-tiny")
-    return bind("s1", tokenizer, end_ids("s1-tiny", tokenizer))
-
-
-@pytest.fixture(scope="module")
-def toy(toy_template):
-    return Toy(sorted(toy_template.think_stop), len(toy_template.tokenizer))
-
-
-@pytest.fixture(scope="module")
-def bad(toy, toy_template):
-    prompts = {tuple(toy_template.prompt(q)): i for i, q in enumerate(QUESTIONS)}
-    lengths = {len(p) for p in prompts}
-
-    def number_of(ids):
-        return next((prompts[key] for n in lengths if (key := tuple(ids[:n])) in prompts), None)
-
-    server = BadServer(toy, number_of)
-    yield server
-    server.close()
+@pytest.fixture
+def bad(bad_server):
+    return bad_server
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +45,8 @@ def budget_of(waits=0):
 
 
 @pytest.fixture(scope="module")
-def right(toy, toy_template):
-    engine = ToyEngine(toy, toy_template)
+def right(bad_server):
+    engine = ToyEngine(bad_server.toy, bad_server.template)
 
     @functools.cache
     def traces(waits):
