@@ -37,6 +37,7 @@ from s1lab.template import ThinkTemplate, bind
 
 MOMENT = 0.1  # seconds that a poll waits for an answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries: doubling from the one to the other
+IDLE = 1.0  # seconds without a request after which an outage is forgotten
 AT_LOAD = 60.0  # most seconds for the list of models and the version, which take no computing
 WORDS = 500  # most characters of a server's own words in a message
 # Bytes of a reply. An id takes about 8 and the text of a token seldom more than 20, but both may be
@@ -118,7 +119,7 @@ class ServerEngine:
         self._mask = masker(filter(None, secrets), [userinfo] if userinfo else [])
         self._inbox: queue.Queue[tuple[int, Completion]] = queue.Queue()
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._flying = 0
+        self._flying, self._last_key, self._idle = 0, -1, 0.0
         self._pauses = random.Random()  # jitter only: nothing that is sampled depends on it
         self._failing: float | None = None  # since when there has been nothing but failures
         self._lost = False
@@ -206,8 +207,12 @@ class ServerEngine:
     def submit(self, key: int, request: Request) -> None:
         if self._loop.is_closed():
             raise RuntimeError("this server engine is closed: load it again")
-        if not self._flying:  # an outage of an earlier run says nothing about this one
+        # An outage of an earlier run says nothing about this one. That nothing is in flight is no sign
+        # of a new run: all requests of one may have failed in the same moment. Keys begin anew.
+        idle = not self._flying and time.monotonic() - self._idle > IDLE
+        if key <= self._last_key or idle:
             self._failing, self._lost = None, False
+        self._last_key = key
         self._flying += 1
         # A server may serve as much of it as fits, and not say so.
         if error := misfit(request, self.context):
@@ -226,6 +231,7 @@ class ServerEngine:
             while True:
                 done.append(self._inbox.get_nowait())
         self._flying -= len(done)
+        self._idle = time.monotonic()
         if self._limit is not None and not self._told:
             self._told = True
             warnings.warn(
@@ -246,7 +252,7 @@ class ServerEngine:
             return
         self._wait(self._stop())
         self._inbox = queue.Queue()
-        self._flying = 0
+        self._flying, self._last_key = 0, -1
 
     def close(self) -> None:
         """Drop what is in flight and end the client's thread. Closing twice is allowed."""

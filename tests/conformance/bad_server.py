@@ -696,7 +696,7 @@ async def announces_gigabytes(ask: Ask) -> None:
         await ask.raw(b" " * 65536)
 
 
-BOMB = gzip.compress(b" " * 2**26)  # 64 MiB in 64 KiB
+BOMB = gzip.compress(b" " * 2**25)  # 32 MiB in 32 KiB
 NESTED = gzip.compress(BOMB)
 
 

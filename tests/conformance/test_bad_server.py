@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import time
+import tracemalloc
 
 import pytest
 
@@ -84,3 +85,48 @@ def test_every_question_is_right_or_says_what_the_server_did(name, bad, right, r
         assert said.isprintable() and 20 < len(said) < 900 and KEY not in said
         if "was not asked any more" not in said:  # that names the last failure of all
             assert re.search(may[i], said), said
+
+
+@pytest.mark.parametrize("name", ["sends_without_end", "announces_gigabytes", "sends_a_gzip_bomb"])
+def test_a_reply_without_end_takes_bounded_memory(name, bad):
+    bad.behave()
+    with lab.load(bad.address) as engine:
+        bad.behave(MODES[name].act)
+        tracemalloc.start()
+        try:
+            trace = lab.force(engine, QUESTIONS[0], budget_of())
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            bad.behave()
+    assert "more than" in trace.error and peak < 8 * 2**20  # the bomb alone has 32 MiB
+
+
+def test_a_run_on_a_silent_server_ends_when_its_patience_and_one_timeout_are_over(bad):
+    """However many questions wait: without that end, each eight of the 200 would take a timeout more."""
+    bad.behave()
+    with lab.load(bad.address, timeout=1.0, patience=1.0, retries=3, concurrency=8) as engine:
+        bad.behave(MODES["never_answers"].act)
+        before = time.monotonic()
+        traces = lab.force(engine, QUESTIONS, budget_of(), progress=False)
+        took = time.monotonic() - before
+        bad.behave()
+    # The first failure comes after one timeout; from then on there is the patience and one more.
+    assert took < 3.0 + 3.0 and all("no whole answer" in trace.error for trace in traces)
+    assert sum("was not asked any more" in trace.error for trace in traces) > 150
+
+
+def test_a_wait_that_is_asked_for_is_bounded_by_the_patience(bad, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 30.0)
+    bad.behave()
+    with lab.load(bad.address, patience=1.0, retries=50) as engine:
+        bad.behave(MODES["is_busy_for_ever_and_asks_to_wait_long"].act)
+        before = time.monotonic()
+        error = lab.force(engine, QUESTIONS[0], budget_of()).error
+        took = time.monotonic() - before
+        bad.behave()
+    assert 1.0 <= took < 4.0 and "429" in error
+
+
+def test_a_hundred_kinds_of_misbehaviour_are_tried():
+    assert len(MODES) >= 40 and sum(len(mode.kinds) for mode in MODES.values()) >= 100
