@@ -57,7 +57,7 @@ def check(
     stops: frozenset[int],
     vocabulary: int,
     rows: int | None,
-    words: Callable[[Any], str] = repr,
+    words: Callable[[Any], str] = str,
 ) -> Reply:
     """Read the choice of a completion.
 
