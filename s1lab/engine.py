@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def load(
     from s1lab.engines.address import holds_user, is_address, shown
 
     address = is_address(model)
-    if not address and holds_user(model) and not Path(model).exists():
+    if not address and holds_user(model) and not os.path.exists(model):
         raise ValueError(f"{shown(model)!r} with a user before it is no model: an address begins with http:// or https://")
     if engine not in ("auto", *ENGINES):
         raise ValueError(f"no engine is called {engine!r}: choose from {list(ENGINES)}, or leave it out")

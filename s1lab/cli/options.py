@@ -61,7 +61,7 @@ def check_model(model: str, option: str = "--model") -> None:
     """
     from s1lab.engines.address import holds_user, shown
 
-    if holds_user(model) and not Path(model).exists():
+    if holds_user(model) and not os.path.exists(model):
         raise ValueError(
             f"{option} {shown(model)} has a user or a key before the '@', where the shell's history and "
             "the list of processes show it: leave that out, and put the key into the environment "

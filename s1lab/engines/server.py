@@ -116,7 +116,10 @@ class ServerEngine:
         secrets = [api_key, proxy.secret if proxy else None]
         if userinfo:  # a user without a password is most often a token
             secrets.append(userinfo[1] or userinfo[0])
-        self._mask = masker(filter(None, secrets), [userinfo] if userinfo else [])
+        known = [secret for secret in secrets if secret]
+        self._mask = masker(known, [userinfo] if userinfo else [])
+        # A short password may be a part of a model's name by chance.
+        self._mask_name = masker(secret for secret in known if len(secret) >= 8)
         self._inbox: queue.Queue[tuple[int, Completion]] = queue.Queue()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._flying, self._last_key, self._idle = 0, -1, 0.0
@@ -176,22 +179,24 @@ class ServerEngine:
         """Learn what the server serves, and check that it can do what is needed."""
         card = self._card(model)
         self._served = str(card["id"])  # as the server has to hear it
-        self.model = self._plain(self._served)
+        self.model = self._mask_name(self._served)
         root = card.get("root") or card["id"]
         if not isinstance(root, str):
             raise ValueError(f"{self.address} says that its model comes from something that is no text: pass tokenizer=")
-        self._root = self._plain(root)
-        self.tokenizer = tokenizer or self._root
+        self._root = root
+        where = tokenizer or root
+        self.tokenizer = tokenizer or self._mask_name(root)
         try:
-            loaded = load_tokenizer(self.tokenizer)
+            loaded = load_tokenizer(where)
         except FileNotFoundError as why:
             raise FileNotFoundError(
                 f"the tokenizer of the served model {self.model!r} is not at {self.tokenizer!r} on "
-                "this machine: pass tokenizer= with a folder, a hub id or an embedded name"
-            ) from why
-        self.template = bind(template, loaded, end_ids(self.tokenizer, loaded))
+                "this machine: pass tokenizer= with a folder, a hub id or an embedded name "
+                f"({self._words(why, 200)})"
+            ) from None
+        self.template = bind(template, loaded, end_ids(where, loaded))
         self._vocabulary = len(loaded)
-        self._rows = rows_of(self.tokenizer)
+        self._rows = rows_of(where)
         self._outside = frozenset(range(self._vocabulary, self._rows or 0))
         said = card.get("max_model_len")
         context = max_model_len if max_model_len is not None else said
@@ -273,7 +278,7 @@ class ServerEngine:
         """
         if Path(self._root).is_dir():
             return fingerprint(self._root)
-        return f"served {self.model} {self._root}"
+        return f"served {self.model} {self._mask_name(self._root)}"
 
     @property
     def semantics(self) -> str:

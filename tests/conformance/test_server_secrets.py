@@ -102,6 +102,10 @@ def test_other_refusals_show_no_password_either(tmp_path):
             with pytest.raises(ValueError, match="host") as refused:
                 lab.load(model, **options)
             assert not any(piece in str(refused.value) for piece in pieces_of(PASSWORD))
+    token = "s3cr" * 1000  # longer than a file's name can be
+    with pytest.raises(ValueError, match="host") as refused:
+        lab.load(f"me:{token}@host/v1")
+    assert "s3cr" not in str(refused.value)
     assert shown(f"http://me:{PASSWORD}@host/v1") == "http://host/v1"
     for plain in ("Qwen/Qwen3-8B", "./folder@2", "org/name@main", "C:/models/a"):
         assert not holds_user(plain), plain
@@ -192,6 +196,12 @@ def test_a_key_in_the_names_that_a_server_gives_is_not_in_what_a_run_records(bad
     assert KEY.encode() not in store.read_bytes()
 
 
+def test_a_password_that_is_a_part_of_the_models_name_leaves_the_name_alone(bad):
+    with lab.load(bad.address.replace("//", "//me:tiny@")) as engine:
+        assert (engine.model, engine.tokenizer) == ("toy", "s1-tiny")
+        assert engine.fingerprint == "served toy s1-tiny"
+
+
 @pytest.mark.parametrize("user", [f"me:{ENCODED}", "me:a@b@c", f"{ENCODED}"])
 def test_a_password_in_an_address_is_sent_and_shown_nowhere(bad, user, caplog, capfd, tmp_path):
     caplog.set_level(logging.DEBUG)
@@ -224,7 +234,7 @@ def test_a_password_in_an_address_is_sent_and_shown_nowhere(bad, user, caplog, c
         ["sft", "--recipe", "tiny", "--data", "never.jsonl", "--model"],
     ],
 )
-@pytest.mark.parametrize("user", [f"me:{KEY}", f"{KEY}", f"me:{quote(KEY, safe='')}"])
+@pytest.mark.parametrize("user", [f"me:{KEY}", f"{KEY}", f"me:{quote(KEY, safe='')}", f"me:{KEY * 200}"])
 def test_a_key_typed_into_an_address_is_refused_with_the_variable_to_use(command, user, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = CliRunner().invoke(app, [*command, f"http://{user}@127.0.0.1:9/v1"])
