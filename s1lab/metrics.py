@@ -410,7 +410,7 @@ def smallest_difference(n: int, *, disagree: float | None = None, level: float =
     # for all, because from one to the next the chance to find the difference hardly changes.
     ends = stats.binom.ppf([1e-18, 1 - 1e-16], n, differing)
     differ = np.arange(max(0, int(ends[0]) - 10), min(n, int(ends[1]) + 10) + 1)
-    differ = differ[:: 1 + differ.size // 2_001]
+    differ = differ[:: 1 + differ.size // 801]
     chance = stats.binom.pmf(differ, n, differing)
     chance /= chance.sum()
     # The test calls a difference where at most so many of those that differ go one way; -1 where too few differ for any call.
