@@ -399,7 +399,6 @@ def smallest_difference(n: int, *, disagree: float | None = None, level: float =
         return 100 * least / n if least else float("nan")
     wanted = "the percentage of questions on which the runs differ, above 0 and at most 100"
     disagree = real("disagree", disagree, wanted, np.nextafter(0, 1), 100)
-    n = whole("n", n, 1, MOST // 1000)  # the sums below take seconds for a million questions
     if power <= 1 - level:
         raise ValueError(
             f"power={power:g} is not above 1 - level={1 - level:g}, which two equal runs reach by "

@@ -179,7 +179,10 @@ def test_results_are_written_in_the_harness_form(scripted, tmp_path):
     (samples,) = path.parent.glob("samples_mine_*.jsonl")
     rows = Dataset.from_json(str(samples))
     assert rows["exact_match"] == [1.0, 0.0] and rows["target"] == ["3", "4"] and rows[0]["doc"]["level"] == 1
-    assert rows["resps"] == [[["Answer: 3"]], [["Answer: 3"]]]
+    # The original's evaluator logs thinking_start + thinking + thinking_end + answer (vllm_causallms.py, generate_until).
+    whole = "<|im_start|>think\nx\n<|im_start|>answer\nAnswer: 3"
+    assert rows["resps"] == [[[whole]], [[whole]]] and rows["filtered_resps"] == [[whole], [whole]]
+    assert whole.split("<|im_start|>answer\n")[-1] == results.rows[0]["response"]  # as its graders take the answer out
     with pytest.raises(ValueError, match="file's name"):
         results.save_harness(tmp_path, "../mine")
 
