@@ -271,7 +271,10 @@ def score(
         low=-_SLACK, high=1 + _SLACK, booleans=True, dimensions=2,
     )  # fmt: skip
     if t.shape != c.shape:
-        raise ValueError(f"tokens and correct are [runs, questions] both, not {t.shape} and {c.shape}")
+        raise ValueError(
+            f"tokens and correct are [runs, questions] both, not {t.shape} and {c.shape}: "
+            "give both for the same runs and questions"
+        )
     resamples, level = whole("resamples", resamples, 1, MOST // 100), share("level", level)
     seed = whole("seed", seed, 0)
 
