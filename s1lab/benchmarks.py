@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from datasets import Dataset, load_dataset
 
 from s1lab import paper, tiny
-from s1lab.arguments import whole
+from s1lab.arguments import text, whole
 from s1lab.curate.files import opened
 from s1lab.evaluate import Results, checksum
 from s1lab.grade.answers import reference
@@ -119,6 +119,8 @@ def load(
     Raises ValueError for an unknown name, another number of rows, other questions, or a row without question or answer, and
     FileNotFoundError, with how to get the set, where it is not there.
     """
+    if not isinstance(name, Path):
+        text("name", name, "a benchmark's name, such as 'aime24', or the path of a file")
     if n is not None:
         whole("n", n)
     if seed is not None:
@@ -325,7 +327,7 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
     if not runs or not all(isinstance(run, Results) for run in runs.values()):
         raise ValueError("results are one Results, or several by what they are to be called, such as what lab.sweep gives")
     name = name or str(next(iter(runs.values())).made.get("benchmark", {}).get("name"))
-    key, benchmark = known(name)
+    key, benchmark = known(text("name", name, "a benchmark's name, such as 'aime24', or None"))
     if benchmark is None or benchmark.paper is None:
         raise ValueError(f"the paper has no numbers on {name!r}: choose from {sorted(BENCHMARKS)}")
     rows = []

@@ -30,7 +30,7 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
     """
     name = str(results.made.get("model") or "model")
     task = task or str(results.made.get("benchmark", {}).get("name") or "s1lab")
-    if not re.fullmatch(r"[\w.-]+", task):
+    if not isinstance(task, str) or not re.fullmatch(r"[\w.-]+", task):
         raise ValueError(f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' only")
     sanitized = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", name)
     place = Path(folder) / sanitized

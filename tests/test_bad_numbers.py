@@ -140,7 +140,7 @@ def calls(traces):
         (habits.rows_of, {"benchmark": "aime24"}, {"benchmark": "text"}),
         (habit.under, {"cap": 100}, {"cap": "amount"}),
         (habit.after, {"waits": 1}, {"waits": "amount"}),
-        (lab.benchmarks.load, {"name": "embedded", "n": 3}, {"n": "count or none"}),
+        (lab.benchmarks.load, {"name": "embedded", "n": 3}, {"n": "count or none", "name": "text"}),
     ]  # fmt: skip
 
 
