@@ -142,6 +142,7 @@ def evaluate(
     asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
     sampling = Sampling(temperature, top_p, seed)
     made = _made(engine, problems, columns["question"], sampling, system, asked if thinking else [], n) | {"call": "evaluate"}
+    made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
     with recording(store, engine, made, len(questions)) as record:
         if thinking:
             budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]

@@ -243,6 +243,11 @@ def test_the_command_line_takes_both_numbers_with_and_without_thinking(tiny, mon
     assert refused.exit_code != 0 and "nothing to budget" in refused.stderr
 
 
+def test_a_trace_says_that_its_answer_was_cut(scripted):
+    assert lab.force(scripted(LONG), QUESTION, answer_tokens=9).summary().endswith(", own stop, answer cut")
+    assert lab.force(scripted(LONG), QUESTION).summary().endswith(", own stop")
+
+
 def test_a_budget_says_which_number_is_wrong():
     for name in ("answer_tokens", "answer_room"):
         for value in (0, -3, 1.5, True, "9"):
