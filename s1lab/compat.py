@@ -1,104 +1,270 @@
-"""The original's two loops, kept as they are, so that its runs can be repeated: its README's and its evaluator's.
+"""The original's two loops, its README's and its evaluator's, so that its runs can be repeated.
 
-Both leave the newline after the opening delimiter to the model and take no floor. Where the original crashes, these end
-cleanly and say so in ``Trace.notes``.
+Both leave the newline behind the opening delimiter to the model. Where the original ends in an
+error and takes the whole run along, these end the one question cleanly and say so in
+``Trace.notes``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Program
 from s1lab.programs import Sampling, reply, room, too_long
+from s1lab.template import BoundTemplate
 from s1lab.trace import Source, Trace
 
 
 def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-    """The loop of the original's README (``compat="readme"``).
+    """The loop of the original's README (``compat="readme"``), as of June 2025.
 
-    Each round's tokens, its stop among them, come off the cap; the continuation follows each of ``waits`` rounds; the last
-    round's text is answered from with no delimiter added, so the model writes that itself. The whole text is tokenised anew
-    before every round: where that changes ids that were already there, the trace notes it.
+    ``max_tokens`` is its MAX_TOKENS_THINKING and ``waits`` its NUM_IGNORE. Each round's tokens, its
+    stop among them, come off the cap; the continuations do not. A continuation follows each of the
+    first ``waits`` rounds, as long as something of the cap is left; else the answer follows. The
+    last round's text is answered from with no delimiter added: the model writes that itself. The
+    whole text is tokenised anew before every round; where that changes ids that were already there,
+    the trace notes it.
+
+    Args:
+        trace: The question's trace, up to where the assistant's turn begins.
+        budget: The budget; ``max_tokens=None`` leaves the answer its room.
+        sampling: How tokens are chosen.
+        context: The most ids of a request and its completion together.
+
+    Returns:
+        The trace, answered.
+
     """
-    left = _open(trace, budget, context)
-    for round in range(budget.waits + 1):
-        done = yield from _round(trace, left, round, sampling, context)
+    _open(trace)
+    waits, waited = budget.waits or 0, list[int]()
+    cap = left = budget.max_tokens or room(trace, budget, context)
+    for round in range(waits + 1):
+        # The README asks for one token at least from the second round on, and for none in the
+        # first.
+        done = yield from _round(trace, left, round, min(1, round), sampling, context)
         if trace.error:
             return trace
+        _leave_out_half_a_character(trace, done)
+        if done.finish == "stop":
+            trace.stops.append(len(trace.ids))
         left -= len(done.ids) + (done.finish == "stop")
-        if round == budget.waits:
+        if round == waits:
             break
         if left < 1:
             trace.notes.append(
-                f"the cap of {budget.max_tokens} was used up after {round} of {budget.waits} continuations, where the README's "
-                "loop asks for 0 tokens and fails: the answer follows from here"
+                f"the cap of {cap} was used up after {round} of {waits} continuations: as in the README's loop, no further round "
+                "is asked for, and the answer follows from here"
             )
             break
-        _retokenise(trace, budget.continuation(round) or "")
+        wait = budget.continuation(trace.waits) or ""
+        if len(trace.ids) + len(trace.template.encode(wait)) >= context:
+            trace.notes.append(_full("the README's loop", round, waits, context))
+            break
+        waited.append(len(trace.ids))
+        _retokenise(trace, wait)
         trace.waits += 1
     _retokenise(trace, "")
+    if len(trace.ids) >= context:
+        _make_room(trace, waited, "the README's loop", budget, context)
     return (yield from reply(trace, budget.answer_tokens, sampling, context))
 
 
 def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """The loop of the original's evaluator (``compat="harness"``).
 
-    Every round is given the full cap again, and the total is cut to it afterwards; a round that reaches the cap is the last
-    one of its question. A cut closes with ``on_cut`` (on a line of its own), an own stop with the bare delimiter.
+    ``max_tokens`` is its max_tokens_thinking, None its "auto"; ``waits`` its thinking_n_ignore,
+    None where that is not given; ``wait`` its thinking_n_ignore_str; ``min_tokens`` its
+    min_tokens_thinking.
+
+    Every round is given the full cap again, and the total is cut to it afterwards. A round that
+    reaches the cap is the last one of its question. How the last round ended decides how the
+    thinking is closed, whatever was cut: after a stop with the bare delimiter; at the cap with the
+    delimiter on a line of its own and ``on_cut``, and whether a newline is missing before it is
+    seen from the text as it was before the total was cut.
+
+    Args:
+        trace: The question's trace, up to where the assistant's turn begins.
+        budget: The budget.
+        sampling: How tokens are chosen.
+        context: The most ids of a request and its completion together.
+
+    Returns:
+        The trace, answered.
+
     """
     template = trace.template
-    cap = _open(trace, budget, context)
+    _open(trace)
     opened = len(trace.ids)
-    for round in range(budget.waits + 1):
-        yield from _round(trace, cap, round, sampling, context)
+    cap = budget.max_tokens or _auto(trace, budget, context)
+    waits, waited = budget.waits or 0, list[int]()
+    # Once thinking_n_ignore is given, 0 included, every round must write one token before it may
+    # stop, the first one too.
+    least = budget.min_tokens if budget.waits is None else 1
+    text = ""  # of all rounds and continuations, nothing cut from it
+    for round in range(waits + 1):
+        done = yield from _round(trace, cap, round, least, sampling, context)
         if trace.error:
             return trace
-        if trace.cut:
-            if round < budget.waits:
-                trace.notes.append(
-                    f"the cap was reached in round {round + 1} of {budget.waits + 1}: the evaluator asks no further here, "
-                    "and fails where no question is left to ask"
-                )
+        text += template.decode(_whole(template, done.ids))
+        if done.stop_id is not None:
+            if done.stop_id not in _stripped(template):
+                # An end of sequence that the evaluator does not know as a stop stays among the ids
+                # of the thinking.
+                trace.extend([done.stop_id], Source.SAMPLED)
+            trace.stops.append(len(trace.ids))
+        if done.finish == "length" or round == waits:
             break
-        if round < budget.waits:
-            wait = template.encode(budget.continuation(round))
-            if len(trace.ids) + len(wait) >= context:
-                break
-            trace.extend(wait, Source.CONTINUATION)
-            trace.waits += 1
+        wait = budget.continuation(trace.waits) or ""
+        wait_ids = template.encode(wait)
+        if len(trace.ids) + len(wait_ids) >= context:
+            trace.notes.append(_full("the evaluator", round, waits, context))
+            break
+        waited.append(len(trace.ids))
+        trace.extend(wait_ids, Source.CONTINUATION)
+        text += wait
+        trace.waits += 1
+    cut = trace.cut = done.finish == "length"
+    if cut and round < waits:
+        trace.notes.append(
+            f"the cap was reached in round {round + 1} of {waits + 1}: the evaluator asks no further here, "
+            "and fails where no question is left to ask"
+        )
     if (over := len(trace.ids) - opened - cap) > 0:
-        trace.drop(over)
-        trace.cut = True
-        trace.waits = min(trace.waits, sum(at < len(trace.ids) for at in trace.stops))  # those of which something is left
+        _throw_away(trace, waited, over)
         trace.notes.append(f"{over} thinking tokens beyond the cap of {cap} were written and thrown away")
-    close = template.template.close.rstrip("\n")
-    if trace.cut:
-        trace.extend(template.close_ids(trace.of(Source.SAMPLED, Source.CONTINUATION)), Source.CLOSE)
-        trace.extend(template.encode(budget.on_cut), Source.PREFIX)
-    else:
-        trace.extend(template.encode(close), Source.CLOSE)
+        for end in _stripped(template):  # a continuation that is cut behind a delimiter loses it
+            if trace.ids[-1] == end:
+                _throw_away(trace, waited, 1)
+    closing = _closing(trace, budget, text) if cut else ([], template.encode(_thinking_end(template)), [])
+    if len(trace.ids) + sum(map(len, closing)) >= context:
+        _make_room(trace, waited, "the evaluator", budget, context)
+        closing = _closing(trace, budget, template.decode(trace.ids[opened:]))
+    elif cut and not text:
+        trace.notes.append("nothing of the thinking can be shown as text, and the evaluator fails: the answer follows from here")
+    newline, close, prefix = closing
+    trace.extend(newline + close, Source.CLOSE)
+    trace.extend(prefix, Source.PREFIX)
     return (yield from reply(trace, budget.answer_tokens, sampling, context))
 
 
-def _open(trace: Trace, budget: Budget, context: int) -> int:
-    """Open the thinking without the newline behind its delimiter; the cap, below 1 where the prompt leaves no room."""
+def _open(trace: Trace) -> None:
+    """Open the thinking without the newline behind its delimiter."""
     template = trace.template
-    trace.extend(template.encode(template.template.opening(template.decode(trace.ids)).rstrip("\n")), Source.PROMPT)
-    most = room(trace, budget, context)
-    return min(most, budget.max_tokens or most)
+    opening = template.template.opening(template.decode(trace.ids)).rstrip("\n")
+    trace.extend(template.encode(opening), Source.PROMPT)
 
 
-def _round(trace: Trace, cap: int, round: int, sampling: Sampling, context: int) -> Program[Completion]:
-    """Think once more, by at most ``cap`` tokens, and put it on the trace; the error is set where there is no room."""
+def _auto(trace: Trace, budget: Budget, context: int) -> int:
+    """The evaluator's "auto": the context less the prompt, the longest close and 100 tokens.
+
+    The evaluator takes the longest prompt of the batch for all questions; here each question has
+    its own. The 100 tokens are ``answer_room``, whatever ``answer_tokens`` says.
+    """
+    longest = trace.template.encode(_thinking_end(trace.template) + "\n" + (budget.on_cut or ""))
+    cap = context - len(trace.ids) - len(longest) - budget.answer_room
+    if cap >= 1:
+        return cap
+    trace.notes.append(
+        f'"auto" leaves {cap} thinking tokens in the context of {context}, where the evaluator fails: '
+        "half of what is free is thought here"
+    )
+    return room(trace, budget, context)
+
+
+def _round(trace: Trace, cap: int, round: int, least: int, sampling: Sampling, context: int) -> Program[Completion]:
+    """Think once more, by at most ``cap`` tokens; the trace has its error where there is no room.
+
+    The context ends a round as the cap does: vLLM says "length" for both.
+    """
     most = min(cap, context - len(trace.ids))
     if most < 1:
         trace.error = too_long(trace, context)
         return Completion((), error=trace.error)
-    done: Completion = yield sampling.request(trace, most, trace.template.think_stop, round, min_tokens=1 if round else 0)
+    least = min(least, most)
+    stops = trace.template.think_stop
+    done: Completion = yield sampling.request(trace, most, stops, round, min_tokens=least)
     trace.extend(list(done.ids), Source.SAMPLED)
     trace.cut, trace.error = done.finish == "length", done.error
-    if done.finish == "stop":
-        trace.stops.append(len(trace.ids))
     return done
+
+
+def _thinking_end(template: BoundTemplate) -> str:
+    """The evaluator's thinking_end: the close without the newline that only a cut has behind it."""
+    return template.template.close.rstrip("\n")
+
+
+def _stripped(template: BoundTemplate) -> list[int]:
+    """The stops that the evaluator takes off the ids of a round, in its order: its until_thinking.
+
+    These are the template's delimiters and the tokenizer's own end of sequence. Another end of
+    sequence, such as the ``<|endoftext|>`` of Qwen's generation config, stops vLLM too, but the
+    evaluator does not look for it.
+    """
+    ends = [i for end in template.template.ends for i in template.encode(end)]
+    eos = template.tokenizer.eos_token_id
+    return ends if eos is None or eos in ends else [*ends, eos]
+
+
+def _closing(trace: Trace, budget: Budget, text: str) -> tuple[list[int], list[int], list[int]]:
+    """The ids that close a cut, in three parts.
+
+    Args:
+        trace: The trace; only its template is used.
+        budget: The budget, with ``on_cut``.
+        text: The thinking as text. Where it does not end in a newline, one is added.
+
+    Returns:
+        The newline or nothing; the delimiter and its newline; ``on_cut``.
+
+    """
+    template = trace.template
+    newline = not text.endswith("\n") and not template.template.open.startswith("\n")
+    close = template.encode(_thinking_end(template) + "\n")
+    # The evaluator tokenises the delimiter and the words behind it together.
+    whole = template.encode(_thinking_end(template) + "\n" + (budget.on_cut or ""))
+    shared = 0
+    while shared < min(len(close), len(whole)) and close[shared] == whole[shared]:
+        shared += 1
+    return template.encode("\n") if newline else [], whole[:shared], whole[shared:]
+
+
+def _whole(template: BoundTemplate, ids: Sequence[int]) -> list[int]:
+    """The ids that vLLM shows as text: those at the end that are part of a character are not."""
+    shown = list(ids)
+    while shown and template.decode(shown).endswith("\N{REPLACEMENT CHARACTER}"):
+        shown.pop()
+    return shown
+
+
+def _leave_out_half_a_character(trace: Trace, done: Completion) -> None:
+    """Take off what the README's loop loses, since it goes on from the text of a round."""
+    if lost := len(done.ids) - len(_whole(trace.template, done.ids)):
+        trace.drop(lost)
+        trace.notes.append(f"{lost} tokens at the end of a round are part of a character: the README's loop loses them with it")
+
+
+def _throw_away(trace: Trace, waited: list[int], n: int) -> None:
+    """Drop ids of the thinking. A Wait counts as long as something behind its place is left."""
+    trace.drop(n)
+    trace.cut = True
+    trace.waits = sum(at < len(trace.ids) for at in waited)
+
+
+def _make_room(trace: Trace, waited: list[int], loop: str, budget: Budget, context: int) -> None:
+    """Cut the thinking back to leave the answer its room, where the original fails."""
+    over = trace.thinking_tokens - max(0, room(trace, budget, context))
+    trace.notes.append(
+        f"the thinking fills the context of {context}, and {loop} fails: "
+        f"here {over} tokens are thrown away, to leave room to answer"
+    )
+    _throw_away(trace, waited, over)
+
+
+def _full(loop: str, round: int, waits: int, context: int) -> str:
+    return (
+        f"the context of {context} is full after {round} of {waits} continuations, and {loop} fails: the answer follows from here"
+    )
 
 
 def _retokenise(trace: Trace, text: str) -> None:

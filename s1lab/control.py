@@ -176,6 +176,8 @@ def token_conditional(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -187,7 +189,7 @@ def token_conditional(
     """
     _whole("tokens", tokens)
     single, asked = api.questions_of(questions)
-    budgets = api.budgets_of(budget, len(asked), single)
+    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
     if force:
         budgets = [replace(b, max_tokens=min(tokens, b.max_tokens or tokens)) for b in budgets]
     _warn_untrained(engine, "tcc")
@@ -216,6 +218,8 @@ def class_conditional(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -231,7 +235,7 @@ def class_conditional(
     _warn_untrained(engine, "ccc")
     return _conditional(
         engine, asked, single, lambda question: asking_class(question, length),
-        api.budgets_of(budget, len(asked), single), {"call": "class_conditional", "length": length},
+        api.budgets_of(budget, len(asked), single, answer_tokens, answer_room), {"call": "class_conditional", "length": length},
         Sampling(temperature, top_p, seed), system, store, progress,
     )  # fmt: skip
 
@@ -256,6 +260,8 @@ def step_conditional(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -270,7 +276,9 @@ def step_conditional(
     """
     _whole("steps", steps)
     single, asked = api.questions_of(questions)
-    budgets = [_capped_only(b, "step_conditional") for b in api.budgets_of(budget, len(asked), single)]
+    budgets = [
+        _capped_only(b, "step_conditional") for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
+    ]
     step_mark(engine.template.template)
     _warn_untrained(engine, "scc")
     sampling = Sampling(temperature, top_p, seed)
@@ -302,6 +310,8 @@ def reject(
     temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -317,7 +327,7 @@ def reject(
     if not temperature > 0:
         raise ValueError(f"temperature={temperature} makes every try the same: give one above 0, the paper's is 1")
     single, asked = api.questions_of(questions)
-    budgets = [_capped_only(b, "reject") for b in api.budgets_of(budget, len(asked), single)]
+    budgets = [_capped_only(b, "reject") for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)]
     if any(b.max_tokens is not None for b in budgets):
         raise ValueError("reject takes its limit as the cap: leave the budget's max_tokens out")
     sampling = Sampling(temperature, top_p, seed)
@@ -358,7 +368,7 @@ def _whole(name: str, value: int) -> None:
 
 
 def _capped_only(budget: Budget, call: str) -> Budget:
-    for name, plain in (("waits", 0), ("min_tokens", 0), ("compat", "exact")):
+    for name, plain in (("compat", "exact"), ("waits", 0), ("min_tokens", 0)):
         if getattr(budget, name) != plain:
             raise ValueError(f"{call} knows no {name}={getattr(budget, name)!r}: leave it out, or use lab.force")
     return budget

@@ -36,6 +36,12 @@ def says(error: pytest.ExceptionInfo, *words: str) -> None:
         ({"wait": ()}, ["wait=()", "no text"]),
         ({"wait": ("Wait", 3)}, ["wait=('Wait', 3)", "no text"]),
         ({"answer_tokens": 0}, ["answer_tokens=0", "at least 1"]),
+        ({"answer_room": 0}, ["answer_room=0", "at least 1"]),
+        ({"waits": -1, "compat": "harness"}, ["waits=-1", "give 0"]),
+        ({"waits": 1.5, "compat": "harness"}, ["waits=1.5", "whole number"]),
+        ({"min_tokens": 5, "waits": 1, "compat": "harness"}, ["min_tokens=5", "waits=1", "leave one of them out"]),
+        ({"min_tokens": 5, "compat": "readme"}, ["min_tokens=5", "README"]),
+        ({"max_tokens": 4, "min_tokens": 5, "compat": "harness"}, ["min_tokens=5", "max_tokens=4"]),
         ({"compat": "loose"}, ["compat='loose'", "exact"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""The original's two loops against a scripted model; against real vLLM they are in tests/conformance."""
+"""The original's two loops through ``lab.force``, on a scripted model; recorded cases are in test_original_loops.py."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_readme_answers_without_a_delimiter_of_its_own_and_the_answer_is_what_fo
     assert trace.forced_tokens == 0 and not trace.cut and not trace.notes
 
 
-def test_readme_takes_the_stop_off_the_cap_and_ends_where_the_original_crashes(scripted):
+def test_readme_takes_the_stop_off_the_cap_and_answers_where_it_is_used_up(scripted):
     engine = scripted(model("1 r 1\n"))
     used = len(engine.template.encode("1 r 1\n")) + 1
     for cap, waits in ((used, 0), (used + 1, 1), (2 * used + 1, 2)):
@@ -63,8 +63,8 @@ def test_harness_gives_each_round_the_whole_cap_and_cuts_the_total(scripted):
     trace = lab.force(engine, QUESTION, lab.Budget(max_tokens=whole - 2, waits=1, compat="harness"))
     assert [r.max_tokens for r in engine.requests[:2]] == [whole - 2] * 2
     assert trace.cut and trace.thinking_tokens == whole - 2 and trace.dropped == 2
-    assert trace.answer == "Final Answer: 3" and "thrown away" in trace.notes[0]
-    assert trace.of(Source.CLOSE) == engine.template.encode("\n<|im_start|>answer\n")
+    assert trace.answer == "Answer: 3" and "thrown away" in trace.notes[0]
+    assert trace.of(Source.CLOSE) == engine.template.encode("<|im_start|>answer")  # its last round stopped by itself
 
 
 def test_harness_counts_only_the_waits_that_its_cut_left(scripted):

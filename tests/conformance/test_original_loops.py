@@ -1,112 +1,108 @@
-"""compat="readme" and compat="harness" against the original's two loops, written here from their descriptions, one question
-at a time, on the same vLLM."""
+"""Recorded cases of the original's loops on real vLLM, and what the recording took vLLM to do."""
 
 from __future__ import annotations
 
-import itertools
+from itertools import groupby
 
 import pytest
 
 import s1lab as lab
 from s1lab.trace import Source
+from tests.original_loops import budget, recorded
 
 vllm = pytest.importorskip("vllm")
 
-SYSTEM = "You are a helpful assistant."
-CAPS, IGNORES = (12, 45, 70, 400), (0, 1, 2, 3)
+CASES = [case for case in recorded() if case.get("model") == "s1-tiny"]
+START, END = 257, 258  # <|im_start|> and <|im_end|> in the embedded tokenizer
 
 
 @pytest.fixture(scope="module")
 def engine():
     with lab.load("s1-tiny", engine="vllm") as made:
+        if CASES[0]["fingerprint"] != made.fingerprint:
+            pytest.skip("the embedded model was trained anew since the cases were recorded")
         yield made
 
 
-def generate(engine, prompt, **options):
-    """What ``LLM.generate(prompt, SamplingParams(...))[0].outputs[0]`` gives, on the engine's own vLLM; prompt: text or ids."""
+def settings(case):
+    return (case["loop"], case["cap"] or 0, -1 if case["ignores"] is None else case["ignores"])
+
+
+@pytest.mark.parametrize(
+    "cases",
+    [list(group) for _, group in groupby(sorted(CASES, key=settings), key=settings)],
+    ids=lambda cases: "{}, cap {}, ignores {}".format(*settings(cases[0])),
+)
+def test_a_recorded_case_of_the_embedded_model_on_real_vllm(engine, cases):
+    """The rounds that the model wrote for the original are what vLLM writes in our programs."""
+    assert {case["context"] for case in cases} == {engine.context}
+    asked = [case["questions"][0] for case in cases]
+    traces = lab.force(engine, [q["question"] for q in asked], [budget(case) for case in cases], progress=False)
+    for trace, question in zip(traces, asked, strict=True):
+        assert trace.error is None and not trace.answer_cut
+        assert trace.ids == question["fed"] + question["answer"]["ids"]
+        assert trace.of(Source.ANSWER) == question["answer"]["ids"]
+
+
+def test_the_settings_of_these_cases_differ_in_what_comes_of_them():
+    ends = {case["questions"][0]["rounds"][-1]["stop"] is None for case in CASES}
+    assert ends == {True, False} and len(CASES) > 100
+    assert {case["ignores"] for case in CASES} == {None, 0, 1, 2}
+
+
+def generate(engine, ids, **options):
+    """What ``LLM.generate`` gives for these ids, on the engine's own vLLM."""
     options = {"temperature": 0.0, "skip_special_tokens": False} | options
-    engine.llm.add_request(
-        "loop", prompt if isinstance(prompt, str) else {"prompt_token_ids": prompt}, vllm.SamplingParams(**options)
-    )
+    engine.llm.add_request("loop", {"prompt_token_ids": ids}, vllm.SamplingParams(**options))
     while True:
         for output in engine.llm.step():
             if output.finished:
                 return output.outputs[0]
 
 
-def chat(question):
-    turns = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n"
-    return turns + "<|im_start|>assistant\n<|im_start|>think"
+@pytest.fixture(scope="module")
+def stopped():
+    """A first round that stopped by itself: the ids before it, and what was written."""
+    question = next(c["questions"][0] for c in CASES if c["questions"][0]["rounds"][0]["stop"] == START)
+    return question["rounds"][0]["prompt"], question["rounds"][0]["ids"]
 
 
-def readme_loop(engine, question, cap, ignores, answer_tokens):
-    """The README's loop: the rounds' tokens come off the cap, text is joined and tokenised anew. None where it crashes."""
-    tokenizer = engine.template.tokenizer
-    ends = tokenizer("<|im_start|><|im_end|>")["input_ids"]
-    prompt = chat(question)
-    out = generate(engine, prompt, max_tokens=cap, min_tokens=0, stop_token_ids=ends)
-    left = cap
-    for _ in range(ignores):
-        left -= len(out.token_ids)
-        if left <= 0:
-            return None
-        prompt += out.text + "Wait"
-        out = generate(engine, prompt, max_tokens=left, min_tokens=1, stop_token_ids=ends)
-    prompt += out.text
-    out = generate(engine, prompt, max_tokens=answer_tokens, min_tokens=0, stop_token_ids=tokenizer("<|im_end|>")["input_ids"])
-    return prompt + out.text
+def test_a_stop_is_among_the_ids_and_not_in_the_text(engine, stopped):
+    prompt, written = stopped
+    for stops in ({"stop_token_ids": [START, END]}, {"stop": ["<|im_start|>", "<|im_end|>"]}):
+        out = generate(engine, prompt, max_tokens=500, **stops)
+        assert list(out.token_ids) == [*written, START] and out.finish_reason == "stop"
+        assert out.text == engine.template.decode(written)
 
 
-def harness_loop(engine, question, cap, ignores, answer_tokens):
-    """The evaluator's loop: each round has the full cap, a round that reaches it is the last, the total is cut afterwards."""
-    tokenizer = engine.template.tokenizer
-    newline, end = tokenizer.encode("\n"), tokenizer.encode("<|im_start|>")
-    prompt, thought = tokenizer.encode(chat(question)), []
-    for round in range(ignores + 1):
-        out = generate(engine, prompt + thought, max_tokens=cap, min_tokens=1 if round else 0, stop_token_ids=end)
-        ids = list(out.token_ids)
-        length = out.finish_reason == "length"
-        thought += ids if length else ids[:-1]
-        if length:
-            break
-        if round < ignores:
-            thought += tokenizer.encode("Wait")
-    if length or len(thought) > cap:
-        thought = thought[:cap]
-        if tokenizer.decode(thought[-1:]) != "\n":
-            thought += newline
-        thought += tokenizer.encode("<|im_start|>answer\nFinal Answer:")
-    else:
-        thought += tokenizer.encode("<|im_start|>answer")
-    out = generate(engine, prompt + thought, max_tokens=answer_tokens)
-    return tokenizer.decode(prompt + thought) + out.text
+def test_a_stop_is_looked_for_before_the_limit(engine, stopped):
+    prompt, written = stopped
+    out = generate(engine, prompt, max_tokens=len(written) + 1, stop_token_ids=[START, END])
+    assert (list(out.token_ids), out.finish_reason) == ([*written, START], "stop")
+    out = generate(engine, prompt, max_tokens=len(written), stop_token_ids=[START, END])
+    assert (list(out.token_ids), out.finish_reason) == (written, "length")
 
 
-@pytest.mark.parametrize(("cap", "ignores"), list(itertools.product(CAPS, IGNORES)))
-def test_the_readme_loop_text_for_text(engine, questions, cap, ignores):
-    budget = lab.Budget(max_tokens=cap, waits=ignores, compat="readme", answer_tokens=64)
-    asked = questions[:6]
-    for question, trace in zip(asked, lab.force(engine, asked, budget, system=SYSTEM), strict=True):
-        want = readme_loop(engine, question, cap, ignores, 64)
-        assert trace.error is None
-        if want is None:  # issue 53 of the original
-            assert any("README" in note for note in trace.notes) and trace.waits < ignores
-            assert len(trace.of(Source.SAMPLED)) <= cap
-        else:
-            assert trace.text == want and not any("README" in note for note in trace.notes)
+def test_a_minimum_holds_back_the_stops_and_the_end_of_sequence(engine, stopped):
+    prompt, written = stopped
+    out = generate(engine, [*prompt, *written], max_tokens=5, stop_token_ids=[START, END])
+    assert list(out.token_ids) == [START]
+    out = generate(engine, [*prompt, *written], max_tokens=1, min_tokens=1, stop_token_ids=[START, END])
+    assert out.token_ids[0] not in (START, END) and out.finish_reason == "length"
 
 
-@pytest.mark.parametrize(("cap", "ignores"), list(itertools.product(CAPS, IGNORES)))
-def test_the_evaluators_loop_text_for_text(engine, questions, cap, ignores):
-    budget = lab.Budget(max_tokens=cap, waits=ignores, compat="harness", answer_tokens=64)
-    asked = questions[:6]
-    for question, trace in zip(asked, lab.force(engine, asked, budget, system=SYSTEM), strict=True):
-        assert trace.error is None
-        assert trace.text == harness_loop(engine, question, cap, ignores, 64)
-        assert trace.thinking_tokens <= cap
+def test_the_context_ends_a_round_as_its_limit_does(engine, stopped):
+    prompt, _ = stopped
+    filler = [prompt[0]] * (engine.context - len(prompt) - 3)
+    out = generate(engine, filler + prompt, max_tokens=50, stop_token_ids=[])
+    assert len(out.token_ids) <= 3 and (out.finish_reason == "length" or out.token_ids[-1] == END)
 
 
-def test_the_caps_bite_in_some_of_these_and_not_in_others(engine, questions):
-    budgets = [lab.Budget(max_tokens=c, waits=1, compat="harness") for c in CAPS]
-    cut = [t.cut for b in budgets for t in lab.force(engine, questions[:6], b, system=SYSTEM)]
-    assert any(cut) and not all(cut)
+def test_what_vllm_refuses(engine, stopped):
+    """Where the original asks so, its run ends. The kind of error depends on the release."""
+    prompt, _ = stopped
+    for wrong, words in (({"max_tokens": 0}, "max_tokens must be"), ({"max_tokens": 2, "min_tokens": 3}, "min_tokens must be")):
+        with pytest.raises(Exception, match=words):
+            vllm.SamplingParams(**wrong)
+    with pytest.raises(Exception, match="maximum"):
+        generate(engine, [prompt[0]] * engine.context, max_tokens=5)
