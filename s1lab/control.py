@@ -432,6 +432,7 @@ def step_conditional(
     Raises:
         ValueError: For steps below 1, a budget with a minimum, Waits or another ``compat``, and a template that can't count
             steps.
+
     """
     _whole("steps", steps)
     single, asked = api.questions_of(questions)
@@ -506,6 +507,7 @@ def reject(
     Raises:
         ValueError: For a limit or a number of tries below 1, temperature 0, a budget with a cap, a minimum or Waits,
             ``as_original`` without ``most_tokens`` or with ``tries``, or ``most_tokens`` without ``as_original``.
+
     """
     _whole("limit", limit)
     if as_original:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,7 @@ def evaluate(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
     system: str | None = None,
     store: Storing = None,
     grader: Grader | None = None,
@@ -114,6 +115,7 @@ def evaluate(
     problems: a Dataset with ``question`` and ``answer``; ``kind`` says how each is graded, "math" where it is missing.
     budget: one for all, or a list with one a question; None lets the model think until it stops.
     thinking=False asks without opening any thinking (``prefix`` as in :func:`s1lab.direct`); it takes no budget.
+    answer_tokens: the most tokens of an answer. None: as the budget says, and without thinking all that the context has left.
     store: as in :func:`s1lab.force`; the verdicts are kept too.
     grader: what grades in place of the rules of :mod:`s1lab.grade`, such as ``lab.grade.by_model(engine)``.
     Raises ValueError for a benchmark with a column missing, without rows, or with a row without an answer.
@@ -122,6 +124,11 @@ def evaluate(
     questions = [q for q in columns["question"] for _ in range(n)]
     if not thinking and budget is not None:
         raise ValueError("thinking=False leaves nothing to budget: leave the budget out")
+    if answer_tokens is not None and thinking:
+        given = Budget() if budget is None else budget
+        one = isinstance(given, Budget)
+        cut = [replace(b, answer_tokens=answer_tokens) for b in ([given] if isinstance(given, Budget) else given)]
+        budget = cut[0] if one else cut
     asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
     sampling = Sampling(temperature, top_p, seed)
     made = _made(engine, problems, columns["question"], sampling, system, asked if thinking else [], n) | {"call": "evaluate"}
@@ -135,7 +142,7 @@ def evaluate(
         else:
             traces = direct(
                 engine, questions, prefix=prefix, temperature=temperature, top_p=top_p, seed=seed, system=system, store=record,
-                progress=progress,
+                answer_tokens=engine.context if answer_tokens is None else answer_tokens, progress=progress,
             )  # fmt: skip
         verdicts = _verdicts(columns, traces, n, grader)
         record.grade([v.mark for v in verdicts])

@@ -174,6 +174,7 @@ def to_sft(
     Raises:
         ValueError: For a row without one of the three, a text that holds one of the template's delimiters, or an unknown
             name of rows.
+
     """
     needs(dataset, "the dataset", question="text", thinking="text", attempt="text")
     if rows not in get_args(Rows):
