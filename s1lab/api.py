@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict, TypeVar, Unpack, overload
 
 from tqdm.auto import tqdm
 
-from s1lab.budget import Budget
+from s1lab.budget import Budget, check_answer
 from s1lab.engine import Engine, Program, driving, run
 from s1lab.programs import Sampling
 from s1lab.programs import direct as direct_program
@@ -28,6 +29,8 @@ class Options(TypedDict, total=False):
     temperature: float
     top_p: float
     seed: int
+    answer_tokens: int | None
+    answer_room: int | None
     system: str | None
     store: Storing
     progress: bool
@@ -47,6 +50,8 @@ def force(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: Storing = None,
     progress: bool = True,
@@ -57,6 +62,9 @@ def force(
     budget: one for all, or a list with one a question. None is ``Budget()``: think until the model stops by itself.
     temperature: 0 is greedy. Above it each (seed, question) has its own random numbers, whatever shares its batch; a
         question that stands twice in the list is sampled twice.
+    answer_tokens: the most tokens of an answer, whatever the budgets say. None: as the budget says, which by default lets an
+        answer have all that the context has left.
+    answer_room: how many tokens the thinking must leave for the answer, likewise; a budget says 100 by default.
     system: the system turn; None for none.
     store: a file, such as "runs/x.db", in which every completion and every trace is kept as it comes. The same call on the same
         file goes on where it was killed, and asks nothing again that is there. :func:`s1lab.runs` lists what a file holds.
@@ -66,7 +74,7 @@ def force(
     :class:`s1lab.StoreError` for a store that can't be used.
     """
     single, asked = questions_of(questions)
-    budgets = budgets_of(budget, len(asked), single)
+    budgets = budgets_of(budget, len(asked), single, answer_tokens, answer_room)
     sampling = Sampling(temperature, top_p, seed)
 
     traces = open_traces(engine, asked, budgets, system)
@@ -80,34 +88,38 @@ def force(
 
 @overload
 def direct(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, *, prefix: str | None = ..., answer_tokens: int = ..., **options: Unpack[Options]
+    engine: Engine, questions: str, *, prefix: str | None = ..., **options: Unpack[Options]
 ) -> Trace: ...
 @overload
-def direct(
-    engine: Engine, questions: Iterable[str], *, prefix: str | None = ..., answer_tokens: int = ..., **options: Unpack[Options]
-) -> list[Trace]: ...
+def direct(engine: Engine, questions: Iterable[str], *, prefix: str | None = ..., **options: Unpack[Options]) -> list[Trace]: ...
 def direct(
     engine: Engine,
     questions: str | Iterable[str],
     *,
     prefix: str | None = None,
-    answer_tokens: int = 1024,
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
-    """Ask without opening any thinking: the baseline. ``prefix="Answer:"`` leaves no room for thought before the answer."""
+    """Ask without opening any thinking: the baseline. ``prefix="Answer:"`` leaves no room for thought before the answer.
+
+    answer_tokens: the most tokens of an answer; None is all that the context has left. ``answer_room`` changes nothing here,
+        since nothing is thought. The rest is as in :func:`s1lab.force`.
+    """
     single, asked = questions_of(questions)
+    check_answer(answer_tokens, answer_room)
     sampling = Sampling(temperature, top_p, seed)
     traces = open_traces(engine, asked, [None] * len(asked), system)
 
     def program(i: int) -> Program[Trace]:
         return direct_program(traces[i], prefix, answer_tokens, sampling, engine.context)
 
-    made = {"call": "direct", "prefix": prefix} | settings(sampling, system, [])
+    made = {"call": "direct", "prefix": prefix, "answer_tokens": answer_tokens} | settings(sampling, system, [])
     return drive_traces(engine, traces, program, single, what="answering", progress=progress, store=store, made=made)
 
 
@@ -128,17 +140,57 @@ def questions_of(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
     return single, asked
 
 
-def budgets_of(budget: Budgets | None, n: int, single: bool) -> list[Budget]:
-    if budget is None:
-        return [Budget()] * n
-    if isinstance(budget, Budget):
-        return [budget] * n
+def budgets_of(
+    budget: Budgets | None, n: int, single: bool, answer_tokens: int | None = None, answer_room: int | None = None
+) -> list[Budget]:
+    """Resolve what a call was given into one budget a question.
+
+    Args:
+        budget: One budget for all questions, a list with one a question, or None for ``Budget()``.
+        n: The number of questions.
+        single: Whether the call was given one question by itself, which takes no list of budgets.
+        answer_tokens: The call's own number; it overrides that of every budget. None leaves the budgets' own.
+        answer_room: Likewise.
+
+    Returns:
+        As many budgets as there are questions.
+
+    Raises:
+        ValueError: The budgets do not pair up with the questions, or a number is out of range.
+
+    """
+    if budget is None or isinstance(budget, Budget):
+        return [with_answer(budget, answer_tokens, answer_room)] * n
     budgets = list(budget)
     if single or len(budgets) != n or not all(isinstance(b, Budget) for b in budgets):
         raise ValueError(
             f"{len(budgets)} budgets for {n} question{'s' * (n != 1)}: give one Budget for all, or a list with one a question"
         )
-    return budgets
+    return [with_answer(b, answer_tokens, answer_room) for b in budgets]
+
+
+def with_answer(budget: Budget | None, answer_tokens: int | None, answer_room: int | None) -> Budget:
+    """A budget under a call's own numbers for the answer; None leaves what the budget says."""
+    given = {"answer_tokens": answer_tokens, "answer_room": answer_room}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return replace(budget or Budget(), **changes)
+
+
+def check_thinking(thinking: bool, budget: Budgets | None, prefix: str | None) -> None:
+    """Check that a call without thinking has no budget, and that only such a call has a prefix.
+
+    Raises:
+        ValueError: It is not so. The message says what to leave out.
+
+    """
+    if not thinking and budget is not None:
+        raise ValueError(
+            "thinking=False leaves nothing to budget: leave the budget out; answer_tokens= is an option of the call itself"
+        )
+    if thinking and prefix is not None:
+        raise ValueError(
+            f"prefix={prefix!r} opens an answer that no thinking comes before: give thinking=False too, or the budget's on_cut"
+        )
 
 
 def _repeats(asked: list[str]) -> list[int]:

@@ -8,6 +8,26 @@ from typing import Literal, get_args
 Compat = Literal["exact", "readme", "harness"]
 
 
+def check_answer(answer_tokens: int | None, answer_room: int | None) -> None:
+    """Check the two numbers of an answer.
+
+    Args:
+        answer_tokens: The most tokens of an answer; None is not checked.
+        answer_room: The tokens that the thinking leaves for an answer; None is not checked.
+
+    Raises:
+        ValueError: One of them is not a whole number of at least 1. The message names it.
+
+    """
+    for name, value in (("answer_tokens", answer_tokens), ("answer_room", answer_room)):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"{name}={value!r} is no whole number: give one, such as {name}=512")
+        if value < 1:
+            raise ValueError(f"{name}={value} leaves no room to answer: give at least 1")
+
+
 @dataclass(frozen=True)
 class Budget:
     """The budget of one question (budget forcing, paper section 3.1).
@@ -20,7 +40,9 @@ class Budget:
         after the last one comes the first again (a list is kept as a tuple). None or "" suppresses without text: the next token
         alone may not be a stop (its logit is struck out before the choice), so the model's second choice takes its place.
     on_cut: the text that opens the answer after a cut; None or "" for none. After an own stop nothing is added.
-    answer_tokens: most tokens of the answer.
+    answer_tokens: the most tokens that an answer may have. None: as many as the context has left.
+    answer_room: how many tokens the thinking must leave for the answer, as the context allows; the original leaves 100. An answer
+        that needs more than that may still have it where the thinking left more.
     compat: the semantics. "exact": the sum of all thinking tokens never exceeds ``max_tokens``. "readme" and "harness" repeat
         the original's two loops, see :mod:`s1lab.compat`; they know no floor, and "readme" no ``on_cut``.
 
@@ -33,13 +55,15 @@ class Budget:
     waits: int = 0
     wait: str | tuple[str | None, ...] | None = "Wait"
     on_cut: str | None = "Final Answer:"
-    answer_tokens: int = 1024
+    answer_tokens: int | None = None
     compat: Compat = "exact"
+    answer_room: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("max_tokens", "min_tokens", "waits", "answer_tokens"):
+        optional = ("max_tokens", "answer_tokens")
+        for name in ("max_tokens", "min_tokens", "waits", "answer_tokens", "answer_room"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and not isinstance(value, bool)) and not (name == "max_tokens" and value is None):
+            if not (isinstance(value, int) and not isinstance(value, bool)) and not (name in optional and value is None):
                 raise ValueError(f"{name}={value!r} is no whole number: give one, such as {name}=512")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ValueError(
@@ -59,14 +83,18 @@ class Budget:
         texts = self.wait if isinstance(self.wait, tuple) else (self.wait,)
         if not texts or not all(text is None or isinstance(text, str) for text in texts):
             raise ValueError(f"wait={self.wait!r} is no text to append: give one, several as a tuple, or None for none")
-        if self.answer_tokens < 1:
-            raise ValueError(f"answer_tokens={self.answer_tokens} leaves no room to answer: give at least 1")
+        check_answer(self.answer_tokens, self.answer_room)
         if self.compat not in get_args(Compat):
             raise ValueError(f"compat={self.compat!r} is not known: choose from {list(get_args(Compat))}")
         if self.compat != "exact" and self.min_tokens:
             raise ValueError(
                 f'min_tokens={self.min_tokens} is unknown to the original\'s loops: leave it out or use compat="exact"'
             )
+
+    @property
+    def room(self) -> int:
+        """How many tokens the thinking leaves for the answer: never more than the answer may have."""
+        return self.answer_room if self.answer_tokens is None else min(self.answer_room, self.answer_tokens)
 
     def continuation(self, waits: int) -> str | None:
         """The text that the next suppression appends, after so many Waits."""

@@ -314,6 +314,8 @@ def token_conditional(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -326,7 +328,7 @@ def token_conditional(
     """
     _whole("tokens", tokens)
     single, asked = api.questions_of(questions)
-    budgets = api.budgets_of(budget, len(asked), single)
+    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
     if force:
         budgets = [replace(b, max_tokens=min(tokens, b.max_tokens or tokens)) for b in budgets]
     _warn_untrained(engine, "tcc")
@@ -355,6 +357,8 @@ def class_conditional(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -372,7 +376,7 @@ def class_conditional(
     single, asked = api.questions_of(questions)
     return _conditional(
         engine, asked, single, lambda question: asking_class(question, length),
-        api.budgets_of(budget, len(asked), single), {"call": "class_conditional", "length": length},
+        api.budgets_of(budget, len(asked), single, answer_tokens, answer_room), {"call": "class_conditional", "length": length},
         Sampling(temperature, top_p, seed), system, store, progress,
     )  # fmt: skip
 
@@ -398,6 +402,8 @@ def step_conditional(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -421,6 +427,8 @@ def step_conditional(
         temperature: As in :func:`s1lab.force`, like the rest.
         top_p: As there.
         seed: As there.
+        answer_tokens: As there.
+        answer_room: As there.
         system: As there.
         store: As there.
         progress: As there.
@@ -436,7 +444,9 @@ def step_conditional(
     """
     _whole("steps", steps)
     single, asked = api.questions_of(questions)
-    budgets = [_capped_only(b, "step_conditional") for b in api.budgets_of(budget, len(asked), single)]
+    budgets = [
+        _capped_only(b, "step_conditional") for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
+    ]
     step_mark(engine.template.template)
     _warn_untrained(engine, "scc")
     sampling = Sampling(temperature, top_p, seed)
@@ -476,6 +486,8 @@ def reject(
     temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -496,6 +508,8 @@ def reject(
         temperature: Above 0, since tries would be the same; the paper's is 1.
         top_p: As in :func:`s1lab.force`, like the rest.
         seed: As there; each try gets one of its own, from (seed, question, sample, try).
+        answer_tokens: As in :func:`s1lab.force`.
+        answer_room: As there.
         system: As there.
         store: As there.
         progress: As there.
@@ -530,7 +544,7 @@ def reject(
     if not temperature > 0:
         raise ValueError(f"temperature={temperature} makes every try the same: give one above 0, the paper's is 1")
     single, asked = api.questions_of(questions)
-    budgets = [_capped_only(b, "reject") for b in api.budgets_of(budget, len(asked), single)]
+    budgets = [_capped_only(b, "reject") for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)]
     if any(b.max_tokens is not None for b in budgets):
         raise ValueError("reject takes its limit as the cap: leave the budget's max_tokens out")
     sampling = Sampling(temperature, top_p, seed)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from datasets import Dataset
 
 from s1lab import grade
-from s1lab.api import Budgets, Storing, direct, force, settings
+from s1lab.api import Budgets, Storing, check_thinking, direct, force, settings
 from s1lab.budget import Budget
 from s1lab.engine import Engine, describe
 from s1lab.exports import save_harness
@@ -25,15 +26,22 @@ from s1lab.recording import recording
 from s1lab.records import write_run
 from s1lab.trace import Trace
 
+COUNTED = ("thinking_tokens", "forced_tokens", "waits", "cut", "answer_cut")  # of each trace, a column each
+
+
+class AnswersCut(UserWarning):
+    """Some answers of a benchmark were cut before their end."""
+
 
 @dataclass(frozen=True)
 class Results:
     """Graded rows and what they come to.
 
     rows: a row a question: question, answer (the benchmark's), kind, response, given (what was extracted), correct, reason (the
-        rule that decided), thinking_tokens, forced_tokens, waits, cut, error, grade_error (where grading failed; it stands in
-        ``error`` too), and the benchmark's other columns as they were. With n samples a question the response and its reason are
-        the first one's, the numbers, ``correct`` among them, are means over the n, and the errors are the first there are.
+        rule that decided), thinking_tokens, forced_tokens, waits, cut, answer_cut (the answer was cut before its end), error,
+        grade_error (where grading failed; it stands in ``error`` too), and the benchmark's other columns as they were. With n
+        samples a question the response and its reason are the first one's, the numbers, ``correct`` among them, are means over
+        the n, and the errors are the first there are.
     traces: a Trace a question and sample, question by question.
     graded: the verdict on each trace, with its reason.
     made: what the run was made with: model, engine, dtype, versions, temperature, top_p, seed, semantics, and the benchmark's
@@ -57,6 +65,11 @@ class Results:
     def grading_errors(self) -> int:
         """How many traces could not be graded. They count as not right: look at them where there are more than a few."""
         return sum(v.error is not None for v in self.graded)
+
+    @property
+    def answers_cut(self) -> int:
+        """How many traces have an answer that was cut before its end, by ``answer_tokens`` or by the context."""
+        return sum(t.answer_cut for t in self.traces)
 
     @property
     def correct(self) -> list[float]:
@@ -88,6 +101,7 @@ class Results:
     def __repr__(self) -> str:
         failed = f", {self.failed} of them FAILED" if self.failed else ""
         failed += f" ({self.grading_errors} in grading)" if self.grading_errors else ""
+        failed += f", {self.answers_cut} answers cut" if self.answers_cut else ""
         return (
             f"Results({len(self.rows)} questions{failed}, accuracy {self.interval} %, {self.thinking_tokens:.0f} thinking tokens)"
         )
@@ -105,6 +119,7 @@ def evaluate(
     top_p: float = 1.0,
     seed: int = 0,
     answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: Storing = None,
     grader: Grader | None = None,
@@ -115,20 +130,15 @@ def evaluate(
     problems: a Dataset with ``question`` and ``answer``; ``kind`` says how each is graded, "math" where it is missing.
     budget: one for all, or a list with one a question; None lets the model think until it stops.
     thinking=False asks without opening any thinking (``prefix`` as in :func:`s1lab.direct`); it takes no budget.
-    answer_tokens: the most tokens of an answer. None: as the budget says, and without thinking all that the context has left.
+    answer_tokens, answer_room: as in :func:`s1lab.force`, whatever the budgets say. Where answers were cut before their end,
+        ``Results.answers_cut`` counts them, and a warning says so.
     store: as in :func:`s1lab.force`; the verdicts are kept too.
     grader: what grades in place of the rules of :mod:`s1lab.grade`, such as ``lab.grade.by_model(engine)``.
     Raises ValueError for a benchmark with a column missing, without rows, or with a row without an answer.
     """
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
-    if not thinking and budget is not None:
-        raise ValueError("thinking=False leaves nothing to budget: leave the budget out")
-    if answer_tokens is not None and thinking:
-        given = Budget() if budget is None else budget
-        one = isinstance(given, Budget)
-        cut = [replace(b, answer_tokens=answer_tokens) for b in ([given] if isinstance(given, Budget) else given)]
-        budget = cut[0] if one else cut
+    check_thinking(thinking, budget, prefix)
     asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
     sampling = Sampling(temperature, top_p, seed)
     made = _made(engine, problems, columns["question"], sampling, system, asked if thinking else [], n) | {"call": "evaluate"}
@@ -136,14 +146,15 @@ def evaluate(
         if thinking:
             budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
             traces = force(
-                engine, questions, budgets, temperature=temperature, top_p=top_p, seed=seed, system=system, store=record,
-                progress=progress,
+                engine, questions, budgets, temperature=temperature, top_p=top_p, seed=seed,
+                answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=record, progress=progress,
             )  # fmt: skip
         else:
             traces = direct(
-                engine, questions, prefix=prefix, temperature=temperature, top_p=top_p, seed=seed, system=system, store=record,
-                answer_tokens=engine.context if answer_tokens is None else answer_tokens, progress=progress,
+                engine, questions, prefix=prefix, temperature=temperature, top_p=top_p, seed=seed,
+                answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=record, progress=progress,
             )  # fmt: skip
+        _warn_cut(traces, engine.context)
         verdicts = _verdicts(columns, traces, n, grader)
         record.grade([v.mark for v in verdicts])
     return _graded(problems, columns, traces, verdicts, n, made)
@@ -160,6 +171,8 @@ def sweep(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: Storing = None,
     progress: bool = True,
@@ -176,15 +189,35 @@ def sweep(
     labels = names(tuple(caps), tuple(waits))
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
         ladders = ladder(
-            engine, questions, caps, waits, budget=budgets, temperature=temperature, top_p=top_p, seed=seed, system=system,
-            store=record, progress=progress,
+            engine, questions, caps, waits, budget=budgets, temperature=temperature, top_p=top_p, seed=seed,
+            answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=record, progress=progress,
         )  # fmt: skip
+        _warn_cut([trace for found in ladders for trace in found.traces], engine.context)
         verdicts = [_verdicts(columns, [found.traces[rung] for found in ladders], n) for rung in range(len(labels))]
         record.grade([of_rung[i].mark for i in range(len(ladders)) for of_rung in verdicts])
     return {
         label: _graded(problems, columns, [found.traces[rung] for found in ladders], verdicts[rung], n, made | {"rung": label})
         for rung, label in enumerate(labels)
     }
+
+
+def _warn_cut(traces: Sequence[Trace], context: int) -> None:
+    """Say once for a call how many answers were cut before their end, and what to do about it."""
+    cut = [trace for trace in traces if trace.answer_cut]
+    if not cut:
+        return
+    filled = sum(len(trace.ids) >= context for trace in cut)
+    fixes = [] if filled == len(cut) else ["raise answer_tokens, or leave it out"]
+    if filled:
+        fixes.append(
+            f"leave more room to the {filled} that filled the context of {context} with answer_room or a lower cap, "
+            "or load the model with a longer context"
+        )
+    warnings.warn(
+        f"{len(cut)} of {len(traces)} answers were cut before their end and may have lost their result: {'; '.join(fixes)}",
+        AnswersCut,
+        stacklevel=3,
+    )
 
 
 def checksum(questions: Sequence[str]) -> str:
@@ -249,7 +282,7 @@ def _graded(
         not_graded = next((v.error for v in judged if v.error), None)
         measured = {
             "correct": [v.correct for v in judged],
-            **{name: [getattr(t, name) for t in mine] for name in ("thinking_tokens", "forced_tokens", "waits", "cut")},
+            **{name: [getattr(t, name) for t in mine] for name in COUNTED},
         }
         graded = {
             "question": columns["question"][i],

@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from s1lab.evaluate import Results
 
-MEASURED = ("response", "given", "correct", "reason", "thinking_tokens", "forced_tokens", "waits", "cut", "error", "grade_error")
+MEASURED = (
+    "response",
+    "given",
+    "correct",
+    "reason",
+    "thinking_tokens",
+    "forced_tokens",
+    "waits",
+    "cut",
+    "answer_cut",
+    "error",
+    "grade_error",
+)
 
 
 def save_harness(results: Results, folder: str | Path, task: str | None = None) -> Path:

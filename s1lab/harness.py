@@ -35,8 +35,8 @@ class S1Lab(LM):  # type: ignore[misc]
     """An engine of s1lab as a model of the harness. Each task's prompt is asked as one user turn, under one budget.
 
     model: what :func:`s1lab.load` loads (``pretrained`` is the same). engine and any other argument go to it.
-    max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, compat: the :class:`s1lab.Budget`. seed, system, store: as in
-        :func:`s1lab.force`.
+    max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, answer_room, compat: the :class:`s1lab.Budget`. seed, system,
+        store: as in :func:`s1lab.force`.
     A task's ``max_gen_toks`` caps the answer, never the thinking, and only below ``answer_tokens``; ``until`` cuts the answer's
     text, and the harness is given the answer alone. ``temperature`` and ``top_p`` are kept to; ``do_sample: false`` is greedy.
     The engine puts the chat template around a prompt by itself, with or without ``--apply_chat_template``.
@@ -72,7 +72,7 @@ class S1Lab(LM):  # type: ignore[misc]
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """The answers to the requests' prompts, in order. Requests that sample alike are asked together."""
         answers = [""] * len(requests)
-        alike: dict[tuple[float, float, int], list[int]] = {}
+        alike: dict[tuple[float, float, int | None], list[int]] = {}
         for place, request in enumerate(requests):
             alike.setdefault(self._sampling(request.args[1]), []).append(place)
         for (temperature, top_p, answer_tokens), places in alike.items():
@@ -98,12 +98,12 @@ class S1Lab(LM):  # type: ignore[misc]
                 self.cache_hook.add_partial("generate_until", requests[place].args, answers[place])
         return answers
 
-    def _sampling(self, asked: dict[str, Any]) -> tuple[float, float, int]:
+    def _sampling(self, asked: dict[str, Any]) -> tuple[float, float, int | None]:
         greedy = asked.get("do_sample") is False
         temperature = 0.0 if greedy else float(asked.get("temperature") or 0.0)
         most = next((asked[key] for key in ("max_gen_toks", "max_new_tokens", "max_tokens") if asked.get(key)), None)
-        tokens = min(self.budget.answer_tokens, int(most)) if most else self.budget.answer_tokens
-        return temperature, float(asked.get("top_p") or 1.0), tokens
+        limits = [tokens for tokens in (self.budget.answer_tokens, int(most) if most else None) if tokens]
+        return temperature, float(asked.get("top_p") or 1.0), min(limits, default=None)
 
     def loglikelihood(self, requests: Sequence[Any]) -> Any:
         """Refused: forcing makes text, and gives other texts no likelihood."""

@@ -132,6 +132,8 @@ def ladder(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -147,7 +149,7 @@ def ladder(
     Raises ValueError for no rungs, rungs out of order or twice, and for ``compat`` other than "exact".
     """
     single, asked = api.questions_of(questions)
-    budgets = api.budgets_of(budget, len(asked), single)
+    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
     rungs = [rungs_of(b, caps, waits) for b in budgets]
     sampling = Sampling(temperature, top_p, seed)
     traces = api.open_traces(engine, asked, budgets, system)

@@ -17,7 +17,7 @@ from s1lab.budget import Budget
 from s1lab.cost import Cost, cost
 from s1lab.engine import Completion, Engine, Program
 from s1lab.ladder import names, rungs_of
-from s1lab.programs import Sampling, answer, force, ladder, open_thinking, together
+from s1lab.programs import Sampling, answer, direct, force, ladder, open_thinking, together
 from s1lab.template import BoundTemplate
 from s1lab.trace import Source, Trace
 from s1lab.voting import Best, Score, Tree, Vote, rated
@@ -27,12 +27,13 @@ MOST = 1000  # samples a question: the numbers of their subsets are still floats
 
 @overload
 def vote(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, n: int, budget: Budget | None = ..., *, kind: str = ..., **options: Unpack[api.Options]
-) -> Vote: ...
+    engine: Engine, questions: str, n: int, budget: Budget | None = ..., *, kind: str = ..., thinking: bool = ...,
+    prefix: str | None = ..., **options: Unpack[api.Options],
+) -> Vote: ...  # fmt: skip
 @overload
 def vote(
     engine: Engine, questions: Iterable[str], n: int, budget: api.Budgets | None = ..., *, kind: str | Sequence[str] = ...,
-    **options: Unpack[api.Options],
+    thinking: bool = ..., prefix: str | None = ..., **options: Unpack[api.Options],
 ) -> list[Vote]: ...  # fmt: skip
 def vote(
     engine: Engine,
@@ -41,9 +42,13 @@ def vote(
     budget: api.Budgets | None = None,
     *,
     kind: str | Sequence[str] = "math",
+    thinking: bool = True,
+    prefix: str | None = None,
     temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -51,22 +56,31 @@ def vote(
     """Majority voting: ``n`` traces a question under a budget; a Vote has maj@k for every k up to n.
 
     kind: how answers are taken out and compared ("math", "choice", "integer", "exact"), one for all, or one a question.
+    thinking=False votes on answers that no thinking comes before (``prefix`` as in :func:`s1lab.direct`); it takes no budget.
     temperature: 1 as in the paper's Figure 4; at 0 all samples would be the same.
     The rest is as in :func:`s1lab.force`, whose traces these are: sample i is what it gives for the question's repeat i.
     """
     single, asked = api.questions_of(questions)
-    budgets, kinds = api.budgets_of(budget, len(asked), single), _kinds(kind, len(asked))
+    api.check_thinking(thinking, budget, prefix)
+    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
+    kinds = _kinds(kind, len(asked))
     sampling = _sampled(n, temperature, top_p, seed)
-    traces = _samples(engine, asked, budgets, n, system)
+    traces = _samples(engine, asked, budgets if thinking else [None] * len(asked), n, system)
+
+    def sample(trace: Trace, budget: Budget) -> Program[Trace]:
+        if thinking:
+            return force(trace, budget, sampling, engine.context)
+        return direct(trace, prefix, answer_tokens, sampling, engine.context)
 
     def program(i: int) -> Program[Vote]:
-        done = yield from together([force(t, budgets[i], sampling, engine.context) for t in traces[i]])
+        done = yield from together([sample(t, budgets[i]) for t in traces[i]])
         return Vote(asked[i], done, kinds[i])
 
     def unfinished(i: int) -> Vote:
         return Vote(asked[i], _marked(traces[i]), kinds[i])
 
-    made = {"call": "vote", "samples": n} | api.settings(sampling, system, budgets)
+    made = {"call": "vote", "samples": n} | ({} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens})
+    made |= api.settings(sampling, system, budgets if thinking else [])
     found: Vote | list[Vote] = api.drive(
         engine, program, unfinished, len(asked), single, what="voting", progress=progress, store=store, made=made,
         traces_of=lambda voted: voted.traces,
@@ -77,12 +91,12 @@ def vote(
 @overload
 def best_of(  # type: ignore[overload-overlap]
     engine: Engine, questions: str, n: int, score: Score, budget: Budget | None = ..., *, kind: str = ...,
-    **options: Unpack[api.Options],
+    thinking: bool = ..., prefix: str | None = ..., **options: Unpack[api.Options],
 ) -> Best: ...  # fmt: skip
 @overload
 def best_of(
     engine: Engine, questions: Iterable[str], n: int, score: Score, budget: api.Budgets | None = ..., *,
-    kind: str | Sequence[str] = ..., **options: Unpack[api.Options],
+    kind: str | Sequence[str] = ..., thinking: bool = ..., prefix: str | None = ..., **options: Unpack[api.Options],
 ) -> list[Best]: ...  # fmt: skip
 def best_of(
     engine: Engine,
@@ -92,9 +106,13 @@ def best_of(
     budget: api.Budgets | None = None,
     *,
     kind: str | Sequence[str] = "math",
+    thinking: bool = True,
+    prefix: str | None = None,
     temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -106,8 +124,8 @@ def best_of(
     sampled is in the store by then.
     """
     voted: Vote | list[Vote] = vote(
-        engine, questions, n, budget, kind=kind, temperature=temperature, top_p=top_p, seed=seed, system=system, store=store,
-        progress=progress,
+        engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix, temperature=temperature, top_p=top_p,
+        seed=seed, answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=store, progress=progress,
     )  # fmt: skip
     return voted.best(score) if isinstance(voted, Vote) else [v.best(score) for v in voted]
 
@@ -134,6 +152,8 @@ def mixture(
     temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -145,7 +165,7 @@ def mixture(
     cost what they would cost alone, though one ladder a sample wrote them.
     """
     single, asked = api.questions_of(questions)
-    kinds, shared = _kinds(kind, len(asked)), budget or Budget()
+    kinds, shared = _kinds(kind, len(asked)), api.with_answer(budget, answer_tokens, answer_room)
     rungs, labels = rungs_of(shared, caps, waits), names(tuple(caps), tuple(waits))
     sampling = _sampled(n, temperature, top_p, seed)
     traces = _samples(engine, asked, [shared] * len(asked), n, system)
@@ -192,6 +212,8 @@ def rebase(
     temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
     system: str | None = None,
     store: api.Storing = None,
     progress: bool = True,
@@ -213,7 +235,8 @@ def rebase(
     The rest is as in :func:`vote`. Each step's seed is of (seed, question, path in the tree).
     """
     single, asked = api.questions_of(questions)
-    budgets, kinds = api.budgets_of(budget, len(asked), single), _kinds(kind, len(asked))
+    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
+    kinds = _kinds(kind, len(asked))
     sampling = _sampled(width, temperature, top_p, seed, "width")
     if any(b.compat != "exact" for b in budgets):
         raise ValueError("the original's loops can't be grown in steps: leave compat out of the budget of a tree")
@@ -399,7 +422,7 @@ def _kinds(kind: str | Sequence[str], questions: int) -> list[str]:
     return kinds
 
 
-def _samples(engine: Engine, asked: list[str], budgets: Sequence[Budget], n: int, system: str | None) -> list[list[Trace]]:
+def _samples(engine: Engine, asked: list[str], budgets: Sequence[Budget | None], n: int, system: str | None) -> list[list[Trace]]:
     """For each question its n traces, up to where the model begins."""
     traces = api.open_traces(engine, [q for q in asked for _ in range(n)], [b for b in budgets for _ in range(n)], system)
     return [traces[i * n : (i + 1) * n] for i in range(len(asked))]

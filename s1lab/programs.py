@@ -156,7 +156,7 @@ def together(programs: Sequence[Program[T]]) -> Program[list[T]]:
     return [results[i] for i in range(len(programs))]
 
 
-def direct(trace: Trace, prefix: str | None, answer_tokens: int, sampling: Sampling, context: int) -> Program[Trace]:
+def direct(trace: Trace, prefix: str | None, answer_tokens: int | None, sampling: Sampling, context: int) -> Program[Trace]:
     """Answer without opening any thinking: the baseline. ``prefix`` puts the first words of the answer in its mouth."""
     trace.extend(trace.template.encode(prefix), Source.PREFIX)
     trace = yield from reply(trace, answer_tokens, sampling, context)
@@ -168,9 +168,13 @@ def direct(trace: Trace, prefix: str | None, answer_tokens: int, sampling: Sampl
     return trace
 
 
-def reply(trace: Trace, answer_tokens: int, sampling: Sampling, context: int) -> Program[Trace]:
-    """Write the answer after what stands there, until the model ends its turn."""
-    left = min(answer_tokens, context - len(trace.ids))
+def reply(trace: Trace, answer_tokens: int | None, sampling: Sampling, context: int) -> Program[Trace]:
+    """Write the answer after what stands there, until the model ends its turn.
+
+    It has at most ``answer_tokens``, and never more than the context has left; None is all that is left.
+    """
+    free = context - len(trace.ids)
+    left = free if answer_tokens is None else min(answer_tokens, free)
     if left < 1:
         trace.error = too_long(trace, context)
         return trace
@@ -192,12 +196,13 @@ def open_thinking(trace: Trace, opening: list[int], budget: Budget, context: int
 def room(trace: Trace, budget: Budget, context: int) -> int:
     """Thinking tokens that the context holds beside the prompt, the close and the answer.
 
-    The answer keeps ``answer_tokens``, or half of what is free where that is less.
+    The answer keeps ``budget.room``, or half of what is free where that is less. It is a minimum for the answer: how long the
+    answer may be is another number, ``budget.answer_tokens``.
     """
     template = trace.template
     closing = len(template.encode("\n" + template.template.close)) + len(template.encode(budget.on_cut))
     free = context - trace.source.count(Source.PROMPT) - closing
-    return free - min(budget.answer_tokens, (free + 1) // 2)
+    return free - min(budget.room, (free + 1) // 2)
 
 
 def too_long(trace: Trace, context: int) -> str:

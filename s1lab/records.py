@@ -106,7 +106,12 @@ def unpacked(row: dict[str, Any]) -> StoredTrace:
     source = [Source(name) for name, count in row["source"] for _ in range(count)]
     if len(source) != len(row["ids"]):
         raise ValueError("ids and sources differ in number")
-    return StoredTrace(**row | {"source": source, "budget": Budget(**row["budget"]) if row["budget"] else None})
+    return StoredTrace(**row | {"source": source, "budget": _budget(row["budget"]) if row["budget"] else None})
+
+
+def _budget(fields: dict[str, Any]) -> Budget:
+    """A stored budget. Version 0.1 had one number for both: what the answer could have was what the thinking left for it."""
+    return Budget(**{"answer_room": fields["answer_tokens"]} | fields)
 
 
 def write_run(

@@ -101,7 +101,7 @@ class Trace(Counted):
 
     ids, source: equal in length, the prompt first. A stop that was sampled is not among them: it is replaced by what was
         forced in its place, and its position is kept in ``stops``.
-    waits: suppressed stops. cut: whether the thinking was closed by force.
+    waits: suppressed stops. cut: whether the thinking was closed by force. answer_cut: whether the answer was cut before its end.
     dropped: ids the model wrote that were thrown away (tries that did not fit; what ``compat="harness"`` cuts afterwards); they
         are not in ``ids``.
     counts: what a program counts besides, by name, such as "tries" or "steps".

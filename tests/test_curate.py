@@ -250,10 +250,12 @@ def test_an_answer_may_be_as_long_as_it_needs_unless_it_is_limited(scripted):
     assert curate.difficulty(pool, [engine])[1].rules == ["solved by scripted"]
     (asked,) = engine.requests
     assert asked.max_tokens == engine.context - len(asked.ids)
-    assert curate.difficulty(pool, [engine], answer_tokens=1024)[1].rules == []
+    with pytest.warns(UserWarning, match="answers were cut"):
+        assert curate.difficulty(pool, [engine], answer_tokens=1024)[1].rules == []
     assert engine.requests[-1].max_tokens == 1024
     thinker = scripted(lambda text: ("so " * 1000 + "\\boxed{7}<|im_end|>") if "answer\n" in text else "so<|im_start|>")
-    assert curate.difficulty(pool, [thinker], budget=lab.Budget(), answer_tokens=1024)[1].rules == []
+    with pytest.warns(UserWarning, match="answers were cut"):
+        assert curate.difficulty(pool, [thinker], budget=lab.Budget(), answer_tokens=1024)[1].rules == []
     assert curate.difficulty(pool, [thinker], budget=lab.Budget(), answer_tokens=3500)[1].rules == ["solved by scripted"]
 
 

@@ -93,6 +93,24 @@ def test_what_it_can_not_do_is_said(task):
     model.engine.close()
 
 
+@pytest.mark.parametrize(
+    ("options", "asked", "most"),
+    [
+        ({}, {}, None),
+        ({}, {"max_gen_toks": 32768}, 32768),
+        ({"answer_tokens": 64}, {}, 64),
+        ({"answer_tokens": 64}, {"max_gen_toks": 16}, 16),
+        ({"answer_tokens": 16}, {"max_new_tokens": 64}, 16),
+    ],
+)
+def test_the_smaller_of_the_two_limits_of_an_answer_counts(options, asked, most):
+    from s1lab.harness import S1Lab
+
+    model = object.__new__(S1Lab)
+    model.budget = lab.Budget(**options)
+    assert model._sampling(asked) == (0.0, 1.0, most)
+
+
 def test_a_question_that_fails_is_counted(caplog):
     from lm_eval.api.instance import Instance
 

@@ -23,7 +23,8 @@ def run(
     waits: given.Waits = 0,
     wait: given.Wait = "Wait",
     on_cut: given.OnCut = "Final Answer:",
-    answer_tokens: given.AnswerTokens = 1024,
+    answer_tokens: given.AnswerTokens = None,
+    answer_room: given.AnswerRoom = 100,
     compat: given.Compat = "exact",
     temperature: given.Temperature = 0.0,
     top_p: given.TopP = 1.0,
@@ -41,7 +42,7 @@ def run(
       s1lab run "How many r in raspberry" --waits 1
     """
     with work(goes_on(store)):
-        budget = lab.Budget(max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, compat)  # type: ignore[arg-type]
+        budget = lab.Budget(max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, compat, answer_room)  # type: ignore[arg-type]
         with given.load(model, engine, option, api_key) as loaded:
             trace = lab.force(
                 loaded, question, budget, temperature=temperature, top_p=top_p, seed=seed, system=system, store=store
@@ -63,7 +64,8 @@ def ladder(
     min_tokens: given.MinTokens = 0,
     wait: given.Wait = "Wait",
     on_cut: given.OnCut = "Final Answer:",
-    answer_tokens: given.AnswerTokens = 1024,
+    answer_tokens: given.AnswerTokens = None,
+    answer_room: given.AnswerRoom = 100,
     temperature: given.Temperature = 0.0,
     top_p: given.TopP = 1.0,
     seed: given.Seed = 0,
@@ -81,7 +83,7 @@ def ladder(
     """
     with work(goes_on(store)):
         rungs = numbers("--caps", caps), numbers("--waits", waits)
-        budget = lab.Budget(min_tokens=min_tokens, wait=wait, on_cut=on_cut, answer_tokens=answer_tokens)
+        budget = lab.Budget(min_tokens=min_tokens, wait=wait, on_cut=on_cut, answer_tokens=answer_tokens, answer_room=answer_room)
         with given.load(model, engine, option, api_key) as loaded:
             found = lab.ladder(
                 loaded, question, *rungs, budget=budget, temperature=temperature, top_p=top_p, seed=seed, system=system,
@@ -110,6 +112,7 @@ def _facts(trace: lab.Trace) -> dict[str, Any]:
         "forced_tokens": trace.forced_tokens,
         "waits": trace.waits,
         "cut": trace.cut,
+        "answer_cut": trace.answer_cut,
         "notes": trace.notes,
         "error": trace.error,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from datasets import Dataset
 import s1lab as lab
 from s1lab.cli import options as given
 from s1lab.cli.shell import FAILED, goes_on, new_file, numbers, tell, told_by_terminal, work
+from s1lab.evaluate import AnswersCut
 from s1lab.ladder import names as rung_names
 
 ERRORS_SHOWN = 5
@@ -33,7 +35,8 @@ def evaluate(
     waits: given.Waits = 0,
     wait: given.Wait = "Wait",
     on_cut: given.OnCut = "Final Answer:",
-    answer_tokens: given.AnswerTokens = 1024,
+    answer_tokens: given.AnswerTokens = None,
+    answer_room: given.AnswerRoom = 100,
     compat: given.Compat = "exact",
     thinking: Annotated[bool, typer.Option("--thinking/--no-thinking", help="Without: ask for the answer at once.")] = True,
     prefix: Annotated[str | None, typer.Option(help="With --no-thinking: the first words of the answer.")] = None,
@@ -72,12 +75,22 @@ def evaluate(
             raise ValueError(f"--samples {samples}: they are all the same at temperature 0; give --temperature, or leave it out")
         given.engine_options(option, api_key)  # what is wrong with these is said before a benchmark is fetched
         problems = _problems(benchmark, path, data, n)
-        budget = lab.Budget(max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, compat)  # type: ignore[arg-type]
-        if not thinking and budget != lab.Budget():
-            raise ValueError("--no-thinking leaves nothing to budget: leave the options of the budget out")
+        budget = lab.Budget(
+            max_tokens,
+            min_tokens,
+            waits,
+            wait,
+            on_cut,
+            answer_tokens,
+            compat,  # type: ignore[arg-type]
+            answer_room,
+        )
+        if not thinking and budget != lab.Budget(answer_tokens=answer_tokens, answer_room=answer_room):
+            raise ValueError("--no-thinking leaves nothing to budget: leave the options of the budget out but --answer-tokens")
         if thinking and prefix is not None:
             raise ValueError("--prefix opens an answer that no thinking comes before: give --no-thinking too, or --on-cut")
-        with given.load(model, engine, option, api_key) as loaded:
+        with given.load(model, engine, option, api_key) as loaded, warnings.catch_warnings():
+            warnings.simplefilter("ignore", AnswersCut)  # the report below says it
             asked: dict[str, Any] = {
                 "n": samples, "temperature": temperature, "top_p": top_p, "seed": seed, "system": system, "store": store,
                 "progress": told_by_terminal(),
@@ -87,7 +100,7 @@ def evaluate(
             elif thinking:
                 found = {"": lab.evaluate(loaded, problems, budget, **asked)}
             else:
-                found = {"": lab.evaluate(loaded, problems, thinking=False, prefix=prefix, **asked)}
+                found = {"": lab.evaluate(loaded, problems, thinking=False, prefix=prefix, answer_tokens=answer_tokens, **asked)}
         for name, file in files.items():
             if file:
                 found[name].save(file)
@@ -136,6 +149,7 @@ def _facts(results: lab.Results) -> dict[str, Any]:
         "written": lab.cost(*results.traces).sampled,
         "failed": results.failed,
         "not_graded": results.grading_errors,
+        "answers_cut": results.answers_cut,
         "errors": [{"question": row["question"], "error": row["error"]} for row in failed],
     }
 
@@ -162,6 +176,11 @@ def _text(found: dict[str, lab.Results], budget: str, benchmark: str | None) -> 
         facts = _facts(results)
         tokens = f"{results.thinking_tokens:,.0f} thinking tokens, {facts['written']:,} written in all"
         shown.append(f"{label}accuracy {results.interval}, {tokens}")
+        if facts["answers_cut"]:
+            shown.append(
+                f"{facts['answers_cut']} of {len(results.traces)} answers were CUT before their end: "
+                "give more --answer-tokens or --answer-room, or a longer context"
+            )
         if facts["failed"]:
             shown.append(f"{facts['failed']} questions FAILED and count as wrong, {facts['not_graded']} of them in grading:")
             shown += [f"  {e['question']!r:.60}: {e['error']}" for e in facts["errors"][:ERRORS_SHOWN]]
