@@ -1,8 +1,9 @@
 """The rivals of budget forcing (paper section 3.2, appendix E): control by what is asked, and by sampling until it fits.
 
-Token-, step- and class-conditional control write into the question how much is to be thought, and need a model that was trained
-so (:mod:`s1lab.sft.formats`); each can have budget forcing on top. Rejection sampling draws whole thoughts until one is short
-enough. All give ordinary traces: the same ledger counts what each method costs, what was thrown away in ``Trace.dropped``.
+Token-, step- and class-conditional control write into the question how much is to be thought. The first two need a model that was
+trained so (:mod:`s1lab.sft.formats`), the third is plain prompting; each can have budget forcing on top. Rejection sampling draws
+whole thoughts until one is short enough. All give ordinary traces: the same ledger counts what each method costs, what was thrown
+away in ``Trace.dropped``. ``as_original=True`` runs a method as the original does, where ours differs.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ SENTENCES: dict[Length, str] = {
 }
 KINDS = {"tcc": "token-conditional", "scc": "step-conditional"}  # class-conditional control is plain prompting
 
+LAST_STEP = "0"  # how a header begins that ends the steps in the original's commands: until_thinking=<|im_start|>0
 _AS_ORIGINAL = {"as_original": True, "semantics": "harness"}  # what is written beside such a run
 
 
@@ -151,10 +153,10 @@ def original_steps(trace: Trace, budget: Budget, sampling: Sampling, context: in
             trace.extend(list(done.ids), Source.SAMPLED)
             trace.error = done.error
             break
-        if behind_mark and done.ids and template.decode(list(done.ids)).startswith("0"):
+        if behind_mark and done.ids and template.decode(list(done.ids)).startswith(LAST_STEP):
             # The text that ends the thinking is taken off by its ids, so that a token with more in it than the
             # digit stays.
-            if list(done.ids) == template.encode("0"):
+            if list(done.ids) == template.encode(LAST_STEP):
                 trace.drop(1)
                 trace.dropped += 1
             else:
