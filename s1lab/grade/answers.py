@@ -18,6 +18,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from s1lab.grade.choices import NONE, hedged, option, unmarked_option
+from s1lab.grade.forms import values
 from s1lab.grade.places import Place, places
 from s1lab.grade.prose import FORMULA, LONGEST, answered, bare, first_sentence, is_sentence, last_answered, without_condition
 from s1lab.grade.quantities import quantity
@@ -163,16 +164,16 @@ def _integer(place: Place) -> _Taken:
 
 def _whole_in(text: str) -> str | _Other | None:
     """The whole number that an answer is, as digits; _OTHER for another number, None for no number."""
-    if re.fullmatch(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)", text.strip()):
+    if re.fullmatch(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)", text.strip(), re.ASCII):
         return text.strip()
-    text = clean(text)
+    text = re.sub(r"^\\\{([^{},]*)\\\}$", r"\1", clean(text))
     if hedged(text):
         return _OTHER
     readings = [text]
-    for separator in ("=", ":", "\\equiv"):
-        if separator in text:
-            before, _, behind = text.rpartition(separator)
-            readings += [behind, before.split(separator)[0], without_condition(behind)]
+    if re.search(r"=|\\equiv|\\approx", text):
+        if not (sides := values(text.rpartition(":")[2])):
+            return _OTHER  # it states something, such as x^2 = 16
+        readings += [*sides, without_condition(sides[0])]
     amount = next((q for reading in readings if (q := quantity(reading)) is not None), None)
     if amount is None:
         return None
