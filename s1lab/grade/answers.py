@@ -39,8 +39,9 @@ class Found:
 def extract(response: str, kind: str = "math") -> str | None:
     r"""The answer that a response gives, as text; None where it gives none of the kind.
 
-    Places are tried in the order that :mod:`s1lab.grade.answers` lists. Boxes joined by "and" or a comma are one list. Boxes
-    joined by "or", and other hedges ("74 or 73", "(A) or (D)"), come back with their "or": they equal no single answer.
+    The last box decides, else what is marked as the answer, else the last sentence that holds one. Boxes joined by "and" or
+    a comma are one list. Boxes joined by "or", and other hedges ("74 or 73", "(A) or (D)"), come back with their "or":
+    they equal no single answer.
 
     Args:
         response: what a model wrote. Its last 100,000 characters are searched.
