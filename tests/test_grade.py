@@ -366,7 +366,7 @@ def test_a_worker_that_others_starved_is_replaced_and_the_item_tried_again(monke
     pair = {"given": r"\sqrt{8}", "gold": r"2\sqrt{2}"}
     worker = pool.Worker()
     assert worker.ask(pair) == {"same": True, "how": "equal by math-verify"}
-    monkeypatch.setattr(pool, "STARVED", 1.0)
+    monkeypatch.setattr(pool, "STARVED", 3.0)
     stopped = worker._process
     os.kill(stopped.pid, signal.SIGSTOP)
     try:

@@ -59,7 +59,10 @@ class Worker:
         except OSError as why:
             return f"the grading process can't be started: {why}"
         for _ in range(TRIES):
-            if self._exchange({"given": "x", "gold": "2 x"}, START) == {"same": False, "how": "not equal by math-verify"}:
+            if self._exchange({"given": "x", "gold": "2 x"}, START, 2 * START) == {
+                "same": False,
+                "how": "not equal by math-verify",
+            }:
                 return None
             self.close()
             if not self._was_starved:
@@ -68,13 +71,16 @@ class Worker:
         self.close()
         return "the grading process did not start: is math-verify installed beside s1lab?"
 
-    def _exchange(self, item: dict[str, str], seconds: float) -> dict[str, Any] | None:
-        """None where the process ended, or had to be ended, before it answered. seconds: of processor time."""
+    def _exchange(self, item: dict[str, str], seconds: float, patience: float | None = None) -> dict[str, Any] | None:
+        """None where the process ended, or had to be ended, before it answered.
+
+        seconds: of processor time. patience: seconds on the clock; None is STARVED.
+        """
         process = self._process
         assert process is not None and process.stdin and process.stdout
         self._was_starved = False
         answered = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(process, seconds, answered), daemon=True)
+        watch = threading.Thread(target=self._watch, args=(process, seconds, patience or STARVED, answered), daemon=True)
         watch.start()
         try:
             rest = memoryview(json.dumps(item).encode() + b"\n")
@@ -90,10 +96,10 @@ class Worker:
         finally:
             answered.set()
 
-    def _watch(self, process: subprocess.Popen[bytes], seconds: float, answered: threading.Event) -> None:
+    def _watch(self, process: subprocess.Popen[bytes], seconds: float, patience: float, answered: threading.Event) -> None:
         """End a process that has used up its processor time, or got none for very long."""
         before, began = _processor_time(process.pid), time.monotonic()
-        patience = STARVED if before is not None else UNWATCHED
+        patience = patience if before is not None else UNWATCHED
         while not answered.wait(0.2):
             now = _processor_time(process.pid)
             if before is not None and now is not None and now - before > seconds:
