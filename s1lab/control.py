@@ -16,7 +16,7 @@ from typing import Any, Literal, Unpack, get_args, overload
 from s1lab import api
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Engine, Program
-from s1lab.programs import Sampling, answer, open_thinking
+from s1lab.programs import Sampling, answer, cut_short, open_thinking, thinking
 from s1lab.programs import force as force_program
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Source, Trace
@@ -74,9 +74,9 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
     method leave them out; ``thinking_tokens`` has them.
     """
     template = trace.template
-    (mark,) = template.encode(step_mark(template.template))
-    answering = template.encode(template.template.close)[1]
-    free = open_thinking(trace, template.encode(step_header(template.template, steps)), budget, context)
+    mark = step_mark(template.template)
+    answering = template.piece(template.template.close)[len(template.piece(mark))]
+    free = open_thinking(trace, template.piece(step_header(template.template, steps)), budget, context)
     if free < 1:
         return trace
     cap = min(free, budget.max_tokens or context)
@@ -85,19 +85,20 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
     rounds = count()
 
     while True:
-        done: Completion = yield sampling.request(trace, cap - trace.thinking_tokens, template.think_stop, next(rounds))
+        done = yield from thinking(trace, cap - trace.thinking_tokens, sampling, next(rounds))
         if heading:
             trace.counts["delimiter_tokens"] += len(heading) + _rest_of_line(trace, heading[-1], done.ids)
         trace.extend(list(done.ids), Source.SAMPLED)
         if done.error:
             trace.error = done.error
             return trace
-        if done.finish == "length":
-            trace.cut = True
+        if not done.mark:
+            cut_short(trace)
             break
-        if done.stop_id != mark or trace.thinking_tokens + 2 >= cap:  # an end of sequence, or no room for another step
+        # An end of sequence, or no room for another step.
+        if done.end != mark or trace.thinking_tokens + len(done.mark) + 1 >= cap:
             break
-        word: Completion = yield sampling.request(trace, 1, template.think_stop, next(rounds), after=[mark])
+        word: Completion = yield sampling.request(trace, 1, template.think_stop, next(rounds), after=done.mark)
         if word.error:
             trace.error = word.error
             return trace
@@ -106,7 +107,7 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
             if word.ids and word.ids[0] != answering:
                 trace.cut, budget = True, replace(budget, on_cut=None)
             break
-        heading = [mark, *word.ids]
+        heading = [*done.mark, *word.ids]
         trace.extend(heading, Source.SAMPLED)
         trace.counts["steps"] += 1
     if not trace.cut:
@@ -134,11 +135,14 @@ def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sam
     if free < 1:
         return trace
     cap = min(limit, free)
+    # One token more than the limit: a thought of exactly the limit fits, and the next token is its stop. A stop of several tokens
+    # has as many more, as the context allows.
+    most = min(cap + trace.template.longest_end, context - len(trace.ids))
     for number in range(tries):
-        # One token more than the limit: a thought of exactly the limit fits, and the next token is its stop.
-        done: Completion = yield sampling.request(trace, cap + 1, trace.template.think_stop, number)
-        trace.counts |= {"tries": number + 1, "fits": int(done.finish == "stop")}
-        if done.finish != "length":
+        done = yield from thinking(trace, most, sampling, number)
+        fits = bool(done.mark) and len(done.ids) <= cap
+        trace.counts |= {"tries": number + 1, "fits": int(fits)}
+        if fits or done.error:
             trace.extend(list(done.ids), Source.SAMPLED)
             break
         if number < tries - 1:
@@ -146,7 +150,7 @@ def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sam
         else:
             trace.extend(list(done.ids), Source.SAMPLED)
             trace.drop(len(done.ids) - cap)
-            trace.cut = True
+            cut_short(trace)
             trace.notes.append(f"none of {tries} tries ended within {cap} thinking tokens: the last one is cut there")
     if done.error:
         trace.error = done.error

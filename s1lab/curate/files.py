@@ -170,11 +170,10 @@ def to_sft(
             if held:
                 raise ValueError(f"the {name} of row {place} holds the delimiter {held!r}: it would be read as one; take it out")
         thinking, attempt = row["thinking"], row["attempt"]
-        newline = "" if thinking.endswith("\n") else "\n"
         answer = attempt if prefix.strip() in attempt else prefix + attempt
-        prompt = template.decode(template.prompt(row["question"]))
+        prompt = template.decode_whole(template.prompt(row["question"]))
         rows["prompt"].append(prompt)
-        rows["completion"].append(f"{think.opening(prompt)}{thinking}{newline}{think.close}{answer}{end}")
+        rows["completion"].append(f"{think.opening(prompt)}{thinking}{think.closing(thinking)}{answer}{end}")
     return Dataset.from_dict(rows)
 
 

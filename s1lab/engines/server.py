@@ -14,7 +14,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class ServerEngine:
         model: str | None = None,
         tokenizer: str | None = None,
         template: str | ThinkTemplate | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        allow_special: bool = False,
         api_key: str | None = None,
         concurrency: int = 256,
         timeout: float = 600.0,
@@ -104,7 +106,13 @@ class ServerEngine:
                     f"the tokenizer of the served model {self.model!r} is not at {self.tokenizer!r} on this machine: pass "
                     "tokenizer= with a folder, a hub id or an embedded name"
                 ) from why
-            self.template = bind(template, loaded, end_ids(self.tokenizer, loaded))
+            self.template = bind(
+                template,
+                loaded,
+                end_ids(self.tokenizer, loaded),
+                chat_template_kwargs=chat_template_kwargs,
+                allow_special=allow_special,
+            )
             self._vocabulary = len(loaded)
             self._outside = frozenset(range(self._vocabulary, rows_of(self.tokenizer) or 0))
             context = max_model_len or card.get("max_model_len")
