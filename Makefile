@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures bench weights reward variants ablations book lab kernel lock clean
+.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures bench grading weights reward variants ablations book lab kernel lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -65,6 +65,9 @@ figures: notebooks ## draw figures/ again (the notebooks draw them)
 
 bench: setup ## speed, each row against its rival in the same run; runs/bench.json
 	@$(BIN)/s1lab bench
+
+grading: setup ## grade answers that others graded, GRADED=file, and print a table by source beside math-verify's
+	@$(RUN) tools/grading.py "$(GRADED)"
 
 weights: setup ## train both embedded models from nothing (under an hour on two cores)
 	@$(RUN) -m s1lab.tiny.make

@@ -65,7 +65,8 @@ LONG = [
         ("Some lines.\nThe result: 3/4", "math", "3/4"),
         ("After some thought, x - 1 is the answer.", "math", "x - 1"),
         (r"\boxed{\frac{1}{2}}", "integer", None),
-        (r"\boxed{10^3}", "integer", None),
+        (r"\boxed{10^3}", "integer", "1000"),
+        (r"\boxed{10^{-3}}", "integer", None),
         (r"\boxed{m+n = 204}", "integer", "204"),
         (r"\boxed{\text{204 minutes}}", "integer", "204"),
         (r"\boxed{336^{\circ}}", "integer", "336"),
@@ -87,7 +88,8 @@ def test_where_the_answer_is_found(response, kind, given):
     [
         ("Final Answer: 12", "13", "math", False, "whole numbers"),
         (r"\boxed{ \frac{1}{2} }", r"\frac{1}{2}", "math", True, "the same text"),
-        (r"\boxed{\frac{2}{4}}", r"\frac{1}{2}", "math", True, "equal by math-verify"),
+        (r"\boxed{\frac{2}{4}}", r"\frac{1}{2}", "math", True, "numbers compared"),
+        (r"\boxed{1+x}", "x+1", "math", True, "equal by math-verify"),
         (r"\boxed{x+1}", "x+2", "math", False, "not equal by math-verify"),
         ("x" * 2_000, "3", "math", False, "more than the 1000 characters"),
         ("no idea", "3", "integer", False, "no answer"),
@@ -103,7 +105,8 @@ def test_a_verdict_has_its_reason(response, gold, kind, right, why):
 @pytest.mark.parametrize(
     ("given", "gold", "right"),
     [
-        ("40", "40_9", False),  # it is 36
+        ("36", "40_9", False),  # its value, where its digits in base 9 are asked for
+        ("40", "40_9", True),  # the question names the base
         ("40_{9}", "40_9", True),
         ("5x + 4 = 0", "0", False),
         ("m + n = 204", "204", True),
@@ -135,8 +138,8 @@ def test_a_hostile_answer_costs_bounded_time_and_the_next_is_graded(hostile):
     began = time.monotonic()
     found = grade.verdict(hostile, "3")
     assert not found.correct
-    assert time.monotonic() - began < 2 * (pool.SECONDS + pool.PATIENCE)  # unbounded would be hours
-    assert grade.is_correct(r"\boxed{\frac{2}{6}}", r"\frac{1}{3}")
+    assert time.monotonic() - began < 60  # unbounded would be hours
+    assert grade.is_correct(r"\boxed{\frac{\sqrt{4}}{6}}", r"\frac{1}{3}")
 
 
 def test_what_could_not_be_graded_is_an_error_and_not_silently_wrong():
@@ -153,7 +156,7 @@ def test_long_nonsense_is_read_in_linear_time(kind):
 
 
 def test_a_worker_holds_no_more_memory_than_its_limit():
-    grade.is_correct(r"\boxed{\frac{3}{9}}", r"\frac{1}{3}")
+    grade.is_correct(r"\boxed{\frac{\sqrt{9}}{9}}", r"\frac{1}{3}")
     process = next(worker._process for worker in pool._all if worker._process)
     limits = Path(f"/proc/{process.pid}/limits")
     if not limits.exists():
@@ -170,7 +173,7 @@ def test_no_answer_runs_as_code(tmp_path):
 
 
 def test_an_interrupted_question_leaves_no_answer_for_the_next(monkeypatch):
-    assert not grade.is_correct(r"\boxed{\frac{1}{2}}", r"\frac{1}{5}")
+    assert not grade.is_correct(r"\boxed{\frac{\sqrt{1}}{2}}", r"\frac{1}{5}")
 
     def interrupt(_):
         raise KeyboardInterrupt
@@ -178,14 +181,16 @@ def test_an_interrupted_question_leaves_no_answer_for_the_next(monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(pool.json, "loads", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            grade.is_correct(r"\boxed{\frac{5}{10}}", r"\frac{1}{2}")
-    assert not grade.is_correct(r"\boxed{\frac{1}{2}}", r"\frac{1}{7}")
+            grade.is_correct(r"\boxed{\frac{\sqrt{25}}{10}}", r"\frac{1}{2}")
+    assert not grade.is_correct(r"\boxed{\frac{\sqrt{1}}{2}}", r"\frac{1}{7}")
 
 
 def test_it_grades_from_a_thread():
     found: list[bool] = []
     threads = [
-        threading.Thread(target=lambda n=n: found.append(grade.is_correct(rf"\boxed{{\frac{{{n}}}{{{2 * n}}}}}", "0.5")))
+        threading.Thread(
+            target=lambda n=n: found.append(grade.is_correct(rf"\boxed{{\frac{{\sqrt{{{n * n}}}}}{{{2 * n}}}}}", "0.5"))
+        )
         for n in range(3, 9)
     ]
     for thread in threads:
@@ -196,19 +201,19 @@ def test_it_grades_from_a_thread():
 
 
 def _in_a_child(answers):
-    answers.put(grade.is_correct(r"\boxed{\frac{7}{14}}", "0.5"))
+    answers.put(grade.is_correct(r"\boxed{\frac{\sqrt{49}}{14}}", "0.5"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_it_grades_from_a_daemonic_child_and_goes_on_in_the_parent():
-    assert grade.is_correct(r"\boxed{\frac{2}{4}}", "0.5")
+    assert grade.is_correct(r"\boxed{\frac{\sqrt{4}}{4}}", "0.5")
     context = multiprocessing.get_context("fork")
     answers = context.Queue()
     child = context.Process(target=_in_a_child, args=(answers,), daemon=True)
     child.start()
     assert answers.get(timeout=120) is True
     child.join(60)
-    assert grade.is_correct(r"\boxed{\frac{3}{6}}", "0.5")
+    assert grade.is_correct(r"\boxed{\frac{\sqrt{9}}{6}}", "0.5")
 
 
 CHILD = """
@@ -216,7 +221,7 @@ import os, sys, time, types
 package = types.ModuleType("s1lab"); package.__path__ = [sys.argv[1]]; sys.modules["s1lab"] = package  # grade alone: quick
 from s1lab import grade
 from s1lab.grade import pool
-assert grade.is_correct(r"\\boxed{\\frac{2}{4}}", "0.5")
+assert grade.is_correct(r"\\boxed{\\frac{\\sqrt{4}}{4}}", "0.5")
 print(next(w._process.pid for w in pool._all), flush=True)
 time.sleep(60 if sys.argv[2] == "wait" else 0)
 """
@@ -243,8 +248,8 @@ def test_workers_end_with_whoever_started_them(how):
 
 
 def test_a_grader_that_fails_is_counted_in_the_results(scripted, monkeypatch, tmp_path):
-    problems = Dataset.from_dict({"question": ["a", "b"], "answer": [r"\frac12", "3"]})
-    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{\frac24}<|im_end|>")
+    problems = Dataset.from_dict({"question": ["a", "b"], "answer": [r"\frac12", r"\sqrt3"]})
+    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{\frac{\sqrt4}4}<|im_end|>")
     monkeypatch.setattr(pool, "ask_all", lambda items, workers: [{"error": "took more than 2 s"}] * len(items))
     results = lab.evaluate(engine, problems, lab.Budget(), store=tmp_path / "x.db", progress=False)
     assert results.grading_errors == 2 and "2 in grading" in repr(results)
@@ -255,8 +260,8 @@ def test_a_grader_that_fails_is_counted_in_the_results(scripted, monkeypatch, tm
 
 
 def test_rows_say_why(scripted):
-    problems = Dataset.from_dict({"question": ["a", "b"], "answer": ["0.5", "3"]})
-    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{\frac24}<|im_end|>")
+    problems = Dataset.from_dict({"question": ["a", "b"], "answer": ["0.5", r"\sqrt3"]})
+    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{\frac{\sqrt4}4}<|im_end|>")
     rows = lab.evaluate(engine, problems, lab.Budget(), progress=False).rows
     assert rows["reason"] == ["equal by math-verify", "not equal by math-verify"] and rows["error"] == [None, None]
 
@@ -353,3 +358,19 @@ def test_math500_answers_of_other_questions_grade_wrong():
 
 # Answers of two questions that are the same answer in another notation.
 EQUAL = {("x=5", "5"), ("5", "x=5")}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system shows no processor time of a process")
+def test_a_worker_that_others_starved_is_replaced_and_the_item_tried_again(monkeypatch):
+    """The clock alone decides nothing: a stopped process has used no processor time, so its item is asked again."""
+    pair = {"given": r"\sqrt{8}", "gold": r"2\sqrt{2}"}
+    worker = pool.Worker()
+    assert worker.ask(pair) == {"same": True, "how": "equal by math-verify"}
+    monkeypatch.setattr(pool, "STARVED", 1.0)
+    stopped = worker._process
+    os.kill(stopped.pid, signal.SIGSTOP)
+    try:
+        assert worker.ask(pair) == {"same": True, "how": "equal by math-verify"}
+        assert worker._process is not stopped and stopped.wait(60) == -signal.SIGKILL
+    finally:
+        worker.close()

@@ -1,56 +1,73 @@
-"""Which answer does a response give? Rules, in a fixed order, each in time linear in the text."""
+"""Which answer does a response give? Rules in a fixed order, each in time linear in the text.
+
+The places where an answer may stand are tried from the most explicit one on:
+
+1. the last ``\\boxed{...}``;
+2. what is marked as the answer: ``<answer>...</answer>``, ``"answer": ...`` in JSON, ``#### ...``, "Final Answer",
+   "the answer is";
+3. the last sentence that holds anything of the kind.
+
+A place that holds an answer of another kind decides too: a response whose last box holds 12.5 gives no whole number,
+whatever stands around the box.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from dataclasses import dataclass
+
+from s1lab.grade.choices import NONE, hedged, option, unmarked_option
+from s1lab.grade.places import Place, places
+from s1lab.grade.prose import FORMULA, LONGEST, answered, bare, first_sentence, is_sentence, last_answered, without_condition
+from s1lab.grade.quantities import quantity
+from s1lab.grade.spelling import clean, signs
 
 KINDS = ("math", "choice", "integer", "exact")
 TAIL = 100_000  # characters: an answer stands at the end, and only so much of the end is searched
-MARKS = 20  # "Answer:" and the like that are tried, from the last
 
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)|\\boxed\s+(?P<bare>[^\s{}$\\]+)|\\.|[{}]", re.DOTALL)
-_SEPARATOR = r"(?:[:=]|(?:is|are)\b|to\b[^\n.:=]{0,80}\b(?:is|are)\b)[\s:*_]*"
-_MARK = re.compile(rf"\b(?:final\s+answers?\b[*_\s]*(?:{_SEPARATOR})?|answers?\b[*_\s]*{_SEPARATOR})", re.IGNORECASE)
-_SENTENCE = re.compile(r"\.\s+(?=[A-Z])|\n")
-_MATH = re.compile(  # a formula's length is bounded, so that many that never close cost little
-    r"(?<!\\)\$\$(.{1,1500}?)(?<!\\)\$\$|(?<!\\)\$((?:\\.|[^$\\\n]){1,1500})\$|\\\[(.{1,1500}?)\\\]|\\\((.{1,1500}?)\\\)",
-    re.DOTALL,
-)
-_JOINED = re.compile(r"\s*(?:,|;|,?\s*and|,?\s*or)\s*")
-_SAYS = re.compile(r"\b(?:is|are|equals?)\b:?\s+|(?<=[A-Za-z]):\s+")
-_SAID = re.compile(
-    r"(?:[A-Za-z' ]+,\s)?(.+?)\s+is\s(?:the|our|my)\s[\w ]{0,40}?\b(?:answer|result|solution|value)\b", re.IGNORECASE
-)
-_WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|bf|rm)\s*\{([^{}]*)\}")
-_LETTER = re.compile(r"(?<![A-Za-z\\])([A-J])(?![A-Za-z'’])")
-_OPTION = re.compile(
-    r"(?:option|choice)s?(?:\s+is)?:?\s{0,9}\(?([A-J])(?![A-Za-z])|\(([A-J])\)|^[^\w\n]{0,9}([A-J])[^\w\n]{0,9}$", re.MULTILINE
-)
-_INTEGER = re.compile(
-    r"(?<![\d.,^/_{])[-+]?\d{1,3}(?:,\d{3})+(?![\d,]|\.\d|\s*[\^/]|\})|(?<![\d.^/_{])[-+]?\d+(?!\d|\.\d|\s*[\^/]|\})"
-)
+
+@dataclass(frozen=True)
+class Found:
+    """An answer as it was found. whole: the sentence around it, for references that are words; else the same text."""
+
+    text: str
+    whole: str
 
 
 def extract(response: str, kind: str = "math") -> str | None:
-    r"""The answer that a response gives, as text; None where there is none.
+    r"""The answer that a response gives, as text; None where it gives none of the kind.
 
-    Looked for in this order, and the first place that holds an answer of the kind gives it:
+    Places are tried in the order that :mod:`s1lab.grade.answers` lists. Boxes joined by "and" or a comma are one list. Boxes
+    joined by "or", and other hedges ("74 or 73", "(A) or (D)"), come back with their "or": they equal no single answer.
 
-    1. the last ``\boxed{...}`` (or ``\fbox``, ``\framebox``) whose braces close;
-    2. what follows the last "Final Answer", "Answer:" or "answer is", to the end of its sentence or line; then the mark before;
-    3. the whole response: for "math" its last formula between dollars or brackets, else its last line, from "is" on.
+    Args:
+        response: what a model wrote. Its last 100,000 characters are searched.
+        kind: "math" takes a number, a formula, or words; out of a sentence it takes its number. "integer" takes a whole
+            number. "choice" takes a letter from A to J. "exact" takes the text as it stands.
 
-    Out of such a place, "exact" takes the text as it stands and "math" its formula (several, where commas or "and" join them).
-    "choice" takes a letter A to J: the first after a mark or in a box, the last one elsewhere. "integer" takes the last whole
-    number that is no part of a decimal, a fraction, a power or an index. Only the last 100,000 characters are searched.
+    Raises:
+        ValueError: for an unknown kind.
+
+    Example:
+        >>> extract("So there are 12 of them. The answer is $x = 5$.")
+        'x = 5'
     """
+    found = find(response, kind)
+    return found.text if found else None
+
+
+def find(response: str, kind: str) -> Found | None:
+    """:func:`extract`, with the sentence that the answer stands in."""
     if kind not in KINDS:
         raise ValueError(f"no kind of answer is called {kind!r}: choose from {list(KINDS)}")
-    for text, marked in _places(response[-TAIL:], kind):
-        if found := _TAKE[kind](text.strip(), marked):
+    taker = {"math": _math, "integer": _integer, "choice": _choice, "exact": _exact}[kind]
+    for place in places(response[-TAIL:], kind):
+        found = taker(place)
+        if isinstance(found, Found):
             return found
+        if found is _OTHER:
+            return None
     return None
 
 
@@ -58,17 +75,27 @@ def reference(gold: str, kind: str) -> str | None:
     """The gold answer as :func:`extract` would give it: a benchmark's answer column holds the answer alone, or a box with it."""
     if "\\boxed" in gold:
         return extract(gold, kind)
-    return _TAKE[kind](gold.strip(), True)
+    if kind == "math":
+        return bare(gold)
+    if kind == "integer" and not re.match(r"\s*(?:\\?\$|\\\(|[-+\d])", signs(gold)):
+        return None
+    found = {"integer": _integer, "choice": _choice, "exact": _exact}[kind](Place(gold.strip(), True, True))
+    return found.text if isinstance(found, Found) else None
 
 
 def normal(answer: str, kind: str = "math") -> str:
     """An answer without what its kind doesn't tell apart: sign and zeros, case, spaces. Equal ones are equal answers."""
-    return whole(answer) if kind == "integer" else answer.strip().upper() if kind == "choice" else plain(answer)
+    return whole(answer) if kind == "integer" else answer.strip().upper() if kind == "choice" else spelled(answer)
 
 
 def plain(text: str) -> str:
     """A text without spaces, case, and the differences that Unicode's NFKC levels."""
     return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).casefold()
+
+
+def spelled(text: str) -> str:
+    """:func:`plain` in one spelling of signs: "5²" is not "52"."""
+    return plain(signs(text))
 
 
 def whole(text: str) -> str:
@@ -79,104 +106,74 @@ def whole(text: str) -> str:
     return digits if digits == "0" else sign + digits
 
 
-def _places(text: str, kind: str) -> Iterator[tuple[str, bool]]:
-    """Where an answer may stand, best first, each with whether it was marked as the answer."""
-    text = text.replace("−", "-")
-    if (box := _boxed(text)) is not None:
-        yield box, True
-    for mark in reversed(list(_MARK.finditer(text))[-MARKS:]):
-        yield _follows(text[mark.end() :]), True
-    yield text, False
+class _Other:
+    """An answer is there, and it is not of the kind that is asked for."""
 
 
-def _boxed(text: str) -> str | None:
-    """The content of the last box whose braces close. One pass, with the open braces on a stack."""
-    last: tuple[int, int] | None = None
-    opened: list[int] = []  # where each open brace's content begins; 0 for braces that are no box
-    for token in _BOX.finditer(text):
-        if token["open"]:
-            opened.append(token.end())
-        elif token["bare"]:
-            last = max(last or (0, 0), token.span("bare"))
-        elif token[0] == "{":
-            opened.append(0)
-        elif token[0] == "}" and opened and (begin := opened.pop()):
-            last = max(last or (0, 0), (begin, token.start()))
-    return text[last[0] : last[1]] if last else None
+_OTHER = _Other()
+_Taken = Found | _Other | None
 
 
-def _follows(text: str) -> str:
-    """From a mark on, the end of the sentence or line; a formula that begins there is kept whole."""
-    text = text.lstrip()
-    formula = _MATH.match(text)
-    begin = formula.end() if formula else 0
-    end = _SENTENCE.search(text, begin)
-    return text[: end.start() if end else None]
+def _exact(place: Place) -> _Taken:
+    text = place.text if place.sure or not place.marked else _cut(place.text)
+    text = text.strip("*").strip().rstrip(".").strip()
+    return Found(text, text) if text else None
 
 
-def _math(text: str, marked: bool) -> str | None:
-    found = list(_MATH.finditer(text))
-    if not found:
-        return _bare(text if marked else _concluded(text.strip().rpartition("\n")[2]))
-    if not marked:
-        return _bare(_inside(found[-1]))
-    joined = [found[0]]
-    for formula in found[1:]:
-        between = text[joined[-1].end() : formula.start()]
-        if len(between) > 20 or not _JOINED.fullmatch(between):
-            break
-        joined.append(formula)
-    return _bare(", ".join(_inside(formula).strip() for formula in joined))
+def _cut(text: str) -> str:
+    """The end of the sentence that a mark opens."""
+    formula = FORMULA.match(text)
+    end = re.compile(r"\.\s+(?=[A-Z])").search(text, formula.end() if formula else 0)
+    return text[: end.start()] if end else text
 
 
-def _concluded(line: str) -> str:
-    """Out of a last line without formula or mark: before "is the answer", else from its last "is" or colon on."""
-    said = _SAID.match(line) if len(line) <= 500 else None
-    return said[1] if said else _SAYS.split(line)[-1]
+def _choice(place: Place) -> _Taken:
+    text = signs(place.text)
+    found = option(text, sure=place.sure) if place.marked else unmarked_option(text)
+    if found and found != NONE:
+        return Found(found, found)
+    return _OTHER if found == NONE or (place.sure and text) else None
 
 
-def _inside(formula: re.Match[str]) -> str:
-    return next((group for group in formula.groups() if group), "")
+def _math(place: Place) -> _Taken:
+    if not place.marked:
+        last = last_answered(place.text)
+        return Found(*last) if last else None
+    text = place.text.strip() if place.sure else first_sentence(place.text)
+    if not text.strip("*_`'\"., \t\n"):
+        return None
+    if len(text) > LONGEST:
+        return Found(text, text)
+    told = text if place.sure and not is_sentence(text) else answered(text) or text
+    answer = bare(told)
+    return Found(answer, bare(text) or answer) if answer else None
 
 
-def _bare(text: str) -> str | None:
-    """Without emphasis, a lone dollar and the full stop around it."""
-    text = text.strip().strip("*").strip()
-    text = text.rstrip(".").strip() if not text.endswith("\\.") else text
-    if text.startswith("$") and text.count("$") == 1:
-        text = text[1:].strip()
-    return text or None
+def _integer(place: Place) -> _Taken:
+    found = _math(place)
+    if not isinstance(found, Found):
+        return found
+    amount = _whole_in(found.text)
+    if isinstance(amount, str):
+        return Found(amount, found.whole)
+    if amount is _OTHER or place.sure or (place.marked and re.search(r"\d", found.text)):
+        return _OTHER
+    return None
 
 
-def _exact(text: str, marked: bool) -> str | None:
-    return text.strip("*").strip().rstrip(".").strip() or None
-
-
-def _choice(text: str, marked: bool) -> str | None:
-    text = _unwrapped(text)
-    if marked:
-        if alone := re.fullmatch(r"\W*([A-Ja-j])\W*", text):
-            return alone[1].upper()
-        found = _LETTER.search(text)
-        return found[1] if found else None
-    options: list[str] = [next(filter(None, groups)) for groups in _OPTION.findall(text)]
-    if options:
-        return options[-1]
-    # "I" and "A" before a word of small letters are words.
-    letters = [
-        m[1] for m in _LETTER.finditer(text) if m[1] not in "AI" or not re.match(r"\s+[a-z]", text[m.end() : m.end() + 20])
-    ]
-    return letters[-1] if letters else None
-
-
-def _integer(text: str, marked: bool) -> str | None:
-    text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", " ", _unwrapped(text))  # degrees are no power
-    found: list[str] = _INTEGER.findall(text.replace("{,}", ",").replace(",\\!", ",").replace("\\,", ""))
-    return found[-1] if found else None
-
-
-def _unwrapped(text: str) -> str:
-    return _WRAPPED.sub(r" \1 ", text)
-
-
-_TAKE = {"math": _math, "exact": _exact, "choice": _choice, "integer": _integer}
+def _whole_in(text: str) -> str | _Other | None:
+    """The whole number that an answer is, as digits; _OTHER for another number, None for no number."""
+    if re.fullmatch(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)", text.strip()):
+        return text.strip()
+    text = clean(text)
+    if hedged(text):
+        return _OTHER
+    readings = [text]
+    for separator in ("=", ":", "\\equiv"):
+        if separator in text:
+            before, _, behind = text.rpartition(separator)
+            readings += [behind, before.split(separator)[0], without_condition(behind)]
+    amount = next((q for reading in readings if (q := quantity(reading)) is not None), None)
+    if amount is None:
+        return None
+    return str(amount.value.numerator) if amount.value.denominator == 1 else _OTHER

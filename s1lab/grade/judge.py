@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s1lab.grade import pool
-from s1lab.grade.answers import KINDS, extract, normal, plain, reference, whole
-from s1lab.grade.forms import difference
+from s1lab.grade.answers import KINDS, find, normal, reference, spelled, whole
+from s1lab.grade.forms import Comparison, is_words, words
+from s1lab.grade.spelling import clean
 
 if TYPE_CHECKING:
     from s1lab.engine import Engine
@@ -91,12 +92,27 @@ def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
     if wanted is None:
         what = {"integer": "no whole number", "choice": "no letter A to J"}.get(kind, "empty")
         return Verdict(False, None, "not graded", f"the gold answer {gold!r:.80} is {what}: use another kind, or mend the row")
-    given = extract(response, kind)
-    if given is None:
+    found = find(response, kind)
+    if found is None:
         return Verdict(False, None, f"no answer of kind {kind!r} was found")
-    if kind == "math" and plain(given) == plain(gold):
-        return Verdict(True, given, "the same text")
-    return _compared(given, wanted, kind)
+    if kind == "math" and spelled(wanted) in (spelled(found.text), spelled(found.whole)):
+        return Verdict(True, found.text, "the same text")
+    if (
+        kind == "math"
+        and len(wanted) <= LONGEST
+        and is_words(worded := clean(wanted))
+        and words(worded) == words(clean(found.whole))
+    ):
+        return Verdict(True, found.text, "the same words")
+    return _compared(found.text, wanted, kind)
+
+
+def _same_words(sentence: str, wanted: str) -> bool:
+    """Whether a reference is words, and a sentence the same ones: its number alone ("June 20") would not be."""
+    if max(len(sentence), len(wanted)) > LONGEST:
+        return False
+    wanted = clean(wanted)
+    return is_words(wanted) and words(wanted) == words(clean(sentence))
 
 
 def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
@@ -113,9 +129,21 @@ def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
         return Verdict(whole(given) == whole(wanted), given, "whole numbers compared")
     if len(given) > LONGEST:
         return Verdict(False, given, f"another text, of more than the {LONGEST} characters that are read as mathematics")
-    if why := difference(given, wanted):
-        return Verdict(False, given, why)
-    return given, wanted
+    comparison = Comparison(_later)
+    try:
+        return Verdict(comparison.same(given, wanted), given, comparison.reason)
+    except _FormulaAsked:
+        return given, wanted
+    except RecursionError:
+        return Verdict(False, given, "another text, nested too deeply to be read as mathematics")
+
+
+class _FormulaAsked(Exception):
+    """Two formulas must be compared, which happens in a process of its own."""
+
+
+def _later(given: str, gold: str) -> bool:
+    raise _FormulaAsked
 
 
 def _is_integer(text: str) -> bool:
@@ -125,10 +153,7 @@ def _is_integer(text: str) -> bool:
 def _by_mathematics(pair: tuple[str, str], answer: dict[str, object]) -> Verdict:
     if error := answer.get("error"):
         return Verdict(False, pair[0], "not graded", f"comparing {pair[0]!r:.80} with {pair[1]!r:.80} {error}")
-    same = bool(answer.get("same"))
-    how = str(answer.get("how"))
-    reason = f"{'equal' if same else 'not equal'} by {how}" if how == "math-verify" else f"another text, and {how}"
-    return Verdict(same, pair[0], reason)
+    return Verdict(bool(answer.get("same")), pair[0], str(answer.get("how")))
 
 
 ASKED = """Question: {question}

@@ -14,14 +14,18 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 SECONDS = 2.0  # of processor time for one item; MATH-500 takes some hundredths
-PATIENCE = 4.0  # seconds on the clock beyond that, on a busy machine
-START = 120.0  # seconds in which a worker must have started: sympy's import on a cold disk
+PATIENCE = 1.5  # seconds of processor time beyond that, for a worker that no longer listens
+START = 120.0  # seconds of processor time in which a worker must have started: sympy's import on a cold disk
+STARVED = 300.0  # seconds on the clock after which a worker that got no processor time is given up, and the item tried again
+UNWATCHED = 30.0  # the same where the system does not tell how much a process has used
+TRIES = 3
 MEMORY = 400 * 1024**2  # bytes of address space for a worker; 60 MB of them are sympy
 
 
@@ -30,29 +34,48 @@ class Worker:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._was_starved = False
 
     def ask(self, item: dict[str, str]) -> dict[str, Any]:
-        """Send an item, and wait for its answer or for its time to be up: {"same", "how"} or {"error"}."""
-        if self._process is None:
-            try:
-                self._process = _started()
-            except OSError as why:
-                return {"error": f"the grading process can't be started: {why}"}
-            if self._exchange({"given": "1", "gold": "2"}, START) != {"same": False, "how": "math-verify"}:
+        """Send an item, and wait for its answer or for its time to be up: {"same", "how"} or {"error"}.
+
+        Processor time decides, never the clock: a verdict must not depend on what else the machine does. A worker that was
+        starved by others is replaced, and the item is tried again.
+        """
+        for _ in range(TRIES):
+            if self._process is None and (error := self._start()):
+                return {"error": error}
+            answer = self._exchange(item, SECONDS + PATIENCE)
+            if answer is None or answer.pop("spent", False):
                 self.close()
-                return {"error": "the grading process did not start: is math-verify installed beside s1lab?"}
-        answer = self._exchange(item, SECONDS + PATIENCE)
-        if answer is None or answer.pop("spent", False):
+            if answer or not self._was_starved:
+                return answer or {"error": f"took more than {SECONDS:g} s or {MEMORY // 1024**2} MB"}
+        return {"error": f"got no processor time in {TRIES} times {STARVED:g} s: the machine is too busy to grade"}
+
+    def _start(self) -> str | None:
+        """Start the process; a sentence where that fails."""
+        try:
+            self._process = _started()
+        except OSError as why:
+            return f"the grading process can't be started: {why}"
+        for _ in range(TRIES):
+            if self._exchange({"given": "x", "gold": "2 x"}, START) == {"same": False, "how": "not equal by math-verify"}:
+                return None
             self.close()
-        return answer or {"error": f"took more than {SECONDS:g} s or {MEMORY // 1024**2} MB"}
+            if not self._was_starved:
+                break
+            self._process = _started()
+        self.close()
+        return "the grading process did not start: is math-verify installed beside s1lab?"
 
     def _exchange(self, item: dict[str, str], seconds: float) -> dict[str, Any] | None:
-        """None where the process ended, or had to be ended, before it answered."""
+        """None where the process ended, or had to be ended, before it answered. seconds: of processor time."""
         process = self._process
         assert process is not None and process.stdin and process.stdout
-        alarm = threading.Timer(seconds, process.kill)
-        alarm.daemon = True
-        alarm.start()
+        self._was_starved = False
+        answered = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(process, seconds, answered), daemon=True)
+        watch.start()
         try:
             rest = memoryview(json.dumps(item).encode() + b"\n")
             while rest:
@@ -65,7 +88,19 @@ class Worker:
             self.close()
             raise
         finally:
-            alarm.cancel()
+            answered.set()
+
+    def _watch(self, process: subprocess.Popen[bytes], seconds: float, answered: threading.Event) -> None:
+        """End a process that has used up its processor time, or got none for very long."""
+        before, began = _processor_time(process.pid), time.monotonic()
+        patience = STARVED if before is not None else UNWATCHED
+        while not answered.wait(0.2):
+            now = _processor_time(process.pid)
+            if before is not None and now is not None and now - before > seconds:
+                process.kill()
+            elif time.monotonic() - began > patience:
+                self._was_starved = True
+                process.kill()
 
     def close(self) -> None:
         process, self._process = self._process, None
@@ -81,6 +116,15 @@ class Worker:
             for pipe in (process.stdin, process.stdout):
                 if pipe:
                     pipe.close()
+
+
+def _processor_time(pid: int) -> float | None:
+    """Seconds of processor time that a process has used; None where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _started() -> subprocess.Popen[bytes]:

@@ -1,9 +1,9 @@
 """The process in which answers are read as mathematics: JSON lines in, JSON lines out, within bounds of its own.
 
-Run by its path, so that it imports math-verify and nothing of s1lab: ``python -P worker.py SECONDS BYTES``. A line holds
-``given`` and ``gold``; the answer to it is ``{"same": true or false, "how": ...}`` or ``{"error": ...}``. Python is interrupted
-after SECONDS of processor time on one line; where it is too deep in one big number to notice, the system ends the process a
-second later.
+It is run by its path, so that it imports math-verify and of s1lab the comparison alone:
+``python -P worker.py SECONDS BYTES``. A line holds ``given`` and ``gold``; the answer to it is
+``{"same": true or false, "how": ...}`` or ``{"error": ...}``. Python is interrupted after SECONDS of processor time
+on one line; where it is too deep in one big number to notice, the system ends the process a second later.
 """
 
 from __future__ import annotations
@@ -47,42 +47,62 @@ def bounded_time(seconds: float) -> Iterator[None]:
 
 
 def same(given: str, gold: str) -> dict[str, Any]:
-    """Whether two answers are the same mathematics, and how they were read."""
-    wanted, read = _parsed(gold), _parsed(given)
-    if not wanted or not read:
-        return {"same": False, "how": f"{'the reference' if not wanted else 'it'} can't be read as mathematics"}
+    """Whether two answers are the same, and what decided."""
+    from s1lab.grade.forms import Comparison
+
+    comparison = Comparison(equal)
+    return {"same": comparison.same(given, gold), "how": comparison.reason}
+
+
+def equal(given: str, gold: str) -> bool:
+    """Whether two formulas are equal. One that can't be read as a whole is equal to no other."""
+    mine, wanted = _parsed(given), _parsed(gold)
+    if mine is None or wanted is None:
+        return False
+    numbers = _number(mine), _number(wanted)
+    if numbers[0] is not None and numbers[1] is not None:
+        return _close(*numbers[0], *numbers[1])
     from math_verify import verify
 
-    if any(map(_statement, read)) and not any(map(_equation, wanted)):
-        return {"same": False, "how": "it is an equation, and the reference none"}
-    return {"same": bool(verify(wanted, read, timeout_seconds=None)), "how": "math-verify"}
+    return bool(verify(wanted, mine, timeout_seconds=None))
 
 
-def _equation(part: Any) -> bool:
-    from math_verify.grader import is_equation
+def _number(formula: Any) -> tuple[Any, bool] | None:
+    """The value of a formula without unknowns to 50 digits, and whether it was written exactly; None for any other."""
+    from sympy import Basic, Float, zoo
 
-    return bool(is_equation(part))
+    if not isinstance(formula, Basic) or formula.free_symbols or not getattr(formula, "is_number", False):
+        return None
+    value = formula.doit().evalf(50)
+    if not value.is_number or not value.is_finite or value is zoo:
+        return None
+    return value, not formula.atoms(Float)
 
 
-def _statement(part: Any) -> bool:
-    """An equation that says something of its symbols, such as 5x + 4 = 0, where math-verify would compare the 0.
+def _close(a: Any, a_exact: bool, b: Any, b_exact: bool) -> bool:
+    """Equal to 30 digits; where one is a decimal, to one part in a million. Zero is only itself."""
+    from sympy import Abs
 
-    "x = 5", "m + n = 204" and "2 + 2 = 4" name a value.
-    """
-    from math_verify.grader import is_assignment_relation, take_first_relation
-
-    return _equation(part) and not is_assignment_relation(part) and bool(take_first_relation(part).lhs.free_symbols)
+    size = max(Abs(a), Abs(b))
+    if not size:
+        return True
+    off = Abs(a - b) / size
+    return bool(off < (1e-30 if a_exact and b_exact else 1.000001e-6))
 
 
 @functools.lru_cache(1_000)  # one gold answer is compared with many responses
-def _parsed(text: str) -> list[Any]:
-    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+def _parsed(text: str) -> Any:
+    """A formula as sympy reads it, the whole of it; None where it can't be read."""
+    from latex2sympy2_extended import NormalizationConfig, latex2sympy
+    from math_verify.grader import should_treat_as_complex
 
-    latex: list[Any] = parse(f"${text}$", [LatexExtractionConfig()], parsing_timeout=None)
-    if any(not isinstance(part, str) for part in latex):
-        return latex
-    anything: list[Any] = parse(text, [LatexExtractionConfig(), ExprExtractionConfig()], parsing_timeout=None)
-    return anything or latex
+    whole = NormalizationConfig(basic_latex=True, units=False, malformed_operators=False, nits=True, boxed="none")
+    try:
+        return latex2sympy(text, is_real=not should_treat_as_complex(text), convert_degrees=False, normalization_config=whole)
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:  # whatever its parser trips over
+        return None
 
 
 def answer(line: str, seconds: float) -> dict[str, Any]:
@@ -108,6 +128,17 @@ def peak_memory() -> int:
     return 0
 
 
+def alone() -> None:
+    """Let the modules beside this file be imported without the rest of s1lab, which takes seconds to import."""
+    import types
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    for name, folder in (("s1lab", os.path.dirname(here)), ("s1lab.grade", here)):
+        package = types.ModuleType(name)
+        package.__path__ = [folder]
+        sys.modules[name] = package
+
+
 def _time_up(*_: object) -> None:
     raise TimeUp
 
@@ -122,6 +153,7 @@ def main() -> None:
         signal.signal(signal.SIGVTALRM, _time_up)
     import logging
 
+    alone()
     import math_verify  # noqa: F401  (before memory is bounded, and before the first line is timed)
 
     logging.disable(logging.CRITICAL)
