@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from datasets import Dataset, load_dataset
 
 from s1lab import paper, tiny
+from s1lab.arguments import text, whole
 from s1lab.curate.files import opened
 from s1lab.evaluate import Results, checksum
 from s1lab.grade.answers import reference
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 QUESTION = ("question", "problem", "Question", "Problem")
 ANSWER = ("answer", "Answer", "Correct Answer")
 WRONG = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+UNANSWERED = "unanswered"  # a column: what a response without an answer counts as
 FILES = (".parquet", ".jsonl", ".json", ".csv")
 _FIGURE = re.compile(r"\s*\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
 
@@ -56,7 +58,8 @@ _MATH500 = "3fb9fc9822127d12"
 _GPQA = "it is gated: accept its terms on its page, then log in with `hf auth login`"
 
 # The authors report aime24_nofigures: figures are Asymptote code in the question, kept there only where the question needs it.
-# For AIME 2025 "aime25" is the set that can be pinned, and "aime25-nofigures" the authors' own.
+# For AIME 2025 "aime25" is the set that can be pinned, and "aime25-nofigures" what the authors' task of that name loads
+# (``dataset_path`` in its aime25_nofigures.yaml): TIGER-Lab's set, not one of their own.
 BENCHMARKS: dict[str, Benchmark] = {
     "aime24": Benchmark(
         "simplescaling/aime24_nofigures", "train", 30, "integer", "aime24_nofigures", "AIME24", checksum="de4125fa03e50b09"
@@ -65,7 +68,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "aime25": Benchmark(
         "math-ai/aime25", "test", 30, "integer", "aime25", "AIME25", "563bb8404243c5f09de6ec262f2db674fe5bce9b"
     ),
-    "aime25-nofigures": Benchmark("simplescaling/aime25_nofigures", "train", 30, "integer", "aime25_nofigures", "AIME25"),
+    "aime25-nofigures": Benchmark("TIGER-Lab/AIME25", "train", 30, "integer", "aime25_nofigures", "AIME25"),
     "aime25-figures": Benchmark("simplescaling/aime25_figures", "train", 30, "integer", "aime25_figures", "AIME25"),
     "math500": Benchmark(
         "HuggingFaceH4/MATH-500", "test", 500, "math", "openai_math", "MATH500", "ff5b20257d8185524591543f8ff5993951537bb8",
@@ -96,6 +99,7 @@ def load(
     figures: bool = True,
     seed: int | None = None,
     check: bool = True,
+    as_original: bool = False,
 ) -> Dataset:
     """A benchmark for :func:`s1lab.evaluate`: ``question``, ``answer``, ``kind``, and the set's other columns as they are.
 
@@ -109,14 +113,24 @@ def load(
     seed: of the order in which a multiple-choice question's options stand (None: 0); each question has its own, whatever stands
         around it. With "embedded", of other questions drawn from the same split.
     check=False takes a set with other rows or questions than the one that is known.
+    as_original: for GPQA-Diamond alone, what the original's evaluator asks: see :func:`choices_as_original`. ``seed`` is then of
+        its one generator (None: 0), and a column ``unanswered`` makes a response without an answer count as "A".
 
     Raises ValueError for an unknown name, another number of rows, other questions, or a row without question or answer, and
     FileNotFoundError, with how to get the set, where it is not there.
     """
-    if n is not None and n < 1:
-        raise ValueError(f"n={n}: ask at least one question, or None for all")
+    if not isinstance(name, Path):
+        text("name", name, "a benchmark's name, such as 'aime24', or the path of a file")
+    if n is not None:
+        whole("n", n)
+    if seed is not None:
+        whole("seed", seed, 0)
     if path is None and Path(name).suffix in FILES:
         path = Path(name)
+    if as_original and known(name)[0] != "gpqa-diamond":
+        raise ValueError(
+            f"as_original=True asks GPQA-Diamond as the original does, and {name!r} is not asked differently: leave it out"
+        )
     if name == EMBEDDED and path is None:
         return _named(tiny.problems(n or BENCHMARK, BENCHMARK_SEED if seed is None else seed, "test"), EMBEDDED)
     key, benchmark = known(name)
@@ -140,7 +154,10 @@ def load(
     if benchmark.kind == "choice":
         wrong = [_column(table, (column,), where) for column in WRONG]
         rows = zip(questions, answers, zip(*wrong, strict=True), strict=True)
-        asked = [choice_question(question, right, others, seed or 0) for question, right, others in rows]
+        if as_original:
+            asked = choices_as_original(list(rows), seed or 0)
+        else:
+            asked = [choice_question(question, right, others, seed or 0) for question, right, others in rows]
         questions, answers = [text for text, _ in asked], [letter for _, letter in asked]
         kept = {"Record ID": "id", "High-level domain": "domain", "Subdomain": "subdomain"}
         rest = rest.select_columns([c for c in kept if c in rest.column_names])
@@ -153,6 +170,8 @@ def load(
                 f"the answer of row {place} of {where}, {answer!r:.60}, is not of kind {benchmark.kind!r}: mend the row"
             )
     columns = {"question": questions, "answer": answers, "kind": [benchmark.kind] * len(questions)}
+    if as_original:
+        columns[UNANSWERED] = ["A"] * len(questions)
     columns |= {c: rest[c] for c in rest.column_names}
     return _named(Dataset.from_dict({name: list(values)[:n] for name, values in columns.items()}), key)
 
@@ -173,6 +192,44 @@ def choice_question(question: str, right: str, wrong: Sequence[str], seed: int =
     random.Random(f"{seed}\n{question}").shuffle(order)
     lines = [f"{chr(65 + place)}) {options[which].strip()}" for place, which in enumerate(order)]
     return f"{question.strip()}\n\n" + "\n".join(lines), chr(65 + order.index(0))
+
+
+def choices_as_original(rows: Sequence[tuple[str, str, Sequence[str]]], seed: int = 0) -> list[tuple[str, str]]:
+    """Multiple-choice questions with their options in the order that the original's evaluator draws.
+
+    One generator of Python's ``random`` shuffles the options of all rows, one row after another
+    (``process_docs`` in its ``lm_eval/tasks/gpqa/openai/utils.py``). So a row's order depends on all
+    rows before it. The wrong options come before the right one as it starts; texts are taken as they
+    are, with their spaces. Of equal options the first counts as the right one.
+
+    Its harness seeds that generator with 0 when it starts (``random_seed`` of ``simple_evaluate``).
+    What runs in the same process may seed it again: the harness starts vLLM with the seed 1234. It
+    also keeps the questions in the cache of ``datasets``, and later runs take them from there. So
+    which of the seeds a published run had is not known from its code.
+
+    Args:
+        rows: (question, right option, wrong options) in the order of the data set.
+        seed: Of the generator.
+
+    Returns:
+        For each row the text that is asked, and the letter of the right option.
+
+    Raises:
+        ValueError: For a seed that is no whole number.
+
+    Example:
+        >>> choices_as_original([("Which?", "right", ["wrong", "worse", "worst"])])
+        [('Which?\n\nA) worst\nB) wrong\nC) worse\nD) right', 'D')]
+    """
+    generator = random.Random(whole("seed", seed, 0))
+    found = []
+    for question, right, wrong in rows:
+        options = [*wrong, right]
+        generator.shuffle(options)
+        lines = [f"{chr(65 + place)}) {option}" for place, option in enumerate(options)]
+        asked = f"{question}\n\n" + "\n".join(lines)
+        found.append((asked, chr(65 + options.index(right))))
+    return found
 
 
 def _from_hub(key: str, known: Benchmark) -> Dataset:
@@ -270,7 +327,7 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
     if not runs or not all(isinstance(run, Results) for run in runs.values()):
         raise ValueError("results are one Results, or several by what they are to be called, such as what lab.sweep gives")
     name = name or str(next(iter(runs.values())).made.get("benchmark", {}).get("name"))
-    key, benchmark = known(name)
+    key, benchmark = known(text("name", name, "a benchmark's name, such as 'aime24', or None"))
     if benchmark is None or benchmark.paper is None:
         raise ValueError(f"the paper has no numbers on {name!r}: choose from {sorted(BENCHMARKS)}")
     rows = []

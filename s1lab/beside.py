@@ -6,13 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from s1lab.arguments import text
 from s1lab.benchmarks import known
 from s1lab.paper import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, QUESTIONS, TABLE_3
 from s1lab.repository import ROOT
 
 
 def comparison(name: str, root: Path = ROOT) -> str:
-    """The table that ends a reproduction: what a profile's notebooks measured beside the paper's, each marked as whose it is."""
+    """The table that ends a reproduction: what a profile's notebooks measured beside the paper's, each marked as whose it is.
+
+    A notebook that the profile leaves out is left out. Raises ValueError for a name that is no text.
+    """
+    text("name", name, "a profile's name, such as 'tiny'")
     parts = [_rungs(name, root), _method_row(name, root), _rivals(name, root), _funnel(name, root)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 

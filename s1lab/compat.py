@@ -1,7 +1,8 @@
-"""The original's two loops, repeated with their quirks, so that its runs can be repeated: its README's and its evaluator's.
+"""The original's two loops, its README's and its evaluator's, so that its runs can be repeated.
 
-Both leave the newline behind the opening delimiter to the model. Where the original ends in an error and takes the whole run
-along, these end the one question cleanly and say so in ``Trace.notes``.
+Both leave the newline behind the opening delimiter to the model. Where the original ends in an
+error and takes the whole run along, these end the one question cleanly and say so in
+``Trace.notes``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from s1lab.trace import Source, Trace
 def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """The loop of the original's README (``compat="readme"``), as of June 2025.
 
-    ``max_tokens`` is its MAX_TOKENS_THINKING and ``waits`` its NUM_IGNORE. Each round's tokens, its stop among them, come off the
-    cap; the continuations do not. A continuation follows each of the first ``waits`` rounds, as long as something of the cap is
-    left; else the answer follows. The last round's text is answered from with no delimiter added: the model writes that itself.
-    The whole text is tokenised anew before every round; where that changes ids that were already there, the trace notes it.
+    ``max_tokens`` is its MAX_TOKENS_THINKING and ``waits`` its NUM_IGNORE. Each round's tokens, its
+    stop among them, come off the cap; the continuations do not. A continuation follows each of the
+    first ``waits`` rounds, as long as something of the cap is left; else the answer follows. The
+    last round's text is answered from with no delimiter added: the model writes that itself. The
+    whole text is tokenised anew before every round; where that changes ids that were already there,
+    the trace notes it.
 
     Args:
         trace: The question's trace, up to where the assistant's turn begins.
@@ -37,7 +40,8 @@ def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
     waits, waited = budget.waits or 0, list[int]()
     cap = left = budget.max_tokens or room(trace, budget, context)
     for round in range(waits + 1):
-        # The README asks for one token at least from the second round on, and for none in the first.
+        # The README asks for one token at least from the second round on, and for none in the
+        # first.
         done = yield from _round(trace, left, round, min(1, round), sampling, context)
         if trace.error:
             return trace
@@ -69,12 +73,14 @@ def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
 def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """The loop of the original's evaluator (``compat="harness"``).
 
-    ``max_tokens`` is its max_tokens_thinking, None its "auto"; ``waits`` its thinking_n_ignore, None where that is not given;
-    ``wait`` its thinking_n_ignore_str; ``min_tokens`` its min_tokens_thinking.
+    ``max_tokens`` is its max_tokens_thinking, None its "auto"; ``waits`` its thinking_n_ignore,
+    None where that is not given; ``wait`` its thinking_n_ignore_str; ``min_tokens`` its
+    min_tokens_thinking.
 
-    Every round is given the full cap again, and the total is cut to it afterwards. A round that reaches the cap is the last one
-    of its question. How the last round ended decides how the thinking is closed, whatever was cut: after a stop with the bare
-    delimiter; at the cap with the delimiter on a line of its own and ``on_cut``, and whether a newline is missing before it is
+    Every round is given the full cap again, and the total is cut to it afterwards. A round that
+    reaches the cap is the last one of its question. How the last round ended decides how the
+    thinking is closed, whatever was cut: after a stop with the bare delimiter; at the cap with the
+    delimiter on a line of its own and ``on_cut``, and whether a newline is missing before it is
     seen from the text as it was before the total was cut.
 
     Args:
@@ -92,7 +98,8 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
     opened = len(trace.ids)
     cap = budget.max_tokens or _auto(trace, budget, context)
     waits, waited = budget.waits or 0, list[int]()
-    # Once thinking_n_ignore is given, 0 included, every round must write one token before it may stop, the first one too.
+    # Once thinking_n_ignore is given, 0 included, every round must write one token before it may
+    # stop, the first one too.
     least = budget.min_tokens if budget.waits is None else 1
     text = ""  # of all rounds and continuations, nothing cut from it
     for round in range(waits + 1):
@@ -102,7 +109,8 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
         text += template.decode(_whole(template, done.ids))
         if done.stop_id is not None:
             if done.stop_id not in _stripped(template):
-                # An end of sequence that the evaluator does not know as a stop stays among the ids of the thinking.
+                # An end of sequence that the evaluator does not know as a stop stays among the ids
+                # of the thinking.
                 trace.extend([done.stop_id], Source.SAMPLED)
             trace.stops.append(len(trace.ids))
         if done.finish == "length" or round == waits:
@@ -143,14 +151,15 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
 def _open(trace: Trace) -> None:
     """Open the thinking without the newline behind its delimiter."""
     template = trace.template
-    trace.extend(template.encode(template.template.opening(template.decode(trace.ids)).rstrip("\n")), Source.PROMPT)
+    opening = template.template.opening(template.decode(trace.ids)).rstrip("\n")
+    trace.extend(template.encode(opening), Source.PROMPT)
 
 
 def _auto(trace: Trace, budget: Budget, context: int) -> int:
-    """The evaluator's "auto": what the context holds beside the prompt, the longest close and 100 tokens for the answer.
+    """The evaluator's "auto": the context less the prompt, the longest close and 100 tokens.
 
-    The evaluator takes the longest prompt of the batch for all questions; here each question has its own. The 100 tokens are
-    ``answer_room``, whatever ``answer_tokens`` says.
+    The evaluator takes the longest prompt of the batch for all questions; here each question has
+    its own. The 100 tokens are ``answer_room``, whatever ``answer_tokens`` says.
     """
     longest = trace.template.encode(_thinking_end(trace.template) + "\n" + (budget.on_cut or ""))
     cap = context - len(trace.ids) - len(longest) - budget.answer_room
@@ -164,7 +173,7 @@ def _auto(trace: Trace, budget: Budget, context: int) -> int:
 
 
 def _round(trace: Trace, cap: int, round: int, least: int, sampling: Sampling, context: int) -> Program[Completion]:
-    """Think once more, by at most ``cap`` tokens, and put it on the trace; the error is set where there is no room.
+    """Think once more, by at most ``cap`` tokens; the trace has its error where there is no room.
 
     The context ends a round as the cap does: vLLM says "length" for both.
     """
@@ -172,22 +181,25 @@ def _round(trace: Trace, cap: int, round: int, least: int, sampling: Sampling, c
     if most < 1:
         trace.error = too_long(trace, context)
         return Completion((), error=trace.error)
-    done: Completion = yield sampling.request(trace, most, trace.template.think_stop, round, min_tokens=min(least, most))
+    least = min(least, most)
+    stops = trace.template.think_stop
+    done: Completion = yield sampling.request(trace, most, stops, round, min_tokens=least)
     trace.extend(list(done.ids), Source.SAMPLED)
     trace.cut, trace.error = done.finish == "length", done.error
     return done
 
 
 def _thinking_end(template: BoundTemplate) -> str:
-    """The evaluator's thinking_end: the close without its newline, which only a cut has behind it."""
+    """The evaluator's thinking_end: the close without the newline that only a cut has behind it."""
     return template.template.close.rstrip("\n")
 
 
 def _stripped(template: BoundTemplate) -> list[int]:
     """The stops that the evaluator takes off the ids of a round, in its order: its until_thinking.
 
-    These are the template's delimiters and the tokenizer's own end of sequence. Another end of sequence, such as the
-    ``<|endoftext|>`` of Qwen's generation config, stops vLLM too, but the evaluator does not look for it.
+    These are the template's delimiters and the tokenizer's own end of sequence. Another end of
+    sequence, such as the ``<|endoftext|>`` of Qwen's generation config, stops vLLM too, but the
+    evaluator does not look for it.
     """
     ends = [i for end in template.template.ends for i in template.encode(end)]
     eos = template.tokenizer.eos_token_id
@@ -195,18 +207,30 @@ def _stripped(template: BoundTemplate) -> list[int]:
 
 
 def _closing(trace: Trace, budget: Budget, text: str) -> tuple[list[int], list[int], list[int]]:
-    """The ids that close a cut: a newline where ``text`` does not end in one, the delimiter and its newline, ``on_cut``."""
+    """The ids that close a cut, in three parts.
+
+    Args:
+        trace: The trace; only its template is used.
+        budget: The budget, with ``on_cut``.
+        text: The thinking as text. Where it does not end in a newline, one is added.
+
+    Returns:
+        The newline or nothing; the delimiter and its newline; ``on_cut``.
+
+    """
     template = trace.template
     newline = not text.endswith("\n") and not template.template.open.startswith("\n")
     close = template.encode(_thinking_end(template) + "\n")
     # The evaluator tokenises the delimiter and the words behind it together.
     whole = template.encode(_thinking_end(template) + "\n" + (budget.on_cut or ""))
-    shared = next((i for i, (a, b) in enumerate(zip(close, whole, strict=False)) if a != b), min(len(close), len(whole)))
+    shared = 0
+    while shared < min(len(close), len(whole)) and close[shared] == whole[shared]:
+        shared += 1
     return template.encode("\n") if newline else [], whole[:shared], whole[shared:]
 
 
 def _whole(template: BoundTemplate, ids: Sequence[int]) -> list[int]:
-    """The ids without those at the end that are part of a character only: vLLM's text has no sign of them."""
+    """The ids that vLLM shows as text: those at the end that are part of a character are not."""
     shown = list(ids)
     while shown and template.decode(shown).endswith("\N{REPLACEMENT CHARACTER}"):
         shown.pop()
@@ -221,14 +245,14 @@ def _leave_out_half_a_character(trace: Trace, done: Completion) -> None:
 
 
 def _throw_away(trace: Trace, waited: list[int], n: int) -> None:
-    """Drop ids of the thinking; a Wait, each at its place in ``waited``, counts as long as something behind it is left."""
+    """Drop ids of the thinking. A Wait counts as long as something behind its place is left."""
     trace.drop(n)
     trace.cut = True
     trace.waits = sum(at < len(trace.ids) for at in waited)
 
 
 def _make_room(trace: Trace, waited: list[int], loop: str, budget: Budget, context: int) -> None:
-    """Cut the thinking back to what leaves the answer its room, where the original has none left for it and fails."""
+    """Cut the thinking back to leave the answer its room, where the original fails."""
     over = trace.thinking_tokens - max(0, room(trace, budget, context))
     trace.notes.append(
         f"the thinking fills the context of {context}, and {loop} fails: "

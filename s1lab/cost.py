@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from s1lab.trace import Trace
+from s1lab.arguments import shown, whole
+from s1lab.trace import Counted, Trace
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class Cost:
     forced: int = 0
     thrown_away: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("sampled", "forced", "thrown_away"):
+            whole(name, getattr(self, name), 0)
+
     @property
     def total(self) -> int:
         """All three together: the axis on which methods are compared."""
@@ -33,5 +38,22 @@ class Cost:
 
 
 def cost(*traces: Trace) -> Cost:
-    """What traces cost that share nothing but their prompts."""
-    return Cost(sum(t.sampled_tokens for t in traces), sum(t.forced_tokens for t in traces), sum(t.dropped for t in traces))
+    """What traces cost that share nothing but their prompts.
+
+    Args:
+        traces: The traces, one argument each: ``cost(*traces)`` for a list.
+
+    Returns:
+        Their tokens, added up.
+
+    Raises:
+        ValueError: For an argument that is no trace.
+    """
+    for place, trace in enumerate(traces):
+        if not isinstance(trace, Counted):
+            raise ValueError(f"traces[{place}]={shown(trace)} is no trace: give traces, cost(*traces) for a list")
+    return Cost(
+        sum(t.sampled_tokens for t in traces),
+        sum(t.forced_tokens for t in traces),
+        sum(t.dropped for t in traces),
+    )

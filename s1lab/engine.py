@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import re
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -203,12 +203,17 @@ def load(
     model = options.pop("model", None) if model is None else model
     if not isinstance(model, str) or not model:
         raise ValueError('no model is named: give "s1-tiny", a folder, a hub id or the address of a server')
-    address = model.startswith(("http://", "https://"))
+    # What may hold a password is shown in no message but without it.
+    from s1lab.engines.address import holds_user, is_address, shown
+
+    address = is_address(model)
+    if not address and holds_user(model) and not os.path.exists(model):
+        raise ValueError(f"{shown(model)!r} with a user before it is no model: an address begins with http:// or https://")
     if engine not in ("auto", *ENGINES):
         raise ValueError(f"no engine is called {engine!r}: choose from {list(ENGINES)}, or leave it out")
     if address != (engine == "server") and engine != "auto":
         raise ValueError(
-            f"engine={engine!r} can't load {_shown(model)!r}: "
+            f"engine={engine!r} can't load {shown(model)!r}: "
             + ("an address is for the server engine" if address else "the server engine takes an address that begins with http")
         )
     if address:
@@ -232,11 +237,6 @@ def _known(options: dict[str, Any], engine: type[Any]) -> None:
     for name in options:
         if name not in has:
             raise ValueError(f"the {engine.name} engine has no option {name!r}: it has {', '.join(has)}")
-
-
-def _shown(model: str) -> str:
-    """An address without the password that may stand in it."""
-    return re.sub(r"//[^/@]*@", "//", model)
 
 
 def describe(engine: Engine) -> dict[str, Any]:

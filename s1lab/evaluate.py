@@ -25,6 +25,7 @@ from s1lab.programs import Sampling
 from s1lab.recording import recording
 from s1lab.records import write_run
 from s1lab.trace import Trace
+from s1lab.voting import unread
 
 COUNTED = ("thinking_tokens", "forced_tokens", "waits", "cut", "answer_cut")  # of each trace, a column each
 
@@ -127,7 +128,9 @@ def evaluate(
 ) -> Results:
     """Ask a benchmark under a budget and grade the answers: pass@1, the mean over ``n`` samples a question.
 
-    problems: a Dataset with ``question`` and ``answer``; ``kind`` says how each is graded, "math" where it is missing.
+    problems: a Dataset with ``question`` and ``answer``; ``kind`` says how each is graded, "math" where it is missing. A column
+        ``unanswered`` says what a response without an answer counts as (the original's "A" for GPQA-Diamond, see
+        :func:`s1lab.benchmarks.load`); rules alone keep to it, and ``made`` and the row's reason say so.
     budget: one for all, or a list with one a question; None lets the model think until it stops.
     thinking=False asks without opening any thinking (``prefix`` as in :func:`s1lab.direct`); it takes no budget.
     answer_tokens, answer_room: as in :func:`s1lab.force`, whatever the budgets say. Where answers were cut before their end,
@@ -142,6 +145,7 @@ def evaluate(
     asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
     sampling = Sampling(temperature, top_p, seed)
     made = _made(engine, problems, columns["question"], sampling, system, asked if thinking else [], n) | {"call": "evaluate"}
+    made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
     with recording(store, engine, made, len(questions)) as record:
         if thinking:
             budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
@@ -228,7 +232,9 @@ def checksum(questions: Sequence[str]) -> str:
 def _made(
     engine: Engine, problems: Dataset, questions: list[str], sampling: Sampling, system: str | None, budgets: list[Budget], n: int
 ) -> dict[str, Any]:
-    benchmark = {"name": problems.info.dataset_name, "questions": len(questions), "checksum": checksum(questions)}
+    benchmark: dict[str, Any] = {"name": problems.info.dataset_name, "questions": len(questions), "checksum": checksum(questions)}
+    if "unanswered" in problems.column_names:
+        benchmark["unanswered"] = sorted(set(map(str, problems["unanswered"])))
     return {**describe(engine), **settings(sampling, system, budgets), "samples": n, "benchmark": benchmark}
 
 
@@ -251,6 +257,8 @@ def _checked(problems: Dataset, n: int, temperature: float) -> dict[str, list[st
             raise ValueError(f"row {place} of the benchmark has no answer: fill it in or drop the row")
         if kind not in grade.KINDS:
             raise ValueError(f"row {place} of the benchmark is of kind {kind!r}: choose from {list(grade.KINDS)}")
+    if "unanswered" in problems.column_names:
+        columns["unanswered"] = list(problems["unanswered"])
     return columns
 
 
@@ -258,12 +266,38 @@ def _verdicts(columns: dict[str, list[str]], traces: Sequence[Trace], n: int, gr
     golds = [str(gold) for gold in columns["answer"] for _ in range(n)]
     answers = [t.answer for t in traces]
     if grader is None:
-        return grade.verdicts(answers, golds, [kind for kind in columns["kind"] for _ in range(n)])
+        kinds = [kind for kind in columns["kind"] for _ in range(n)]
+        verdicts = grade.verdicts(answers, golds, kinds)
+        if "unanswered" in columns:
+            letters = [letter for letter in columns["unanswered"] for _ in range(n)]
+            verdicts = _answered_for(traces, verdicts, letters, golds, kinds)
+        return verdicts
     found = grader([q for q in columns["question"] for _ in range(n)], answers, golds)
     if len(found) != len(answers):
         raise ValueError(
             f"the grader gave {len(found)} verdicts on {len(answers)} responses: it must give one for each, in order"
         )
+    return found
+
+
+def _answered_for(
+    traces: Sequence[Trace],
+    verdicts: list[Verdict],
+    letters: Sequence[str | None],
+    golds: Sequence[str],
+    kinds: Sequence[str],
+) -> list[Verdict]:
+    """The verdicts, with what stands in for an answer where a response has none.
+
+    The original's evaluator takes a GPQA question without an answer as answered "A". A benchmark asks
+    for that by a column ``unanswered``. A question that could not be run has no response.
+    """
+    found = []
+    for trace, verdict, letter, gold, kind in zip(traces, verdicts, letters, golds, kinds, strict=True):
+        if letter is not None and not (trace.error or verdict.error) and unread(verdict.given, kind):
+            right = grade.same(letter, gold, kind)
+            verdict = Verdict(right, letter, f"no answer was found, which counts as {letter!r} here")
+        found.append(verdict)
     return found
 
 

@@ -11,6 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s1lab.template import MARK_IDS
+from s1lab.trace import Source, Trace
+
 if TYPE_CHECKING:
     from s1lab.evaluate import Results
 
@@ -34,11 +37,12 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
 
     task: what the harness calls the benchmark; None takes its name here. Accuracy is ``exact_match,none`` (a share, not percent)
     with its standard error; ``thinking_tokens,none`` stands beside it, and ``config.s1lab`` holds what the run was made with.
-    Gives the path of the results. A response is the answer alone; the thinking is in the run that ``Results.save`` writes.
+    Gives the path of the results. A response is all that follows the prompt, as in the original's logged samples: the opening of
+    the thinking, the thinking, its close and the answer, special tokens shown (:func:`response`).
     """
     name = str(results.made.get("model") or "model")
     task = task or str(results.made.get("benchmark", {}).get("name") or "s1lab")
-    if not re.fullmatch(r"[\w.-]+", task):
+    if not isinstance(task, str) or not re.fullmatch(r"[\w.-]+", task):
         raise ValueError(f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' only")
     sanitized = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", name)
     place = Path(folder) / sanitized
@@ -83,7 +87,7 @@ def _samples(results: Results) -> Iterable[dict[str, Any]]:
     n = len(results.traces) // len(results.rows)
     for place, row in enumerate(results.rows):
         doc = {column: value for column, value in row.items() if column not in MEASURED}
-        responses = [trace.answer for trace in results.traces[place * n : (place + 1) * n]]
+        responses = [response(trace) for trace in results.traces[place * n : (place + 1) * n]]
         yield {
             "doc_id": place,
             "doc": doc,
@@ -99,6 +103,27 @@ def _samples(results: Results) -> Iterable[dict[str, Any]]:
             "exact_match": float(row["correct"]),
             "thinking_tokens": float(row["thinking_tokens"]),
         }
+
+
+def response(trace: Trace) -> str:
+    """All that follows the prompt, as the original's evaluator logs it, special tokens shown.
+
+    Its ``generate_until`` returns the opening of the thinking, the thinking, the close and the answer
+    as one text, which its graders split at the close and its ``compute_sample_stats.py`` counts.
+
+    Args:
+        trace: A run on one question.
+
+    Returns:
+        The text. Where no thinking was opened it is the answer alone.
+    """
+    prompt = trace.of(Source.PROMPT)
+    written = trace.template.decode(trace.ids[len(prompt) :])
+    # The opening is a part of the prompt here, because the model doesn't write it.
+    mark = trace.template.template.open.strip()
+    before = trace.template.decode(prompt[-MARK_IDS:])
+    opened = bool(mark) and before.rstrip().endswith(mark)
+    return before[before.rindex(mark) :] + written if opened else written
 
 
 def _hash(text: str) -> str:

@@ -8,10 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from s1lab import paper
+from s1lab.arguments import real, text
 from s1lab.benchmarks import EMBEDDED, known
 from s1lab.tiny.world import BENCHMARK
 
 MADE = Path(__file__).parent / "tiny" / "made.json"
+_NAME = "a benchmark's name, such as 'aime24'"
 S11_LONGER = 9_290 / 4_693
 
 
@@ -30,13 +32,21 @@ class Habit:
     direct: tuple[float, float]
 
     def under(self, cap: float) -> float:
-        """Mean thinking under a cap; beyond the last known one it nears the own stop."""
+        """Mean thinking under a cap; beyond the last known one it nears the own stop.
+
+        Raises ValueError for a cap that is no number of tokens.
+        """
+        cap = real("cap", cap, "a number of thinking tokens, 0 or more", 0)
         last = max(2 * self.capped[-1][0], 1.5 * self.own)
         return min(cap, self.own, _between((*self.capped, (last, self.own)), cap))
 
     def after(self, waits: int) -> float:
-        """Mean thinking with so many Waits; beyond the last known number each adds as much as the last ones did."""
-        return _between(self.waited, waits, beyond=True)
+        """Mean thinking with so many Waits; beyond the last known number each adds as much as the last ones did.
+
+        Raises ValueError for a number of Waits that is none.
+        """
+        number = real("waits", waits, "a number of Waits, 0 or more", 0)
+        return _between(self.waited, number, beyond=True)
 
 
 def _between(points: tuple[tuple[float, float], ...], at: float, beyond: bool = False) -> float:
@@ -56,7 +66,11 @@ def habit(benchmark: str, model: str = "") -> Habit:
     The embedded model's answers, and replies without thinking, are means over 120 of its questions. s1-32B's answers: 690 tokens,
     Table 12's mean; a reply of its base: 646, Figure 4's first dot. A benchmark that the paper has no figure of is taken as
     AIME24, whose thinking is the longest. Waits that a figure leaves out add what they add on AIME24.
+    Raises ValueError for a name that is no text.
     """
+    text("benchmark", benchmark, _NAME)
+    if not isinstance(model, str):
+        text("model", model, "the model's name as text, or nothing")
     if benchmark == EMBEDDED:
         rungs = json.loads(MADE.read_text(encoding="utf-8"))["measured"]["rungs"]
         tokens = {name: rung["thinking_tokens"] for name, rung in rungs.items() if isinstance(rung, dict)}
@@ -79,6 +93,10 @@ def habit(benchmark: str, model: str = "") -> Habit:
 
 
 def rows_of(benchmark: str) -> int:
-    """Questions in a benchmark."""
+    """Questions in a benchmark; one that is not known is taken to have as many as the embedded one.
+
+    Raises ValueError for a name that is no text.
+    """
+    text("benchmark", benchmark, _NAME)
     _, found = known(benchmark)
     return found.rows if found else BENCHMARK

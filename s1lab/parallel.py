@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Unpack, overload
 
 from s1lab import api, grade
+from s1lab.arguments import real, shown, whole
 from s1lab.budget import Budget
 from s1lab.cost import Cost, cost
 from s1lab.engine import Completion, Engine, Program
@@ -20,9 +21,10 @@ from s1lab.ladder import names, rungs_of
 from s1lab.programs import Sampling, answer, direct, force, ladder, open_thinking, together
 from s1lab.template import BoundTemplate
 from s1lab.trace import Source, Trace
-from s1lab.voting import Best, Score, Tree, Vote, rated
+from s1lab.voting import VOTES, Best, Score, Tree, Vote, rated
 
-MOST = 1000  # samples a question: the numbers of their subsets are still floats
+MOST = 10_000  # samples a question: grouping and voting on more would take minutes
+ALLOCATIONS = ("remainder", "ceiling")  # how a tree shares its branches
 
 
 @overload
@@ -190,13 +192,14 @@ def mixture(
 @overload
 def rebase(  # type: ignore[overload-overlap]
     engine: Engine, questions: str, width: int, reward: Score, budget: Budget | None = ..., *, balance: float = ...,
-    step: str | None = ..., step_tokens: int = ..., kind: str = ..., **options: Unpack[api.Options],
+    step: str | None = ..., step_tokens: int = ..., kind: str = ..., allocation: str = ..., vote: str = ...,
+    **options: Unpack[api.Options],
 ) -> Tree: ...  # fmt: skip
 @overload
 def rebase(
     engine: Engine, questions: Iterable[str], width: int, reward: Score, budget: api.Budgets | None = ..., *,
     balance: float = ..., step: str | None = ..., step_tokens: int = ..., kind: str | Sequence[str] = ...,
-    **options: Unpack[api.Options],
+    allocation: str = ..., vote: str = ..., **options: Unpack[api.Options],
 ) -> list[Tree]: ...  # fmt: skip
 def rebase(
     engine: Engine,
@@ -209,6 +212,8 @@ def rebase(
     step: str | None = "\n",
     step_tokens: int = 256,
     kind: str | Sequence[str] = "math",
+    allocation: str = "remainder",
+    vote: str = "weighted",
     temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
@@ -232,6 +237,9 @@ def rebase(
         tree together with budget forcing. The search ends at the cap at the latest.
     balance: near 0 the best branch takes everything; large, all branches share alike.
     step: text that ends a step, with any token that has it in it; None for none. step_tokens: the longest step.
+    allocation: "remainder" shares the branches as said above. "ceiling" shares them as the original's code does, greedily: the
+        branch of the highest reward first, each the whole number above its share of what is left (:func:`ceilings`).
+    vote: "weighted" as said above; "majority" as the original's code counts by default, see :class:`s1lab.Tree`.
     The rest is as in :func:`vote`. Each step's seed is of (seed, question, path in the tree).
     """
     single, asked = api.questions_of(questions)
@@ -240,21 +248,23 @@ def rebase(
     sampling = _sampled(width, temperature, top_p, seed, "width")
     if any(b.compat != "exact" for b in budgets):
         raise ValueError("the original's loops can't be grown in steps: leave compat out of the budget of a tree")
-    if not (balance > 0 and math.isfinite(balance)):
-        raise ValueError(f"balance={balance} is no temperature for rewards: give a number above 0, such as 0.2")
-    if step_tokens < 1:
-        raise ValueError(f"step_tokens={step_tokens} leaves no room for a step: give at least 1")
-    steps = Steps(_ids_with(engine.template, step), step_tokens, balance)
+    _weights((), 0, balance)
+    whole("step_tokens", step_tokens)
+    for name, given, known in (("allocation", allocation, ALLOCATIONS), ("vote", vote, VOTES)):
+        if given not in known:
+            raise ValueError(f"{name}={shown(given)} is unknown: choose from {list(known)}")
+    steps = Steps(_ids_with(engine.template, step), step_tokens, balance, allocation)
     traces = api.open_traces(engine, asked, budgets, system)
 
     def program(i: int) -> Program[Tree]:
-        return grow(traces[i], width, reward, budgets[i], sampling, engine.context, steps, kinds[i])
+        return grow(traces[i], width, reward, budgets[i], sampling, engine.context, steps, kinds[i], vote)
 
     def unfinished(i: int) -> Tree:
-        return Tree(asked[i], _marked([traces[i]]), kinds[i], (0.0,))
+        return Tree(asked[i], _marked([traces[i]]), kinds[i], (0.0,), vote=vote)
 
     made = {
         "call": "rebase", "width": width, "balance": balance, "step": step, "step_tokens": step_tokens,
+        "allocation": allocation, "vote": vote,
         "reward": getattr(reward, "__name__", type(reward).__name__),
     } | api.settings(sampling, system, budgets)  # fmt: skip
     found: Tree | list[Tree] = api.drive(
@@ -266,11 +276,23 @@ def rebase(
 
 @dataclass(frozen=True)
 class Steps:
-    """How a tree grows. ends: ids that end a step, of at most ``tokens``; balance: the temperature of the rewards."""
+    """How a tree grows.
+
+    Args:
+        ends: Ids that end a step.
+        tokens: The longest step.
+        balance: The temperature of the rewards.
+        allocation: How new branches are shared: "remainder" or "ceiling".
+    """
 
     ends: frozenset[int]
     tokens: int
     balance: float
+    allocation: str = "remainder"
+
+    def shares(self, rewards: Sequence[float], n: int) -> list[int]:
+        """``n`` new branches shared among old ones of these rewards."""
+        return (ceilings if self.allocation == "ceiling" else balanced)(rewards, n, self.balance)
 
 
 @dataclass
@@ -293,12 +315,13 @@ class _Branch:
 
 
 def grow(
-    trace: Trace, width: int, reward: Score, budget: Budget, sampling: Sampling, context: int, steps: Steps, kind: str
-) -> Program[Tree]:
+    trace: Trace, width: int, reward: Score, budget: Budget, sampling: Sampling, context: int, steps: Steps, kind: str,
+    vote: str = "weighted",
+) -> Program[Tree]:  # fmt: skip
     """REBASE over one question; see :func:`rebase`."""
     free = open_thinking(trace, trace.template.open_ids(trace.ids), budget, context)
     if free < 1:
-        return Tree(trace.question, [trace], kind, (0.0,))
+        return Tree(trace.question, [trace], kind, (0.0,), vote=vote)
     cap = min(free, budget.max_tokens or context)
     level, shares = [_Branch(trace)], [width]
     ended: list[_Branch] = []
@@ -316,7 +339,7 @@ def grow(
         depth, scored, every = depth + 1, scored + len(distinct), every + grown
         ended += [b for b in grown if b.ended]
         level = [b for b in grown if not b.ended]
-        shares = balanced([b.reward for b in level], width - len(ended), steps.balance)
+        shares = steps.shares([b.reward for b in level], width - len(ended))
     spent = _spent(ended, every)
     for i, branch in enumerate(ended):
         branch.trace.sample = width * trace.sample + i
@@ -326,7 +349,7 @@ def grow(
     answered = cost(*going)
     spent += Cost(answered.sampled - thought.sampled, answered.forced - thought.forced)
     traces, marks = [b.trace for b in ended], tuple(b.reward for b in ended)
-    return Tree(trace.question, traces, kind, marks, spent, scored, depth)
+    return Tree(trace.question, traces, kind, marks, spent, scored, depth, vote)
 
 
 def _step(branch: _Branch, budget: Budget, sampling: Sampling, cap: int, steps: Steps) -> Program[None]:
@@ -363,19 +386,79 @@ def _step(branch: _Branch, budget: Budget, sampling: Sampling, cap: int, steps: 
 
 
 def balanced(rewards: Sequence[float], n: int, balance: float) -> list[int]:
-    """``n`` new branches shared among old ones in proportion to exp(reward / balance), in whole numbers that add up to n.
+    """``n`` new branches shared in proportion to exp(reward / balance), by largest remainders.
 
-    Each gets the whole part of its share; what is left goes by the largest remainders, of equal ones to the earlier.
+    Each branch gets the whole part of its share. What is left goes to the largest remainders; ties go
+    to the earlier branch.
+
+    Args:
+        rewards: Of the open branches.
+        n: New branches in all.
+        balance: Near 0 the best branch takes everything; large, all share alike.
+
+    Returns:
+        Whole numbers that add up to ``n``, one a branch.
+
+    Raises:
+        ValueError: For rewards, a number or a balance that make no sense.
+
+    Example:
+        >>> balanced([1.0, 0.8, 0.6], 8, 0.2)
+        [5, 2, 1]
     """
-    if not rewards:
-        return []
-    weights = [math.exp((r - max(rewards)) / balance) for r in rewards]
+    weights = _weights(rewards, n, balance)
     exact = [n * w / sum(weights) for w in weights]
-    whole = [math.floor(round(x, 9)) for x in exact]
-    order = sorted(range(len(exact)), key=lambda i: (-round(exact[i] - whole[i], 9), i))
-    for i in order[: n - sum(whole)]:
-        whole[i] += 1
-    return whole
+    parts = [math.floor(round(x, 9)) for x in exact]
+    order = sorted(range(len(exact)), key=lambda i: (-round(exact[i] - parts[i], 9), i))
+    for i in order[: n - sum(parts)]:
+        parts[i] += 1
+    return parts
+
+
+def ceilings(rewards: Sequence[float], n: int, balance: float) -> list[int]:
+    """``n`` new branches shared as the original's code does it, by greedy ceilings.
+
+    ``select_softmax`` in its ``eval/rebase/inference_scaling/rebase.py``: the branches from the
+    highest reward down, of equal ones the later first; each gets its share of what is left, among the
+    branches that are left, rounded up. So good branches get more than by :func:`balanced`, and the
+    last ones often none. The original adds in float32, where a rounding at times hands out one branch
+    too many; here they always add up to ``n``.
+
+    Args:
+        rewards: Of the open branches.
+        n: New branches in all.
+        balance: Its ``softmax_temperature``, 0.2 there.
+
+    Returns:
+        Whole numbers that add up to ``n``, one a branch, in the order of ``rewards``.
+
+    Raises:
+        ValueError: For rewards, a number or a balance that make no sense.
+
+    Example:
+        >>> ceilings([1.0, 0.8, 0.6], 8, 0.2)
+        [6, 2, 0]
+    """
+    weights = _weights(rewards, n, balance)
+    order = sorted(range(len(weights)), key=lambda i: (rewards[i], i), reverse=True)
+    parts = [0] * len(weights)
+    left = n
+    for place, i in enumerate(order):
+        rest = math.fsum(weights[j] for j in order[place:])
+        # The rounding keeps a share that is whole but for its last bits from being rounded up.
+        parts[i] = math.ceil(round(left * weights[i] / rest, 9)) if rest else left
+        left -= parts[i]
+    return parts
+
+
+def _weights(rewards: Sequence[float], n: int, balance: float) -> list[float]:
+    """exp(reward / balance), but for a common factor."""
+    whole("n", n, 0)
+    if not real("balance", balance, "a temperature above 0, such as 0.2") > 0:
+        raise ValueError(f"balance={balance} is no temperature: give a number above 0, such as 0.2")
+    for i, reward in enumerate(rewards):
+        real(f"rewards[{i}]", reward, "a finite reward a branch")
+    return [math.exp((r - max(rewards)) / balance) for r in rewards]
 
 
 def _spent(ended: Sequence[_Branch], grown: Sequence[_Branch]) -> Cost:
@@ -407,7 +490,7 @@ def _sampled(n: int, temperature: float, top_p: float, seed: int, name: str = "n
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ValueError(f"{name}={n!r} is no number of samples: give a whole number of at least 1")
     if n > MOST:
-        raise ValueError(f"{name}={n} samples a question are more than the {MOST:,} that can be voted on exactly: take fewer")
+        raise ValueError(f"{name}={n} samples a question are more than the {MOST:,} that can be voted on: take fewer")
     if n > 1 and temperature == 0:
         raise ValueError(f"{name}={n} samples at temperature 0 are all the same: raise the temperature or take one")
     return Sampling(temperature, top_p, seed)

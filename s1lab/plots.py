@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -423,7 +424,7 @@ class Live:
         self.steps, self.seconds = steps, seconds
         self.log: list[Mapping[str, float]] = []
         self._handle: Any = None
-        self._drawn = 0.0
+        self._drawn = -math.inf  # the first entry is drawn, however lately the machine was started
 
     def __call__(self, entry: Mapping[str, float]) -> None:
         self.log.append(entry)

@@ -67,6 +67,7 @@ class Counted:
     source: list[Source]
     waits: int
     cut: bool
+    answer_cut: bool
     error: str | None
 
     @property
@@ -90,9 +91,10 @@ class Counted:
         return "error" if self.error else "cut" if self.cut else "own stop" if self.thinking_tokens else "no thinking"
 
     def summary(self) -> str:
-        """One line: tokens thought, forced, how the thinking ended."""
+        """One line: tokens thought, forced, how the thinking ended, and whether the answer was cut."""
         waits = f", {self.waits} wait{'s' if self.waits != 1 else ''}" if self.waits else ""
-        return f"{self.thinking_tokens} thinking tokens, {self.forced_tokens} forced{waits}, {self.ending}"
+        answer = ", answer cut" if self.answer_cut else ""
+        return f"{self.thinking_tokens} thinking tokens, {self.forced_tokens} forced{waits}, {self.ending}{answer}"
 
 
 @dataclass
@@ -100,7 +102,8 @@ class Trace(Counted):
     """A run on one question: ``ids`` are exactly what the engine was fed and gave, ``source`` says whose each one is.
 
     ids, source: equal in length, the prompt first. A stop that was sampled is not among them: it is replaced by what was
-        forced in its place, and its position is kept in ``stops``.
+        forced in its place, and its position is kept in ``stops``. (``compat="harness"`` keeps an end of sequence that is no
+        delimiter, as the original does.)
     waits: suppressed stops. cut: whether the thinking was closed by force. answer_cut: whether the answer was cut before its end.
     dropped: ids the model wrote that were thrown away (tries that did not fit; what ``compat="harness"`` cuts afterwards); they
         are not in ``ids``.

@@ -1,7 +1,8 @@
 """Recorded cases of the original's two loops, and our programs played against them.
 
-``fixtures/original_loops/README.md`` says what is recorded and how. ``python -m tests.original_loops`` prints how many of them
-our programs repeat, as the table of docs/from_original.md.
+``fixtures/original_loops/README.md`` says what is recorded and how. ``python -m
+tests.original_loops`` prints how many of them our programs repeat, as the table of
+docs/from_original.md.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def written_out() -> list[Case]:
 
 @cache
 def recorded() -> list[Case]:
-    """The cases that were recorded from the original's loops over random scripts and over s1-tiny."""
+    """The cases recorded from the original's loops, over random scripts and over s1-tiny."""
     with gzip.open(FOLDER / "recorded.jsonl.gz", "rt") as file:
         return [json.loads(line) for line in file]
 
@@ -51,7 +52,7 @@ def budget(case: Case) -> lab.Budget:
 
 
 class Player:
-    """An engine that writes what the model wrote in a case, and says what was asked for and is not in it."""
+    """An engine that writes what the model wrote in a case, and says what else was asked for."""
 
     name = model = fingerprint = semantics = "player"
     width = 64
@@ -110,7 +111,7 @@ def played(case: Case) -> tuple[list[Trace], list[str]]:
 
 
 def setting(case: Case, question: dict[str, Any]) -> tuple[str, str, str, str]:
-    """The row of the table that a question of a case belongs to: loop, cap, stops to ignore, how the thinking ended."""
+    """The row of the table of a question: loop, cap, stops to ignore, how the thinking ended."""
     loop = {"harness": "evaluator", "readme": "README"}[case["loop"]]
     cap = "auto" if case["cap"] is None else "given"
     ignores = "not given" if case["ignores"] is None else str(case["ignores"])
@@ -125,7 +126,11 @@ def setting(case: Case, question: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def table() -> str:
-    """How many questions our programs answer behind exactly the ids of the original, setting by setting, as Markdown."""
+    """How many questions our programs answer behind exactly the ids of the original.
+
+    Returns:
+        A Markdown table, a row a setting.
+    """
     tried: Counter[tuple[str, ...]] = Counter()
     equal: Counter[tuple[str, ...]] = Counter()
     for case in (*written_out(), *recorded()):

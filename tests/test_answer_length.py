@@ -1,4 +1,4 @@
-"""The two numbers of an answer: how long it may be, and how much room the thinking leaves for it."""
+"""The two numbers of an answer: how long it may be, and what the thinking leaves for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANSWER = "<|im_start|>answer\n"
 
 
 def model(answer: str, thought: str = "1 r 1\n") -> Callable[[str], str]:
-    """Thinks ``thought``, then answers ``answer``; without an opened thinking it answers at once."""
+    """Thinks ``thought``, then answers; without an opened thinking it answers at once."""
     whole = thought + ANSWER + answer + "<|im_end|>"
 
     def say(text: str) -> str:
@@ -40,7 +40,7 @@ LONG = model("1 r 2 r " * 300 + "\\boxed{3}")  # some 2,400 tokens, the box at t
 
 
 def test_a_long_answer_keeps_its_box(scripted):
-    """One of the paper's printed answers has 1,055 tokens, its box at the end: 0.1 cut it at 1,024."""
+    """One of the paper's printed answers has 1,055 tokens; 0.1 cut answers at 1,024."""
     engine = scripted(LONG)
     for trace in (
         lab.force(engine, QUESTION),
@@ -187,7 +187,7 @@ def test_with_several_samples_the_column_is_a_mean(scripted):
 
 
 def test_votes_without_thinking(scripted):
-    """As the base model's votes in the paper's Figure 4: no thinking is opened, and each sample has its own seed."""
+    """As the base model's votes in the paper's Figure 4; each sample has its own seed."""
     engine = scripted(model("Answer: 3"))
     vote = lab.vote(engine, QUESTION, 4, thinking=False, prefix="So ")
     assert vote.answer == "3" and all(t.thinking_tokens == 0 and t.answer == "So Answer: 3" for t in vote.traces)
@@ -241,6 +241,11 @@ def test_the_command_line_takes_both_numbers_with_and_without_thinking(tiny, mon
     assert "3 of 3 answers were CUT" in text and "--answer-tokens" in text
     refused = CliRunner().invoke(app, ["evaluate", "--no-thinking", "--max-tokens", "9", "--answer-tokens", "1"])
     assert refused.exit_code != 0 and "nothing to budget" in refused.stderr
+
+
+def test_a_trace_says_that_its_answer_was_cut(scripted):
+    assert lab.force(scripted(LONG), QUESTION, answer_tokens=9).summary().endswith(", own stop, answer cut")
+    assert lab.force(scripted(LONG), QUESTION).summary().endswith(", own stop")
 
 
 def test_a_budget_says_which_number_is_wrong():

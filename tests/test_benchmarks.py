@@ -179,9 +179,16 @@ def test_results_are_written_in_the_harness_form(scripted, tmp_path):
     (samples,) = path.parent.glob("samples_mine_*.jsonl")
     rows = Dataset.from_json(str(samples))
     assert rows["exact_match"] == [1.0, 0.0] and rows["target"] == ["3", "4"] and rows[0]["doc"]["level"] == 1
-    assert rows["resps"] == [[["Answer: 3"]], [["Answer: 3"]]]
+    # The original's evaluator logs thinking_start + thinking + thinking_end + answer (vllm_causallms.py, generate_until).
+    whole = "<|im_start|>think\nx\n<|im_start|>answer\nAnswer: 3"
+    assert rows["resps"] == [[[whole]], [[whole]]] and rows["filtered_resps"] == [[whole], [whole]]
+    assert whole.split("<|im_start|>answer\n")[-1] == results.rows[0]["response"]  # as its graders take the answer out
     with pytest.raises(ValueError, match="file's name"):
         results.save_harness(tmp_path, "../mine")
+    with pytest.raises(ValueError, match="task=3 becomes part of a file's name"):
+        results.save_harness(tmp_path, 3)
+    with pytest.raises(ValueError, match="name=3 is no text"):
+        compare(results, 3)
 
 
 def test_mutated_files_end_in_a_benchmark_or_in_a_clear_error(aime, gpqa, tmp_path, monkeypatch):
@@ -249,6 +256,7 @@ def test_the_embedded_benchmark_is_the_worlds_test_split_and_n_takes_the_first(a
 
 def test_a_file_of_a_benchmarks_name_is_that_benchmark(aime):
     assert load(str(aime)).info.dataset_name == "aime24"
+    assert load(aime).info.dataset_name == "aime24"  # a Path as well
     with pytest.raises(ValueError, match="no benchmark is called 'mine'"):
         load(str(aime.rename(aime.with_name("mine.jsonl"))))
 

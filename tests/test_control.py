@@ -62,10 +62,10 @@ def drafts(template, *thoughts: str):
     return Drafting()
 
 
-def test_token_conditional_control_asks_on_a_line_of_its_own_and_leaves_it_to_the_model(scripted):
+def test_token_conditional_control_asks_after_an_empty_line_and_leaves_it_to_the_model(scripted):
     engine = scripted(thinker("1 r 1\n2 a 1\n"))
     trace = lab.token_conditional(engine, QUESTION, 8)
-    assert "raspberry?\nThink for up to 8 tokens.<|im_end|>" in trace.text and trace.question == QUESTION
+    assert "raspberry?\n\nThink for up to 8 tokens.<|im_end|>" in trace.text and trace.question == QUESTION
     assert trace.thinking == "1 r 1\n2 a 1\n" and trace.thinking_tokens > 8 and not trace.cut
 
 
@@ -255,10 +255,11 @@ def test_a_model_that_was_not_trained_for_a_format_is_warned_of_once(tiny, scrip
         warnings.simplefilter("always")
         for _ in range(2):
             lab.step_conditional(tiny, QUESTION, 2, lab.Budget(max_tokens=4))
-            lab.class_conditional(tiny, QUESTION, "short", lab.Budget(max_tokens=4))
+            lab.token_conditional(tiny, QUESTION, 8, lab.Budget(max_tokens=4))
+            lab.class_conditional(tiny, QUESTION, "short", lab.Budget(max_tokens=4))  # plain prompting: nothing to be trained
         lab.token_conditional(scripted(thinker("1 r 1\n")), QUESTION, 8)  # no files of it are at hand: nothing is known
     assert [w.category for w in caught] == [UserWarning] * 2
-    for warning, kind in zip(caught, ("scc", "ccc"), strict=True):
+    for warning, kind in zip(caught, ("scc", "tcc"), strict=True):
         assert f"s1-tiny-{kind}" in str(warning.message) and "\n" not in str(warning.message)
         assert warning.filename == __file__
 
@@ -376,16 +377,20 @@ def test_rows_in_each_format(template):
     )
     tokens = sft.formats.token_conditional(rows, template)
     for row, thinking in zip(tokens, rows["thinking"], strict=True):
-        n, length = int(row["prompt"].split("up to ")[1].split(" ")[0]), len(template.encode(thinking))
+        n, length = int(row["prompt"].split("up to ")[1].split(" ")[0]), len(template.encode(thinking.strip()))
+        assert f"?\n\nThink for up to {n} tokens.<|im_end|>" in row["prompt"]
         assert length <= n < 2 * length and n & (n - 1) == 0 and row["format"] == "tcc"
         assert row["completion"].startswith(THINK + thinking)
     steps = sft.formats.step_conditional(rows, template, separator="\n")
     assert steps[0]["completion"] == (
         "<|im_start|>4 steps left\n1 r 1\n<|im_start|>3 steps left\n2 a 1\n<|im_start|>2 steps left\n3 s 1\n"
-        "<|im_start|>answer\nAnswer: 1<|im_end|>"
+        "<|im_start|>answer\nAnswer: 1<|im_end|>\n"
     )
+    plain = sft.formats.step_conditional(rows, template, separator="\n", rows="plain")
+    assert plain[0]["completion"] + "\n" == steps[0]["completion"]
     assert "Think for up to 1 steps." in steps[1]["prompt"] and steps["format"] == ["scc"] * 3
     paragraphs = sft.formats.step_conditional(rows, template)
+    assert "How many r?\n\nThink for up to 4 steps.<|im_end|>" in steps[0]["prompt"]
     assert [c.count("steps left") for c in paragraphs["completion"]] == [1, 1, 3]
     classes = sft.formats.class_conditional(Dataset.from_list([rows[0], rows[1]] * 3), template)
     assert [("short amount" in p, "long amount" in p) for p in classes["prompt"]] == [

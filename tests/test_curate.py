@@ -17,7 +17,7 @@ import s1lab as lab
 from s1lab import curate
 from s1lab.curate import ngrams, subjects
 from s1lab.curate.quality import LOOP_SHARE, RULES
-from s1lab.curate.selection import _Drawing
+from s1lab.curate.selection import _Drawing, _like_benchmarks
 
 
 def rows(*questions: str, **columns) -> Dataset:
@@ -243,6 +243,22 @@ def test_models_by_name_are_loaded_in_turn_and_agree_with_engines(tiny, tiny_bas
     ]
 
 
+def test_an_answer_may_be_as_long_as_it_needs_unless_it_is_limited(scripted):
+    """data/bulk_inference.py: max_tokens=32768, the whole context of its models. The box comes behind 3,000 tokens here."""
+    engine = scripted(lambda text: "so " * 1000 + "\\boxed{7}<|im_end|>")
+    pool = rows("One?", answer=["7"], kind=["integer"])
+    assert curate.difficulty(pool, [engine])[1].rules == ["solved by scripted"]
+    (asked,) = engine.requests
+    assert asked.max_tokens == engine.context - len(asked.ids)
+    with pytest.warns(UserWarning, match="answers were cut"):
+        assert curate.difficulty(pool, [engine], answer_tokens=1024)[1].rules == []
+    assert engine.requests[-1].max_tokens == 1024
+    thinker = scripted(lambda text: ("so " * 1000 + "\\boxed{7}<|im_end|>") if "answer\n" in text else "so<|im_start|>")
+    with pytest.warns(UserWarning, match="answers were cut"):
+        assert curate.difficulty(pool, [thinker], budget=lab.Budget(), answer_tokens=1024)[1].rules == []
+    assert curate.difficulty(pool, [thinker], budget=lab.Budget(), answer_tokens=3500)[1].rules == ["solved by scripted"]
+
+
 def test_what_a_model_could_not_be_asked_is_not_solved_and_is_counted(scripted):
     engine = scripted(lambda text: "Answer: 1<|im_end|>", context=60)
     pool = rows("One?", "One? " * 40, answer=["1", "1"], kind=["integer"] * 2)
@@ -323,6 +339,61 @@ def test_the_codes_variant_draws_its_last_third_like_the_benchmarks():
     assert "a domain like the benchmarks': 60" in report[1].notes
     with pytest.raises(ValueError, match="no variant is called 'notebook'"):
         curate.select(pool, 200, variant="notebook")
+
+
+# Counts of domains, then the weights of the notebook's last draws, by hand.
+# data/filter.ipynb, "Diversity sampling": gpqa_domain and aime_domain are Counters over all rows of that source, made after
+# selected_qhashes was filled and without looking at it; enlarge_ratio = 0.5*sum(aime)/sum(gpqa); each of GPQA's counts becomes
+# int(count*enlarge_ratio); the two are added as Counters, which keep no zero.
+LIKE_BENCHMARKS = {
+    # 0.5 * 10 / 7 = 0.714...: 4 -> 2, 2 -> 1, 1 -> 0
+    "a domain that comes to less than one is never drawn": (
+        {"Algebra": 6, "Geometry": 4}, {"Physics": 4, "Chemistry": 2, "Biology": 1},
+        {"Algebra": 6, "Geometry": 4, "Physics": 2, "Chemistry": 1},
+    ),
+    # 0.5 * 12 / 3 = 2: 1 -> 2, 2 -> 4
+    "a domain that both have is added": (
+        {"Algebra": 9, "Probability": 3}, {"Probability": 1, "Biology": 2}, {"Algebra": 9, "Probability": 5, "Biology": 4},
+    ),
+    # 0.5 * 1 / 4 = 0.125: all of them -> 0
+    "few AIME questions leave GPQA out": ({"Algebra": 1}, {"Physics": 4}, {"Algebra": 1}),
+    # The notebook divides by GPQA's sum and fails without it; here AIME alone decides, and GPQA alone likewise.
+    "no GPQA": ({"Algebra": 2, "Geometry": 1}, {}, {"Algebra": 2, "Geometry": 1}),
+    "no AIME": ({}, {"Physics": 4, "Biology": 1}, {"Physics": 4, "Biology": 1}),
+    "neither": ({}, {}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIKE_BENCHMARKS)
+@pytest.mark.parametrize("correct", [False, True])
+def test_the_notebooks_last_draws_weigh_domains_by_all_rows_of_the_benchmarks(name, correct):
+    """``correct``: whether all of them are taken at once, before any draw."""
+    aime, gpqa, weights = LIKE_BENCHMARKS[name]
+    rows = [
+        {"question": f"{source} {domain} {i}", "domain": domain, "thinking_tokens": i, "source": source, "correct": correct}
+        for source, counts in (("AIME 1983-2021", aime), ("GPQA (non-diamond)", gpqa), ("NuminaMATH", {"Biology": 3}))
+        for domain, count in counts.items()
+        for i in range(count)
+    ]
+    pool = Dataset.from_list(rows)
+    assert _like_benchmarks(pool, _Drawing(pool, 1, 0, "domain")) == weights
+
+
+def test_the_codes_variant_draws_by_benchmark_rows_that_are_taken_already():
+    """All AIME rows are right, so all are taken at once; the last 30 of 100 draws still go to their domain alone."""
+    usual = {"source": "NuminaMATH", "correct": False}
+    pool = Dataset.from_list(
+        [{"question": f"n{i}", "domain": "abc"[i % 3], "thinking_tokens": i, **usual} for i in range(900)]
+        + [
+            {"question": f"a{i}", "domain": "b", "thinking_tokens": 0, "source": "AIME 1983-2021", "correct": True}
+            for i in range(9)
+        ]
+    )
+    kept, report = curate.select(pool, 100, variant="code")
+    assert {"high quality: 9", "a domain at random: 61", "a domain like the benchmarks': 30"} <= set(report.notes)
+    drawn = collections.Counter(row["domain"] for row in kept if not row["correct"])
+    assert drawn["b"] >= 30 and drawn["a"] + drawn["c"] <= 61 and min(drawn["a"], drawn["c"]) > 8
+    assert not any("was left" in note for note in report.notes)
 
 
 def test_exhausted_domains_leave_the_draw_and_all_can_be_taken():
@@ -459,13 +530,17 @@ def test_rows_for_trl_are_what_the_template_writes(tiny):
     )
     first, second = curate.to_sft(rows, tiny.template)
     assert first["prompt"] == "<|im_start|>user\nQ?<|im_end|>\n<|im_start|>assistant\n"
-    assert first["completion"] == "<|im_start|>think\na\nb\n<|im_start|>answer\nAnswer: 4<|im_end|>"
-    assert second["completion"] == "<|im_start|>think\na\n<|im_start|>answer\nAnswer: 4<|im_end|>"
+    assert first["completion"] == "<|im_start|>think\na\nb\n<|im_start|>answer\nAnswer: 4<|im_end|>\n"
+    assert second["completion"] == "<|im_start|>think\na\n<|im_start|>answer\nAnswer: 4<|im_end|>\n"
+    for row, plain in zip((first, second), curate.to_sft(rows, tiny.template, rows="plain"), strict=True):
+        assert plain["completion"] + "\n" == row["completion"]
     tags = lab.ThinkTemplate("<think>\n", ("<|im_start|>",), "</think>\n\n")
     assert "<think>\na\nb\n</think>\n\nAnswer: 4<|im_end|>" in curate.to_sft(rows, tags, tiny.template.tokenizer)[0]["completion"]
     assert curate.to_sft(rows, "s1", tiny.template.tokenizer)[0] == first
     with pytest.raises(ValueError, match="tokenizer"):
         curate.to_sft(rows, "s1")
+    with pytest.raises(ValueError, match="rows='stripped' is not known"):
+        curate.to_sft(rows, tiny.template, rows="stripped")
     with pytest.raises(ValueError, match=r"the thinking of row 0 holds the delimiter '<\|im_start\|>'"):
         curate.to_sft(Dataset.from_list([{"question": "Q", "thinking": "<|im_start|>answer", "attempt": "4"}]), tiny.template)
     unanswered = Dataset.from_dict({"question": ["Q"], "thinking": ["a"], "attempt": [None]})

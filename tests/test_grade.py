@@ -139,7 +139,7 @@ def test_a_hostile_answer_costs_bounded_time_and_the_next_is_graded(hostile):
     found = grade.verdict(hostile, "3")
     assert not found.correct
     assert time.monotonic() - began < 60  # unbounded would be hours
-    assert grade.is_correct(r"\boxed{\frac{\sqrt{4}}{6}}", r"\frac{1}{3}")
+    assert grade.is_correct(r"\boxed{2x/6}", r"\frac{x}{3}")
 
 
 def test_what_could_not_be_graded_is_an_error_and_not_silently_wrong():
@@ -156,7 +156,7 @@ def test_long_nonsense_is_read_in_linear_time(kind):
 
 
 def test_a_worker_holds_no_more_memory_than_its_limit():
-    grade.is_correct(r"\boxed{\frac{\sqrt{9}}{9}}", r"\frac{1}{3}")
+    grade.is_correct(r"\boxed{3x/9}", r"\frac{x}{3}")
     process = next(worker._process for worker in pool._all if worker._process)
     limits = Path(f"/proc/{process.pid}/limits")
     if not limits.exists():
@@ -173,7 +173,7 @@ def test_no_answer_runs_as_code(tmp_path):
 
 
 def test_an_interrupted_question_leaves_no_answer_for_the_next(monkeypatch):
-    assert not grade.is_correct(r"\boxed{\frac{\sqrt{1}}{2}}", r"\frac{1}{5}")
+    assert not grade.is_correct(r"\boxed{x/2}", r"\frac{x}{5}")
 
     def interrupt(_):
         raise KeyboardInterrupt
@@ -181,8 +181,8 @@ def test_an_interrupted_question_leaves_no_answer_for_the_next(monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(pool.json, "loads", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            grade.is_correct(r"\boxed{\frac{\sqrt{25}}{10}}", r"\frac{1}{2}")
-    assert not grade.is_correct(r"\boxed{\frac{\sqrt{1}}{2}}", r"\frac{1}{7}")
+            grade.is_correct(r"\boxed{5x/10}", r"\frac{x}{2}")
+    assert not grade.is_correct(r"\boxed{x/2}", r"\frac{x}{7}")
 
 
 def test_it_grades_from_a_thread():
@@ -201,19 +201,19 @@ def test_it_grades_from_a_thread():
 
 
 def _in_a_child(answers):
-    answers.put(grade.is_correct(r"\boxed{\frac{\sqrt{49}}{14}}", "0.5"))
+    answers.put(grade.is_correct(r"\boxed{7x/14}", "x/2"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_it_grades_from_a_daemonic_child_and_goes_on_in_the_parent():
-    assert grade.is_correct(r"\boxed{\frac{\sqrt{4}}{4}}", "0.5")
+    assert grade.is_correct(r"\boxed{2x/4}", "x/2")
     context = multiprocessing.get_context("fork")
     answers = context.Queue()
     child = context.Process(target=_in_a_child, args=(answers,), daemon=True)
     child.start()
     assert answers.get(timeout=120) is True
     child.join(60)
-    assert grade.is_correct(r"\boxed{\frac{\sqrt{9}}{6}}", "0.5")
+    assert grade.is_correct(r"\boxed{3x/6}", "x/2")
 
 
 CHILD = """
@@ -221,7 +221,7 @@ import os, sys, time, types
 package = types.ModuleType("s1lab"); package.__path__ = [sys.argv[1]]; sys.modules["s1lab"] = package  # grade alone: quick
 from s1lab import grade
 from s1lab.grade import pool
-assert grade.is_correct(r"\\boxed{\\frac{\\sqrt{4}}{4}}", "0.5")
+assert grade.is_correct(r"\\boxed{2x/4}", "x/2")
 print(next(w._process.pid for w in pool._all), flush=True)
 time.sleep(60 if sys.argv[2] == "wait" else 0)
 """
@@ -248,8 +248,8 @@ def test_workers_end_with_whoever_started_them(how):
 
 
 def test_a_grader_that_fails_is_counted_in_the_results(scripted, monkeypatch, tmp_path):
-    problems = Dataset.from_dict({"question": ["a", "b"], "answer": [r"\frac12", r"\sqrt3"]})
-    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{\frac{\sqrt4}4}<|im_end|>")
+    problems = Dataset.from_dict({"question": ["a", "b"], "answer": ["x/2", r"x\sqrt3"]})
+    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{2x/4}<|im_end|>")
     monkeypatch.setattr(pool, "ask_all", lambda items, workers: [{"error": "took more than 2 s"}] * len(items))
     results = lab.evaluate(engine, problems, lab.Budget(), store=tmp_path / "x.db", progress=False)
     assert results.grading_errors == 2 and "2 in grading" in repr(results)
@@ -260,8 +260,8 @@ def test_a_grader_that_fails_is_counted_in_the_results(scripted, monkeypatch, tm
 
 
 def test_rows_say_why(scripted):
-    problems = Dataset.from_dict({"question": ["a", "b"], "answer": ["0.5", r"\sqrt3"]})
-    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{\frac{\sqrt4}4}<|im_end|>")
+    problems = Dataset.from_dict({"question": ["a", "b"], "answer": ["x/2", r"x\sqrt3"]})
+    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{2x/4}<|im_end|>")
     rows = lab.evaluate(engine, problems, lab.Budget(), progress=False).rows
     assert rows["reason"] == ["equal by math-verify", "not equal by math-verify"] and rows["error"] == [None, None]
 

@@ -5,11 +5,15 @@ The first rows of each group are findings of a trial against other people's grad
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import pytest
 
 from s1lab import grade
+
+FIXTURES = Path(__file__).parent / "fixtures" / "graders"
 
 WHOLE = [  # what can't be read as a whole is never equal to a part of itself
     (r"\boxed{6√2}", "6", False),
@@ -297,3 +301,10 @@ def test_same_is_symmetric_for_answers_of_one_kind():
     answers = ["1/2", r"\frac12", "0.5", "50\\%", "(1,2)", "1,2", "2,1", "x=1,y=2", "[1,2]", "5 cm", "5 m", "x<3", r"(-\infty,3)"]
     pairs = [(a, b) for a in answers for b in answers]
     assert [p for p in pairs if grade.same(*p) is not grade.same(*reversed(p))] == []
+
+
+def test_the_cases_of_a_tester_who_did_not_write_the_graders():
+    rows = [json.loads(line) for line in (FIXTURES / "cases.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) > 1_500 and 0.4 < sum(row["expected"] for row in rows) / len(rows) < 0.6
+    found = grade.verdicts(*([row[name] for row in rows] for name in ("response", "gold", "kind")))
+    assert [(r, v) for r, v in zip(rows, found, strict=True) if v.correct is not r["expected"]] == []

@@ -72,9 +72,12 @@ def test_the_command_line_is_lm_evals_and_our_export_has_the_form_of_its_files(t
     first, second = (sorted(map(json.loads, lines), key=lambda row: row["doc_id"]) for lines in samples)
     for a, b in zip(first, second, strict=True):
         assert set(a) <= set(b)
-        assert [a[key] for key in ("target", "resps", "prompt_hash", "target_hash")] == [
-            b[key] for key in ("target", "resps", "prompt_hash", "target_hash")
+        assert [a[key] for key in ("target", "prompt_hash", "target_hash")] == [
+            b[key] for key in ("target", "prompt_hash", "target_hash")
         ]
+        # The harness is given the answer alone, our files have the thinking too, as the original's.
+        (((answer,),), ((response,),)) = a["resps"], b["resps"]
+        assert response.startswith("<|im_start|>think\n") and response.endswith(answer) and response != answer
         assert {name: type(value) for name, value in a.items()} == {name: type(b[name]) for name in a}
 
 

@@ -191,7 +191,7 @@ def test_accuracies_at_the_edges_and_outside():
     assert edge.gain.value != edge.gain.value  # no ratio to nothing
     with pytest.raises(ValueError, match="percents from 0 to 100"):
         metrics.unpaired(101, 50, 30)
-    with pytest.raises(ValueError, match="level 95"):
+    with pytest.raises(ValueError, match="level=95"):
         metrics.unpaired(60, 50, 30, level=95)
 
 

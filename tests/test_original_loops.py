@@ -45,7 +45,8 @@ def test_the_ledger_holds_for_every_recorded_case():
             assert trace.source[: len(question["prompt"])] == [Source.PROMPT] * len(question["prompt"])
             if case["loop"] == "harness":
                 written = sum(len(asked["ids"]) for asked in question["rounds"])
-                # <|endoftext|> (256) ends a sequence in some cases, and is none of the evaluator's stops.
+                # <|endoftext|> (256) ends a sequence in some cases, and is none of the evaluator's
+                # stops.
                 kept = sum(asked["stop"] == 256 for asked in question["rounds"])
                 assert len(trace.of(Source.SAMPLED)) + trace.dropped == written + kept
                 assert case["cap"] is None or trace.thinking_tokens <= case["cap"]
@@ -90,7 +91,7 @@ def test_a_difference_would_be_found(loop):
 
 
 def test_no_question_leans_on_its_neighbours_in_a_batch():
-    """Alone, a question of a batch gives what it gives in the batch, unless the cap is the batch's own "auto"."""
+    """Alone, a question of a batch gives what it gives in the batch."""
     batches = [case for case in recorded() if len(case["questions"]) > 1]
     assert len(batches) > 50
     for case in batches[:50]:
@@ -100,7 +101,7 @@ def test_no_question_leans_on_its_neighbours_in_a_batch():
 
 
 def test_a_budget_tells_ignore_0_times_from_not_given(scripted):
-    """``waits=0`` is thinking_n_ignore=0, which asks for a token in the first round; left out, it is not given."""
+    """``waits=0`` is thinking_n_ignore=0, which asks for a token in the first round."""
     assert lab.Budget(compat="harness").waits is None and lab.Budget(waits=None, compat="harness").waits is None
     assert lab.Budget(waits=0, compat="harness").waits == 0
     assert lab.Budget(waits=0, compat="harness") != lab.Budget(compat="harness")
@@ -125,7 +126,7 @@ def test_the_evaluators_minimum_strikes_the_stops_out_of_its_one_round(scripted)
 
 
 def test_auto_is_of_each_question_and_has_100_tokens_for_the_answer(scripted, template):
-    """The evaluator takes the longest prompt of a batch for all; here a question's cap does not depend on its batch."""
+    """The evaluator takes the longest prompt of a batch for all; here each question has its cap."""
     engine = scripted(lambda text: "3<|im_end|>" if "Final Answer:" in text else "a" * 500, context=400)
     short, long = lab.force(engine, ["Q?", "Q" * 50 + "?"], lab.Budget(compat="harness"), progress=False)
     longest = len(template.encode("<|im_start|>answer\nFinal Answer:"))

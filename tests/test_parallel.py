@@ -293,7 +293,7 @@ def test_a_score_or_reward_that_is_no_number_is_named_with_its_question(scripted
     [
         (lambda e: lab.vote(e, QUESTION, 0), "n=0 is no number of samples"),
         (lambda e: lab.vote(e, QUESTION, 2.0), "n=2.0 is no number of samples"),
-        (lambda e: lab.vote(e, QUESTION, 1001), "n=1001 samples a question are more than the 1,000"),
+        (lambda e: lab.vote(e, QUESTION, 10_001), "n=10001 samples a question are more than the 10,000"),
         (lambda e: lab.vote(e, QUESTION, 4, temperature=0), "n=4 samples at temperature 0"),
         (lambda e: lab.vote(e, [QUESTION], 2, [lab.Budget()] * 2), "2 budgets for 1 question"),
         (lambda e: lab.vote(e, [QUESTION], 2, kind=["math"] * 2), "2 kinds for 1 questions"),
@@ -304,6 +304,8 @@ def test_a_score_or_reward_that_is_no_number_is_named_with_its_question(scripted
         (lambda e: lab.rebase(e, QUESTION, 0, len), "width=0"),
         (lambda e: lab.rebase(e, QUESTION, 2, len, balance=0), "balance=0"),
         (lambda e: lab.rebase(e, QUESTION, 2, len, step_tokens=0), "step_tokens=0"),
+        (lambda e: lab.rebase(e, QUESTION, 2, len, allocation="floor"), "allocation='floor' is unknown: choose"),
+        (lambda e: lab.rebase(e, QUESTION, 2, len, vote=None), "vote=None is unknown: choose from"),
         (lambda e: lab.rebase(e, QUESTION, 2, len, step="no such text"), "stands in no single token"),
         (lambda e: lab.rebase(e, QUESTION, 2, len, lab.Budget(compat="harness")), "original's loops"),
     ],

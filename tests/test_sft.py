@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def learned(row: dict, template) -> str:
 def test_exactly_reasoning_and_answer_have_loss(tiny):
     rows = traces(12)
     for given, row in zip(rows, sft.encode(rows, tiny.template, PAPER), strict=True):
-        completion = f"<|im_start|>think\n{given['thinking']}<|im_start|>answer\n{given['attempt']}<|im_end|>"
+        completion = f"<|im_start|>think\n{given['thinking']}<|im_start|>answer\n{given['attempt']}<|im_end|>\n"
         assert learned(row, tiny.template) == completion
         assert (
             tiny.template.decode(row["input_ids"]) == tiny.template.decode(tiny.template.prompt(given["question"])) + completion
@@ -59,7 +60,7 @@ def test_the_same_with_think_tags(tiny):
     tokenizer = tiny.template.tokenizer
     tags = bind(lab.ThinkTemplate("<think>\n", ("<|im_start|>",), "</think>\n\n"), tokenizer, {tokenizer.eos_token_id})
     (row,) = sft.encode(Dataset.from_list([{"question": "Q?", "thinking": "a\nb", "attempt": "4"}]), tags, PAPER)
-    assert learned(row, tags) == "<think>\na\nb\n</think>\n\nAnswer: 4<|im_end|>"
+    assert learned(row, tags) == "<think>\na\nb\n</think>\n\nAnswer: 4<|im_end|>\n"
 
 
 def test_words_that_forcing_appends_can_be_left_unlearned(tiny):
@@ -72,8 +73,12 @@ def test_words_that_forcing_appends_can_be_left_unlearned(tiny):
 
 def test_prompts_and_completions_and_ids_are_taken_too(tiny):
     rows = traces(3)
-    by_text = sft.encode(lab.curate.to_sft(rows, tiny.template), tiny.template, QUICK)
+    by_text = sft.encode(lab.curate.to_sft(rows, tiny.template, rows="plain"), tiny.template, QUICK)
     assert by_text.to_list() == sft.encode(rows, tiny.template, QUICK).to_list()
+    # Rows that are texts already stay as they are, whatever the recipe makes of traces.
+    original = sft.encode(lab.curate.to_sft(rows, tiny.template), tiny.template, PAPER.but(rows="plain"))
+    assert original.to_list() == sft.encode(rows, tiny.template, PAPER).to_list()
+    assert original.to_list() != sft.encode(rows, tiny.template, PAPER.but(rows="plain")).to_list()
     assert sft.encode(by_text, tiny.template, QUICK).to_list() == by_text.to_list()
 
 
@@ -98,13 +103,17 @@ def test_the_papers_schedule():
         r = sft.recipe(name)
         assert (r.epochs, r.batch, r.rate, r.betas, r.decay, r.dtype) == (5, 16, 1e-5, (0.9, 0.95), 1e-4, "bfloat16")
         assert (r.steps(1000), r.warmup_steps(1000), r.block, r.pad_token) == (315, 16, block, "<|fim_pad|>") and not r.unlearned
+        assert (r.rows, r.seed) == ("original", 42)
     tiny = sft.recipe("tiny")
     assert (tiny.steps(1000), tiny.warmup_steps(1000), tiny.betas, tiny.decay) == (315, 16, (0.9, 0.95), 1e-4)
     with pytest.raises(ValueError, match=r"no recipe is called 's2'.*s1-32b"):
         sft.recipe("s2")
     with pytest.raises(TypeError, match="epoch"):
         tiny.but(epoch=3)
-    for change, words in (({"batches": "weird"}, "batches='weird'"), ({"epochs": 0}, "epochs=0")):
+    assert (tiny.rows, tiny.seed) == ("plain", 0)  # which the embedded weights were trained with
+    for change, words in (
+        ({"batches": "weird"}, "batches='weird'"), ({"epochs": 0}, "epochs=0"), ({"rows": "stripped"}, "rows='stripped'"),
+    ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             tiny.but(**change)
 
@@ -141,6 +150,19 @@ def test_what_was_trained_loads_and_tells_what_it_is(trained):
         assert trace.error is None and trace.thinking.startswith("1 ")
     again = sft.train("s1-tiny-base", traces(), QUICK, out=found.path, progress=False)
     assert again.log == found.log and again.made["seconds"] == found.made["seconds"]  # nothing was trained again
+
+
+def test_a_run_of_version_0_1_is_found_finished(trained, tmp_path):
+    """Its recipe named no rows, and there were none but those that are called plain now."""
+    found, _ = trained
+    shutil.copytree(found.path, tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    record = json.loads(path.read_text())
+    assert record["recipe"].pop("rows") == "plain"
+    path.write_text(json.dumps(record))
+    assert sft.train("s1-tiny-base", traces(), QUICK, out=tmp_path / "run", progress=False).log == found.log
+    with pytest.raises(ValueError, match="holds a run of another"):
+        sft.train("s1-tiny-base", traces(), QUICK.but(rows="original"), out=tmp_path / "run", progress=False)
 
 
 @pytest.mark.parametrize("change", [{"batches": "padded"}, {"batches": "flat"}, {"per_device": 2}, {"checkpointing": True}])

@@ -1,6 +1,7 @@
-"""Files of version 0.1: its store and its saved run are read, and the same calls give the same results out of the store.
+"""Files of version 0.1 are read, and the same calls give the same results out of its store.
 
-``fixtures/v0.1/README.md`` says which calls wrote them. ``expected.json`` is what version 0.1 itself read back.
+``fixtures/v0.1/README.md`` says which calls wrote them. ``expected.json`` is what version 0.1
+itself read back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ FIXTURE = Path(__file__).parent / "fixtures" / "v0.1"
 EXPECTED = json.loads((FIXTURE / "expected.json").read_text())
 # In the order of the runs in the store.
 CALLS = ("force", "readme", "harness", "direct", "ladder", "sampled", "vote", "evaluate")
-# What 0.1 meant where a call named no number: 1,024 tokens for the answer, and as many left for it by the thinking.
+# What 0.1 meant where a call named no number: 1,024 tokens for the answer, and as many left for it
+# by the thinking.
 OLD = {"answer_tokens": 1024, "answer_room": 1024}
 FIELDS = ("ids", "source", "answer", "waits", "cut")
 
@@ -105,7 +107,7 @@ def test_the_verdicts_are_those_of_01(store):
 
 
 def test_the_new_default_asks_what_the_old_store_does_not_hold(store):
-    """As CHANGELOG says: an answer may be longer now, so the completion of an answer is another one."""
+    """As CHANGELOG says: an answer may be longer now, so another completion is asked for."""
     with lab.replay(store) as engine:
         traces = lab.force(engine, QUESTIONS, lab.Budget(max_tokens=40, waits=1))
     assert all("does not hold this completion" in t.error for t in traces)

@@ -64,6 +64,8 @@ def curate(
                 bar.update()
                 return step[0]
 
+            for name in difficulty or ():
+                given.check_model(name, "--difficulty")
             bar.set_description("reading")
             left = lab.tiny.pool(SIZE if pool_size is None else pool_size, seed) if pool is None else lab.curate.read(pool)
             tests = [lab.curate.read(path) for path in against or ()] or [lab.tiny.benchmark()]

@@ -73,6 +73,7 @@ def evaluate(
             new_file("--save", file)
         if samples > 1 and not temperature:
             raise ValueError(f"--samples {samples}: they are all the same at temperature 0; give --temperature, or leave it out")
+        given.check_model(model)
         given.engine_options(option, api_key)  # what is wrong with these is said before a benchmark is fetched
         problems = _problems(benchmark, path, data, n)
         budget = lab.Budget(

@@ -40,12 +40,33 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 
 def load(model: str, engine: str, options: list[str] | None, key: str | None) -> lab.Engine:
     """The engine that a command's options name."""
+    check_model(model)
     named = engine_options(options, key)
     try:
         return lab.load(model, engine=engine, **named)
     except (TypeError, AttributeError, RuntimeError, AssertionError) as why:  # torch's or vLLM's: a value, or a lack of room
         given = f" with --option {' --option '.join(options)}" if options else ""
         raise ValueError(f"the engine of {model} can't be made{given}: {why}") from None
+
+
+def check_model(model: str, option: str = "--model") -> None:
+    """Refuse a user, a password or a key in a model's address.
+
+    A command line is kept in the shell's history, and everybody on the machine sees it in the list of
+    processes. ``lab.load`` takes such an address, for servers that want basic authentication.
+
+    Raises:
+        ValueError: The address has one.
+
+    """
+    from s1lab.engines.address import holds_user, shown
+
+    if holds_user(model) and not os.path.exists(model):
+        raise ValueError(
+            f"{option} {shown(model)} has a user or a key before the '@', where the shell's history and "
+            "the list of processes show it: leave that out, and put the key into the environment "
+            "variable S1LAB_API_KEY, or name where it is with --api-key"
+        )
 
 
 def engine_options(pairs: list[str] | None, key: str | None) -> dict[str, Any]:

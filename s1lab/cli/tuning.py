@@ -51,6 +51,7 @@ def sft(
             facts |= {"would_fit": [] if planned.fits else planned.ways()}
             text = str(planned)
         else:
+            given.check_model(model or "")
             if data is None:
                 raise ValueError("there is nothing to train on: give --data, or --plan for a plan")
             from s1lab.curate import read

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from datasets import Dataset, Value, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from datasets.utils import logging
@@ -26,6 +26,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "attempt": ("attempt", "deepseek_attempt", "gemini_attempt"),
     "domain": ("domain",),
 }
+Rows = Literal["original", "plain"]  # how a trace becomes a row for training, see to_sft
 TEACHERS = ("deepseek", "gemini")  # s1K-1.1 has traces of both
 
 # How the published 59K names its sources (the beginning of source_type), and what the paper's Table 7 calls them.
@@ -143,17 +144,41 @@ def _texts(table: Dataset, column: str) -> list[str | None]:
 
 
 def to_sft(
-    dataset: Dataset, template: BoundTemplate | ThinkTemplate | str = "s1", tokenizer: Any = None, *, prefix: str = "Answer: "
+    dataset: Dataset,
+    template: BoundTemplate | ThinkTemplate | str = "s1",
+    tokenizer: Any = None,
+    *,
+    prefix: str = "Answer: ",
+    rows: Rows = "original",
 ) -> Dataset:
     """Rows for trl in the paper's format: ``prompt`` (the chat up to the assistant's turn) and ``completion``.
 
     The completion is the opening delimiter, the trace, the closing delimiter on a line of its own, the answer with ``prefix``
-    before it where it has none, and the token that ends a turn; all of it carries loss, nothing of the prompt does
-    (paper, appendix; ``completion_only_loss=True``).
-    dataset: question, thinking, attempt. template: an engine's (``engine.template``), or a preset with the model's ``tokenizer``.
-    Raises ValueError for a row without one of the three, or a text that holds one of the template's delimiters.
+    before it where it has none, and the end of the turn. All of it carries loss, nothing of the prompt does
+    (paper, appendix D; ``completion_only_loss=True``).
+
+    Args:
+        dataset: question, thinking, attempt.
+        template: An engine's (``engine.template``), or a preset with the model's ``tokenizer``.
+        tokenizer: The model's, where ``template`` is a preset.
+        prefix: What the answer begins with where it does not hold it anywhere.
+        rows: "original" makes the text that the authors' data/tokenization.py makes: trace and answer without the spaces
+            and newlines around them, and the turn's end as the chat template writes it, which for Qwen is the end token
+            and a newline. Their collator learns that newline too. "plain" leaves trace and answer as they are and ends
+            with the end token; the embedded models were trained on such rows.
+
+    Returns:
+        A Dataset with the columns ``prompt`` and ``completion``, a row for each row. Newer versions of trl add an end token
+        to a text that does not end in one; :func:`s1lab.sft.train` hands over ids, so that nothing is added.
+
+    Raises:
+        ValueError: For a row without one of the three, a text that holds one of the template's delimiters, or an unknown
+            name of rows.
+
     """
     needs(dataset, "the dataset", question="text", thinking="text", attempt="text")
+    if rows not in get_args(Rows):
+        raise ValueError(f"rows={rows!r} is not known: choose from {list(get_args(Rows))}")
     if not isinstance(template, BoundTemplate):
         if tokenizer is None:
             raise ValueError("the template has no tokenizer: give engine.template, or the model's tokenizer as tokenizer=")
@@ -161,7 +186,9 @@ def to_sft(
     think = template.template
     end = template.tokenizer.eos_token
     marks = sorted({think.open.strip(), think.close.strip(), *think.ends, end}, key=lambda mark: (len(mark), mark))
-    rows: dict[str, list[str]] = {"prompt": [], "completion": []}
+    if rows == "original":
+        end = _end_of_turn(template)
+    made: dict[str, list[str]] = {"prompt": [], "completion": []}
     for place, row in enumerate(dataset.select_columns(["question", "thinking", "attempt"])):
         for name, text in row.items():
             if not (text or "").strip():
@@ -170,12 +197,29 @@ def to_sft(
             if held:
                 raise ValueError(f"the {name} of row {place} holds the delimiter {held!r}: it would be read as one; take it out")
         thinking, attempt = row["thinking"], row["attempt"]
-        newline = "" if thinking.endswith("\n") else "\n"
         answer = attempt if prefix.strip() in attempt else prefix + attempt
+        if rows == "original":
+            # In this order: what stands between the prefix and an answer's first word stays, as in the original.
+            thinking, answer = thinking.strip(), answer.strip()
+        newline = "" if thinking.endswith("\n") else "\n"
         prompt = template.decode(template.prompt(row["question"]))
-        rows["prompt"].append(prompt)
-        rows["completion"].append(f"{think.opening(prompt)}{thinking}{newline}{think.close}{answer}{end}")
-    return Dataset.from_dict(rows)
+        made["prompt"].append(prompt)
+        made["completion"].append(f"{think.opening(prompt)}{thinking}{newline}{think.close}{answer}{end}")
+    return Dataset.from_dict(made)
+
+
+def _end_of_turn(template: BoundTemplate) -> str:
+    """What the chat template writes behind an assistant's turn: ``<|im_end|>`` and a newline for Qwen.
+
+    The end token alone where the template does not show the turn as it is, or not its end.
+    """
+    end = str(template.tokenizer.eos_token)
+    turn = "<the assistant's turn>"
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": turn}]
+    text = template.tokenizer.apply_chat_template(messages, tokenize=False)
+    assert isinstance(text, str)
+    behind = text.rpartition(turn)[2] if turn in text else ""
+    return behind if behind.startswith(end) else end
 
 
 def digest(dataset: Dataset) -> str:

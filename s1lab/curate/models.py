@@ -39,6 +39,7 @@ def difficulty(
     prefix: str | None = None,
     temperature: float = 0.0,
     seed: int = 0,
+    answer_tokens: int | None = None,
     system: str | None = None,
     store: str | Path | None = None,
     progress: bool = True,
@@ -46,13 +47,33 @@ def difficulty(
 ) -> tuple[Dataset, Report]:
     """Drop what any of the models solves (the paper: Qwen2.5-7B-Instruct or -32B-Instruct).
 
-    pool: question, answer, and kind where answers are not "math". Graded by rule (:mod:`s1lab.grade`), in the paper by a model.
-    models: engines, or what :func:`s1lab.load` loads; those named are loaded in turn, with ``engine_options``, and closed
-        again, so two that don't fit beside each other can follow one another. A later model is asked what the earlier ones left.
-    budget: None asks for an answer without opening any thinking, as the paper asked; ``prefix`` as in :func:`s1lab.direct`.
-    store: a file, such as "runs/x.db": each model's completions go to its own beside it, "runs/x-MODEL.db", and a call that
-        was killed goes on from there. A model can also be such a file: ``lab.replay("runs/x-MODEL.db")``.
     A question that a model could not be asked counts as not solved by it; the report's notes tell how many.
+
+    Args:
+        pool: question, answer, and kind where answers are not "math". Graded by rule (:mod:`s1lab.grade`), in the paper by a
+            model.
+        models: Engines, or what :func:`s1lab.load` loads. Those named are loaded in turn, with ``engine_options``, and closed
+            again, so two that don't fit beside each other can follow one another. A later model is asked what the earlier ones
+            left.
+        budget: None asks for an answer without opening any thinking, as the paper asked.
+        prefix: As in :func:`s1lab.direct`.
+        temperature: As in :func:`s1lab.force`. The original samples at 0.05 without a seed.
+        seed: As in :func:`s1lab.force`.
+        answer_tokens: The most tokens of an answer. None lets it be as long as it needs, as far as the context goes; the
+            original's limit is 32,768 (its data/bulk_inference.py), which is all that its models can hold. A limit below what
+            an answer needs makes a question look harder than it is.
+        system: As in :func:`s1lab.force`.
+        store: A file, such as "runs/x.db": each model's completions go to its own beside it, "runs/x-MODEL.db", and a call that
+            was killed goes on from there. A model can also be such a file: ``lab.replay("runs/x-MODEL.db")``.
+        progress: Whether bars are shown.
+        engine_options: For :func:`s1lab.load`.
+
+    Returns:
+        The rows that no model solved, and the report.
+
+    Raises:
+        ValueError: For no models, or a row without a question or an answer.
+
     """
     needs(pool, "the pool", question="text", answer="text")
     if isinstance(models, str) or not isinstance(models, Sequence) or not models:
@@ -72,7 +93,7 @@ def difficulty(
             asked = Dataset.from_dict({key: [values[row] for row in left] for key, values in columns.items()})
             found = evaluate(
                 engine, asked, budget, thinking=budget is not None, prefix=prefix, temperature=temperature, seed=seed,
-                system=system, store=_beside(store, name), progress=progress,
+                answer_tokens=answer_tokens, system=system, store=_beside(store, name), progress=progress,
             )  # fmt: skip
         failed = sum(trace.error is not None for trace in found.traces)
         counts = {"solved": sum(found.verdicts), "failed": failed or None, "not graded": found.grading_errors or None}

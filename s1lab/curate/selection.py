@@ -39,8 +39,9 @@ def select(
 
     pool: question, domain, thinking_tokens (else the words of ``thinking`` are counted, and a note says so); source and
         correct for the first step: where ``correct`` is missing, ``attempt`` is graded against ``answer``.
-    variant: "paper", or "code" for the authors' notebook: only the first 700 of 1,000 are drawn so; for the rest the domain
-        is drawn like the domains of the AIME and GPQA questions that are not taken yet, GPQA at half of AIME's weight.
+    variant: "paper", or "code" for the authors' notebook (data/filter.ipynb): only the first 700 of 1,000 are drawn so. For
+        the rest the domain is drawn like the domains of all AIME and GPQA questions of the pool, those that are taken
+        already too. GPQA has half of AIME's weight, in whole numbers for each domain, rounded down.
     domain: the column to spread over, for a pool that names it otherwise.
     Raises ValueError where fewer than ``n`` different questions are there, with their number in each domain.
     """
@@ -55,7 +56,7 @@ def select(
     uniform = n if variant == "paper" else max(len(taken), round(UNIFORM_SHARE * n))
     _draw(drawing, ranked, taken, uniform, lambda: dict.fromkeys(ranked, 1.0), "a domain at random")
     if variant == "code":
-        weights = _like_benchmarks(pool, drawing, set(taken))
+        weights = _like_benchmarks(pool, drawing)
         _draw(drawing, ranked, taken, n, lambda: {d: weights.get(d, 0.0) for d in ranked}, "a domain like the benchmarks'")
     notes += [f"{how}: {count:,}" for how, count in Counter(taken.values()).items()]
     notes += [f"{len({drawing.domains[row] for row in taken})} domains", *drawing.notes]
@@ -219,16 +220,21 @@ def _sources(pool: Dataset) -> list[str]:
     return [source_name(source) for source in pool["source"]]
 
 
-def _like_benchmarks(pool: Dataset, drawing: _Drawing, taken: set[int]) -> dict[str, float]:
-    """Weights of domains as the remaining AIME questions have them, GPQA's added at half of their sum."""
+def _like_benchmarks(pool: Dataset, drawing: _Drawing) -> dict[str, float]:
+    """The weight of each domain in the notebook's last draws.
+
+    All AIME and GPQA questions of the pool count, those that are taken already too: the notebook fills its
+    two counters before it draws. GPQA's counts are scaled to half of AIME's sum and cut to whole numbers
+    there, so a domain that comes to less than one is never drawn.
+    """
     sources = _sources(pool)
-    left = {
-        name: Counter(str(drawing.domains[row]) for row in drawing.order if sources[row].startswith(name) and row not in taken)
-        for name in TRUSTED
-    }
-    aime, gpqa = (sum(left[name].values()) for name in TRUSTED)
-    scale = 0.5 * (aime or 2.0) / gpqa if gpqa else 0.0
-    return {d: left["AIME"][d] + scale * left["GPQA"][d] for d in sorted(left["AIME"] | left["GPQA"])}
+    aime, gpqa = (
+        Counter(str(drawing.domains[row]) for row in drawing.order if sources[row].startswith(name)) for name in TRUSTED
+    )
+    # The notebook divides by GPQA's sum and multiplies by AIME's, so it needs both. With one of them alone, that one decides.
+    scale = 0.5 * aime.total() / gpqa.total() if aime and gpqa else 1.0
+    weights = {d: float(aime[d] + int(gpqa[d] * scale)) for d in sorted(aime | gpqa)}
+    return {d: weight for d, weight in weights.items() if weight}
 
 
 def _chosen(stage: str, pool: Dataset, taken: set[int], notes: list[str]) -> tuple[Dataset, Report]:

@@ -18,6 +18,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from s1lab.grade.choices import NONE, hedged, option, unmarked_option
+from s1lab.grade.forms import values
 from s1lab.grade.places import Place, places
 from s1lab.grade.prose import FORMULA, LONGEST, answered, bare, first_sentence, is_sentence, last_answered, without_condition
 from s1lab.grade.quantities import quantity
@@ -38,8 +39,9 @@ class Found:
 def extract(response: str, kind: str = "math") -> str | None:
     r"""The answer that a response gives, as text; None where it gives none of the kind.
 
-    Places are tried in the order that :mod:`s1lab.grade.answers` lists. Boxes joined by "and" or a comma are one list. Boxes
-    joined by "or", and other hedges ("74 or 73", "(A) or (D)"), come back with their "or": they equal no single answer.
+    The last box decides, else what is marked as the answer, else the last sentence that holds one. Boxes joined by "and" or
+    a comma are one list. Boxes joined by "or", and other hedges ("74 or 73", "(A) or (D)"), come back with their "or":
+    they equal no single answer.
 
     Args:
         response: what a model wrote. Its last 100,000 characters are searched.
@@ -163,16 +165,16 @@ def _integer(place: Place) -> _Taken:
 
 def _whole_in(text: str) -> str | _Other | None:
     """The whole number that an answer is, as digits; _OTHER for another number, None for no number."""
-    if re.fullmatch(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)", text.strip()):
+    if re.fullmatch(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)", text.strip(), re.ASCII):
         return text.strip()
-    text = clean(text)
+    text = re.sub(r"^\\\{([^{},]*)\\\}$", r"\1", clean(text))
     if hedged(text):
         return _OTHER
     readings = [text]
-    for separator in ("=", ":", "\\equiv"):
-        if separator in text:
-            before, _, behind = text.rpartition(separator)
-            readings += [behind, before.split(separator)[0], without_condition(behind)]
+    if re.search(r"=|\\equiv|\\approx", text):
+        if not (sides := values(text.rpartition(":")[2])):
+            return _OTHER  # it states something, such as x^2 = 16
+        readings += [*sides, without_condition(sides[0])]
     amount = next((q for reading in readings if (q := quantity(reading)) is not None), None)
     if amount is None:
         return None

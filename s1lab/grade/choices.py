@@ -16,22 +16,27 @@ _STRONG = re.compile(
     r"|[(\[](?P<bracketed>[A-Ja-j])[)\]]|(?<![\w(\\])(?P<closed>[A-Ja-j])\)(?!\w)|\*\*(?P<bold>[A-J])\*\*",
     re.IGNORECASE,
 )
-_WEAK = re.compile(r"(?<![\w\\'’$^_(\[.-])(?<!\d )(?P<letter>[A-J])(?![\w'’^_(+]|\s*[=<>^_+*/-]\s*[\w\\]|-\w)")
+_WEAK = re.compile(r"(?<![A-Za-z0-9_\\'’$^_(\[.-])(?<!\d )(?<!circ )(?P<letter>[A-J])(?![\w'’^_(+]|\s*[=<>^_+*/-]\s*[\w\\]|-\w)")
+_NAMED_BY = re.compile(  # "vitamin D", "team C"
+    r"\b(?:vitamin|hepatitis|type|class|team|group|points?|war|grade|plan|figure|statements?|polymerase|schedule|angle|vector|set"
+    r"|event|company|country|city|person|student|box|bag)\s+$",
+    re.IGNORECASE,
+)
 _WORD_AFTER = re.compile(r"\s+([a-z]+)")
 _GOES_ON = frozenset("is because since as and or but not follows was here for while due with given".split())
 _WRONG = re.compile(
-    r"^[)\]*\s]*(?:[,\s]*(?:and|or|,|nor)\s*[(\[]?[A-J][)\]]?(?![A-Za-z]))*[)\]*\s]*(?:is|are|was|were|can\s?not|can't|does|do|would)?"
-    r"\s*(?:both\s+|all\s+|clearly\s+|also\s+|definitely\s+)?(?:wrong|incorrect|false|ruled\s+out|eliminated|not\b|violates?\b|fails?\b"
+    r"^[)\]*\s]*(?:[,\s]*(?:and|or|,|nor)\s*[(\[]?[A-J][)\]]?(?![A-Za-z]))*[)\]*\s]*(?:isn't|aren't|doesn't|is|are|was|were|can\s?not|can't|does|do|would)?"
+    r"\s*(?:both\s+|all\s+|clearly\s+|also\s+|definitely\s+)?(?:isn't|aren't|doesn't|can't|won't|wrong|incorrect|false|less\s+likely|ruled\s+out|eliminated|not\b|violates?\b|fails?\b"
     r"|be\s+(?:wrong|ruled|excluded)|a\s+distractor)",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"\b(?:not|n't|neither|nor|rule[sd]?\s+out|eliminat\w+|exclud\w+|except|than|unlike|isn't|reject\w*)\s+(?:the\s+)?"
+    r"(?:\bnot|n't|\bnever|\bcannot|\banything\s+but|\bdoubt\s+that|\b(?:neither|nor|rule[sd]?\s+out|eliminat\w+|exclud\w+|except|than|unlike|reject\w*))\s+(?:be\s+)?(?:the\s+)?"
     r"(?:(?:options?|choices?|answers?)\s+)?(?:[(\[]?[A-J][)\]]?\s*(?:,|and|or|nor)\s*)*[(\[]?$",
     re.IGNORECASE,
 )
 _HEDGE = re.compile(
-    r"^[)\]*\"'\s]*(?:,|,?\s*(?:and|or|/|&)(?:/or)?)\s*(?:and\s+|or\s+)?(?:options?\s+|choices?\s+)?[(\[*]*"
+    r"^[)\]*\"'\s]*[(\[]?(?:,|,?\s*(?:and|or|/|&)(?:/or)?)\s*(?:and\s+|or\s+)?(?:maybe\s+|possibly\s+|perhaps\s+)?(?:options?\s+|choices?\s+)?[(\[*]*"
     r"(?P<next>[A-J])(?![A-Za-z'’])[)\]*]*(?!\s+(?:is|are|was|were|has|have|does|fails?|violates?)\b)"
 )
 _IS_RIGHT = re.compile(
@@ -43,7 +48,7 @@ _IS_RIGHT = re.compile(
 _SAYS_SO = re.compile(
     r"\b(?:it\s+is|it's|it\s+must\s+be|must\s+be|i\s+(?:choose|pick|select|go\s+with|say)"
     r"|(?:choice|option|answer|select(?:ion|ed)?|correct)(?:\s+is|\s+would\s+be|\s+must\s+be)?|answer,)\s*:?\s*"
-    r"(?:therefore\s+)?(?:(?:option|choice|letter)\s+)?[(\[*\"']*(?P<letter>[A-J])(?![A-Za-z'’])",
+    r"(?:therefore\s+)?(?:(?:option|choice|letter)\s+)?[(\[*\"']*(?P<letter>[A-J])(?![\w'’])",
     re.IGNORECASE,
 )
 _OPENING = re.compile(
@@ -52,7 +57,7 @@ _OPENING = re.compile(
     r"(?P<opens>[(\[{*\"'“]*)(?P<letter>[A-Ja-j])(?P<closes>[)\]}*.:\"'”]*)(?![\w'’+])",
     re.IGNORECASE,
 )
-_RESTATED = re.compile(r"\W{0,4}([A-Ja-j])[).:](?=\W)|\W{0,4}\(([A-J])\)|\W{0,4}([A-J])[.:]")  # "(B) 5 m/s"
+_RESTATED = re.compile(r"\W{0,4}([A-Ja-j])[).:](?=\W)|\W{0,4}\(([A-J])\)|\W{0,4}([A-J])(?:[.:]|\s+[-–]\s)")  # "(B) 5 m/s"
 
 
 def option(text: str, *, sure: bool = False) -> str | None:
@@ -63,10 +68,12 @@ def option(text: str, *, sure: bool = False) -> str | None:
         sure: whether the text is an answer and nothing else, as in a box.
     """
     text = _unwrapped(text)
-    if re.match(r"\W*(?:none|neither|all)\s+of\s+(?:the|these|them)\b", text, re.IGNORECASE):
+    if re.match(r"\W*(?:none|neither|all)\s+of\s+(?:the|these|them)\b", text, re.IGNORECASE) and not _STRONG.search(text):
         return NONE
-    if alone := re.fullmatch(r"\W*([A-Ja-j])\W*", text):
+    if alone := re.fullmatch(r"[\W_]*([A-Ja-j])[\W_]*", text):
         return str(alone[1].upper())
+    if several := _several(text):
+        return several
     opening = _OPENING.match(text)
     if opening and _stands(text, opening):
         return _with_others(text, opening["letter"].upper(), opening.end())
@@ -82,8 +89,10 @@ def unmarked_option(text: str) -> str | None:
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     if not lines:
         return None
-    if alone := re.fullmatch(r"\W*([A-Ja-j])\W*", lines[-1]):
+    if alone := re.fullmatch(r"[\W_]*([A-Ja-j])[\W_]*", lines[-1]):
         return alone[1].upper()
+    if several := _several(text):
+        return several
     restated = _RESTATED.match(lines[0]) if len(lines) == 1 else None
     if restated and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) <= 1:
         return str(next(filter(None, restated.groups()))).upper()
@@ -94,6 +103,13 @@ def unmarked_option(text: str) -> str | None:
     return _last_of(text[-4_000:], whole=text)
 
 
+def _several(text: str) -> str | None:
+    """The options of a text that is nothing but two letters or more: "C/D"; None for any other."""
+    if len(text) > 60 or not re.fullmatch(r"\W*[A-J](?:\W+[A-J])+\W*", text):
+        return None
+    return " or ".join(dict.fromkeys(re.findall(r"[A-J]", text)))
+
+
 def hedged(text: str) -> bool:
     """Whether a text joins several answers by "or"."""
     return bool(re.search(r"(?<![A-Za-z\\])or(?![A-Za-z])", text))
@@ -101,6 +117,8 @@ def hedged(text: str) -> bool:
 
 def _stands(text: str, found: re.Match[str]) -> bool:
     """Whether the letter that was found is an option, and not a word or a symbol: "A distractor", "I think", "a cat"."""
+    if _NAMED_BY.search(text[max(0, found.start("letter") - 30) : found.start("letter")]):
+        return False
     groups = found.groupdict()
     letter, end = found["letter"], found.end("letter")
     if groups.get("opens") and groups["opens"][-1:] in "([" and groups.get("closes"):
@@ -113,7 +131,9 @@ def _stands(text: str, found: re.Match[str]) -> bool:
             return False
         if letter.islower() and letter in "ai" and after:
             return False
-    return not re.match(r"\s*(?:[=<>^_+*/]|\\(?:le|ge|approx))", text[end:])
+    if letter == "I" and re.match(r"\s*(?:,|and|or)\s+(?:I{2,3}|IV)\b", text[end:]):  # Roman numerals
+        return False
+    return not re.match(r"\s*(?:[=<>^_+*]|\\[a-z])", text[end:])
 
 
 def _denied(text: str, begin: int, end: int) -> bool:
@@ -127,7 +147,8 @@ def _last_of(text: str, whole: str | None = None) -> str | None:
         for found in pattern.finditer(text):
             name = next(n for n, v in found.groupdict().items() if v)
             letter, begin, end = found[name], *found.span(name)
-            if not _denied(text, begin, end) and not _is_word(text, letter, end, name):
+            named = pattern is _WEAK and _NAMED_BY.search(text[max(0, begin - 30) : begin])
+            if not named and not _denied(text, begin, end) and not _is_word(text, letter, end, name):
                 kept.append((letter.upper(), end))
         if kept:
             if whole is None and len(kept) > 1 and _HEDGE.match(text[kept[0][1] :]):

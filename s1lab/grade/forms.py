@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from fractions import Fraction
 
 from s1lab.grade.quantities import Quantity, number_in_words, quantity, split_unit
 from s1lab.grade.spelling import clean, closing
@@ -28,10 +28,18 @@ _RELATION = re.compile(r"(?<![<>!=\\:])=(?!=)|\\approx(?![A-Za-z])|\\equiv(?![A-
 _ORDER = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|<|>")
 _MEMBER = re.compile(r"^(?:\\text\{[^{}]*\}|[A-Za-z]|\\[a-z]+|\s|_\{?\w+\}?)+\\in(?![A-Za-z])\s*")
 _SYMBOL = re.compile(r"(?:[A-Za-z]|\\(?!frac|sqrt|pi|infty|text)[a-z]+)(?:_\{?[\w, ]+\}?|')*")
-_LABEL = re.compile(r"(?:[A-Za-z]{1,2}|\\[a-z]+)(?:_\{?[\w, ]+\}?|')*\s*\(\s*[A-Za-z0-9, ]*\s*\)")  # f(x)
+_NAMES = re.compile(  # (p, q), V_1:V_2, |AB|
+    r"\(\s*[A-Za-z](?:_\{?\w+\}?)?(?:\s*,\s*[A-Za-z](?:_\{?\w+\}?)?)*\s*\)|\|[A-Z]{2,3}\|"
+    r"|[A-Za-z](?:_\{?\w+\}?)?(?:\s*:\s*[A-Za-z](?:_\{?\w+\}?)?)+"
+    r"|m?\s*\\(?:angle|triangle|overline|vec|overrightarrow)\s*\{?[A-Z]{1,3}\}?|\\frac\{d\w*\}\{d\w\}"
+)
+_SUM_OF_NAMES = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\s*(?:[+-]|\\cdot)?\s*[A-Za-z](?:_\{?\w+\}?)?)*")  # m + n, xy
+_LABEL = re.compile(r"(?:[A-Za-z]{1,2}|\\[a-z]+)(?:_\{?[\w, ]+\}?|'|\^\{?-1\}?)*\s*\(\s*[A-Za-z0-9, ]*\s*\)")  # f(x)
 _BASED = re.compile(r"(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*_\s*\{?\s*\(?(?:\\text\{)?\s*(?P<base>\w+)\s*\}?\)?\s*\}?")
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "sixteen": 16}
+_DENIES = re.compile(r"\bnot\b|n't\b|\bcannot\b|\bnever\b", re.IGNORECASE)
 _COMMAND = re.compile(r"\\(?:begin|end)\{\w+\}(?:\{[clr|]+\})?|\\(?!text)[A-Za-z]+")
+_RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?){2,}")
 _MATRIX = re.compile(r"\\begin\{([pbvB]?(?:matrix|array))\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
 _PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
 _PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "\\langle": "\\rangle"}
@@ -39,12 +47,15 @@ _PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "\\langle": "\\rangle"}
 
 @dataclass
 class Form:
-    """An answer taken apart. kind: "one", "list" (no order), "row" (in order), "union" or "or". edges: a row's brackets."""
+    """An answer taken apart. kind: "one", "list" (no order), "row" (in order), "union" or "or".
+    edges: a row's brackets. name: the unknown of an inequality that was read as an interval.
+    """
 
     kind: str
     text: str
     parts: Sequence[Form] = ()
     edges: str = ""
+    name: str = ""
 
 
 class Comparison:
@@ -80,7 +91,10 @@ class Comparison:
         if "list" in (a.kind, b.kind):
             return self._lists(a, b)
         if a.kind == b.kind == "row":
-            if len(a.parts) != len(b.parts) or (len(a.parts) == 2 and a.edges != b.edges):
+            if a.name and b.name and a.name != b.name:
+                self.reason = "another unknown"
+                return False
+            if len(a.parts) != len(b.parts) or (a.edges != b.edges and (len(a.parts) == 2 or ":" in a.edges + b.edges)):
                 self.reason = "other brackets, or another number of parts"
                 return False
             return all(self._forms(x, y) for x, y in zip(a.parts, b.parts, strict=True))
@@ -175,27 +189,25 @@ class Comparison:
         if wanted is None:
             assert mine is not None
             number = quantity(b)
-            return number is not None and _worth(*mine) == number.value
+            return number is not None and _worth(*mine) == number.value and number.unit is None
         if mine is None:
             bare = re.sub(r"[\s,]", "", _value_side(a)).lower()
             return bare.lstrip("+0") == wanted[0].lower().lstrip("0")
         return mine[1] == wanted[1] and mine[0].lower().lstrip("0") == wanted[0].lower().lstrip("0")
 
     def _related(self, a: str, b: str) -> bool | None:
-        """Equations. "x = 5" names a value, and so does "2 + 3 = 5"; "5x + 4 = 0" states something. None for no equation."""
+        """Equations: "x = 5" names a value, and so does "2 + 3 = 5"; "x^2 = 4" states something. None for no equation."""
         first, second = _sides(a), _sides(b)
         if len(first) == 1 and len(second) == 1:
             return None
         if len(second) == 1:
-            if _states(first):
+            if not (sides := values(a)):
                 self.reason = "it is an equation, and the reference none"
-                return False
-            return self._one_of(_values(a, first), lambda side: self._forms(read(side), read(b)))
+            return any(self._forms(read(side), read(b)) for side in sides)
         if len(first) == 1:
-            if _states(second):
+            if not (sides := values(b)):
                 self.reason = "the reference is an equation, and it is none"
-                return False
-            return self._one_of(_values(b, second), lambda side: self._forms(read(a), read(side)))
+            return any(self._forms(read(a), read(side)) for side in sides)
         names = [s[0].strip() if _is_name(s[0]) else None for s in (first, second)]
         if all(names) and not (_is_name(first[-1]) or _is_name(second[-1])):
             if plain(str(names[0])) != plain(str(names[1])) and not all(_LABEL.fullmatch(str(n)) for n in names):
@@ -204,16 +216,12 @@ class Comparison:
             return self._forms(read(first[-1]), read(second[-1]))
         return self._formulas(a, b)
 
-    @staticmethod
-    def _one_of(sides: list[str], same: Callable[[str], bool]) -> bool:
-        return any(same(side) for side in sides)
-
     def _words(self, a: str, b: str) -> bool:
         self.reason = "another text"
         if words(a) == words(b):
             self.reason = "the same words"
             return True
-        if is_words(a) and not is_words(b) and (side := concluded(a)) != a:  # \boxed{The area is 5}
+        if is_words(a) and not is_words(b) and (side := concluded(a)) != a and not _DENIES.search(a):  # \boxed{The area is 5}
             return self._forms(read(clean(side)), read(b))
         return False
 
@@ -230,7 +238,8 @@ class Comparison:
             a = left
         if not other and "\\text" in b[len(right) :]:
             b = right
-        found = self._equal(a, b)
+        dots = [bool(re.search(r"\\[lc]?dots|\.\.\.", text)) for text in (a, b)]
+        found = dots[0] == dots[1] and self._equal(a, b)
         self.reason = f"{'equal' if found else 'not equal'} by math-verify"
         return found
 
@@ -248,7 +257,7 @@ def plain(text: str) -> str:
 def words(text: str) -> str:
     """The words of an answer, without case, marks, brackets around one letter, and articles."""
     text = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text)
-    text = re.sub(r"[^\w\s+-]", " ", text).casefold()
+    text = re.sub(r"[^\w\s+\-\u0080-\U0010ffff]", " ", text).casefold()
     return " ".join(word for word in text.split() if word not in ("the", "a", "an"))
 
 
@@ -273,15 +282,19 @@ def read(text: str) -> Form:
         return Form("or", text, [read(p) for p in parts])
     if len(parts := _split(text, _CUP)) > 1:
         return Form("union", text, [read(p) for p in parts])
-    if _is_grouped(text) or number_in_words(text) is not None:
+    if _is_grouped(text) or number_in_words(text) is not None or (" and " in text and quantity(text) is not None):
         return Form("one", text)
+    text = re.sub(r"^[A-Z]\s*(?=\([^()]*,[^()]*\)$)", "", text)  # the point P(3, 4)
     if len(parts := _split(text, _SEMICOLON)) > 1:  # "p = 5, q = 2; p = 7, q = 2"
         return Form("list", text, [read(p) for p in parts])
+    enclosed = next((row for o, c in _PAIRS.items() if text.startswith(o) and (row := _enclosed(text, o, c)) is not None), None)
+    if enclosed is not None:
+        return enclosed
     if len(parts := _split(text, _AND)) > 1:
         return Form("list", text, [read(p) for p in parts])
-    for opens, closes in _PAIRS.items():
-        if text.startswith(opens) and (row := _enclosed(text, opens, closes)) is not None:
-            return row
+    if _RATIO.fullmatch(text):
+        first, *rest = text.split(":")
+        return Form("row", text, [Form("one", f"({part})/({first})") for part in rest], ":")  # 2:4:6 is 1:2:3
     if matrix := _MATRIX.fullmatch(text):
         rows = [r for r in re.split(r"\\\\", matrix[2]) if r.strip()]
         cells = [c for r in rows for c in r.split("&")]
@@ -396,7 +409,8 @@ def _interval(text: str) -> Form | None:
     else:
         return None
     edges = ("(" if open_ends[0] else "[") + (")" if open_ends[1] else "]")
-    return Form("row", text, [Form("one", e) for e in ends], edges)
+    name = sides[1] if len(sides) == 3 or names[1] else sides[0]
+    return Form("row", text, [Form("one", e) for e in ends], edges, name)
 
 
 def _pieces(form: Form) -> list[Form]:
@@ -427,45 +441,51 @@ def _sides(text: str) -> list[str]:
 
 def _value_side(text: str) -> str:
     """What an assignment assigns; a text without one as it is."""
+    found = values(text) if len(_sides(text)) > 1 else []
+    return found[0] if found else text
+
+
+def values(text: str) -> list[str]:
+    """The sides of an equation that may be the answer; none for one that states something, such as x^2 + y^2 = 4.
+
+    A name on one side ("x", "f(x)", "m + n", words) names the other. A calculation ends with its value, which is the first
+    side too, and the only exact one before a rounded one.
+    """
     sides = _sides(text)
-    return sides[-1] if len(sides) > 1 and not _states(sides) else text
-
-
-def _values(text: str, sides: list[str]) -> list[str]:
-    """The sides of a chain that may be the answer: the last one, or the exact one before a rounded one."""
-    sides = [side for side in sides if not _is_name(side)] or sides
-    rounded = re.search(r"\\approx", text)
-    return list(dict.fromkeys([sides[-1], sides[0]] if rounded or len(sides) == len(_sides(text)) else [sides[-1]]))
+    named = [side for side in sides if not (_is_name(side) or _SUM_OF_NAMES.fullmatch(side))]
+    if len(named) == len(sides) and any(_has_unknown(side) for side in sides):
+        return []
+    if not named:
+        named = sides[-1:]
+    if re.search(r"\\approx", text):
+        return list(dict.fromkeys([named[0], named[-1]]))
+    return list(dict.fromkeys([named[-1], named[0]] if len(named) == len(sides) else named[-1:]))
 
 
 def _is_name(side: str) -> bool:
     """Whether a side of an equation is a name: x, f(x), A_n, or words."""
-    return bool(_SYMBOL.fullmatch(side) or _LABEL.fullmatch(side)) or is_words(side)
+    return bool(_SYMBOL.fullmatch(side) or _LABEL.fullmatch(side) or _NAMES.fullmatch(side)) or is_words(side)
 
 
-def _states(sides: list[str]) -> bool:
-    """Whether an equation says something of its symbols, such as 5x + 4 = 0, and does not name a value.
-
-    Names alone on one side ("m + n = 204", "xy = 3") name the other.
-    """
-    for first, second in pairwise((sides[0], sides[-1])):
-        for side in (first, second):
-            if _is_name(side) or not re.search(r"\d", re.sub(r"_\{?\w+\}?|\^\{?\w+\}?", "", side)):
-                return False
-        return bool(re.search(r"[A-Za-z]", _COMMAND.sub("", re.sub(r"\\text\{[^{}]*\}", "", first + second))))
-    return False
+def _has_unknown(side: str) -> bool:
+    """Whether a side has a letter that is no function and no constant."""
+    bare = _COMMAND.sub(" ", re.sub(r"\\text\{[^{}]*\}", " ", side))
+    return bool(re.search(r"[A-Za-df-hj-z]", bare) or re.search(r"\\(?:theta|alpha|beta|lambda|mu|phi)(?![a-z])", side))
 
 
 def _based(text: str) -> tuple[str, int] | None:
-    found = _BASED.fullmatch(_value_side(text).replace(",", "").strip("() "))
+    text = re.sub(r"^\((-?\w+)\)(?=\s*_)", r"\1", _value_side(text).replace(",", "").strip())
+    found = _BASED.fullmatch(text)
     if found is None:
         return None
     base = int(found["base"]) if found["base"].isdigit() else _BASES.get(found["base"].lower(), 0)
     return (found["digits"], base) if 2 <= base <= 36 and _worth(found["digits"], base) is not None else None
 
 
-def _worth(digits: str, base: int) -> int | None:
+def _worth(digits: str, base: int) -> Fraction | None:
+    """The value of digits in a base; None where one of them is no digit of it."""
+    whole, _, behind = digits.partition(".")
     try:
-        return int(digits, base)
+        return Fraction(int(whole + behind, base), base ** len(behind))
     except ValueError:
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from s1lab.grade.choices import option
 from s1lab.grade.prose import FORMULA, LONGEST, VERB, reads
+from s1lab.grade.quantities import quantity
 
 MARKS = 20  # marks that are tried, from the last
 
@@ -27,8 +28,12 @@ _MARK = re.compile(
     r"|\"(?:final_?\s?)?answer\"\s*:\s*|<answer>",
     re.IGNORECASE,
 )
-_END_OF_TURN = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id|end_of_text)\|>(?:\s*(?:user|assistant|system))?\s*$")
+_END_OF_TURN = re.compile(
+    r"(?:\s{0,9}(?:<\|[^|<>\n]{1,30}\|>(?:\s*(?:user|assistant|system))?|</s>|<eos>|<pad>|<end_of_turn>|<EOS_TOKEN>|\[/INST\]))+$"
+)
+_THOUGHT = re.compile(r"</think(?:ing)?>|\[/THINK\]|<\|im_start\|>answer|<\|channel\|>final<\|message\|>")
 _CALCULATES = re.compile(r"\s*(?:step\b|\d+[.)]\s|[-•*]\s)|[^=]*[A-Za-z][^=]*=", re.IGNORECASE)
+_ATTACHED = re.compile(r"\s?(?:\^\{?\w+\}?|_\{?\w+\}?|\\?%|\\(?:times|cdot)\s*[\w^{}.]+|\\pi|\\sqrt\{[^{}]*\}|[a-z](?![A-Za-z]))")
 _WORDS_BETWEEN = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
 _SIGNS_BETWEEN = re.compile(r"\\[()\[\],;:!]|\\(?:quad|qquad|left|right)(?![a-z])|[$}~*]|\\ ")
 _NAMES = r"(?:[A-Za-z]{1,2}(?:_\{?\w+\}?|\([a-z]\))?\s*=)?"  # "x =" before the next box
@@ -54,17 +59,37 @@ def places(text: str, kind: str) -> Iterator[Place]:
     The last box decides, and nothing else is tried. One exception: for a choice, a formula in a box that an explicit
     "Answer: D" follows, since that names an option.
     """
-    text = _END_OF_TURN.sub("", text.replace("−", "-"))
+    text = _END_OF_TURN.sub("", text.replace("−", "-").rstrip())
+    if thoughts := list(_THOUGHT.finditer(text)):  # what was thought is no answer, where one follows
+        text = text[thoughts[-1].end() :] if text[thoughts[-1].end() :].strip() else text
     if "\\\\boxed" in text:  # its backslashes are escaped, as in a program's string
         text = re.sub(r"\\\\(?=[A-Za-z(\[])", lambda _: "\\", text)
     if boxes := _boxes(text):
         content, end = _last_boxes(text, boxes)
+        content += _attached(text[end:])
+        if re.search(r"(?:^|[$=(\s])-$", text[: boxes[-1][0]][-2:]) and content == text[boxes[-1][1] : boxes[-1][2]].strip():
+            content = f"-{content}"
         if kind == "choice" and option(content, sure=True) is None:
-            yield from (place for place in _marked(text[end:], kind) if option(place.text, sure=place.sure) is not None)
+            behind = [*_marked(text[end:], kind)]
+            if named := re.search(r"\bwhich\s+is\s+(?=(?:option|choice|answer)\b)", text[end:]):
+                behind.append(Place(text[end + named.end() :], True))
+            yield from (place for place in behind if option(place.text, sure=place.sure) is not None)
         yield Place(content, True, True)
         return
     yield from _marked(text, kind)
     yield Place(text, False)
+
+
+def _attached(behind: str) -> str:
+    """What belongs to a box from outside of it: its power, its base, a factor, a known unit."""
+    behind = behind.removeprefix("}")
+    formula = _ATTACHED.match(behind)
+    if formula:
+        return formula[0]
+    worded = re.match(r"[\s$]*(?:\\[,; ])?\s*(?:\\text\s*\{\s*)?([A-Za-z]+)", behind)
+    if worded and len(worded[1]) > 1 and (amount := quantity(f"1 {worded[1]}")) and (amount.unit or amount.value != 1):
+        return f" {worded[1]}"
+    return ""
 
 
 def _marked(text: str, kind: str) -> Iterator[Place]:
@@ -157,7 +182,11 @@ def _joint(between: str) -> str | None:
     """How two boxes are joined by what stands between them: ", ", " or ", or None for not at all."""
     if len(between) > 90 or "\n\n" in between:
         return None
-    between = " ".join(_SIGNS_BETWEEN.sub(" ", _WORDS_BETWEEN.sub(r" \1 ", between)).split())
+    between = " ".join(_SIGNS_BETWEEN.sub(" ", _WORDS_BETWEEN.sub(r" \1 ", between)).split()).strip("( ")
+    if between in ("/", "or"):
+        return " or "
+    if re.match(r"(?:if|when)\b.*,$", between):  # one answer a case
+        return ", "
     if _OR_BETWEEN.fullmatch(between):
         return " or "
     if not between or (re.search(r"[,;&]|\band\b", between, re.IGNORECASE) and _AND_BETWEEN.fullmatch(between)):

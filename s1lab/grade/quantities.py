@@ -6,6 +6,7 @@ A text is a number as a whole or not at all. What this module can't read exactly
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -97,8 +98,9 @@ def _units() -> dict[str, Unit]:
             "h hr hrs hour hours": 3600,
             "day days": 86400,
             "week weeks": 604800,
+            "fortnight fortnights": 1209600,
         },
-        "months": {"month months": 1, "year years yr yrs": 12},
+        "months": {"month months": 1, "year years yr yrs": 12, "decade decades": 120, "century centuries": 1200},
         "length": {
             "m meter meters metre metres": 1,
             "cm centimeter centimeters centimetre centimetres": Fraction(1, 100),
@@ -118,10 +120,26 @@ def _units() -> dict[str, Unit]:
             "oz ounce ounces": Fraction(45359237, 1600000),
         },
         "volume": {
-            "l liter liters litre litres": 1,
-            "ml milliliter milliliters millilitre millilitres": Fraction(1, 1000),
+            "L l liter liters litre litres": 1,
+            "mL ml milliliter milliliters millilitre millilitres": Fraction(1, 1000),
         },
+        "spoons": {"teaspoon teaspoons tsp": 1, "tablespoon tablespoons tbsp": 3},
+        "volume in gallons": {
+            "cup cups": Fraction(1, 16),
+            "gallon gallons gal": 1,
+            "quart quarts": Fraction(1, 4),
+            "pint pints": Fraction(1, 8),
+        },
+        "area": {"acre acres": Fraction(40468564224, 10000000), "hectare hectares": 10000},
+        "tons": {"ton tons tonne tonnes": 1},
+        "force": {"newton newtons N": 1},
+        "energy": {"joule joules J": 1},
+        "power": {"watt watts W": 1},
+        "amount": {"mol mole moles": 1},
+        "temperature in celsius": {"^\\circc celsius": 1},
+        "temperature in fahrenheit": {"^\\circf fahrenheit": 1},
         "money": {"dollar dollars usd $ \\$": 1, "cent cents ¢": Fraction(1, 100)},
+        "yen": {"yen ¥": 1},
         "pounds sterling": {"£": 1},
         "euros": {"euro euros €": 1},
         "rupees": {"rs rupee rupees ₹": 1},
@@ -147,7 +165,13 @@ _WORDS_BEFORE = re.compile(
 )
 _MONEY = re.compile(r"(-?)\s*(\\?\$|£|€|₹|USD|US\$|Rs\.?|\\text\{\s*\\?\$\s*\}|\\pounds?)\s*(?=-?\s*[\d.])")
 _MODULO = re.compile(r"\s*(?:,?\s*\(?\s*\\?p?b?mod\b.*|\\pmod\s*\{.*)$", re.DOTALL)
-_TRAILING = re.compile(r"(?:\\text\{[^{}]*\}|[A-Za-z°%¢€£'./\s-]|\\%|\^\\circ|\\cdot)+(?:\^\{?[23]\}?)?\s*$")
+_TRAILING = re.compile(
+    r"(?:(?<![\\A-Za-z])|(?=\\text))(?:\\text\{[^{}]*\}|[A-Za-z°%¢€£'./\s-]|\\%|\^\\circ|\\cdot)+(?:\^\{?[23]\}?)?\s*$"
+)
+_OPERATION = re.compile(  # words behind a number that make it another one, or no number
+    r"(?:factorial|choose|squared|cubed|more than|less than|fewer than|times|plus|minus|divided|multiplied|over|to the|or)\b",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(
     r"(?P<repeating>\d*\.(?P<head>\d*)(?:\\overline\s*\{(?P<bar>\d+)\}|\\dot\s*\{?(?P<dot>\d)\}?))"
     r"|(?P<decimal>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE](?P<exponent>[+-]?\d{1,4})(?![\dA-Za-z]))?"
@@ -167,9 +191,32 @@ def quantity(text: str) -> Quantity | None:
     expression, unit, percent, known = split_unit(text)
     if not known:
         return None
-    expression = _MODULO.sub("", expression)
-    found = _value(expression)
-    return None if found is None else Quantity(found[0], found[1], unit, percent)
+    found = _value(_MODULO.sub("", expression))
+    if found is None:
+        return _magnified(text) or _compound(text)
+    return Quantity(found[0], found[1], unit, percent)
+
+
+def _magnified(text: str) -> Quantity | None:
+    """A number times a word: "3 million", "5 dozen eggs"."""
+    text = re.sub(r"\\text\{([^{}]*)\}", r" \1", text)
+    found = re.fullmatch(r"(.*\d)\s*(hundred|thousand|million|billion|trillion|dozen)\b\s*(.*)", text, re.IGNORECASE)
+    if found is None or (amount := quantity(f"{found[1]} {found[3]}")) is None or amount.percent:
+        return None
+    times = {"hundred": 100, "trillion": 10**12, "dozen": 12, **_LARGE}[found[2].lower()]
+    return Quantity(amount.value * times, amount.exact, amount.unit)
+
+
+def _compound(text: str) -> Quantity | None:
+    """An amount in two units of one measure: "5 feet 6 inches", "2 hours and 15 minutes"."""
+    text = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text)
+    found = re.fullmatch(r"(-?[\d.]+\s*[A-Za-z$]+)[,\s]\s*(?:and\s+)?([\d.]+\s*[A-Za-z]+)", text.strip())
+    parts = [quantity(part) for part in found.groups()] if found else []
+    units = [part.unit for part in parts if part and part.unit]
+    if len(units) != 2 or units[0].measures != units[1].measures or units[0].size <= units[1].size:
+        return None
+    first, second = (part for part in parts if part)
+    return Quantity(first.value + second.value * units[1].size / units[0].size, first.exact and second.exact, units[0])
 
 
 def _whole_text(text: str) -> str:
@@ -190,6 +237,12 @@ def split_unit(text: str) -> tuple[str, Unit | None, bool, bool]:
         known = UNITS.get(text[counted.end() :].strip().lower()) if counted else None
         return (text[: counted.end()], known, False, True) if counted else (text, unit, False, True)
     before, behind = text[: tail.start()], tail[0]
+    if re.match(
+        r"(?:hundred|thousand|million|billion|trillion|dozen)\b", re.sub(r"\\text\{|\}", " ", behind).strip(), re.IGNORECASE
+    ):
+        return text, unit, False, True
+    if _OPERATION.match(re.sub(r"\\text\{|\}", " ", behind).strip()):
+        return text, unit, False, False
     if not re.search(r"[\d})\]!]$|\\pi\s*$|\^\\circ\s*$", before.rstrip()) and "\\text" not in behind:
         return text, unit, False, True
     if "\\text" not in behind and _is_formula(before, behind):
@@ -240,16 +293,17 @@ def _is_formula(before: str, behind: str) -> bool:
 def _named(words: str) -> Unit | None:
     """The unit that words name, with its power: "square cm", "cm^2"; None for words that name none that is known."""
     words = words.strip().lower() if words.strip() not in _ONE_LETTER else words.strip()
+    above, slash, below = re.sub(r"\s+per\s+|\s+an?\s+(?=hour|minute|second|day)", "/", words).partition("/")
+    if slash and words not in UNITS:
+        top, bottom = _named(above), _named(below)
+        return Unit(f"{top.measures} per {bottom.measures}", top.size / bottom.size) if top and bottom else None
+    words = re.sub(r"^degrees?\s+(?=celsius|fahrenheit)|(?<=circ)\s+(?=[cf]$)", "", words)
     power = 1
     if raised := _POWER.search(words):
         power, words = int(raised[1]), words[: raised.start()].strip(" ^{")
     for prefix, exponent in (("square ", 2), ("sq ", 2), ("sq. ", 2), ("cubic ", 3), ("cu ", 3)):
         if words.startswith(prefix):
             power, words = exponent, words.removeprefix(prefix).strip()
-    above, slash, below = re.sub(r"\s+per\s+|\s+an?\s+(?=hour|minute|second|day)", "/", words).partition("/")
-    if slash and words not in UNITS:
-        top, bottom = UNITS.get(above.strip()), UNITS.get(below.strip())
-        return Unit(f"{top.measures} per {bottom.measures}", top.size / bottom.size) if top and bottom else None
     unit = UNITS.get(words) or UNITS.get(words.split(" ")[0].strip(".,"))
     if unit is None:
         return None
@@ -263,7 +317,9 @@ def _value(text: str) -> tuple[Fraction, bool] | None:
         return None
     if (words := number_in_words(text)) is not None:
         return Fraction(words), True
-    if mixed := re.fullmatch(r"([-+]?)\s*(\d+)\s*(?:\\frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}|\s(\d+)\s*/\s*(\d+))", text):
+    if mixed := re.fullmatch(
+        r"([-+]?)\s*(\d+)\s*(?:\\frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}|\s(?:and\s+)?(\d+)\s*/\s*(\d+))", text
+    ):
         above, below = int(mixed[3] or mixed[5]), int(mixed[4] or mixed[6])
         if below and above < below:
             value = int(mixed[2]) + Fraction(above, below)
@@ -321,6 +377,10 @@ class _Reader:
 
     def power(self) -> Fraction:
         value = self.number()
+        if self.take("!"):
+            if value.denominator != 1 or not 0 <= value <= 100 or self.text[self.at : self.at + 1] == "!":
+                raise ValueError("no factorial, or too large")
+            value = Fraction(math.factorial(int(value)))
         if self.take("^"):
             raised = self.number() if self.text[self.at : self.at + 1] != "-" else -self._negative()
             if raised.denominator != 1 or abs(raised) > LONGEST:
@@ -335,6 +395,13 @@ class _Reader:
         return self.number()
 
     def number(self) -> Fraction:
+        if self.take("\\binom"):
+            above, below = self._group(), self._group()
+            if above.denominator != 1 or below.denominator != 1 or not 0 <= below <= above <= LONGEST:
+                raise ValueError("no binomial, or too large")
+            return Fraction(math.comb(int(above), int(below)))
+        if self.take("\\sqrt"):
+            return self._root(self._group())
         if self.take("\\frac"):
             above = self._group()
             below = self._group()
@@ -363,6 +430,14 @@ class _Reader:
         value = Fraction(written) * Fraction(10) ** exponent
         self.exact &= "." not in written or value.denominator == 1
         return value
+
+    @staticmethod
+    def _root(value: Fraction) -> Fraction:
+        """The root of a square; others are left to formulas."""
+        root = Fraction(math.isqrt(max(0, value.numerator)), math.isqrt(value.denominator))
+        if value < 0 or root * root != value:
+            raise ValueError("no square")
+        return root
 
     def _group(self) -> Fraction:
         if not self.take("{"):

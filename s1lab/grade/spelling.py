@@ -25,6 +25,7 @@ _SIGNS = str.maketrans(
     }
 )  # fmt: skip
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z]|\{[^{}]*\})?")
+_CUBE_ROOT = re.compile(r"∛\s*(\d+|[A-Za-z])")
 _HALVES = re.compile(r"(\d?)([¼-¾⅐-⅞])")
 # Commands that change how a formula looks and not what it says.
 _LOOKS = re.compile(
@@ -60,6 +61,9 @@ _PLAIN_NAMES = (
     (re.compile(r"\\(?:neq)(?![A-Za-z])"), r"\\ne "),
     (re.compile(r"\\(?:dfrac|tfrac|cfrac)(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\(?:lvert|rvert|vert|mid)(?![A-Za-z])"), "|"),
+    (re.compile(r"\{?\s*(\w+)\s*\\choose\s*(\w+)\s*\}?"), r"\\binom{\1}{\2}"),
+    (re.compile(r"\\varnothing(?![A-Za-z])"), r"\\emptyset "),
+    (re.compile(r"\\mathbb\{?R\}?(?![A-Za-z^])"), r"(-\\infty,\\infty)"),
     (re.compile(r"\\(?:lbrace|rbrace)(?![A-Za-z])"), lambda m: "\\{" if m[0][1] == "l" else "\\}"),
     (re.compile(r"\\(?:simeq|thickapprox)(?![A-Za-z])|~="), r"\\approx "),
     (re.compile(r"\\degree(?![A-Za-z])|\^\{?\s*\\circ\s*\}?"), r"^\\circ "),
@@ -71,6 +75,7 @@ def signs(text: str) -> str:
     text = _RAISED.sub(lambda m: "^{" + "".join(map(_SUPER.__getitem__, m[0])) + "}", text)
     text = _LOWERED.sub(lambda m: "_{" + "".join(map(_SUB.__getitem__, m[0])) + "}", text)
     text = _HALVES.sub(_vulgar, text)
+    text = _CUBE_ROOT.sub(r"\\sqrt[3]{\1}", text)
     text = _ROOT.sub(lambda m: f"\\sqrt{{{m[1].strip('{}')}}}" if m[1] else "\\sqrt ", text.translate(_SIGNS))
     return unicodedata.normalize("NFKC", text).translate(_SIGNS)
 
@@ -97,6 +102,7 @@ def clean(text: str) -> str:
     text = _SPACES.sub(" ", text)
     text = re.sub(r"\\\(|\\\)|\\\[|\\\]|(?<!\\)\$\$?(?!\s*\d)|(?<!\\)\$(?=[^$]*\$)", " ", text)
     text = re.sub(r"[_^]?\{\s*\}", "", text)
+    text = re.sub(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times ", text)
     text = text.replace("\\cdotp", "\\cdot").replace("\\colon", ":")
     for _ in range(3):  # wrappers inside wrappers
         text = _WRAPPER.sub(_unwrapped, text)

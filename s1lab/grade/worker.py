@@ -12,6 +12,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -95,10 +96,15 @@ def _parsed(text: str) -> Any:
     """A formula as sympy reads it, the whole of it; None where it can't be read."""
     from latex2sympy2_extended import NormalizationConfig, latex2sympy
     from math_verify.grader import should_treat_as_complex
+    from sympy import I
 
     whole = NormalizationConfig(basic_latex=True, units=False, malformed_operators=False, nits=True, boxed="none")
     try:
-        return latex2sympy(text, is_real=not should_treat_as_complex(text), convert_degrees=False, normalization_config=whole)
+        text = re.sub(r"(\d+)\s*\^\s*\\circ", r"(\1 \\cdot \\pi / 180)", text)  # within a function: sin 30 degrees
+        real = not should_treat_as_complex(text)
+        formula = latex2sympy(text, is_real=real, convert_degrees=False, normalization_config=whole)
+        imaginary = [symbol for symbol in getattr(formula, "free_symbols", ()) if symbol.name == "i"]
+        return formula.subs(imaginary[0], I) if imaginary else formula
     except (MemoryError, RecursionError):
         raise
     except Exception:  # whatever its parser trips over

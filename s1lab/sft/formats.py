@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Dataset
 
 from s1lab.control import Length, asking_class, asking_steps, asking_tokens, step_header
-from s1lab.curate.files import to_sft
+from s1lab.curate.files import Rows, to_sft
 from s1lab.template import BoundTemplate
 
 
@@ -22,28 +22,29 @@ def bucket(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def token_conditional(dataset: Dataset, template: BoundTemplate) -> Dataset:
+def token_conditional(dataset: Dataset, template: BoundTemplate, *, rows: Rows = "original") -> Dataset:
     """``prompt`` and ``completion`` with "Think for up to N tokens.", N the trace's length rounded up to a power of two.
 
     dataset: question, thinking, attempt. template: of the model that is trained (``engine.template``); its tokenizer counts.
-    ValueError as in :func:`s1lab.curate.to_sft`.
+    rows: as in :func:`s1lab.curate.to_sft`, and ValueError as there.
     """
-    lengths = [len(template.encode(thinking)) for thinking in dataset["thinking"]]
+    lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     questions = [asking_tokens(q, bucket(n)) for q, n in zip(dataset["question"], lengths, strict=True)]
-    return _marked(to_sft(_asking(dataset, questions), template), "tcc")
+    return _marked(to_sft(_asking(dataset, questions), template, rows=rows), "tcc")
 
 
-def step_conditional(dataset: Dataset, template: BoundTemplate, separator: str = "\n\n") -> Dataset:
+def step_conditional(dataset: Dataset, template: BoundTemplate, separator: str = "\n\n", *, rows: Rows = "original") -> Dataset:
     """``prompt`` and ``completion`` with "Think for up to N steps.", each step below a header that counts down from N.
 
     N is the number of steps rounded up to a power of two; so 5 steps count 8, 7, 6, 5, 4. The completion begins with the header
     in place of the opening of thinking. separator: what stands between steps: the paper's traces are split at empty lines, the
-    embedded teacher's at each line. ValueError for a template that can't count steps, and as in :func:`s1lab.curate.to_sft`.
+    embedded teacher's at each line. rows: as in :func:`s1lab.curate.to_sft`.
+    ValueError for a template that can't count steps, and as in :func:`s1lab.curate.to_sft`.
     """
     think = template.template
-    plain = to_sft(dataset, template)
+    whole = to_sft(dataset, template, rows=rows)
     prompts, completions = [], []
-    for question, thinking, completion in zip(dataset["question"], dataset["thinking"], plain["completion"], strict=True):
+    for question, thinking, completion in zip(dataset["question"], _thoughts(dataset, rows), whole["completion"], strict=True):
         steps = split_steps(thinking, separator)
         n = bucket(len(steps))
         told = "".join(f"{step_header(think, n - done)}{step}\n" for done, step in enumerate(steps))
@@ -52,13 +53,16 @@ def step_conditional(dataset: Dataset, template: BoundTemplate, separator: str =
     return _marked(Dataset.from_dict({"prompt": prompts, "completion": completions}), "scc")
 
 
-def class_conditional(dataset: Dataset, template: BoundTemplate) -> Dataset:
+def class_conditional(dataset: Dataset, template: BoundTemplate, *, rows: Rows = "original") -> Dataset:
     """``prompt`` and ``completion`` with the paper's sentence for short or for long thinking.
 
     Below the median length a trace counts as short, from it on as long. Every third row of each is left without a sentence, so
-    that asking for nothing is no news to the model either. ValueError as in :func:`s1lab.curate.to_sft`.
+    that asking for nothing is no news to the model either. rows: as in :func:`s1lab.curate.to_sft`, and ValueError as there.
+
+    The paper trains nothing for this: it asks s1-32B itself. A model of the embedded world has to be taught what the two
+    sentences mean.
     """
-    lengths = [len(template.encode(thinking)) for thinking in dataset["thinking"]]
+    lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     middle = sorted(lengths)[len(lengths) // 2] if lengths else 0
     seen: dict[Length, int] = {"short": 0, "long": 0}
     questions = []
@@ -66,7 +70,7 @@ def class_conditional(dataset: Dataset, template: BoundTemplate) -> Dataset:
         length: Length = "short" if n < middle else "long"
         seen[length] += 1
         questions.append(asking_class(question, length if seen[length] % 3 else None))
-    return _marked(to_sft(_asking(dataset, questions), template), "ccc")
+    return _marked(to_sft(_asking(dataset, questions), template, rows=rows), "ccc")
 
 
 def split_steps(thinking: str, separator: str = "\n\n") -> list[str]:
@@ -74,9 +78,14 @@ def split_steps(thinking: str, separator: str = "\n\n") -> list[str]:
     return [step.strip("\n") for step in thinking.split(separator) if step.strip()]
 
 
+def _thoughts(dataset: Dataset, rows: Rows) -> list[str]:
+    """The traces as their rows will hold them."""
+    return [thinking.strip() if rows == "original" else thinking for thinking in dataset["thinking"]]
+
+
 def _asking(dataset: Dataset, questions: list[str]) -> Dataset:
-    rows: dict[str, Any] = {"question": questions, "thinking": dataset["thinking"], "attempt": dataset["attempt"]}
-    return Dataset.from_dict(rows)
+    columns: dict[str, Any] = {"question": questions, "thinking": dataset["thinking"], "attempt": dataset["attempt"]}
+    return Dataset.from_dict(columns)
 
 
 def _marked(rows: Dataset, name: str) -> Dataset:

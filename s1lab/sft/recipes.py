@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from s1lab.curate.files import Rows
+
 Batches = Literal["padded", "packed", "flat"]
 
 
@@ -46,7 +48,12 @@ class Recipe:
     per_device: rows a GPU takes at a time; what lacks to ``batch`` is accumulated. checkpointing: recompute activations.
     unlearned: words of a trace, each alone on a line, that carry no loss: what forcing will append is not to be written by the
         model itself. The paper's recipe has none.
+    rows: how a trace becomes a row, as in :func:`s1lab.curate.to_sft`. "original": the text of the authors' data/tokenization.py,
+        stripped, and with the newline behind the end of the turn, which is learned. "plain": the texts as they are, up to the
+        end token, which the embedded models were trained on. Rows that come as prompt and completion, or as ids, stay as
+        they are.
     save_every: steps between checkpoints, None for one an epoch.
+    seed: of the order of the rows. The original's train/sft.sh names none, so that transformers' default, 42, holds.
     """
 
     name: str
@@ -67,8 +74,9 @@ class Recipe:
     checkpointing: bool = True
     lora: Lora | None = None
     unlearned: tuple[str, ...] = ()
+    rows: Rows = "original"
     save_every: int | None = None
-    seed: int = 0
+    seed: int = 42
     shape: Shape | None = None
 
     def but(self, **changes: object) -> Recipe:
@@ -78,6 +86,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.batches not in get_args(Batches):
             raise ValueError(f"batches={self.batches!r} is not known: choose from {list(get_args(Batches))}")
+        if self.rows not in get_args(Rows):
+            raise ValueError(f"rows={self.rows!r} is not known: choose from {list(get_args(Rows))}")
         for name in ("epochs", "batch", "per_device"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give at least 1")
@@ -108,10 +118,11 @@ QWEN_32B = Shape(5_120, 64, 40, 8, 27_648, 152_064)
 RECIPES: dict[str, Recipe] = {
     r.name: r
     for r in (
-        # The paper's, at the embedded size: only the rate differs, as a model of a million weights wants.
+        # The paper's, at the embedded size: the rate is that of a model of a million weights. Rows and seed are those that the
+        # embedded models were trained with; only s1-tiny's pre-made ids came from elsewhere (s1lab/tiny/rows.py).
         Recipe(
             "tiny", "s1-tiny-base", rate=1e-3, dtype="float32", block=2_048, pad_token=None, batches="packed", per_device=16,
-            checkpointing=False, unlearned=("Wait", "Hmm", "Alternatively"),
+            checkpointing=False, unlearned=("Wait", "Hmm", "Alternatively"), rows="plain", seed=0,
         ),
         Recipe("qwen-0.5b", "Qwen/Qwen2.5-0.5B-Instruct", shape=QWEN_05B),
         Recipe("qwen-7b-lora", "Qwen/Qwen2.5-7B-Instruct", rate=1e-4, weights="bfloat16", lora=Lora(), shape=QWEN_7B),

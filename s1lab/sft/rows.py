@@ -24,8 +24,8 @@ def template(model: str, recipe: Recipe) -> BoundTemplate:
 def encode(dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bool = False) -> Dataset:
     """input_ids, labels and row (its number): the question without loss, reasoning and answer with it (paper, appendix D).
 
-    dataset: question, thinking and attempt, as curation gives them; or prompt and completion, as
-        :func:`s1lab.curate.to_sft` makes them; or input_ids and labels, taken as they are.
+    dataset: question, thinking and attempt, as curation gives them, made into rows as ``recipe.rows`` says; or prompt and
+        completion, as :func:`s1lab.curate.to_sft` makes them; or input_ids and labels. The last two are taken as they are.
     cut: rows longer than the recipe's block are cut at it. The default refuses them, since training on cut rows teaches to
         think without end: in the paper's Table 8, 74 % cut rows gave 20,721 thinking tokens and 30.0 on AIME24 instead of 50.0.
     Raises ValueError for another kind of dataset, an empty trace or answer, and rows that exceed the block.
@@ -40,7 +40,7 @@ def encode(dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bo
     elif {"prompt", "completion"} <= columns:
         rows = [_encoded(template, recipe, r["prompt"], r["completion"]) for r in dataset]
     elif {"question", "thinking", "attempt"} <= columns:
-        rows = [_encoded(template, recipe, r["prompt"], r["completion"]) for r in to_sft(dataset, template)]
+        rows = [_encoded(template, recipe, r["prompt"], r["completion"]) for r in to_sft(dataset, template, rows=recipe.rows)]
     else:
         raise ValueError(
             f"the dataset has no traces, only {dataset.column_names}: it needs question, thinking and attempt (as curate.select "

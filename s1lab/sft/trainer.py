@@ -371,6 +371,8 @@ def _there(folder: Path, made: dict[str, Any]) -> Trained | None:
         return None
     held = json.loads(path.read_text(encoding="utf-8"))
     plain = json.loads(json.dumps(made))
+    if isinstance(held.get("recipe"), dict):
+        held["recipe"].setdefault("rows", "plain")  # version 0.1 had no other rows, and did not say so
     for name in ("model", "fingerprint", "data", "recipe", "cut"):
         if held.get(name) != plain[name]:
             raise ValueError(f"{folder} holds a run of another {name}: choose another out=, or remove the folder")

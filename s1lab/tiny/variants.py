@@ -56,8 +56,9 @@ def traces() -> Dataset:
 def rows_of(kind: str, chosen: Dataset, template: BoundTemplate) -> Dataset:
     """The same traces in the format "tcc", "scc" or "ccc". A step is a line."""
     if kind == "scc":
-        return sft.formats.step_conditional(chosen, template, separator="\n")
-    return (sft.formats.token_conditional if kind == "tcc" else sft.formats.class_conditional)(chosen, template)
+        return sft.formats.step_conditional(chosen, template, separator="\n", rows=RECIPE.rows)
+    made = sft.formats.token_conditional if kind == "tcc" else sft.formats.class_conditional
+    return made(chosen, template, rows=RECIPE.rows)
 
 
 def train(kind: str, chosen: Dataset, out: Path) -> dict[str, Any]:

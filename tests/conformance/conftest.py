@@ -11,7 +11,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import s1lab as lab
+from s1lab.engines.pretrained import end_ids, load_tokenizer
+from s1lab.template import bind
 from s1lab.tiny.tokenizer import build
+from tests.conformance.bad_server import BadServer
 from tests.conformance.serving import KEY, Server
 
 TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
@@ -40,6 +43,15 @@ def server(tmp_path_factory: pytest.TempPathFactory, padded: Path) -> Iterator[S
         yield server.start().wait()
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def bad_server() -> Iterator[BadServer]:
+    """A server whose right answers are known, and that misbehaves as it is told."""
+    tokenizer = load_tokenizer("s1-tiny")
+    server = BadServer(bind("s1", tokenizer, end_ids("s1-tiny", tokenizer)))
+    yield server
+    server.close()
 
 
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], lab.Engine]] = {

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -23,10 +24,10 @@ def free_port() -> int:
 
 
 class Server:
-    """``python -m vllm.entrypoints.openai.api_server`` with the embedded model."""
+    """``python -m vllm.entrypoints.openai.api_server`` with the embedded model; ``more`` are its options."""
 
-    def __init__(self, model: Path, log: Path, port: int | None = None) -> None:
-        self.model, self.log, self.port = model, log, port or free_port()
+    def __init__(self, model: Path, log: Path, port: int | None = None, *, more: Sequence[str] = ()) -> None:
+        self.model, self.log, self.port, self.more = model, log, port or free_port(), more
         self.address = f"http://127.0.0.1:{self.port}/v1"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -34,6 +35,7 @@ class Server:
         command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(self.model)]
         command += ["--served-model-name", "s1-tiny", "--dtype", "float32", "--enforce-eager", "--block-size", "32"]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--api-key", KEY, "--disable-uvicorn-access-log"]
+        command += self.more
         env = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
         env |= {"VLLM_CPU_OMP_THREADS_BIND": "0"}  # a thread for the model leaves the other core to HTTP
         self.process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The recorded cases of the original's loops on real vLLM, and vLLM beside the stand-in that they were recorded with."""
+"""Recorded cases of the original's loops on real vLLM, and what the recording took vLLM to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def settings(case):
     ids=lambda cases: "{}, cap {}, ignores {}".format(*settings(cases[0])),
 )
 def test_a_recorded_case_of_the_embedded_model_on_real_vllm(engine, cases):
-    """The original's rounds, written by the model on another engine, are what vLLM writes within our programs."""
+    """The rounds that the model wrote for the original are what vLLM writes in our programs."""
     assert {case["context"] for case in cases} == {engine.context}
     asked = [case["questions"][0] for case in cases]
     traces = lab.force(engine, [q["question"] for q in asked], [budget(case) for case in cases], progress=False)
@@ -99,7 +99,7 @@ def test_the_context_ends_a_round_as_its_limit_does(engine, stopped):
 
 
 def test_what_vllm_refuses(engine, stopped):
-    """Where the original passes such a request on, its run ends. Older releases raise a ValueError, newer ones their own error."""
+    """Where the original asks so, its run ends. The kind of error depends on the release."""
     prompt, _ = stopped
     for wrong, words in (({"max_tokens": 0}, "max_tokens must be"), ({"max_tokens": 2, "min_tokens": 3}, "min_tokens must be")):
         with pytest.raises(Exception, match=words):

@@ -1,0 +1,173 @@
+"""Checks of arguments. Each raises a ValueError of one sentence that names the argument and the fix."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+SHARE = "a share between 0 and 1, such as 0.95"
+OUTCOMES = "one outcome a question, True or False (1 or 0)"
+PERCENT = "one accuracy a run, in percent from 0 to 100"
+
+
+def shown(value: Any) -> str:
+    """A value as it is quoted in a sentence: on one line, and short."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """A whole number in a range.
+
+    Args:
+        name: What the caller calls the argument.
+        value: What was passed. True is no number here, nor is 2.0.
+        least: The smallest number that is allowed.
+        most: The largest one; None for no limit.
+
+    Returns:
+        The number as an int.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    wanted = f"at least {least}" if most is None else f"from {least} to {most:,}"
+    try:
+        if _is_bool(value):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name}={shown(value)} is no whole number: give a whole number, {wanted}") from None
+    if number < least or (most is not None and number > most):
+        raise ValueError(f"{name}={shown(number)} is out of range: give a whole number, {wanted}")
+    return number
+
+
+def real(name: str, value: Any, wanted: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """A finite number from ``low`` to ``high``. ValueError, which asks for ``wanted``, otherwise."""
+    if _is_bool(value) or not isinstance(value, Real):
+        raise ValueError(f"{name}={shown(value)} is no number: give {wanted}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name}={shown(value)} is not finite: give {wanted}")
+    if not low <= number <= high:
+        raise ValueError(f"{name}={shown(value)} is out of range: give {wanted}")
+    return number
+
+
+def share(name: str, value: Any, wanted: str = SHARE) -> float:
+    """A number above 0 and below 1: a level, a power. ValueError otherwise."""
+    number = real(name, value, wanted)
+    if not 0 < number < 1:
+        raise ValueError(f"{name}={shown(value)} is out of range: give {wanted}")
+    return number
+
+
+def text(name: str, value: Any, wanted: str) -> str:
+    """A text that is not blank. ValueError, which asks for ``wanted``, otherwise."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name}={shown(value)} is no text: give {wanted}")
+    if not value.strip():
+        raise ValueError(f"{name}={value!r:.60} is empty: give {wanted}")
+    return value
+
+
+def numbers(
+    name: str,
+    values: Any,
+    wanted: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    booleans: bool = False,
+    dimensions: int = 1,
+) -> Any:
+    """A list of finite numbers as a NumPy array.
+
+    Args:
+        name: What the caller calls the argument.
+        values: A list, a tuple, an array, or anything else that has a length and an order.
+        wanted: What to give instead, in words.
+        low: The smallest number that is allowed.
+        high: The largest one.
+        booleans: Whether True and False count as 1 and 0.
+        dimensions: 1 for a list, 2 for a list of lists of one length.
+
+    Returns:
+        An array of float64 with so many dimensions, never empty.
+
+    Raises:
+        ValueError: Naming the argument and the place of the first entry that can't be used.
+    """
+    array = _array(name, values, wanted)
+    if array.ndim != dimensions:
+        raise ValueError(f"{name} has {array.ndim} dimension{'s' * (array.ndim != 1)}, not {dimensions}: give {wanted}")
+    if not array.size:
+        raise ValueError(f"{name} is empty: give {wanted}")
+    # Lists that mix booleans with numbers become arrays of numbers; only the entries tell.
+    mixed = array.dtype.kind not in "iuf" or (not booleans and dimensions == 1 and isinstance(values, (list, tuple)))
+    if array.dtype.kind == "b" and booleans:
+        return array.astype(float)
+    if mixed:
+        entries = np.empty(array.shape, dtype=object)
+        if dimensions == 1:
+            entries[:] = list(values)
+        else:
+            entries[:] = [list(row) for row in values]
+        for place, entry in np.ndenumerate(entries):
+            if (_is_bool(entry) and not booleans) or not isinstance(entry, Real | np.bool_):
+                raise ValueError(f"{_at(name, place)}={shown(entry)} is no number: give {wanted}")
+        array = entries
+    try:
+        found = array.astype(float)
+    except OverflowError:
+        raise ValueError(f"{name} holds a number that is too large: give {wanted}") from None
+    for wrong, what in (
+        (~np.isfinite(found), "not finite"),
+        ((found < low) | (found > high), "out of range"),
+    ):
+        if wrong.any():
+            place = tuple(int(i) for i in np.argwhere(wrong)[0])
+            value = found[place]
+            raise ValueError(f"{_at(name, place)}={value:g} is {what}: give {wanted}")
+    return found
+
+
+def outcomes(name: str, values: Any, wanted: str = OUTCOMES) -> Any:
+    """Outcomes that are right or wrong, as an array of booleans. ValueError for any other entry."""
+    found = numbers(name, values, wanted, booleans=True)
+    between = ~np.isin(found, (0, 1))
+    if between.any():
+        place = int(np.argmax(between))
+        raise ValueError(
+            f"{name}[{place}]={found[place]:g} is neither right nor wrong: give {wanted}; "
+            "means over samples go to paired_bootstrap"
+        )
+    return found.astype(bool)
+
+
+def _array(name: str, values: Any, wanted: str) -> Any:
+    """What was passed as an array. A text, a mapping or a set has no numbers in order."""
+    listed = isinstance(values, Sequence) or hasattr(values, "__array__") or hasattr(values, "__len__")
+    if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not listed:
+        raise ValueError(f"{name}={shown(values)} is no list: give {wanted}")
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(f"{name} has rows of different lengths: give {wanted}") from None
+
+
+def _at(name: str, place: tuple[int, ...]) -> str:
+    return name + "".join(f"[{i}]" for i in place)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))

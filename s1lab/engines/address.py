@@ -1,0 +1,180 @@
+"""Addresses of servers and what must not be shown: user and password, keys, the proxy on the way."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+CORE = 8  # characters of base64 that are enough to recognise a secret by
+
+
+def is_address(model: str) -> bool:
+    """Whether a model's name is an address; schemes are written in either case."""
+    return model.strip().lower().startswith(("http://", "https://"))
+
+
+def holds_user(model: str) -> bool:
+    """Whether something that is named as a model may hold a user, a password or a key.
+
+    Everything with an "@" counts, wherever it is: a password may hold "/", "?" or "#" as it is.
+    A hub id or a folder has none.
+    """
+    return "@" in model and (is_address(model) or ":" in model.partition("@")[0])
+
+
+def shown(model: str) -> str:
+    """An address as it can be shown: nothing of it that stands before its last "@"."""
+    scheme, mark, rest = model.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else model.rpartition("@")[2]
+
+
+def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
+    """Take an address apart.
+
+    Args:
+        address: Such as "http://user:password@host:8000/v1".
+
+    Returns:
+        The address without user and password, which would otherwise show in logs, and these two,
+        decoded; None where it has none.
+
+    Raises:
+        ValueError: It is no address. The message shows nothing that may belong to a password: of
+            "http://user:a/b@host" a standard parser takes "user" for the host and "a" for its port.
+
+    """
+    scheme, _, rest = address.strip().partition("://")
+    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
+    behind = rest[len(authority) :]
+    if "@" in behind:
+        raise ValueError(
+            "the address has an '@' behind a '/', '?', '#' or '\\': percent-encode these letters "
+            "(%2F, %3F, %23, %5C, %40), as in http://user:a%2Fb@host:8000/v1"
+        )
+    userinfo, _, host = authority.rpartition("@")
+    fault = ""
+    try:
+        parts = urlsplit(f"{scheme.lower()}://{host}")
+        named = parts.hostname or ""
+        fault = "" if named else "it has no host"
+    except ValueError:  # such as half an IPv6 address
+        named, fault = "", "it has no host that can be read"
+    try:
+        if not fault and parts.port == 0:
+            raise ValueError
+    except ValueError:  # the "port" may be a password whose host was left out: it is not shown
+        fault = "its port is no number from 1 to 65535"
+    if not fault and re.search(r"[?#]", behind):
+        fault = "it goes on behind its path, with a '?' or '#'"
+    plain = f"{scheme.lower()}://{host}{behind}".rstrip("/")
+    try:
+        httpx.URL(plain)
+    except (httpx.InvalidURL, ValueError):
+        fault = fault or "it holds a letter that no address has"
+    if fault:
+        told = "".join(c if c.isprintable() else "?" for c in named)[:100]
+        raise ValueError(f"{scheme.lower()}://{told} is no address ({fault}): give one such as http://host:8000/v1")
+    user, _, password = userinfo.partition(":")
+    return plain, (unquote(user), unquote(password)) if userinfo else None
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy that the environment puts between this machine and an address."""
+
+    variable: str  # that names it
+    host: str  # its host and port alone
+    url: str = field(repr=False)
+    secret: str | None = field(repr=False)  # the password in its address
+
+    def sentence(self, address: str) -> str:
+        """What a message about a failing connection says of it."""
+        return (
+            f"; the way there leads through the proxy {self.host} of {self.variable}, which is left "
+            f"out if NO_PROXY={urlsplit(address).hostname} is set"
+        )
+
+
+def proxy_to(address: str) -> Proxy | None:
+    """The proxy that the environment (or the system) names for an address; None for none."""
+    parts = urlsplit(address)
+    proxies = getproxies()
+    kind = next((kind for kind in (parts.scheme, "all") if proxies.get(kind)), None)
+    if kind is None or proxy_bypass(parts.netloc):
+        return None
+    url = proxies[kind] if "://" in proxies[kind] else f"http://{proxies[kind]}"
+    userinfo, _, host = url.partition("://")[2].rpartition("@")
+    named = [name for name in os.environ if name.lower() == f"{kind}_proxy"]
+    return Proxy(
+        variable=named[0] if named else "the system's settings",
+        host="".join(c for c in re.split(r"[/?#]", host)[0] if c.isprintable())[:100],
+        url=url,
+        secret=unquote(userinfo.partition(":")[2]) or None,
+    )
+
+
+def masker(secrets: Iterable[str], pairs: Iterable[tuple[str, str]] = ()) -> Callable[[str], str]:
+    """A function that masks secrets in words that someone else wrote.
+
+    Args:
+        secrets: Keys and passwords.
+        pairs: Users and passwords, which are sent together as base64.
+
+    Returns:
+        A function from text to text. It masks each secret as it is, percent-encoded, escaped as in
+        JSON, HTML and Python, in hexadecimal, and within any base64. Words that hold a secret in
+        another form of these (every letter percent-encoded, for example) are left out as a whole.
+
+    """
+    secrets = [secret for secret in secrets if secret]
+    forms: set[str] = set()
+    for secret in secrets:
+        forms |= {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}
+        forms |= {html.escape(secret), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+        forms |= {json.dumps(secret)[1:-1].replace("/", "\\/"), secret.encode().hex()}
+        forms |= _base64(secret.encode())
+    for user, password in pairs:
+        forms |= _base64(f"{user}:{password}".encode())
+    found = sorted(filter(None, forms), key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, found)), re.IGNORECASE) if found else None
+
+    def mask(text: str) -> str:
+        if pattern is None:
+            return text
+        text = pattern.sub("[key]", text)
+        decoded = {unquote(text), html.unescape(text), _unescaped(text)}
+        if any(secret.lower() in way.lower() for way in decoded for secret in secrets):
+            return "[words that hold the key]"
+        return text
+
+    return mask
+
+
+def _base64(secret: bytes) -> set[str]:
+    """A secret in base64, alone and as a part of something longer.
+
+    Where it begins within a group of three bytes decides how it is written: so there are three
+    cores, of the characters that depend on the secret alone.
+    """
+    whole = base64.b64encode(secret).decode()
+    forms = {whole, whole.rstrip("=")}
+    for before in range(3):
+        written = base64.b64encode(b"\0" * before + secret).decode()
+        core = written[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
+        if len(core) >= CORE:
+            forms.add(core)
+    return forms | {form.translate(str.maketrans("+/", "-_")) for form in forms}
+
+
+def _unescaped(text: str) -> str:
+    r"""Text with the escapes of JSON and Python (\u0041, \x41) as the letters they are."""
+    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))", lambda m: chr(int(m[1] or m[2], 16)), text)
