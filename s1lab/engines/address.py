@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import httpx
-
 CORE = 8  # characters of base64 that are enough to recognise a secret by
 
 
@@ -60,6 +58,10 @@ def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
             "the address has an '@' behind a '/', '?', '#' or '\\': percent-encode these letters "
             "(%2F, %3F, %23, %5C, %40), as in http://user:a%2Fb@host:8000/v1"
         )
+    # Imported here: httpx imports rich, which draws from the global random numbers as it is imported,
+    # and a check of a model's name must leave those alone.
+    import httpx
+
     userinfo, _, host = authority.rpartition("@")
     fault = ""
     try:
