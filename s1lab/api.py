@@ -204,8 +204,14 @@ def _repeats(asked: list[str]) -> list[int]:
 
 
 def open_trace(engine: Engine, question: str, budget: Budget | None, sample: int, system: str | None) -> Trace:
+    """A trace, up to where the model begins; without a budget nothing is to be thought."""
     trace = Trace(question, engine.template, budget, sample)
-    trace.extend(engine.template.prompt(question, system), Source.PROMPT)
+    trace.extend(engine.template.prompt(question, system, thinking=budget is not None), Source.PROMPT)
+    texts = {"question": question, "system_text": system}
+    if budget is not None:
+        waits = budget.wait if isinstance(budget.wait, tuple) else (budget.wait,)
+        texts |= {"wait": "\n".join(filter(None, waits)), "on_cut": budget.on_cut}
+    trace.notes += engine.template.foreign_notes(**texts)
     return trace
 
 

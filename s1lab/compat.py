@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s1lab.budget import Budget
-from s1lab.engine import Completion, Program
-from s1lab.programs import Sampling, reply, room, too_long
+from s1lab.engine import Program
+from s1lab.programs import Round, Sampling, reply, room, thinking, too_long
 from s1lab.template import BoundTemplate
 from s1lab.trace import Source, Trace
 
@@ -46,9 +46,9 @@ def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
         if trace.error:
             return trace
         _leave_out_half_a_character(trace, done)
-        if done.finish == "stop":
+        if done.mark:
             trace.stops.append(len(trace.ids))
-        left -= len(done.ids) + (done.finish == "stop")
+        left -= len(done.ids) + len(done.mark)
         if round == waits:
             break
         if left < 1:
@@ -58,7 +58,7 @@ def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
             )
             break
         wait = budget.continuation(trace.waits) or ""
-        if len(trace.ids) + len(trace.template.encode(wait)) >= context:
+        if len(trace.ids) + len(trace.template.foreign(wait)) >= context:
             trace.notes.append(_full("the README's loop", round, waits, context))
             break
         waited.append(len(trace.ids))
@@ -107,16 +107,16 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
         if trace.error:
             return trace
         text += template.decode(_whole(template, done.ids))
-        if done.stop_id is not None:
-            if done.stop_id not in _stripped(template):
+        if done.mark:
+            if not done.end and done.mark[-1] not in _stripped(template):
                 # An end of sequence that the evaluator does not know as a stop stays among the ids
                 # of the thinking.
-                trace.extend([done.stop_id], Source.SAMPLED)
+                trace.extend(list(done.mark), Source.SAMPLED)
             trace.stops.append(len(trace.ids))
-        if done.finish == "length" or round == waits:
+        if not done.mark or round == waits:
             break
         wait = budget.continuation(trace.waits) or ""
-        wait_ids = template.encode(wait)
+        wait_ids = template.foreign(wait)
         if len(trace.ids) + len(wait_ids) >= context:
             trace.notes.append(_full("the evaluator", round, waits, context))
             break
@@ -124,7 +124,7 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
         trace.extend(wait_ids, Source.CONTINUATION)
         text += wait
         trace.waits += 1
-    cut = trace.cut = done.finish == "length"
+    cut = trace.cut = not done.mark
     if cut and round < waits:
         trace.notes.append(
             f"the cap was reached in round {round + 1} of {waits + 1}: the evaluator asks no further here, "
@@ -136,7 +136,7 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
         for end in _stripped(template):  # a continuation that is cut behind a delimiter loses it
             if trace.ids[-1] == end:
                 _throw_away(trace, waited, 1)
-    closing = _closing(trace, budget, text) if cut else ([], template.encode(_thinking_end(template)), [])
+    closing = _closing(trace, budget, text) if cut else ([], template.piece(_thinking_end(template)), [])
     if len(trace.ids) + sum(map(len, closing)) >= context:
         _make_room(trace, waited, "the evaluator", budget, context)
         closing = _closing(trace, budget, template.decode(trace.ids[opened:]))
@@ -152,7 +152,7 @@ def _open(trace: Trace) -> None:
     """Open the thinking without the newline behind its delimiter."""
     template = trace.template
     opening = template.template.opening(template.decode(trace.ids)).rstrip("\n")
-    trace.extend(template.encode(opening), Source.PROMPT)
+    trace.extend(template.piece(opening), Source.PROMPT)
 
 
 def _auto(trace: Trace, budget: Budget, context: int) -> int:
@@ -161,7 +161,7 @@ def _auto(trace: Trace, budget: Budget, context: int) -> int:
     The evaluator takes the longest prompt of the batch for all questions; here each question has
     its own. The 100 tokens are ``answer_room``, whatever ``answer_tokens`` says.
     """
-    longest = trace.template.encode(_thinking_end(trace.template) + "\n" + (budget.on_cut or ""))
+    longest = trace.template.piece(_thinking_end(trace.template) + "\n" + (budget.on_cut or ""))
     cap = context - len(trace.ids) - len(longest) - budget.answer_room
     if cap >= 1:
         return cap
@@ -172,7 +172,7 @@ def _auto(trace: Trace, budget: Budget, context: int) -> int:
     return room(trace, budget, context)
 
 
-def _round(trace: Trace, cap: int, round: int, least: int, sampling: Sampling, context: int) -> Program[Completion]:
+def _round(trace: Trace, cap: int, round: int, least: int, sampling: Sampling, context: int) -> Program[Round]:
     """Think once more, by at most ``cap`` tokens; the trace has its error where there is no room.
 
     The context ends a round as the cap does: vLLM says "length" for both.
@@ -180,12 +180,10 @@ def _round(trace: Trace, cap: int, round: int, least: int, sampling: Sampling, c
     most = min(cap, context - len(trace.ids))
     if most < 1:
         trace.error = too_long(trace, context)
-        return Completion((), error=trace.error)
-    least = min(least, most)
-    stops = trace.template.think_stop
-    done: Completion = yield sampling.request(trace, most, stops, round, min_tokens=least)
+        return Round((), error=trace.error)
+    done = yield from thinking(trace, most, sampling, round, least=min(least, most))
     trace.extend(list(done.ids), Source.SAMPLED)
-    trace.cut, trace.error = done.finish == "length", done.error
+    trace.cut, trace.error = not done.mark and not done.error, done.error
     return done
 
 
@@ -201,7 +199,7 @@ def _stripped(template: BoundTemplate) -> list[int]:
     sequence, such as the ``<|endoftext|>`` of Qwen's generation config, stops vLLM too, but the
     evaluator does not look for it.
     """
-    ends = [i for end in template.template.ends for i in template.encode(end)]
+    ends = [ids[0] for end in template.template.ends if len(ids := template.encode(end)) == 1]
     eos = template.tokenizer.eos_token_id
     return ends if eos is None or eos in ends else [*ends, eos]
 
@@ -219,14 +217,19 @@ def _closing(trace: Trace, budget: Budget, text: str) -> tuple[list[int], list[i
 
     """
     template = trace.template
-    newline = not text.endswith("\n") and not template.template.open.startswith("\n")
-    close = template.encode(_thinking_end(template) + "\n")
+    newline = template.template.newline and not text.endswith("\n") and not template.template.open.startswith("\n")
+    close = template.piece(_thinking_end(template) + "\n")
     # The evaluator tokenises the delimiter and the words behind it together.
-    whole = template.encode(_thinking_end(template) + "\n" + (budget.on_cut or ""))
+    together = not template.foreign_notes(on_cut=budget.on_cut)
+    whole = (
+        template.piece(_thinking_end(template) + "\n" + (budget.on_cut or ""))
+        if together
+        else close + template.foreign(budget.on_cut)
+    )
     shared = 0
     while shared < min(len(close), len(whole)) and close[shared] == whole[shared]:
         shared += 1
-    return template.encode("\n") if newline else [], whole[:shared], whole[shared:]
+    return template.piece("\n") if newline else [], whole[:shared], whole[shared:]
 
 
 def _whole(template: BoundTemplate, ids: Sequence[int]) -> list[int]:
@@ -237,7 +240,7 @@ def _whole(template: BoundTemplate, ids: Sequence[int]) -> list[int]:
     return shown
 
 
-def _leave_out_half_a_character(trace: Trace, done: Completion) -> None:
+def _leave_out_half_a_character(trace: Trace, done: Round) -> None:
     """Take off what the README's loop loses, since it goes on from the text of a round."""
     if lost := len(done.ids) - len(_whole(trace.template, done.ids)):
         trace.drop(lost)
@@ -270,8 +273,12 @@ def _full(loop: str, round: int, waits: int, context: int) -> str:
 def _retokenise(trace: Trace, text: str) -> None:
     """Append ``text`` as a continuation by tokenising all there is anew, as the README does."""
     template = trace.template
-    added = template.encode(text)
-    ids = template.encode(template.decode(trace.ids) + text)
+    added = template.foreign(text)
+    if template.foreign_notes(question=trace.question, wait=text):
+        # Tokenised anew, the control tokens that the caller's texts hold would be read as such.
+        trace.extend(added, Source.CONTINUATION)
+        return
+    ids = template.encode(template.decode_whole(trace.ids) + text)
     if ids == trace.ids + added:
         trace.extend(added, Source.CONTINUATION)
         return

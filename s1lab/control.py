@@ -17,9 +17,9 @@ from typing import Any, Literal, Unpack, get_args, overload
 from s1lab import api
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Engine, Program
-from s1lab.programs import Sampling, answer, open_thinking, reply
+from s1lab.programs import Sampling, answer, cut_short, open_thinking, reply, thinking
 from s1lab.programs import force as force_program
-from s1lab.template import ThinkTemplate
+from s1lab.template import BoundTemplate, ThinkTemplate
 from s1lab.trace import Source, Trace
 
 Length = Literal["short", "long"]
@@ -66,6 +66,17 @@ def step_mark(template: ThinkTemplate) -> str:
     return mark
 
 
+def _mark_id(template: BoundTemplate) -> int:
+    """The one token that begins a step's header in the original's own step control."""
+    ids = template.encode(step_mark(template.template))
+    if len(ids) > 1:
+        raise ValueError(
+            f"as_original=True needs a delimiter of one token, and {step_mark(template.template)!r} is {len(ids)} in this tokenizer: "
+            "leave as_original out"
+        )
+    return ids[0]
+
+
 def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """Think step by step, each below a header that counts down (paper appendix E.1), then answer.
 
@@ -78,9 +89,9 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
     method leave them out; ``thinking_tokens`` has them.
     """
     template = trace.template
-    (mark,) = template.encode(step_mark(template.template))
-    answering = template.encode(template.template.close)[1]
-    free = open_thinking(trace, template.encode(step_header(template.template, steps)), budget, context)
+    mark = step_mark(template.template)
+    answering = template.piece(template.template.close)[len(template.piece(mark))]
+    free = open_thinking(trace, template.piece(step_header(template.template, steps)), budget, context)
     if free < 1:
         return trace
     cap = min(free, budget.max_tokens or context)
@@ -89,19 +100,20 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
     rounds = count()
 
     while True:
-        done: Completion = yield sampling.request(trace, cap - trace.thinking_tokens, template.think_stop, next(rounds))
+        done = yield from thinking(trace, cap - trace.thinking_tokens, sampling, next(rounds))
         if heading:
             trace.counts["delimiter_tokens"] += len(heading) + _rest_of_line(trace, heading[-1], done.ids)
         trace.extend(list(done.ids), Source.SAMPLED)
         if done.error:
             trace.error = done.error
             return trace
-        if done.finish == "length":
-            trace.cut = True
+        if not done.mark:
+            cut_short(trace)
             break
-        if done.stop_id != mark or trace.thinking_tokens + 2 >= cap:  # an end of sequence, or no room for another step
+        # An end of sequence, or no room for another step.
+        if done.end != mark or trace.thinking_tokens + len(done.mark) + 1 >= cap:
             break
-        word: Completion = yield sampling.request(trace, 1, template.think_stop, next(rounds), after=[mark])
+        word: Completion = yield sampling.request(trace, 1, template.think_stop, next(rounds), after=done.mark)
         if word.error:
             trace.error = word.error
             return trace
@@ -110,7 +122,7 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
             if word.ids and word.ids[0] != answering:
                 trace.cut, budget = True, replace(budget, on_cut=None)
             break
-        heading = [mark, *word.ids]
+        heading = [*done.mark, *word.ids]
         trace.extend(heading, Source.SAMPLED)
         trace.counts["steps"] += 1
     if not trace.cut:
@@ -132,7 +144,7 @@ def original_steps(trace: Trace, budget: Budget, sampling: Sampling, context: in
     each " steps left" that ends its line, and as delimiters all tokens on the first line behind each one.
     """
     template = trace.template
-    (mark,) = template.encode(step_mark(template.template))
+    mark = _mark_id(template)
     free = open_thinking(trace, [mark], budget, context)
     if free < 1:
         return trace
@@ -147,32 +159,30 @@ def original_steps(trace: Trace, budget: Budget, sampling: Sampling, context: in
             break
         # Behind a delimiter one token is looked at, and another delimiter is an ordinary one there. The original
         # does the same in one request, since its engine compares the text with what is to end it.
-        most, stop = (1, template.answer_stop) if behind_mark else (left, template.think_stop)
-        done: Completion = yield sampling.request(trace, most, stop, next(rounds))
-        if done.error:
-            trace.extend(list(done.ids), Source.SAMPLED)
-            trace.error = done.error
-            break
-        if behind_mark and done.ids and template.decode(list(done.ids)).startswith(LAST_STEP):
-            # The text that ends the thinking is taken off by its ids, so that a token with more in it than the
-            # digit stays.
-            if list(done.ids) == template.encode(LAST_STEP):
-                trace.drop(1)
-                trace.dropped += 1
-            else:
-                trace.extend(list(done.ids), Source.SAMPLED)
-            break
+        if behind_mark:
+            word: Completion = yield sampling.request(trace, 1, template.answer_stop, next(rounds))
+            if not word.error and template.decode(list(word.ids)).startswith(LAST_STEP):
+                # The text that ends the thinking is taken off by its ids, so that a token with more in it than the
+                # digit stays.
+                if list(word.ids) == template.piece(LAST_STEP):
+                    trace.drop(1)
+                    trace.dropped += 1
+                else:
+                    trace.extend(list(word.ids), Source.SAMPLED)
+                break
+            trace.extend(list(word.ids), Source.SAMPLED)
+            trace.error = word.error
+            if trace.error or not word.ids:  # an end of sequence
+                break
+            behind_mark = word.ids[-1] == mark
+            continue
+        done = yield from thinking(trace, left, sampling, next(rounds))
         trace.extend(list(done.ids), Source.SAMPLED)
-        if behind_mark and done.ids:
-            behind_mark = done.ids[-1] == mark
-        elif done.finish == "length":
-            trace.cut = True
+        trace.error, trace.cut = done.error, not done.mark and not done.error
+        if done.mark != (mark,):
             break
-        elif done.stop_id == mark:
-            trace.extend([mark], Source.SAMPLED)
-            behind_mark = True
-        else:  # an end of sequence
-            break
+        trace.extend([mark], Source.SAMPLED)
+        behind_mark = True
     _count_steps(trace, mark)
     if trace.error:
         return trace
@@ -199,17 +209,16 @@ def _answer_as_original(trace: Trace, budget: Budget, sampling: Sampling, contex
     template = trace.template
     if trace.cut:
         trace.extend(template.close_ids(trace.of(Source.SAMPLED)), Source.CLOSE)
-        trace.extend(template.encode(budget.on_cut), Source.PREFIX)
+        trace.extend(template.foreign(budget.on_cut), Source.PREFIX)
     else:
-        trace.extend(template.encode(template.template.close.rstrip("\n")), Source.CLOSE)
+        trace.extend(template.piece(template.template.close.rstrip("\n")), Source.CLOSE)
     return (yield from reply(trace, budget.answer_tokens, sampling, context))
 
 
 def _counted_harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """Step control without budget forcing as the original's commands run it: its evaluator's loop, steps counted after it."""
     trace = yield from force_program(trace, budget, sampling, context)
-    (mark,) = trace.template.encode(step_mark(trace.template.template))
-    _count_steps(trace, mark)
+    _count_steps(trace, _mark_id(trace.template))
     return trace
 
 
@@ -233,11 +242,14 @@ def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sam
     if free < 1:
         return trace
     cap = min(limit, free)
+    # One token more than the limit: a thought of exactly the limit fits, and the next token is its stop. A stop of several tokens
+    # has as many more, as the context allows.
+    most = min(cap + trace.template.longest_end, context - len(trace.ids))
     for number in range(tries):
-        # One token more than the limit: a thought of exactly the limit fits, and the next token is its stop.
-        done: Completion = yield sampling.request(trace, cap + 1, trace.template.think_stop, number)
-        trace.counts |= {"tries": number + 1, "fits": int(done.finish == "stop")}
-        if done.finish != "length":
+        done = yield from thinking(trace, most, sampling, number)
+        fits = bool(done.mark) and len(done.ids) <= cap
+        trace.counts |= {"tries": number + 1, "fits": int(fits)}
+        if fits or done.error:
             trace.extend(list(done.ids), Source.SAMPLED)
             break
         if number < tries - 1:
@@ -245,7 +257,7 @@ def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sam
         else:
             trace.extend(list(done.ids), Source.SAMPLED)
             trace.drop(len(done.ids) - cap)
-            trace.cut = True
+            cut_short(trace)
             trace.notes.append(f"none of {tries} tries ended within {cap} thinking tokens: the last one is cut there")
     if done.error:
         trace.error = done.error
@@ -271,7 +283,7 @@ def rejected_as_original(
     """
     template = trace.template
     opening = template.template.opening(template.decode(trace.ids)).rstrip("\n")
-    free = open_thinking(trace, template.encode(opening), budget, context)
+    free = open_thinking(trace, template.piece(opening), budget, context)
     if free < 1:
         return trace
     cap = min(limit, free)
@@ -282,8 +294,8 @@ def rejected_as_original(
                 f"another may exceed most_tokens={most_tokens:,}, so raise that or the limit"
             )
             return trace
-        done: Completion = yield sampling.request(trace, cap + 1, template.think_stop, number)
-        fits = done.finish == "stop" and len(done.ids) + 1 <= limit
+        done = yield from thinking(trace, cap + 1, sampling, number)
+        fits = bool(done.mark) and len(done.ids) + len(done.mark) <= limit
         trace.counts |= {"tries": number + 1, "fits": int(fits)}
         if done.error or fits:
             trace.extend(list(done.ids), Source.SAMPLED)

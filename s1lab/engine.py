@@ -195,9 +195,13 @@ def load(
     model: "s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and its like (embedded), a local folder, a hub id, or the address of a server
         ("http://host:8000/v1"; the name it serves the model under is then the option ``model``).
     engine: "transformers", "vllm" or "server". "auto" is the server for an address, else transformers.
-    template: "s1", "think-tags" or a ThinkTemplate; None finds the preset that the tokenizer knows.
-    options: for the engine; see :class:`s1lab.engines.transformers.TransformersEngine`,
-        :class:`s1lab.engines.vllm.VllmEngine` and :class:`s1lab.engines.server.ServerEngine`.
+    template: "s1", "think-tags", "magistral", "harmony" or a ThinkTemplate; None finds the preset that the
+        tokenizer knows.
+    options: for the engine. All of them have chat_template_kwargs, variables of the chat template such as
+        ``{"enable_thinking": True}``, and allow_special, which lets control tokens in questions and other
+        texts be read as such; without it ``<|im_end|>`` in a question is plain text. For the others see
+        :class:`s1lab.engines.transformers.TransformersEngine`, :class:`s1lab.engines.vllm.VllmEngine` and
+        :class:`s1lab.engines.server.ServerEngine`.
     Raises ValueError, FileNotFoundError, ImportError or ConnectionError with one sentence that names what is wrong and the mend.
     """
     model = options.pop("model", None) if model is None else model
@@ -258,4 +262,5 @@ def describe(engine: Engine) -> dict[str, Any]:
         "device": str(getattr(engine, "device", "unknown")),
         "context": engine.context,
         "versions": versions,
+        "notes": list(engine.template.notes),
     }

@@ -16,9 +16,9 @@ from s1lab import api, grade
 from s1lab.arguments import real, shown, whole
 from s1lab.budget import Budget
 from s1lab.cost import Cost, cost
-from s1lab.engine import Completion, Engine, Program
+from s1lab.engine import Engine, Program
 from s1lab.ladder import names, rungs_of
-from s1lab.programs import Sampling, answer, direct, force, ladder, open_thinking, together
+from s1lab.programs import Sampling, answer, cut_short, direct, force, goes_on, ladder, open_thinking, thinking, together
 from s1lab.template import BoundTemplate
 from s1lab.trace import Source, Trace
 from s1lab.voting import VOTES, Best, Score, Tree, Vote, rated
@@ -355,34 +355,35 @@ def grow(
 def _step(branch: _Branch, budget: Budget, sampling: Sampling, cap: int, steps: Steps) -> Program[None]:
     """One step more on a branch: to the end of a line, of the thinking, of the step's tokens or of the cap."""
     trace, path = branch.trace, ".".join(map(str, branch.path))
-    stops = trace.template.think_stop
     left = min(steps.tokens, cap - trace.thinking_tokens)
     alone = branch.parent is not None and branch.parent.suppressed
+    wrote = 0
     while True:
+        free = cap - trace.thinking_tokens
         # After a suppression one token is asked for by itself: it may end a step, but not the thinking.
-        done: Completion = yield (
-            sampling.request(trace, 1, stops, f"{path} first", min_tokens=1)
+        done = yield from (
+            thinking(trace, 1, sampling, f"{path} first", least=1)
             if alone
-            else sampling.request(trace, left, stops | steps.ends, f"{path} step")
+            else thinking(trace, left, sampling, f"{path} step", also=steps.ends, room=free)
         )
-        written = list(done.ids) + ([done.stop_id] if done.stop_id in steps.ends else [])
-        trace.extend(written, Source.SAMPLED)
-        left -= len(written)
-        if done.error or not alone or not left:
+        trace.extend(list(done.ids), Source.SAMPLED)
+        left, wrote = left - len(done.ids), wrote + len(done.ids)
+        if done.error or not alone or left < 1:
             break
         alone = False
     if done.error:
         trace.error, branch.ended = done.error, True
-    elif done.stop_id in stops:
+    elif done.mark:
         trace.stops.append(len(trace.ids))
-        wait_ids = trace.template.encode(budget.continuation(trace.waits))
-        more = budget.wants_more(trace.thinking_tokens, trace.waits) and trace.thinking_tokens + len(wait_ids) < cap
+        wait_ids = trace.template.foreign(budget.continuation(trace.waits))
+        more = goes_on(trace, wait_ids, wrote, budget, cap)
         branch.suppressed, branch.ended = more, not more
         if more:
             trace.extend(wait_ids, Source.CONTINUATION)
             trace.waits += 1
-    else:
-        trace.cut = branch.ended = trace.thinking_tokens >= cap
+    elif trace.thinking_tokens >= cap:
+        cut_short(trace)
+        branch.ended = True
 
 
 def balanced(rewards: Sequence[float], n: int, balance: float) -> list[int]:
@@ -480,7 +481,8 @@ def _ids_with(template: BoundTemplate, text: str | None) -> frozenset[int]:
     """Ids that have a text in theirs. ValueError where the tokenizer has none."""
     if not text:
         return frozenset()
-    found = {i for i in range(len(template.tokenizer)) if text in template.decode([i])} - template.think_stop
+    found = {i for i in range(len(template.tokenizer)) if text in template.decode([i])}
+    found -= template.think_stop - template.last_ids
     if not found:
         raise ValueError(f"step={text!r} stands in no single token of this tokenizer: give another text, or step=None")
     return frozenset(found)

@@ -40,6 +40,92 @@ class Sampling:
         return Request((*trace.ids, *after), most, stop, min_tokens, self.temperature, self.top_p, self.seed_of(trace, round))
 
 
+@dataclass(frozen=True)
+class Round:
+    """How far a round of thinking came.
+
+    ids: what the model thought. mark: the ids that ended it, a delimiter's or an end of sequence; () where none did.
+    end: that delimiter as text. stepped: whether an id of ``also`` ended it, which is the last of ``ids``.
+    error: why it could not go on.
+    """
+
+    ids: tuple[int, ...]
+    mark: tuple[int, ...] = ()
+    end: str = ""
+    stepped: bool = False
+    error: str | None = None
+
+
+def thinking(
+    trace: Trace, most: int, sampling: Sampling, round: int | str, *, least: int = 0, also: frozenset[int] = frozenset(),
+    room: int | None = None,
+) -> Program[Round]:  # fmt: skip
+    """Think on from a trace, by one request or several, until the model ends its thinking. The trace is left as it is.
+
+    A delimiter of one token ends a request, and the round with it. Of a delimiter of several tokens the last one ends a request.
+    Where that token is ordinary text, the round goes on behind it, in another request under a seed of its own. So a longer
+    ``most`` only goes further: a shorter one is its beginning, which is what ladders build on.
+
+    Args:
+        trace: The trace so far.
+        most: The most ids that may be written, a delimiter's own among them.
+        sampling: How ids are chosen.
+        round: The round's name, for its seed.
+        least: So many ids are written before a stop can be.
+        also: Ids that end a round without ending the thinking, such as the end of a line.
+        room: Where a round would end within a delimiter, it goes on up to so many ids, until the delimiter is there or is none.
+
+    Returns:
+        What was thought, and what ended it.
+
+    """
+    template = trace.template
+    stop, written, piece = template.think_stop | also, list[int](), 0
+    while True:
+        name = round if not piece else f"{round}/{piece}"
+        piece += 1
+        early = max(0, least - len(written))
+        if early and not written and template.delimiters:
+            # Of a delimiter of several tokens the first one must not be written either, or it would begin at once.
+            done: Completion = yield sampling.request(trace, 1, stop | template.first_ids, name, min_tokens=1)
+        else:
+            done = yield sampling.request(trace, most - len(written), stop, name, min_tokens=early, after=written)
+        written += done.ids
+        if done.error:
+            return Round(tuple(written), error=done.error)
+        stepped = False
+        if done.stop_id is not None:
+            if done.stop_id in template.think_stop and (found := template.stopped(written, done.stop_id)):
+                if found.tool:
+                    return Round(tuple(written), error=_called(found.tool))
+                at = len(written) - found.before
+                return Round(tuple(written[:at]), (*written[at:], done.stop_id), found.end)
+            written.append(done.stop_id)
+            stepped = done.stop_id in also
+        if stepped or len(written) >= most:
+            if room is None or len(written) >= room or not template.begun(written):
+                return Round(tuple(written), stepped=stepped)
+            most = len(written) + 1
+
+
+def _called(tool: str) -> str:
+    return f"the model called a tool in its thinking ({tool}): s1lab runs no tools; ask without tools"
+
+
+def cut_short(trace: Trace) -> None:
+    """Mark the thinking as cut. The beginning of a delimiter that the cut left at its end is taken off: it is no thinking.
+
+    As a whole delimiter it is in no ledger entry, and not in ``dropped``.
+    """
+    trace.cut = True
+    since = trace.stops[-1] if trace.stops else 0
+    tail = len(trace.ids)
+    while tail > since and trace.source[tail - 1] is Source.SAMPLED:
+        tail -= 1
+    if n := trace.template.begun(trace.ids[tail:]):
+        del trace.ids[-n:], trace.source[-n:]
+
+
 def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """Think within a budget: cap, floor and Waits (budget forcing, paper section 3.1).
 
@@ -50,29 +136,37 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
     while True:
         round = len(trace.stops)
         # After a suppression at least one token: else it could stop for ever.
-        done: Completion = yield sampling.request(
-            trace, cap - trace.thinking_tokens, trace.template.think_stop, round, min_tokens=1 if round else 0
-        )
+        done = yield from thinking(trace, cap - trace.thinking_tokens, sampling, round, least=1 if round else 0)
         trace.extend(list(done.ids), Source.SAMPLED)
         if done.error:
             trace.error = done.error
             return trace
-        if done.finish == "length":
-            trace.cut = True
+        if not done.mark:
+            cut_short(trace)
             return trace
         trace.stops.append(len(trace.ids))
-        wait_ids = trace.template.encode(budget.continuation(trace.waits))
-        if not budget.wants_more(trace.thinking_tokens, trace.waits) or trace.thinking_tokens + len(wait_ids) >= cap:
+        wait_ids = trace.template.foreign(budget.continuation(trace.waits))
+        if not goes_on(trace, wait_ids, len(done.ids), budget, cap):
             return trace
         trace.extend(wait_ids, Source.CONTINUATION)
         trace.waits += 1
+
+
+def goes_on(trace: Trace, wait_ids: list[int], wrote: int, budget: Budget, cap: int) -> bool:
+    """Whether a stop is suppressed, in a round that wrote so many ids: the budget wants more, and a token fits behind the Wait.
+
+    A round that wrote nothing after a suppression without text would be the same again: its stop stands.
+    """
+    if not budget.wants_more(trace.thinking_tokens, trace.waits) or trace.thinking_tokens + len(wait_ids) >= cap:
+        return False
+    return bool(wait_ids or wrote or not trace.waits)
 
 
 def answer(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """Close the thinking and answer: after a cut with ``budget.on_cut`` as the first words, after an own stop without."""
     trace.extend(trace.template.close_ids(trace.of(Source.SAMPLED, Source.CONTINUATION)), Source.CLOSE)
     if trace.cut:
-        trace.extend(trace.template.encode(budget.on_cut), Source.PREFIX)
+        trace.extend(trace.template.foreign(budget.on_cut), Source.PREFIX)
     return (yield from reply(trace, budget.answer_tokens, sampling, context))
 
 
@@ -107,25 +201,26 @@ def ladder(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, context: i
     def leave(leaving: list[int], cut: bool) -> list[int]:
         for i in leaving:
             ended[i] = trace.fork(beginning + caps[i] if cut else len(trace.ids), rungs[i])
-            ended[i].cut = cut
+            if cut:
+                cut_short(ended[i])
         return [i for i in going if i not in leaving]
 
     while going:
         round, most = len(trace.stops), max(caps[i] for i in going) - trace.thinking_tokens
-        done: Completion = yield sampling.request(trace, most, trace.template.think_stop, round, min_tokens=1 if round else 0)
-        trace.extend(list(done.ids), Source.SAMPLED)
-        thought = trace.thinking_tokens
-        going = leave([i for i in going if caps[i] <= thought], cut=True)
+        done = yield from thinking(trace, most, sampling, round, least=1 if round else 0)
+        # A rung whose cap comes before the last id of a delimiter is cut, since by itself it would not have got that far.
+        trace.extend([*done.ids, *done.mark[:-1]], Source.SAMPLED)
+        going = leave([i for i in going if caps[i] <= trace.thinking_tokens], cut=True)
+        if before := len(done.mark[:-1]):
+            del trace.ids[-before:], trace.source[-before:]
         if done.error:
             trace.error = done.error
             going = leave(going, cut=False)
         if not going:
             break
         trace.stops.append(len(trace.ids))
-        wait_ids = trace.template.encode(rungs[0].continuation(trace.waits))
-        going = leave(
-            [i for i in going if not rungs[i].wants_more(thought, trace.waits) or thought + len(wait_ids) >= caps[i]], cut=False
-        )
+        wait_ids = trace.template.foreign(rungs[0].continuation(trace.waits))
+        going = leave([i for i in going if not goes_on(trace, wait_ids, len(done.ids), rungs[i], caps[i])], cut=False)
         if going:
             trace.extend(wait_ids, Source.CONTINUATION)
             trace.waits += 1
@@ -157,8 +252,13 @@ def together(programs: Sequence[Program[T]]) -> Program[list[T]]:
 
 
 def direct(trace: Trace, prefix: str | None, answer_tokens: int | None, sampling: Sampling, context: int) -> Program[Trace]:
-    """Answer without opening any thinking: the baseline. ``prefix`` puts the first words of the answer in its mouth."""
-    trace.extend(trace.template.encode(prefix), Source.PREFIX)
+    """Answer without opening any thinking: the baseline. ``prefix`` puts the first words of the answer in its mouth.
+
+    Thinking that the chat template opens is closed at once, by ids of the ledger's CLOSE.
+    """
+    trace.extend(trace.template.skip_ids(trace.ids), Source.CLOSE)
+    trace.extend(trace.template.foreign(prefix), Source.PREFIX)
+    trace.notes += trace.template.foreign_notes(prefix=prefix)
     trace = yield from reply(trace, answer_tokens, sampling, context)
     template = trace.template.template
     if any(mark.strip() in trace.answer for mark in (template.open, template.close)):
@@ -200,7 +300,7 @@ def room(trace: Trace, budget: Budget, context: int) -> int:
     answer may be is another number, ``budget.answer_tokens``.
     """
     template = trace.template
-    closing = len(template.encode("\n" + template.template.close)) + len(template.encode(budget.on_cut))
+    closing = len(template.piece(template.template.closing(""))) + len(template.foreign(budget.on_cut))
     free = context - trace.source.count(Source.PROMPT) - closing
     return free - min(budget.room, (free + 1) // 2)
 

@@ -15,6 +15,7 @@ import os
 import sqlite3
 import tempfile
 import time
+import warnings
 import zipfile
 from array import array
 from collections.abc import Iterator, Sequence
@@ -377,7 +378,14 @@ def fault_of(path: Path, why: sqlite3.Error) -> str:
 
 
 def template_text(template: BoundTemplate) -> str:
-    return json.dumps({"template": asdict(template.template), "eos": sorted(template.answer_stop)})
+    return json.dumps(
+        {
+            "template": asdict(template.template),
+            "eos": sorted(template.answer_stop),
+            "chat_template_kwargs": dict(template.chat.kwargs),
+            "allow_special": template.allow_special,
+        }
+    )
 
 
 def tokenizer_bytes(template: BoundTemplate) -> bytes:
@@ -402,5 +410,14 @@ def bound(template: str, tokenizer: bytes) -> BoundTemplate:
         if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerBase)):
             kind = transformers.AutoTokenizer
         loaded = kind.from_pretrained(f"{folder}/files")
-    fields = stored["template"]
-    return bind(ThinkTemplate(fields["open"], tuple(fields["ends"]), fields["close"], fields["name"]), loaded, set(stored["eos"]))
+    fields = stored["template"] | {"ends": tuple(stored["template"]["ends"])}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its notes were given when the model was loaded
+        return bind(
+            ThinkTemplate(**fields),
+            loaded,
+            set(stored["eos"]),
+            chat_template_kwargs=stored.get("chat_template_kwargs"),
+            allow_special=stored.get("allow_special", True),
+            as_of_01="allow_special" not in stored,
+        )

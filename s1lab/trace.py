@@ -152,7 +152,7 @@ class Trace(Counted):
     @property
     def text(self) -> str:
         """All of it, the prompt included, special tokens shown."""
-        return self.template.decode(self.ids)
+        return self.template.decode_whole(self.ids)
 
     @property
     def thinking(self) -> str:
@@ -170,7 +170,11 @@ class Trace(Counted):
     def segments(self) -> list[tuple[Source, str]]:
         """The text in runs of one source, in order."""
         runs = groupby(zip(self.source, self.ids, strict=True), key=lambda pair: pair[0])
-        return [(source, self.template.decode([i for _, i in run])) for source, run in runs]
+        texts, decode = list[tuple[Source, str]](), self.template.decode_whole
+        for source, run in runs:
+            texts.append((source, decode([i for _, i in run])))
+            decode = self.template.decode  # all but the first run follow other text
+        return texts
 
     def show(self, color: bool = False) -> str:
         """The trace for a terminal: forced text in «guillemets» (in colour too, where asked)."""

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 import s1lab as lab
 from s1lab.template import bind
-from s1lab.tiny.tokenizer import build
 
 TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
 
@@ -108,11 +109,20 @@ def test_a_model_without_a_chat_template(tmp_path):
     says(error, "chat template")
 
 
-def test_a_tokenizer_that_splits_the_delimiter():
-    tokenizer = build()
+def test_a_tokenizer_that_cannot_write_the_delimiter():
+    """It knows the letter a, and nothing else."""
+    words = Tokenizer(WordLevel({"a": 0, "<unk>": 1, "</s>": 2}, unk_token="<unk>"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", eos_token="</s>", chat_template="x")
     with pytest.raises(ValueError) as error:
-        bind("think-tags", tokenizer, {tokenizer.eos_token_id})
+        bind("think-tags", tokenizer, {2})
     says(error, "'</think>'", "special token")
+
+
+def test_a_tokenizer_that_knows_no_preset():
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0}, unk_token="a")), chat_template="x")
+    with pytest.raises(ValueError) as error:
+        bind(None, tokenizer, {0})
+    says(error, "'</think>'", "'<|channel|>'", "template=ThinkTemplate(...)")
 
 
 def test_a_template_preset_with_an_unknown_name():

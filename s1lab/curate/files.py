@@ -201,10 +201,9 @@ def to_sft(
         if rows == "original":
             # In this order: what stands between the prefix and an answer's first word stays, as in the original.
             thinking, answer = thinking.strip(), answer.strip()
-        newline = "" if thinking.endswith("\n") else "\n"
-        prompt = template.decode(template.prompt(row["question"]))
+        prompt = template.decode_whole(template.prompt(row["question"]))
         made["prompt"].append(prompt)
-        made["completion"].append(f"{think.opening(prompt)}{thinking}{newline}{think.close}{answer}{end}")
+        made["completion"].append(f"{think.opening(prompt)}{thinking}{think.closing(thinking)}{answer}{end}")
     return Dataset.from_dict(made)
 
 

@@ -19,10 +19,10 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -33,7 +33,7 @@ from s1lab.engines.address import masker, proxy_to, split_address
 from s1lab.engines.connections import Lanes
 from s1lab.engines.pretrained import end_ids, fingerprint, load_tokenizer, rows_of
 from s1lab.engines.reply import MixedUpError, ReplyError, check, check_prompt
-from s1lab.template import ThinkTemplate, bind
+from s1lab.template import BoundTemplate, ThinkTemplate, bind
 
 MOMENT = 0.1  # seconds that a poll waits for an answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries: doubling from the one to the other
@@ -55,6 +55,8 @@ class ServerEngine:
         tokenizer: Folder, hub id or embedded name of the model's tokenizer; None takes the place
             that the server names for its model.
         template: As in :func:`s1lab.load`.
+        chat_template_kwargs: As in :func:`s1lab.load`.
+        allow_special: As in :func:`s1lab.load`.
         api_key: Sent as a bearer token, and never shown; None takes the environment variable
             S1LAB_API_KEY, where it is set.
         concurrency: Most requests in flight. The server batches them.
@@ -87,6 +89,8 @@ class ServerEngine:
         model: str | None = None,
         tokenizer: str | None = None,
         template: str | ThinkTemplate | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        allow_special: bool = False,
         api_key: str | None = None,
         concurrency: int = 256,
         timeout: float = 600.0,
@@ -164,7 +168,8 @@ class ServerEngine:
         self._thread.start()
         self._slots = asyncio.Semaphore(concurrency)
         try:
-            self._connect(model, tokenizer, template, max_model_len)
+            bound = partial(bind, template, chat_template_kwargs=chat_template_kwargs, allow_special=allow_special)
+            self._connect(model, tokenizer, bound, max_model_len)
         except BaseException:
             self.close()
             raise
@@ -173,7 +178,7 @@ class ServerEngine:
         self,
         model: str | None,
         tokenizer: str | None,
-        template: str | ThinkTemplate | None,
+        bound: Callable[..., BoundTemplate],
         max_model_len: int | None,
     ) -> None:
         """Learn what the server serves, and check that it can do what is needed."""
@@ -194,7 +199,7 @@ class ServerEngine:
                 "this machine: pass tokenizer= with a folder, a hub id or an embedded name "
                 f"({self._words(why, 200)})"
             ) from None
-        self.template = bind(template, loaded, end_ids(where, loaded))
+        self.template = bound(loaded, end_ids(where, loaded))
         self._vocabulary = len(loaded)
         self._rows = rows_of(where)
         self._outside = frozenset(range(self._vocabulary, self._rows or 0))

@@ -9,6 +9,7 @@ the ids that are new.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +51,8 @@ class TransformersEngine:
         *,
         tokenizer: PreTrainedTokenizerBase | None = None,
         template: str | ThinkTemplate | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        allow_special: bool = False,
         dtype: str | torch.dtype = "auto",
         device: str | None = None,
         max_batch: int = 64,
@@ -72,7 +75,13 @@ class TransformersEngine:
             raise ValueError(
                 f"{self.model} has layers of sliding or linear attention, which this engine does not batch: use vLLM"
             )
-        self.template = bind(template, tokenizer, eos_ids(self.network.generation_config, tokenizer))
+        self.template = bind(
+            template,
+            tokenizer,
+            eos_ids(self.network.generation_config, tokenizer),
+            chat_template_kwargs=chat_template_kwargs,
+            allow_special=allow_special,
+        )
         own = int(config.max_position_embeddings)
         if max_model_len is not None and not (isinstance(max_model_len, int) and 1 <= max_model_len <= own):
             raise ValueError(f"max_model_len={max_model_len!r} is outside the model's 1 to {own}: leave it out to use all of it")

@@ -14,7 +14,7 @@ import os
 import random
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -52,6 +52,8 @@ class VllmEngine:
         model: str,
         *,
         template: str | ThinkTemplate | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        allow_special: bool = False,
         dtype: str = "auto",
         tensor_parallel_size: int = 1,
         pipeline_parallel_size: int = 1,
@@ -65,7 +67,13 @@ class VllmEngine:
 
         self.model = str(model)
         where, tokenizer = locate(self.model), load_tokenizer(self.model)
-        self.template = bind(template, tokenizer, end_ids(self.model, tokenizer))
+        self.template = bind(
+            template,
+            tokenizer,
+            end_ids(self.model, tokenizer),
+            chat_template_kwargs=chat_template_kwargs,
+            allow_special=allow_special,
+        )
         cpu = current_platform.is_cpu()
         if cpu:
             options = {"kv_cache_memory_bytes": CPU_CACHE_BYTES, "block_size": CPU_BLOCK, "enforce_eager": True} | options

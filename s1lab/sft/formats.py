@@ -48,7 +48,7 @@ def step_conditional(dataset: Dataset, template: BoundTemplate, separator: str =
         steps = split_steps(thinking, separator)
         n = bucket(len(steps))
         told = "".join(f"{step_header(think, n - done)}{step}\n" for done, step in enumerate(steps))
-        prompts.append(template.decode(template.prompt(asking_steps(question, n))))
+        prompts.append(template.decode_whole(template.prompt(asking_steps(question, n))))
         completions.append(told + completion[completion.rindex(think.close) :])
     return _marked(Dataset.from_dict({"prompt": prompts, "completion": completions}), "scc")
 

@@ -78,12 +78,14 @@ def _stream(
                 yield end.value
                 return
             assert isinstance(request, Request)  # exact budget forcing asks for one thing at a time
-            yield trace
-            so_far = ()
+            # A round of thinking may take several requests; what the earlier ones wrote is in no trace yet.
+            behind = request.ids[len(trace.ids) :]
+            so_far = behind
+            yield _with(trace, behind) if behind else trace
             pieces = _pieces(engine, request, every, stopped)
             while True:
                 try:
-                    so_far = next(pieces)
+                    so_far = behind + next(pieces)
                 except StopIteration as end:
                     done = end.value
                     break

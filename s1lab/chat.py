@@ -1,0 +1,201 @@
+"""A tokenizer's chat template: what it makes of a question and a system text, and how it opens the thinking or closes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Texts that no template has of its own. Letters alone, so that no template escapes, trims or splits them.
+QUESTION, SYSTEM = "QUESTIONzqxMARK", "SYSTEMzqxMARK"
+# Switches by which today's templates turn their thinking on and off: Qwen3 and many others have the first, DeepSeek V3.1 and
+# Granite the second.
+SWITCHES = ("enable_thinking", "thinking")
+RESERVED = (
+    "conversation", "messages", "tools", "documents", "chat_template", "add_generation_prompt", "continue_final_message",
+    "tokenize", "return_dict", "return_tensors", "return_assistant_tokens_mask",
+)  # fmt: skip
+_CLOCKS = (datetime(2001, 2, 3, 4, 5, 6), datetime(2022, 11, 30, 17, 18, 19))
+
+
+@dataclass(frozen=True)
+class Chat:
+    """How to render a question with one tokenizer's chat template. Made by :func:`examine`.
+
+    kwargs: the template's own variables, such as ``enable_thinking``. parts: whether content is given as a list of parts.
+    without: variables that turn the thinking off, beside ``kwargs``; None if the template has no such form.
+    system_fault: why a system text can't be given, as a sentence; None if it can.
+    notes: what a reader of results must know of the template, a sentence each.
+    """
+
+    tokenizer: PreTrainedTokenizerBase = field(repr=False)
+    kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    parts: bool = False
+    without: Mapping[str, Any] | None = field(default=None, hash=False)
+    system_fault: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def render(self, question: str, system: str | None = None, *, thinking: bool = True) -> str:
+        """The prompt as text, up to where the assistant's turn begins.
+
+        Raises:
+            ValueError: A system text is given, and the template loses or refuses it.
+
+        """
+        if system is not None and self.system_fault:
+            raise ValueError(self.system_fault)
+        extra = {} if thinking or self.without is None else self.without
+        return _render(self.tokenizer, question, system, self.parts, {**self.kwargs, **extra})
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, question: str, system: str | None, parts: bool, kwargs: Mapping[str, Any]) -> str:
+    def content(text: str) -> Any:
+        return [{"type": "text", "text": text}] if parts else text
+
+    turns = [{"role": "system", "content": content(system)}] if system is not None else []
+    turns.append({"role": "user", "content": content(question)})
+    variables = dict(kwargs)
+    day = variables.get("strftime_now")
+    if isinstance(day, str):  # a fixed day, in a form that a store can hold
+        variables["strftime_now"] = datetime.fromisoformat(day).strftime
+    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **variables)
+    assert isinstance(text, str)
+    return text
+
+
+def examine(
+    tokenizer: PreTrainedTokenizerBase,
+    closed: Callable[[str], bool],
+    opened: Callable[[str], bool],
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    strict: bool = True,
+) -> Chat:
+    """Render marked texts with a chat template, and find out how it must be used.
+
+    Args:
+        tokenizer: A tokenizer with a chat template.
+        closed: Whether a prompt ends in closed thinking.
+        opened: Whether a prompt ends in open thinking.
+        kwargs: Variables of the template, as the user gave them.
+        strict: Whether to refuse a template that can't be used, and to turn on thinking that is off. Off for the template of
+            an old store, whose prompts must stay as they were.
+
+    Returns:
+        How to render with it.
+
+    Raises:
+        ValueError: The template loses or doubles the question, or closes the thinking and no known switch opens it.
+
+    """
+    kwargs = dict(kwargs or {})
+    for name in kwargs:
+        if name in RESERVED:
+            raise ValueError(f"chat_template_kwargs={{{name!r}: ...}}: s1lab sets this one itself; leave it out")
+    name = tokenizer.name_or_path or "the tokenizer"
+    source = _source(tokenizer)
+    parts = _parts(tokenizer, name, kwargs, strict)
+    if parts is None:
+        return Chat(tokenizer, kwargs)
+    notes = []
+    prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
+    if strict and closed(prompt):
+        switch = next(
+            (s for s in _switches(source, kwargs) if not closed(_tried(tokenizer, parts, {**kwargs, s: True}, prompt))), None
+        )
+        if switch is None:
+            given = next((s for s in SWITCHES if kwargs.get(s) is False), None)
+            raise ValueError(
+                f"chat_template_kwargs={{{given!r}: False}} closes the thinking before it begins: leave it out; lab.direct and "
+                "evaluate(thinking=False) ask without thinking"
+                if given
+                else f"the chat template of {name} closes the thinking before it begins, and neither enable_thinking=True nor "
+                "thinking=True opens it: name the switch that does, as in chat_template_kwargs={'reasoning': True}"
+            )
+        kwargs[switch] = True
+        prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
+        notes.append(f"the chat template has thinking off by default: it is used with {switch}=True")
+    # A form without thinking is closed, or at least does not open what the usual form opens.
+    without = None
+    for switch in SWITCHES if strict else ():
+        if re.search(rf"\b{switch}\b", source):
+            other = _tried(tokenizer, parts, {**kwargs, switch: False}, prompt)
+            if closed(other) or (opened(prompt) and not opened(other)):
+                without = {switch: False}
+                break
+    system_fault = _system_fault(tokenizer, name, parts, kwargs)
+    if system_fault:
+        notes.append(system_fault)
+    if "strftime_now" not in kwargs:
+        then, later = (_tried(tokenizer, parts, {**kwargs, "strftime_now": at.strftime}, "") for at in _CLOCKS)
+        if then != later:
+            variable = "'date_string': '26 Jul 2024'" if "date_string" in source else "'strftime_now': '2024-07-26'"
+            notes.append(
+                "the chat template puts the day into each prompt, so a store answers for runs of the same day only: "
+                f"chat_template_kwargs={{{variable}}} fixes it"
+            )
+    return Chat(tokenizer, kwargs, parts, without, system_fault, tuple(notes))
+
+
+def _source(tokenizer: PreTrainedTokenizerBase) -> str:
+    template: Any = tokenizer.chat_template
+    return "\n".join(template.values()) if isinstance(template, dict) else str(template)
+
+
+def _switches(source: str, kwargs: Mapping[str, Any]) -> list[str]:
+    """The known switches that a template mentions and the user has not set."""
+    return [s for s in SWITCHES if s not in kwargs and re.search(rf"\b{s}\b", source)]
+
+
+def _tried(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any], otherwise: str) -> str:
+    """A rendering that may fail or lose the question: ``otherwise`` if it does."""
+    try:
+        text = _render(tokenizer, QUESTION, None, parts, kwargs)
+    except Exception:  # templates raise what they like
+        return otherwise
+    return text if text.count(QUESTION) == 1 else otherwise
+
+
+def _parts(tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, Any], strict: bool) -> bool | None:
+    """Whether the template wants content in parts; None if neither works and ``strict`` is off."""
+    faults = []
+    for parts in (False, True):
+        try:
+            text = _render(tokenizer, QUESTION, None, parts, kwargs)
+        except Exception as why:  # templates raise what they like
+            faults.append(f"can't render a question ({' '.join(str(why).split())})")
+            continue
+        times = text.count(QUESTION)
+        if times == 1:
+            return parts
+        faults.append("loses the question" if not times else f"has the question {times} times")
+    if not strict:
+        return None
+    # Of the two, what it does with plain text is what its author will recognise.
+    raise ValueError(
+        f"the chat template of {name} {faults[0]}: it must have each question once; correct tokenizer.chat_template and save it"
+    )
+
+
+def _system_fault(tokenizer: PreTrainedTokenizerBase, name: str, parts: bool, kwargs: Mapping[str, Any]) -> str | None:
+    try:
+        text = _render(tokenizer, QUESTION, SYSTEM, parts, kwargs)
+    except Exception as why:  # templates raise what they like
+        fault = f"takes no system text ({' '.join(str(why).split())})"
+    else:
+        times = text.count(SYSTEM)
+        if times == 1 and text.count(QUESTION) == 1:
+            return None
+        fault = (
+            "loses the question beside a system text"
+            if times == 1
+            else f"has a system text {times} times"
+            if times
+            else "leaves a system text out"
+        )
+    return f"the chat template of {name} {fault}: leave system= out, or write the text into the question"

@@ -1,0 +1,112 @@
+"""Text into ids and back: text of our own, text of the caller, and pieces that follow other text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Text that a piece is encoded behind, where the tokenizer puts a space before whatever it encodes. The first one is used of
+# which the ids do not change when text follows.
+ANCHORS = ("\n", ".", "a", ":")
+# An added token that is not marked as special is a control token all the same if it looks like one: Qwen3's <think> and
+# <tool_call> are such. The embedded tokenizer's added words ("Wait", " yes", " <") are not.
+_BRACKETED = re.compile(r"\s*[<\[{＜◁].+[>\]}＞▷]\s*", re.DOTALL)
+
+
+class Encoder:
+    """One tokenizer, with the distinctions that its own ``encode`` does not make.
+
+    Args:
+        tokenizer: The tokenizer.
+        delimiters: Texts that count as control tokens if they are added tokens, whatever they look like.
+        allow_special: Whether control tokens in the caller's text become their ids.
+
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, delimiters: Iterable[str] = (), allow_special: bool = False) -> None:
+        self.tokenizer, self.allow_special = tokenizer, allow_special
+        named = set(delimiters)
+        controls = {
+            token.content: i
+            for i, token in tokenizer.added_tokens_decoder.items()
+            if len(token.content) > 1 and (token.special or token.content in named or _BRACKETED.fullmatch(token.content))
+        }
+        self.control_ids = frozenset(controls.values())
+        longest_first = sorted(controls, key=len, reverse=True)
+        self._controls = re.compile("|".join(map(re.escape, longest_first))) if controls else None
+        self._anchor, self._anchor_ids = "", list[int]()
+        # SentencePiece tokenizers put a space before any text: the ids of "b" alone are not those of "b" behind "a".
+        if self.decode_whole(self.whole("a") + self.whole("b")) != "ab":
+            self._find_anchor()
+
+    def _find_anchor(self) -> None:
+        for anchor in ANCHORS:
+            ids = self.whole(anchor)
+            if all(self.whole(anchor + text)[: len(ids)] == ids for text in ("a", "b", " a", "\n", "Wait", "1", "<")):
+                self._anchor, self._anchor_ids = anchor, ids
+                if self.decode_whole([*ids, *self.piece("a"), *self.piece("b")]) == f"{anchor}ab":
+                    return
+        self._anchor, self._anchor_ids = "", []
+
+    def whole(self, text: str | None) -> list[int]:
+        """Ids of a text that nothing comes before, nothing added around it; control tokens in it are read as such."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False)) if text else []
+
+    def piece(self, text: str | None) -> list[int]:
+        """Ids of a text as they come out behind other text; control tokens in it are read as such."""
+        if not text or not self._anchor:
+            return self.whole(text)
+        ids = self.whole(self._anchor + text)
+        n = len(self._anchor_ids)
+        return ids[n:] if ids[:n] == self._anchor_ids else self.whole(text)
+
+    def foreign(self, text: str | None) -> list[int]:
+        """Ids of a caller's text behind other text. No control token is among them, unless ``allow_special`` is set.
+
+        A text that holds none has the ids of :meth:`piece`. In another one each control token is cut behind its first
+        character, and the pieces are encoded apart, so that none of them can be read as a token.
+
+        Raises:
+            ValueError: The tokenizer gives a control token for a single character of the text.
+
+        """
+        ids = self.piece(text)
+        if not text or self.allow_special or not self.holds_control(ids):
+            return ids
+        ids = [i for piece in self._cut(text) for i in self.piece(piece)]
+        if self.holds_control(ids):  # a normaliser may have made a control token of other characters
+            ids = [i for character in text for i in self.piece(character)]
+        if self.holds_control(ids):
+            raise ValueError(f"{text!r} can't be encoded without a control token: take it out, or load with allow_special=True")
+        return ids
+
+    def _cut(self, text: str) -> list[str]:
+        pieces, at = [], 0
+        while self._controls and (found := self._controls.search(text, at)):
+            pieces.append(text[at : found.start() + 1])
+            at = found.start() + 1
+        return [*pieces, text[at:]]
+
+    def holds_control(self, ids: Iterable[int]) -> bool:
+        """Whether a control token is among the ids."""
+        return not self.control_ids.isdisjoint(ids)
+
+    def controls_in(self, text: str | None) -> list[str]:
+        """The control tokens whose strings a text holds, each once, in order."""
+        return list(dict.fromkeys(self._controls.findall(text))) if text and self._controls else []
+
+    def decode_whole(self, ids: Sequence[int]) -> str:
+        """Text of ids that nothing comes before; special tokens shown, spaces as they are."""
+        text = self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        assert isinstance(text, str)
+        return text
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids that follow others. Without the anchor, SentencePiece would leave out a space at their beginning."""
+        if not self._anchor:
+            return self.decode_whole(ids)
+        return self.decode_whole([*self._anchor_ids, *ids])[len(self._anchor) :]
