@@ -98,7 +98,6 @@ def examine(
         if name in RESERVED:
             raise ValueError(f"chat_template_kwargs={{{name!r}: ...}}: s1lab sets this one itself; leave it out")
     name = tokenizer.name_or_path or "the tokenizer"
-    source = _source(tokenizer)
     parts = _parts(tokenizer, name, kwargs, strict)
     if parts is None:
         return Chat(tokenizer, kwargs)
@@ -106,7 +105,7 @@ def examine(
     prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
     if strict and closed(prompt):
         switch = next(
-            (s for s in _switches(source, kwargs) if not closed(_tried(tokenizer, parts, {**kwargs, s: True}, prompt))), None
+            (s for s in _switches(tokenizer, kwargs) if not closed(_tried(tokenizer, parts, {**kwargs, s: True}, prompt))), None
         )
         if switch is None:
             given = next((s for s in SWITCHES if kwargs.get(s) is False), None)
@@ -123,7 +122,7 @@ def examine(
     # A form without thinking is closed, or at least does not open what the usual form opens.
     without = None
     for switch in SWITCHES if strict else ():
-        if re.search(rf"\b{switch}\b", source):
+        if mentions(tokenizer, switch):
             other = _tried(tokenizer, parts, {**kwargs, switch: False}, prompt)
             if closed(other) or (opened(prompt) and not opened(other)):
                 without = {switch: False}
@@ -134,7 +133,7 @@ def examine(
     if "strftime_now" not in kwargs:
         then, later = (_tried(tokenizer, parts, {**kwargs, "strftime_now": at.strftime}, "") for at in _CLOCKS)
         if then != later:
-            variable = "'date_string': '26 Jul 2024'" if "date_string" in source else "'strftime_now': '2024-07-26'"
+            variable = "'date_string': '26 Jul 2024'" if mentions(tokenizer, "date_string") else "'strftime_now': '2024-07-26'"
             notes.append(
                 "the chat template puts the day into each prompt, so a store answers for runs of the same day only: "
                 f"chat_template_kwargs={{{variable}}} fixes it"
@@ -142,14 +141,16 @@ def examine(
     return Chat(tokenizer, kwargs, parts, without, system_fault, tuple(notes))
 
 
-def _source(tokenizer: PreTrainedTokenizerBase) -> str:
+def mentions(tokenizer: PreTrainedTokenizerBase, variable: str) -> bool:
+    """Whether the source of a tokenizer's chat template has a variable in it."""
     template: Any = tokenizer.chat_template
-    return "\n".join(template.values()) if isinstance(template, dict) else str(template)
+    source = "\n".join(template.values()) if isinstance(template, dict) else str(template)
+    return re.search(rf"\b{variable}\b", source) is not None
 
 
-def _switches(source: str, kwargs: Mapping[str, Any]) -> list[str]:
+def _switches(tokenizer: PreTrainedTokenizerBase, kwargs: Mapping[str, Any]) -> list[str]:
     """The known switches that a template mentions and the user has not set."""
-    return [s for s in SWITCHES if s not in kwargs and re.search(rf"\b{s}\b", source)]
+    return [s for s in SWITCHES if s not in kwargs and mentions(tokenizer, s)]
 
 
 def _tried(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any], otherwise: str) -> str:
