@@ -68,7 +68,8 @@ class Family:
 
 FAMILIES = {
     "qwen3": Family(
-        CHATML + "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}",
+        CHATML
+        + "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}",
         (),
         "think-tags",
         prompt="<|im_start|>assistant\n",
@@ -170,13 +171,41 @@ def sentencepiece(form: str) -> PreTrainedTokenizerFast:
         another kind of model under "first".
     """
     characters = ["<unk>", "▁", *(chr(i) for i in range(33, 127)), "\n"]
-    joined = ["▁W", "ai", "ait", "▁Wait", "Wait", "W", "▁F", "in", "al", "Final", "▁Final", "▁the", "th", "he", "the", "an", "▁an"]
+    joined = [
+        "▁W",
+        "ai",
+        "ait",
+        "▁Wait",
+        "Wait",
+        "W",
+        "▁F",
+        "in",
+        "al",
+        "Final",
+        "▁Final",
+        "▁the",
+        "th",
+        "he",
+        "the",
+        "an",
+        "▁an",
+    ]
     vocabulary = list(dict.fromkeys([*characters, *joined]))
     if form == "unigram":
         scores = [(word, -1.0 - 0.01 * i if word in joined else -5.0 - 0.01 * i) for i, word in enumerate(vocabulary)]
         tokenizer = Tokenizer(models.Unigram(scores, unk_id=0, byte_fallback=False))
     else:
-        merges = [("a", "i"), ("ai", "t"), ("W", "ait"), ("▁", "Wait"), ("t", "h"), ("th", "e"), ("▁", "the"), ("a", "n"), ("▁", "an")]
+        merges = [
+            ("a", "i"),
+            ("ai", "t"),
+            ("W", "ait"),
+            ("▁", "Wait"),
+            ("t", "h"),
+            ("th", "e"),
+            ("▁", "the"),
+            ("a", "n"),
+            ("▁", "an"),
+        ]
         numbers = {word: i for i, word in enumerate(vocabulary)}
         tokenizer = Tokenizer(models.BPE(numbers, merges, unk_token="<unk>", fuse_unk=True))
     if form == "llama":
@@ -189,7 +218,5 @@ def sentencepiece(form: str) -> PreTrainedTokenizerFast:
         tokenizer.decoder = decoders.Metaspace(prepend_scheme=scheme, split=False)
     made = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
     made.add_tokens([AddedToken(t, special=True, normalized=False) for t in ("[THINK]", "[/THINK]", "[INST]", "[/INST]")])
-    made.chat_template = (
-        "{{ bos_token }}{% for m in messages %}{{ '[INST] ' + m['content'] + ' [/INST]' }}{% endfor %}"
-    )
+    made.chat_template = "{{ bos_token }}{% for m in messages %}{{ '[INST] ' + m['content'] + ' [/INST]' }}{% endfor %}"
     return made

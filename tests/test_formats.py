@@ -143,7 +143,10 @@ def test_a_tool_call_in_the_thinking_is_that_questions_error(name, call):
 
 @pytest.mark.parametrize(
     "header",
-    ["<|start|>assistant<|channel|>commentary to=functions.search<|message|>", "<|start|>assistant to=f<|channel|>analysis<|message|>"],
+    [
+        "<|start|>assistant<|channel|>commentary to=functions.search<|message|>",
+        "<|start|>assistant to=f<|channel|>analysis<|message|>",
+    ],
 )
 def test_a_recipient_in_a_header_of_harmony_is_a_tool_call(header):
     family = FAMILIES["gpt-oss"]
@@ -184,10 +187,19 @@ def test_a_chat_template_must_have_the_question_once(text, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + USER + OPEN, "no system role"),
-        (USER.replace("{{", "{% if m['role'] == 'user' %}{{").replace("}}{%", "}}{% endif %}{%") + OPEN, "leaves a system text out"),
+        (
+            "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + USER + OPEN,
+            "no system role",
+        ),
+        (
+            USER.replace("{{", "{% if m['role'] == 'user' %}{{").replace("}}{%", "}}{% endif %}{%") + OPEN,
+            "leaves a system text out",
+        ),
         ("{{ messages[0]['content'] }}" + USER.replace("messages", "messages[1:] or messages") + OPEN, None),
-        ("{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}{% endif %}" + USER + OPEN, "a system text 2 times"),
+        (
+            "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}{% endif %}" + USER + OPEN,
+            "a system text 2 times",
+        ),
         ("{% set m = messages[0] %}{{ '<|im_start|>' + m['content'] }}" + OPEN, "loses the question beside a system text"),
     ],
 )
