@@ -325,8 +325,8 @@ class BoundTemplate:
 def preset(template: str | ThinkTemplate | None, tokenizer: PreTrainedTokenizerBase) -> ThinkTemplate:
     """The template itself, a preset by name, or (None) the preset whose delimiters the tokenizer knows.
 
-    A tokenizer with ``</think>`` as one token gets "think-tags" (or "deepseek-v3.1", by its chat template), one with ``[/THINK]`` "magistral", one with the tokens of
-    gpt-oss "harmony", and one with ChatML's ``<|im_start|>`` "s1".
+    A tokenizer with ``</think>`` as one token gets "think-tags" (or "deepseek-v3.1", by its chat template), one with
+    ``[/THINK]`` "magistral", one with the tokens of gpt-oss "harmony", and one with ChatML's ``<|im_start|>`` "s1".
     """
     if isinstance(template, ThinkTemplate):
         return template

@@ -28,8 +28,8 @@ CHATML = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
 )
 DEEPSEEK = (
-    "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}{% else %}{{ '<｜User｜>' + m['content'] }}{% endif %}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<｜Assistant｜>' }}"
+    "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}{% else %}"
+    "{{ '<｜User｜>' + m['content'] }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<｜Assistant｜>' }}"
 )
 
 

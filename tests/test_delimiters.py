@@ -47,7 +47,8 @@ TEMPLATES["either"] = template(ENDS["five"], ENDS["letters"])
 class Dreaming(Scripted):
     """A model that writes by chance, a token at a time.
 
-    What follows depends on the ids before it, and above temperature 0 on the seed. Often it begins a delimiter, and then it mostly goes on with it.
+    What follows depends on the ids before it, and above temperature 0 on the seed. Often it begins a
+    delimiter, and then it mostly goes on with it.
     """
 
     def __init__(self, template: BoundTemplate, salt: int, context: int = 400) -> None:

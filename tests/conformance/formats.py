@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def save(folder: Path) -> Path:
     def chain(*texts: str) -> None:
         ids = [made.encode(text, add_special_tokens=False) for text in texts]
         flat = [i for piece in ids for i in piece]
-        for a, b in zip(flat, flat[1:], strict=False):
+        for a, b in pairwise(flat):
             follows[a] = (b, follows.get(a, (flat[-1], 0))[0])
 
     chain("\n", "12</think>", "\n")
