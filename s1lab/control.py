@@ -71,8 +71,8 @@ def _mark_id(template: BoundTemplate) -> int:
     ids = template.encode(step_mark(template.template))
     if len(ids) > 1:
         raise ValueError(
-            f"as_original=True needs a delimiter of one token, and {step_mark(template.template)!r} is {len(ids)} in this tokenizer: "
-            "leave as_original out"
+            f"as_original=True needs a delimiter of one token, and {step_mark(template.template)!r} has {len(ids)} "
+            "in this tokenizer: leave as_original out"
         )
     return ids[0]
 

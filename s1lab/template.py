@@ -415,7 +415,9 @@ def _named(template: ThinkTemplate) -> set[str]:
 def _single(text: str, tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The id of a text that is one token of the tokenizer, whatever comes before it."""
     ids = tokenizer.encode(text, add_special_tokens=False)
-    return ids[0] if len(ids) == 1 and ids[0] != getattr(tokenizer, "unk_token_id", None) else None
+    # A tokenizer has one id for all that it can't write, and may not name it.
+    known = len(ids) == 1 and text in tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return ids[0] if known else None
 
 
 def _delimiter(text: str, encoder: Encoder) -> Delimiter:
