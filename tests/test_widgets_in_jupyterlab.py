@@ -353,7 +353,8 @@ def stops(page, cell) -> None:
         field.fill(at)
         field.press("Enter")
         until(lambda at=at: f", position {at}, " in cell.inner_text(), "the token in text")
-        assert seen(cell.locator(".s1lab-trace span[style*='double'][title]"))
+        marked = cell.locator(".s1lab-trace span[style*='double'][title]")
+        until(lambda marked=marked: seen(marked), "the token in sight")  # it is scrolled to a moment later
 
 
 def contrast(page, cell) -> float:
