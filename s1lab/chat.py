@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,9 +14,19 @@ if TYPE_CHECKING:
 
 # Texts that no template has of its own. Letters alone, so that no template escapes, trims or splits them.
 QUESTION, SYSTEM = "QUESTIONzqxMARK", "SYSTEMzqxMARK"
+# Texts that some templates cut or escape, each under the words that a note calls it by.
+ODD = {
+    "quotes": "\"a\" 'b'",
+    "<, > or &": "a < b & c > d",
+    "</think>": "a</think>b",
+    "empty lines": "a\n\n\nb",
+    "backslashes or braces": "\\frac{a}{b} {{ c }}",
+    "a long text": "a " * 20_000,
+}
 # Switches by which today's templates turn their thinking on and off: Qwen3 and many others have the first, DeepSeek V3.1 and
 # Granite the second.
 SWITCHES = ("enable_thinking", "thinking")
+OFF = "the chat template has thinking off by default: it is used with {}=True"
 RESERVED = (
     "conversation", "messages", "tools", "documents", "chat_template", "add_generation_prompt", "continue_final_message",
     "tokenize", "return_dict", "return_tensors", "return_assistant_tokens_mask",
@@ -31,6 +42,7 @@ class Chat:
     without: variables that turn the thinking off, beside ``kwargs``; None if the template has no such form.
     system_fault: why a system text can't be given, as a sentence; None if it can.
     notes: what a reader of results must know of the template, a sentence each.
+    strict: whether it was checked; not so for the template of an old store.
     """
 
     tokenizer: PreTrainedTokenizerBase = field(repr=False)
@@ -39,6 +51,7 @@ class Chat:
     without: Mapping[str, Any] | None = field(default=None, hash=False)
     system_fault: str | None = None
     notes: tuple[str, ...] = ()
+    strict: bool = True
 
     def render(self, question: str, system: str | None = None, *, thinking: bool = True) -> str:
         """The prompt as text, up to where the assistant's turn begins.
@@ -90,18 +103,20 @@ def examine(
         How to render with it.
 
     Raises:
-        ValueError: The template loses or doubles the question, or closes the thinking and no known switch opens it.
+        ValueError: The template loses or doubles the question, or closes the thinking and no known switch opens it; or
+            ``kwargs`` holds what no template can take.
 
     """
-    kwargs = dict(kwargs or {})
-    for name in kwargs:
-        if name in RESERVED:
-            raise ValueError(f"chat_template_kwargs={{{name!r}: ...}}: s1lab sets this one itself; leave it out")
+    kwargs = _variables(kwargs)
     name = tokenizer.name_or_path or "the tokenizer"
     parts = _parts(tokenizer, name, kwargs, strict)
     if parts is None:
-        return Chat(tokenizer, kwargs)
-    notes = []
+        return Chat(tokenizer, kwargs, strict=False)
+    notes = [
+        f"the chat template has no variable {v!r}, so chat_template_kwargs={{{v!r}: ...}} changes nothing"
+        for v in kwargs
+        if not mentions(tokenizer, v)
+    ]
     prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
     if strict and closed(prompt):
         switch = next(
@@ -118,15 +133,21 @@ def examine(
             )
         kwargs[switch] = True
         prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
-        notes.append(f"the chat template has thinking off by default: it is used with {switch}=True")
-    # A form without thinking is closed, or at least does not open what the usual form opens.
+        notes.append(OFF.format(switch))
+    elif strict and not opened(prompt):
+        # Granite's template asks for thinking in its system turn, where thinking=True is given.
+        for switch in _switches(tokenizer, kwargs):
+            on, off = (_tried(tokenizer, parts, {**kwargs, switch: value}, prompt) for value in (True, False))
+            if on != prompt and off == prompt:
+                kwargs[switch], prompt = True, on
+                notes.append(OFF.format(switch))
+                break
+    # Whatever the switch changes (a closed thinking, Hunyuan's /no_think) is the template's own form without thinking.
     without = None
     for switch in SWITCHES if strict else ():
-        if mentions(tokenizer, switch):
-            other = _tried(tokenizer, parts, {**kwargs, switch: False}, prompt)
-            if closed(other) or (opened(prompt) and not opened(other)):
-                without = {switch: False}
-                break
+        if mentions(tokenizer, switch) and _tried(tokenizer, parts, {**kwargs, switch: False}, prompt) != prompt:
+            without = {switch: False}
+            break
     system_fault = _system_fault(tokenizer, name, parts, kwargs)
     if system_fault:
         notes.append(system_fault)
@@ -138,14 +159,44 @@ def examine(
                 "the chat template puts the day into each prompt, so a store answers for runs of the same day only: "
                 f"chat_template_kwargs={{{variable}}} fixes it"
             )
-    return Chat(tokenizer, kwargs, parts, without, system_fault, tuple(notes))
+    changed = [what for what, odd in ODD.items() if _changes(tokenizer, parts, kwargs, odd)] if strict else []
+    if changed:
+        notes.append(f"the chat template changes some questions: it cuts or escapes {', '.join(changed)}")
+    return Chat(tokenizer, kwargs, parts, without, system_fault, tuple(notes), strict)
+
+
+def _variables(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The user's variables of a template, checked."""
+    if not isinstance(kwargs, Mapping | None) or not all(isinstance(name, str) for name in kwargs or {}):
+        raise ValueError(
+            f"chat_template_kwargs={kwargs!r} must be a dict of the template's variables, such as {{'enable_thinking': True}}"
+        )
+    kwargs = dict(kwargs or {})
+    for name, value in kwargs.items():
+        given = f"chat_template_kwargs={{{name!r}: {value!r}}}"
+        if name in RESERVED:
+            raise ValueError(f"chat_template_kwargs={{{name!r}: ...}}: s1lab sets this one itself; leave it out")
+        if name in SWITCHES and not isinstance(value, bool):
+            raise ValueError(f"{given}: this variable is a switch; give True or False")
+        if name == "strftime_now":
+            try:
+                datetime.fromisoformat(value)
+            except (TypeError, ValueError):
+                raise ValueError(f"{given}: give a day such as '2024-07-26'") from None
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{given}: a store can't hold this value; give text, a number, True, False, a list or a dict"
+            ) from None
+    return kwargs
 
 
 def mentions(tokenizer: PreTrainedTokenizerBase, variable: str) -> bool:
     """Whether the source of a tokenizer's chat template has a variable in it."""
     template: Any = tokenizer.chat_template
     source = "\n".join(template.values()) if isinstance(template, dict) else str(template)
-    return re.search(rf"\b{variable}\b", source) is not None
+    return re.search(rf"\b{re.escape(variable)}\b", source) is not None
 
 
 def _switches(tokenizer: PreTrainedTokenizerBase, kwargs: Mapping[str, Any]) -> list[str]:
@@ -160,6 +211,15 @@ def _tried(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str,
     except Exception:  # templates raise what they like
         return otherwise
     return text if text.count(QUESTION) == 1 else otherwise
+
+
+def _changes(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any], odd: str) -> bool:
+    """Whether a template writes a question other than it is given; white space around it does not count."""
+    question = f"{QUESTION} {odd} {QUESTION}"
+    try:
+        return question not in _render(tokenizer, question, None, parts, kwargs)
+    except Exception:  # a template that raises gives that question its error
+        return False
 
 
 def _parts(tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, Any], strict: bool) -> bool | None:
@@ -178,9 +238,13 @@ def _parts(tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, A
     if not strict:
         return None
     # Of the two, what it does with plain text is what its author will recognise.
-    raise ValueError(
-        f"the chat template of {name} {faults[0]}: it must have each question once; correct tokenizer.chat_template and save it"
+    fix = "correct tokenizer.chat_template and save it"
+    fix = (
+        f"give the variables that it needs as chat_template_kwargs=, or {fix}"
+        if faults[0].startswith("can't")
+        else f"it must have each question once; {fix}"
     )
+    raise ValueError(f"the chat template of {name} {faults[0]}: {fix}")
 
 
 def _system_fault(tokenizer: PreTrainedTokenizerBase, name: str, parts: bool, kwargs: Mapping[str, Any]) -> str | None:

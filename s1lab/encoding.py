@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Text that a piece is encoded behind, where the tokenizer puts a space before whatever it encodes. The first one is used of
-# which the ids do not change when text follows.
+# Some tokenizers put a space before any text. With them a piece is encoded behind one of these, and its ids are cut off.
+# The first one is used whose ids stay the same when text follows.
 ANCHORS = ("\n", ".", "a", ":")
 # An added token that is not marked as special is a control token all the same if it looks like one: Qwen3's <think> and
 # <tool_call> are such. The embedded tokenizer's added words ("Wait", " yes", " <") are not.
 _BRACKETED = re.compile(r"\s*[<\[{＜◁].+[>\]}＞▷]\s*", re.DOTALL)
+# Gemma has HTML's tags as added tokens: they are ordinary text, in questions too.
+_HTML = re.compile(
+    r"</?(?:table|caption|thead|tbody|tfoot|tr|th|td|h[1-6]|blockquote|strong|em|code|sub|sup|[abipsu]|[ou]l|li|br|hr|div|span|img)>"
+)
 
 
 class Encoder:
@@ -33,12 +37,19 @@ class Encoder:
         controls = {
             token.content: i
             for i, token in tokenizer.added_tokens_decoder.items()
-            if len(token.content) > 1 and (token.special or token.content in named or _BRACKETED.fullmatch(token.content))
+            if len(token.content) > 1
+            # A character that the tokenizer does not know becomes this one, in any text.
+            and i != tokenizer.unk_token_id
+            and (
+                token.special
+                or token.content in named
+                or (_BRACKETED.fullmatch(token.content) and not _HTML.fullmatch(token.content))
+            )
         }
         self.control_ids = frozenset(controls.values())
         longest_first = sorted(controls, key=len, reverse=True)
         self._controls = re.compile("|".join(map(re.escape, longest_first))) if controls else None
-        self._anchor, self._anchor_ids = "", list[int]()
+        self._anchor, self._anchor_ids, self._anchor_text = "", list[int](), ""
         # SentencePiece tokenizers put a space before any text: the ids of "b" alone are not those of "b" behind "a".
         if self.decode_whole(self.whole("a") + self.whole("b")) != "ab":
             self._find_anchor()
@@ -47,10 +58,11 @@ class Encoder:
         for anchor in ANCHORS:
             ids = self.whole(anchor)
             if all(self.whole(anchor + text)[: len(ids)] == ids for text in ("a", "b", " a", "\n", "Wait", "1", "<")):
-                self._anchor, self._anchor_ids = anchor, ids
-                if self.decode_whole([*ids, *self.piece("a"), *self.piece("b")]) == f"{anchor}ab":
+                # GPT-2's form of it (add_prefix_space) decodes the anchor with the space that was put before it.
+                self._anchor, self._anchor_ids, self._anchor_text = anchor, ids, self.decode_whole(ids)
+                if self.decode_whole([*ids, *self.piece("a"), *self.piece("b")]) == f"{self._anchor_text}ab":
                     return
-        self._anchor, self._anchor_ids = "", []
+        self._anchor, self._anchor_ids, self._anchor_text = "", [], ""
 
     def whole(self, text: str | None) -> list[int]:
         """Ids of a text that nothing comes before, nothing added around it; control tokens in it are read as such."""
@@ -67,8 +79,8 @@ class Encoder:
     def foreign(self, text: str | None) -> list[int]:
         """Ids of a caller's text behind other text. No control token is among them, unless ``allow_special`` is set.
 
-        A text that holds none has the ids of :meth:`piece`. In another one each control token is cut behind its first
-        character, and the pieces are encoded apart, so that none of them can be read as a token.
+        A text that holds none has the ids of :meth:`piece`. In other texts each control token is split after its first
+        character, and the parts are encoded one by one, so that none of them can be read as a control token.
 
         Raises:
             ValueError: The tokenizer gives a control token for a single character of the text.
@@ -95,6 +107,10 @@ class Encoder:
         """Whether a control token is among the ids."""
         return not self.control_ids.isdisjoint(ids)
 
+    def may_hold_control(self, text: str | None) -> bool:
+        """Whether a caller's text could come out with a control token in it, wherever it stands."""
+        return bool(self.controls_in(text)) or self.holds_control(self.piece(text))
+
     def controls_in(self, text: str | None) -> list[str]:
         """The control tokens whose strings a text holds, each once, in order."""
         return list(dict.fromkeys(self._controls.findall(text))) if text and self._controls else []
@@ -109,4 +125,4 @@ class Encoder:
         """Text of ids that follow others. Without the anchor, SentencePiece would leave out a space at their beginning."""
         if not self._anchor:
             return self.decode_whole(ids)
-        return self.decode_whole([*self._anchor_ids, *ids])[len(self._anchor) :]
+        return self.decode_whole([*self._anchor_ids, *ids])[len(self._anchor_text) :]

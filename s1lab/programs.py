@@ -71,9 +71,10 @@ def thinking(
         most: The most ids that may be written, a delimiter's own among them.
         sampling: How ids are chosen.
         round: The round's name, for its seed.
-        least: So many ids are written before a stop can be.
+        least: At least so many ids are written before a stop.
         also: Ids that end a round without ending the thinking, such as the end of a line.
-        room: Where a round would end within a delimiter, it goes on up to so many ids, until the delimiter is there or is none.
+        room: A round that would end within a delimiter goes on, up to so many ids in all, until the delimiter is complete or
+            turns out to be ordinary text. None ends it at ``most``.
 
     Returns:
         What was thought, and what ended it.
@@ -115,7 +116,7 @@ def _called(tool: str) -> str:
 def cut_short(trace: Trace) -> None:
     """Mark the thinking as cut. The beginning of a delimiter that the cut left at its end is taken off: it is no thinking.
 
-    As a whole delimiter it is in no ledger entry, and not in ``dropped``.
+    Like a whole delimiter, it is neither in the ledger nor in ``dropped``.
     """
     trace.cut = True
     since = trace.stops[-1] if trace.stops else 0
@@ -155,7 +156,7 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
 def goes_on(trace: Trace, wait_ids: list[int], wrote: int, budget: Budget, cap: int) -> bool:
     """Whether a stop is suppressed, in a round that wrote so many ids: the budget wants more, and a token fits behind the Wait.
 
-    A round that wrote nothing after a suppression without text would be the same again: its stop stands.
+    A round that wrote nothing after a suppression without text would only repeat itself: its stop is kept.
     """
     if not budget.wants_more(trace.thinking_tokens, trace.waits) or trace.thinking_tokens + len(wait_ids) >= cap:
         return False

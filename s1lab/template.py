@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from s1lab.chat import QUESTION, SYSTEM, Chat, examine, mentions
@@ -104,13 +105,15 @@ TOOL_HEADER = " to="  # the recipient in a header of harmony: <|channel|>comment
 # What may stand before and behind a delimiter, where a tokenizer joins its characters with those of the delimiter.
 _BEFORE = ("", "\n", " ", "a", ".", "1")
 _BEHIND = ("", "\n", "\n\n", " ")
+# What chat templates do to the ends of a text.
+_TRIMS: tuple[Callable[[str], str], ...] = (str, str.strip, str.rstrip, str.lstrip)
 
 
 @dataclass(frozen=True)
 class Delimiter:
     """A delimiter of several tokens.
 
-    ways: the ids that it may come out as. last: ids that complete it. first: ids that begin it.
+    ways: the sequences of ids that the tokenizer may write it as. last: ids that complete it. first: ids that begin it.
     """
 
     text: str
@@ -176,8 +179,8 @@ class BoundTemplate:
             return []
         held = ((what.replace("_", " "), self.encoder.controls_in(text)) for what, text in texts.items())
         return [
-            f"the {what} holds {', '.join(map(repr, controls))}, which is encoded as plain text; "
-            "load with allow_special=True to keep it"
+            f"the {what} holds {', '.join(map(repr, controls))}, encoded as plain text; "
+            "load with allow_special=True to have it read as a control token"
             for what, controls in held
             if controls
         ]
@@ -202,14 +205,28 @@ class BoundTemplate:
             The ids. Whatever the question holds, the control tokens among them are the chat template's own.
 
         Raises:
-            ValueError: The template takes no system text, or changes a text that holds control tokens.
+            ValueError: The template takes no system text, turns the thinking off because of what one of the texts says, or
+                changes a text that holds control tokens.
 
         """
         text = self.chat.render(question, system, thinking=thinking)
+        if thinking and self.chat.strict and self.template.closed(text):
+            raise ValueError(
+                "the question or the system text turns the thinking off in the chat template: take the words out that do so, "
+                "such as /no_think, or ask with thinking=False"
+            )
         ids = self.encoder.whole(text)
         if self.allow_special or self._controls(ids) == self._own_controls(system is not None, thinking):
             return ids
-        return self._apart(text, question, system, thinking)
+        apart = self._apart(text, question, system, thinking)
+        if apart is not None:
+            return apart
+        if not any(self.encoder.may_hold_control(t) for t in (question, system)):
+            return ids  # the template itself has others for these texts, such as none for an empty system text
+        raise ValueError(
+            "the chat template changes a text that holds control tokens, so they can't be told from its own: take them out, "
+            "or load with allow_special=True"
+        )
 
     def _controls(self, ids: list[int]) -> list[int]:
         return [i for i in ids if i in self.encoder.control_ids]
@@ -222,14 +239,15 @@ class BoundTemplate:
             known[system, thinking] = self._controls(self.encoder.whole(text))
         return known[system, thinking]
 
-    def _apart(self, text: str, question: str, system: str | None, thinking: bool) -> list[int]:
-        """A prompt's ids, the template's own pieces encoded apart from the caller's texts."""
+    def _apart(self, text: str, question: str, system: str | None, thinking: bool) -> list[int] | None:
+        """A prompt's ids, the template's own pieces encoded apart from the caller's texts; None if it changes those."""
         marked = self.chat.render(QUESTION, None if system is None else SYSTEM, thinking=thinking)
         places = {QUESTION: question} | ({} if system is None else {SYSTEM: system})
         at = {mark: marked.index(mark) for mark in places}
-        for trim in (str, str.strip):
+        # Gemma's template trims the question alone, SmolLM3's the end of the system text.
+        for trims in product(_TRIMS, repeat=len(places)):
             own, given, done = list[str](), list[str](), 0
-            for mark in sorted(places, key=lambda m: at[m]):
+            for mark, trim in zip(sorted(places, key=lambda m: at[m]), trims, strict=True):
                 own.append(marked[done : at[mark]])
                 given.append(trim(places[mark]))
                 done = at[mark] + len(mark)
@@ -237,10 +255,7 @@ class BoundTemplate:
             if text == "".join(x for pair in zip(own, given, strict=False) for x in pair) + own[-1]:
                 break
         else:
-            raise ValueError(
-                "the chat template changes a text that holds control tokens, so they can't be told from its own: take them out, "
-                "or load with allow_special=True"
-            )
+            return None
         ids = self.encoder.whole(own[0])
         for theirs, ours in zip(given, own[1:], strict=True):
             ids += self.encoder.foreign(theirs) + self.encoder.piece(ours)
@@ -361,7 +376,7 @@ def bind(
         tokenizer: The tokenizer, with its chat template.
         eos_ids: The ids that end a sequence for this model (its generation config's and its tokenizer's).
         chat_template_kwargs: Variables of the chat template, such as ``{"enable_thinking": True}``.
-        allow_special: Whether control tokens in questions and other texts of the caller become their ids.
+        allow_special: Whether control tokens in questions and other texts of the caller are read as such.
         as_of_01: Take the chat template as it is and tool calls as text, as version 0.1 did, for a store that it wrote.
 
     Returns:
@@ -393,6 +408,7 @@ def bind(
     tools = {i: t for i, t in known.items() if i in encoder.control_ids - singles - within - last}
     chat = examine(tokenizer, chosen.closed, chosen.opened, chat_template_kwargs, strict=not as_of_01)
     if not as_of_01:
+        _check_opening(chosen, chat)
         for note in chat.notes:
             warnings.warn(note, stacklevel=3)
     return BoundTemplate(
@@ -406,6 +422,18 @@ def bind(
         tools,
         () if as_of_01 else chat.notes,
     )
+
+
+def _check_opening(template: ThinkTemplate, chat: Chat) -> None:
+    """Refuse a chat template that opens the thinking and goes on with words of its own: it would be opened a second time."""
+    mark, behind = template.open.strip(), chat.render(QUESTION).partition(QUESTION)[2]
+    at = behind.rfind(mark) if mark else -1
+    words = behind[at + len(mark) :]
+    if at > behind.rfind(template.close.strip()) and words.strip():
+        raise ValueError(
+            f"the chat template opens the thinking with more than {mark!r}: pass all of it as "
+            f"template=ThinkTemplate({mark + words!r}, {template.ends!r}, {template.close!r})"
+        )
 
 
 def _named(template: ThinkTemplate) -> set[str]:

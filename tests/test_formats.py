@@ -6,7 +6,8 @@ import json
 import warnings
 
 import pytest
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 import s1lab as lab
 from s1lab.store import bound, template_text, tokenizer_bytes
@@ -298,6 +299,116 @@ def test_what_version_01_stored_is_read_as_it_was():
     )
 
 
+THINKS = ("<think>", "</think>")
+
+
+def tags(text: str, *, tokens: tuple[str, ...] = THINKS, template: str | None = "think-tags", **options):
+    """The embedded tokenizer with the think tags, under another chat template."""
+    tokenizer = build()
+    tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in tokens])
+    tokenizer.chat_template = text
+    return bind(template, tokenizer, {tokenizer.eos_token_id}, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "switch", "off"),
+    [
+        # Granite asks for thinking in its system turn, and closes nothing without it.
+        ("{{ 'Think.' if thinking else 'Be helpful.' }}" + USER + OPEN, {"thinking": True}, "Be helpful."),
+        # Hunyuan has a word before the question, InternS1 another system turn.
+        (USER.replace("+ m['c", "+ ('/no_think' if enable_thinking is false else '') + m['c") + OPEN, {}, "/no_thinkQ?"),
+        ("{% if enable_thinking is not false %}{{ 'Think.' }}{% endif %}" + USER + OPEN, {}, "<|im_start|>user"),
+    ],
+)
+def test_a_switch_that_neither_opens_nor_closes_is_used_all_the_same(text, switch, off):
+    template = tags(text)
+    assert template.chat.kwargs == switch and len(template.notes) == len(switch)
+    with_thinking, without = (template.decode_whole(template.prompt("Q?", thinking=value)) for value in (True, False))
+    assert off in without and with_thinking != without
+    assert with_thinking.startswith("Think.") or off == "/no_thinkQ?"
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    ["high", [("enable_thinking", True)], {1: 2}, {"x": object()}, {"enable_thinking": "false"}, {"strftime_now": "26 Jul 2024"}],
+)
+def test_variables_that_no_template_can_take_are_refused_by_name(kwargs):
+    with pytest.raises(ValueError, match="chat_template_kwargs=") as error:
+        tags(USER + OPEN, chat_template_kwargs=kwargs)
+    name = next(iter(kwargs)) if isinstance(kwargs, dict) else kwargs
+    assert repr(name) in str(error.value) and "tokenizer.chat_template" not in str(error.value)
+
+
+def test_a_variable_that_the_template_does_not_have_is_noted():
+    (note,) = tags(USER + OPEN, chat_template_kwargs={"enable_thinkng": True}).notes
+    assert "'enable_thinkng'" in note and "changes nothing" in note
+
+
+@pytest.mark.parametrize(
+    ("written", "what"),
+    [
+        ("m['content']|e", "quotes, <, > or &, </think>"),
+        ("m['content']|tojson", "quotes, empty lines, backslashes or braces"),
+        ("m['content'].split('</think>')[-1]", "</think>"),
+        ("m['content'][:1000]", "a long text"),
+        ("m['content']|trim", None),
+    ],
+)
+def test_a_template_that_changes_some_questions_is_noted(written, what):
+    notes = tags(USER.replace("m['content']", written) + OPEN).notes
+    assert [n.rpartition("escapes ")[2] for n in notes] == ([what] if what else [])
+
+
+def test_thinking_that_the_template_begins_with_words_must_be_named():
+    text = USER + OPEN + "{{ '<think>\nOkay, ' }}"
+    with pytest.raises(ValueError) as error:
+        tags(text)
+    named = lab.ThinkTemplate("<think>\nOkay, ", ("</think>",), "</think>\n\n")
+    assert "<think>\\nOkay, " in str(error.value)
+    template = tags(text, template=named)
+    assert not template.open_ids(template.prompt("Q?"))
+    # Words about the tags, before the question or behind it, open nothing.
+    told = tags("{{ 'Write <think>x</think>.' }}" + USER + "{{ 'Write <think>x</think>.' }}" + OPEN)
+    assert told.decode(told.open_ids(told.prompt("Q?"))) == "<think>\n"
+
+
+@pytest.mark.parametrize(("question", "system"), [("Why? /no_think", None), ("Why?", "/no_think")])
+def test_a_text_that_turns_the_thinking_off_is_not_opened_again(question, system):
+    off = "{% if '/no_think' in messages|string %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+    template = tags(USER + OPEN + off)
+    with pytest.raises(ValueError, match="/no_think"):
+        template.prompt(question, system)
+    assert template.decode_whole(template.prompt(question, system, thinking=False)).endswith("</think>\n\n")
+
+
+@pytest.mark.parametrize("system", ["", " "])
+def test_an_empty_system_text_that_a_template_leaves_out_is_no_changed_text(system):
+    text = USER.replace("{{", "{% if m['content'].strip() %}{{").replace("}}{%", "}}{% endif %}{%") + OPEN
+    assert tags(text).prompt("Q?", system) == tags(text).prompt("Q?")
+
+
+@pytest.mark.parametrize(("question", "system"), [("trim", "string"), ("string", "trim"), ("trim", "trim")])
+def test_control_tokens_are_told_apart_whichever_text_is_trimmed(question, system):
+    written = "((m['content']|" + question + ") if m['role'] == 'user' else (m['content']|" + system + "))"
+    template = tags(USER.replace("m['content']", written) + OPEN)
+    ids = template.prompt(" Q</think> ", "\nS<|im_end|>\n")
+    assert template._controls(ids) == template._controls(template.prompt("Q?", "S"))
+    assert template.decode_whole(ids) == template.chat.render(" Q</think> ", "\nS<|im_end|>\n")
+
+
+def test_htmls_tags_and_unknown_characters_are_no_control_tokens():
+    """Gemma has the first as added tokens; the second become <unk> where a tokenizer has no bytes to fall back on."""
+    html = ("<b>", "</table>", "<h1>")
+    template = tags(USER + OPEN, tokens=(*THINKS, *html))
+    asked = "<b>x</table> <h1>"
+    assert template.prompt(asked) == template.encode(template.chat.render(asked))
+    assert not template.foreign_notes(question=asked) and template.foreign_notes(question="<think>")
+    tokenizer = sentencepiece("first")
+    tokenizer.add_tokens([AddedToken("<unk>", special=True, normalized=False)], special_tokens=True)
+    template = bind(None, tokenizer, {tokenizer.eos_token_id})
+    assert tokenizer.unk_token_id in template.prompt("é?") and tokenizer.unk_token_id in template.foreign("é")
+
+
 # ---- Text that looks like control tokens.
 
 NASTY = [
@@ -335,8 +446,8 @@ def test_control_tokens_in_a_callers_text_are_plain_text(name, text):
     assert trace.error is None and len(trace.notes) == 3 * bool(held)
     if held:
         assert trace.notes[0] == (
-            f"the question holds {', '.join(map(repr, held))}, which is encoded as plain text; "
-            "load with allow_special=True to keep it"
+            f"the question holds {', '.join(map(repr, held))}, encoded as plain text; "
+            "load with allow_special=True to have it read as a control token"
         )
     assert not own(trace.of(Source.CONTINUATION)) and template.decode(trace.of(Source.CONTINUATION)) == text
     said = lab.direct(Scripted(template, lambda _: "3<|im_end|><|return|>"), "Q?", prefix=text)
@@ -447,6 +558,20 @@ def test_the_segments_of_a_trace_make_its_text(form):
 class _Pieces:
     def __init__(self, template):
         self.encode, self.decode = template.piece, template.decode
+
+
+def test_the_prefix_space_of_gpt2_is_left_out_of_pieces_too():
+    alphabet = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    made = Tokenizer(models.BPE(alphabet, []))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=True), decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|im_end|>")
+    tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in ("<|im_start|>", *THINKS)])
+    tokenizer.chat_template = USER + OPEN
+    template = bind(None, tokenizer, {tokenizer.eos_token_id})
+    assert template.decode_whole(template.encode("Wait")) == " Wait"  # which is what goes wrong
+    for text in ("Wait", " Wait", "\nWait", "a<think>b", "\n</think>"):
+        assert template.decode(template.foreign(text)) == text
+    assert template.decode(template.piece("Wait")) == "Wait"
 
 
 def test_other_tokenizers_are_encoded_as_they_were():
