@@ -138,16 +138,20 @@ def examine(
         # Granite's template asks for thinking in its system turn, where thinking=True is given.
         for switch in _switches(tokenizer, kwargs):
             on, off = (_tried(tokenizer, parts, {**kwargs, switch: value}, prompt) for value in (True, False))
-            if on != prompt and off == prompt:
+            if on != prompt and off == prompt and (opened(on) or _same_end(on, prompt)):
                 kwargs[switch], prompt = True, on
                 notes.append(OFF.format(switch))
                 break
-    # Whatever the switch changes (a closed thinking, Hunyuan's /no_think) is the template's own form without thinking.
+    # A form without thinking is closed, does not open what the usual form opens, or says so before the assistant's turn, as
+    # Hunyuan's /no_think does. Any other end belongs to another format than the user's.
     without = None
     for switch in SWITCHES if strict else ():
-        if mentions(tokenizer, switch) and _tried(tokenizer, parts, {**kwargs, switch: False}, prompt) != prompt:
-            without = {switch: False}
-            break
+        if mentions(tokenizer, switch):
+            other = _tried(tokenizer, parts, {**kwargs, switch: False}, prompt)
+            told = other != prompt and _same_end(other, prompt)
+            if closed(other) or (opened(prompt) and not opened(other)) or told:
+                without = {switch: False}
+                break
     system_fault = _system_fault(tokenizer, name, parts, kwargs)
     if system_fault:
         notes.append(system_fault)
@@ -211,6 +215,11 @@ def _tried(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str,
     except Exception:  # templates raise what they like
         return otherwise
     return text if text.count(QUESTION) == 1 else otherwise
+
+
+def _same_end(one: str, other: str) -> bool:
+    """Whether two prompts are the same behind the question."""
+    return one.partition(QUESTION)[2] == other.partition(QUESTION)[2]
 
 
 def _changes(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any], odd: str) -> bool:

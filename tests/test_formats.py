@@ -328,6 +328,11 @@ def test_a_switch_that_neither_opens_nor_closes_is_used_all_the_same(text, switc
     assert with_thinking.startswith("Think.") or off == "/no_thinkQ?"
 
 
+def test_a_switch_for_another_format_than_the_users_is_left_alone():
+    template = tags(FAMILIES["qwen3"].chat, template=lab.ThinkTemplate("<reason>\n", ("</reason>",), "</reason>\n\n"))
+    assert template.chat.without is None and template.prompt("Q?", thinking=False) == template.prompt("Q?")
+
+
 @pytest.mark.parametrize(
     "kwargs",
     ["high", [("enable_thinking", True)], {1: 2}, {"x": object()}, {"enable_thinking": "false"}, {"strftime_now": "26 Jul 2024"}],
