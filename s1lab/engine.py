@@ -54,8 +54,20 @@ class Completion:
         return "error" if self.error else "length" if self.stop_id is None else "stop"
 
 
-def misfit(request: Request, context: int) -> str | None:
-    """Why a request can't be served in a context of so many ids, as a sentence; None if it can."""
+def misfit(request: Request, context: int, rows: int | None = None) -> str | None:
+    """Check whether a request can be served.
+
+    Args:
+        request: The request.
+        context: Most ids of prompt and completion together.
+        rows: How many ids the model's embeddings have a row for; None does not check that.
+
+    Returns:
+        A sentence that says why not, or None.
+
+    """
+    if rows is not None and request.ids and max(request.ids) >= rows:
+        return f"id {max(request.ids)} has no row in the model's embeddings, which are of {rows:,}: leave that token out"
     if request.ids and request.max_tokens >= 1 and len(request.ids) + request.max_tokens <= context:
         return None
     return f"{len(request.ids)} ids and {request.max_tokens} more do not fit: at least one of each, and {context} together"

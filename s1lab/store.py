@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1lab.engine import Completion, Engine, Request
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.records import Run, packed, unpacked
+from s1lab.records import Run, as_json, packed, unpacked
 from s1lab.template import BoundTemplate, ThinkTemplate, bind
 from s1lab.trace import Trace
 
@@ -36,6 +36,7 @@ MAGIC = b"SQLite format 3\0"
 APPLICATION, VERSION = 0x73316C62, 1  # "s1lb" in the file's header
 WRITING = 1 / 100  # the share of its time that a run may spend on writing to its store
 LATEST = 2.0  # seconds after which a completion is written, however long the last writing took
+LARGEST_TOKENIZER = 1024**3  # bytes unpacked
 CHECKED_BYTES = 64 * 1024**2  # a larger file is not read whole when it is opened
 SCHEMA = """
 CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, template TEXT NOT NULL, tokenizer BLOB NOT NULL);
@@ -137,7 +138,7 @@ class Store:
     def add(self, place: int, traces: Sequence[Trace]) -> None:
         """A question's trace, or those of its rungs; written with the next flush."""
         for rung, trace in enumerate(traces):
-            row = json.dumps(packed(trace), ensure_ascii=False)
+            row = as_json(packed(trace))
             self._pending.append(("INSERT OR REPLACE INTO traces VALUES (?, ?, ?, NULL, ?)", (self.run, place, rung, row)))
 
     def flush(self) -> None:
@@ -393,14 +394,35 @@ def tokenizer_bytes(template: BoundTemplate) -> bytes:
 
 
 def bound(template: str, tokenizer: bytes) -> BoundTemplate:
+    """The template and tokenizer of a store, which may have come from anywhere: no code in it runs.
+
+    Raises:
+        StoreError: They can't be read, or the tokenizer can't be loaded without code of its own.
+
+    """
     import transformers
 
-    stored = json.loads(template)
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(tokenizer)) as archive:
-        archive.extractall(folder)
-        kind: Any = getattr(transformers, archive.read("class").decode(), None)
-        if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerBase)):
-            kind = transformers.AutoTokenizer
-        loaded = kind.from_pretrained(f"{folder}/files")
-    fields = stored["template"]
-    return bind(ThinkTemplate(fields["open"], tuple(fields["ends"]), fields["close"], fields["name"]), loaded, set(stored["eos"]))
+    from s1lab.engines.checkpoint import one_line
+
+    try:
+        stored = json.loads(template)
+        with tempfile.TemporaryDirectory() as folder:
+            with zipfile.ZipFile(io.BytesIO(tokenizer)) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+                if size > LARGEST_TOKENIZER:
+                    raise ValueError(f"unpacked it has {size:,} bytes")
+                archive.extractall(folder)
+                kind: Any = getattr(transformers, archive.read("class").decode(), None)
+            if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerBase)):
+                kind = transformers.AutoTokenizer
+            loaded = kind.from_pretrained(f"{folder}/files", trust_remote_code=False)
+        fields = stored["template"]
+        think = ThinkTemplate(fields["open"], tuple(fields["ends"]), fields["close"], fields["name"])
+        return bind(think, loaded, set(stored["eos"]))
+    except Exception as why:  # of three libraries
+        words = f"{type(why).__name__}: {one_line(why)}"
+        if "trust_remote_code" in str(why):
+            words = "it can only be loaded by running code that comes with it, which is never done"
+        raise StoreError(
+            f"the tokenizer that the store keeps can't be loaded ({words}): take a store that s1lab wrote, unchanged"
+        ) from why

@@ -145,7 +145,7 @@ def _skeleton(recipe: Recipe, model: Any) -> Any:
     if not isinstance(config, PretrainedConfig):
         raise TypeError(f"model is a {type(model).__name__}: give a transformers model or its config")
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
 def _config(recipe: Recipe) -> Any:
@@ -154,7 +154,7 @@ def _config(recipe: Recipe) -> Any:
     if recipe.shape is None:
         from s1lab.engines.pretrained import locate
 
-        return AutoConfig.from_pretrained(locate(recipe.model))
+        return AutoConfig.from_pretrained(locate(recipe.model), trust_remote_code=False)
     s = recipe.shape
     return Qwen2Config(
         hidden_size=s.hidden, num_hidden_layers=s.layers, num_attention_heads=s.heads, num_key_value_heads=s.kv_heads,

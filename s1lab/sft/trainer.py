@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import SFTConfig, SFTTrainer
 
 from s1lab.curate.files import digest, write_whole
-from s1lab.engines.pretrained import end_ids, fingerprint, fingerprint_of, load_tokenizer, locate, reading
+from s1lab.engines.pretrained import end_ids, fingerprint, fingerprint_of, load_network, load_tokenizer
 from s1lab.sft.batches import Collator
 from s1lab.sft.card import card
 from s1lab.sft.recipes import Recipe
@@ -287,10 +287,7 @@ def _loaded(
         if tokenizer is None:
             raise ValueError("a model in memory needs its tokenizer=")
         return model, tokenizer
-    from transformers import AutoModelForCausalLM
-
-    with reading(model):
-        network = AutoModelForCausalLM.from_pretrained(locate(model), dtype=getattr(torch, recipe.weights))
+    network = load_network(model, getattr(torch, recipe.weights))
     return network, tokenizer or load_tokenizer(model)
 
 
