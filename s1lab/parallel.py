@@ -85,7 +85,7 @@ def vote(
     made |= api.settings(sampling, system, budgets if thinking else [])
     found: Vote | list[Vote] = api.drive(
         engine, program, unfinished, len(asked), single, what="voting", progress=progress, store=store, made=made,
-        traces_of=lambda voted: voted.traces,
+        opened=lambda i: traces[i], traces_of=lambda voted: voted.traces,
     )  # fmt: skip
     return found
 
@@ -182,7 +182,7 @@ def mixture(
     made = {"call": "mixture", "samples": n, "rungs": labels} | api.settings(sampling, system, [shared])
     found: list[list[Vote]] = api.drive(
         engine, program, unfinished, len(asked), False, what="voting on ladders", progress=progress and not single, store=store,
-        made=made, traces_of=lambda voted: [t for v in voted for t in v.traces],
+        made=made, opened=lambda i: traces[i], traces_of=lambda voted: [t for v in voted for t in v.traces],
     )  # fmt: skip
     if single:
         return dict(zip(labels, found[0], strict=True))
@@ -269,7 +269,7 @@ def rebase(
     } | api.settings(sampling, system, budgets)  # fmt: skip
     found: Tree | list[Tree] = api.drive(
         engine, program, unfinished, len(asked), single, what="growing trees", progress=progress, store=store, made=made,
-        traces_of=lambda tree: tree.traces,
+        opened=lambda i: [traces[i]], traces_of=lambda tree: tree.traces,
     )  # fmt: skip
     return found
 

@@ -79,7 +79,7 @@ def reading(model: str) -> Iterator[None]:
         # Libraries raise anything here, up to KeyError and a panic of their own; the kind is part of the sentence then.
         named = "" if isinstance(why, (OSError, ValueError)) else f"{type(why).__name__}: "
         raise ModelFilesError(
-            f"the model {model!r} can't be loaded: {named}{one_line(why)} Give a folder that holds a "
+            f"the model {model!r} can't be loaded ({named}{one_line(why, 140)}): give a folder that holds a "
             f"transformers model with its tokenizer, a hub id that this machine can reach, or {EMBEDDED[0]!r}"
         ) from why
     finally:
