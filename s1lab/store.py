@@ -394,35 +394,44 @@ def tokenizer_bytes(template: BoundTemplate) -> bytes:
 
 
 def bound(template: str, tokenizer: bytes) -> BoundTemplate:
-    """The template and tokenizer of a store, which may have come from anywhere: no code in it runs.
+    """Load the template and the tokenizer of a store, which may come from anywhere: none of its code runs.
+
+    Args:
+        template: As :func:`template_text` writes it.
+        tokenizer: As :func:`tokenizer_bytes` writes it.
+
+    Returns:
+        The template, bound to the tokenizer.
 
     Raises:
         StoreError: They can't be read, or the tokenizer can't be loaded without code of its own.
 
     """
-    import transformers
-
     from s1lab.engines.checkpoint import one_line
 
     try:
-        stored = json.loads(template)
-        with tempfile.TemporaryDirectory() as folder:
-            with zipfile.ZipFile(io.BytesIO(tokenizer)) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-                if size > LARGEST_TOKENIZER:
-                    raise ValueError(f"unpacked it has {size:,} bytes")
-                archive.extractall(folder)
-                kind: Any = getattr(transformers, archive.read("class").decode(), None)
-            if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerBase)):
-                kind = transformers.AutoTokenizer
-            loaded = kind.from_pretrained(f"{folder}/files", trust_remote_code=False)
-        fields = stored["template"]
-        think = ThinkTemplate(fields["open"], tuple(fields["ends"]), fields["close"], fields["name"])
-        return bind(think, loaded, set(stored["eos"]))
-    except Exception as why:  # of three libraries
+        return _bound(template, tokenizer)
+    except Exception as why:  # zipfile, transformers and tokenizers raise anything here
         words = f"{type(why).__name__}: {one_line(why)}"
         if "trust_remote_code" in str(why):
             words = "it can only be loaded by running code that comes with it, which is never done"
         raise StoreError(
             f"the tokenizer that the store keeps can't be loaded ({words}): take a store that s1lab wrote, unchanged"
         ) from why
+
+
+def _bound(template: str, tokenizer: bytes) -> BoundTemplate:
+    import transformers
+
+    stored = json.loads(template)
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(tokenizer)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+        if size > LARGEST_TOKENIZER:
+            raise ValueError(f"unpacked it has {size:,} bytes")
+        archive.extractall(folder)
+        kind: Any = getattr(transformers, archive.read("class").decode(), None)
+        if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerBase)):
+            kind = transformers.AutoTokenizer
+        loaded = kind.from_pretrained(f"{folder}/files", trust_remote_code=False)
+    fields = stored["template"]
+    return bind(ThinkTemplate(fields["open"], tuple(fields["ends"]), fields["close"], fields["name"]), loaded, set(stored["eos"]))

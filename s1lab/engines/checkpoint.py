@@ -1,14 +1,15 @@
-"""A model's files, checked: what is broken is refused in one sentence that names the file.
+"""Checks of a model's files. A broken file is refused in one sentence that names it.
 
-The checks of the files themselves run before anything is loaded, and read little: the configuration
-and the headers of the weights. What a loader reports afterwards (weights that were missing, weights
-that are no numbers) is checked here too. Nothing in this module runs code out of a model's folder.
+The checks before loading read little: the configuration and the headers of the weights. After
+loading, the loader's report of missing weights is checked, and that all weights are finite. Nothing
+in this module runs code from a model's folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -20,17 +21,17 @@ LARGEST_JSON = 16 * 1024**2  # bytes of a configuration or an index; real ones h
 WORDS = 200  # most characters of another library's words in a sentence of ours
 NAMED = 3  # weights that a sentence names; of the others it says how many there are
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
-# Sizes that every decoder has under these names. A list has one number a layer.
+# Sizes, by the names that most decoders have for them. A list has one number a layer.
 SIZES = (
     "vocab_size",
     "hidden_size",
     "intermediate_size",
-    "num_hidden_layers",
     "num_attention_heads",
     "num_key_value_heads",
     "head_dim",
     "max_position_embeddings",
 )
+LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 Header = dict[str, tuple[str, tuple[int, ...]]]  # of each weight its dtype and its shape
 
 
@@ -51,12 +52,24 @@ def listed(names: Iterable[str]) -> str:
     return shown + (f" and {len(some) - NAMED} more" if len(some) > NAMED else "")
 
 
+def _constant(name: str) -> float:
+    """NaN is no number for a model to compute with. Infinity is in the configurations of some."""
+    if name == "NaN":
+        raise ValueError("it holds NaN, which JSON does not have")
+    return float(name)
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object. ModelFilesError, naming the file, for anything else."""
+    """Read a JSON file that holds an object.
+
+    Raises:
+        ModelFilesError: It can't be read, or holds anything else. The message names the file.
+
+    """
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise ModelFilesError(f"{path} has more than {LARGEST_JSON:,} bytes: it is no configuration of a model")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_constant)
     except ModelFilesError:
         raise
     except RecursionError:
@@ -64,7 +77,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as why:  # UnicodeDecodeError and JSONDecodeError among them
         raise ModelFilesError(f"{path} is broken, perhaps a cut download ({one_line(why)}): fetch it again") from None
     if not isinstance(content, dict):
-        raise ModelFilesError(f"{path} holds a {type(content).__name__} where a JSON object belongs: fetch it again")
+        raise ModelFilesError(f"{path} holds a {type(content).__name__} in place of a JSON object: fetch it again")
     return content
 
 
@@ -85,6 +98,8 @@ def check_files(folder: Path) -> Header:
     """
     config = folder / "config.json"
     content = read_json(config) if config.is_file() else {}
+    if (generation := folder / "generation_config.json").is_file():
+        read_json(generation)
     if content:
         _check_config(config, content)
     header = read_headers(folder)
@@ -96,14 +111,20 @@ def check_files(folder: Path) -> Header:
 def _check_config(path: Path, content: dict[str, Any]) -> None:
     kind = content.get("model_type")
     if not isinstance(kind, str) or not kind:
-        raise ModelFilesError(f"{path} names no model_type ({kind!r:.40}): it is needed to know which model this is")
-    for name in SIZES:
-        given = content.get(name)
+        raise ModelFilesError(f"{path} has no model_type ({kind!r:.40}): without it nobody knows which model this is")
+    for name, given in _sizes(content):
         for size in given if isinstance(given, list) else [given]:
             if size is None:
                 continue
             if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size < 2**40:
-                raise ModelFilesError(f"{path}: {name} is {given!r:.60}, where a whole number of at least 1 belongs")
+                raise ModelFilesError(f"{path}: {name} is {given!r:.60}; it must be a whole number of at least 1")
+
+
+def _sizes(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a configuration gives as sizes. A model with images keeps those of its text in ``text_config``."""
+    text = content.get("text_config")
+    for part in (content, text if isinstance(text, dict) else {}):
+        yield from ((name, part.get(name)) for name in (*SIZES, *LAYERS))
 
 
 def read_headers(folder: Path) -> Header:
@@ -166,16 +187,20 @@ def read_header(path: Path) -> Header:
 def _check_header(folder: Path, content: dict[str, Any], header: Header) -> None:
     """What can be seen in names, dtypes and sizes alone, before a model of the configuration is made."""
     config = folder / "config.json"
-    layers = content.get("num_hidden_layers")
-    if isinstance(layers, int) and layers > len(header):
-        # A model of so many layers would take minutes to lay out before any weight is missed.
+    layers = max((size for name, size in _sizes(content) if name in LAYERS and isinstance(size, int)), default=0)
+    if layers > len(header):
+        # To lay out a model of so many layers would take minutes, before any weight is missed.
         raise ModelFilesError(
-            f"{config} names {layers:,} layers, and the weights are {len(header):,} in all: one is of another model"
+            f"{config} says {layers:,} layers, but there are only {len(header):,} weights in all: one of the files is of "
+            "another model"
         )
     if not quantized(content):
-        # Of buffers some are whole numbers, of weights none; their bytes would be read as other numbers.
-        whole = [name for name, (dtype, _) in header.items() if name.endswith(".weight") and dtype.lstrip("UI").isdigit()]
-        whole += [name for name, (dtype, _) in header.items() if name.endswith(".weight") and dtype == "BOOL"]
+        # Some buffers are whole numbers, but no weight is one: a loader would turn its bytes into other numbers.
+        whole = [
+            name
+            for name, (dtype, _) in header.items()
+            if name.endswith(".weight") and (dtype == "BOOL" or dtype.lstrip("UI").isdigit())
+        ]
         if whole:
             raise ModelFilesError(
                 f"{folder} holds whole numbers as the weights {listed(whole)}, and config.json names no quantization: "
@@ -188,28 +213,22 @@ def quantized(content: Mapping[str, Any]) -> bool:
     return bool(content.get("quantization_config") or content.get("compression_config"))
 
 
-def fits(content: Mapping[str, Any], header: Header) -> bool:
-    """Whether the weights look at first sight like those of the configuration: each of its sizes is one of theirs."""
-    sizes = {size for _, shape in header.values() for size in shape}
-    named = (content.get(name) for name in ("vocab_size", "hidden_size", "intermediate_size"))
-    return all(size in sizes for size in named if isinstance(size, int))
-
-
 def check_size(folder: Path, config: Any, header: Header) -> None:
-    """Refuse a configuration of a far larger model than the weights are of, before memory is taken for it.
+    """Refuse a configuration that describes a far larger model than the weights, before memory is taken for it.
 
-    A loader fills what is missing with random numbers, and only then says so.
+    A loader fills what is missing with random numbers, and reports it afterwards. The model is laid
+    out without memory, which takes some milliseconds a layer at most.
 
     Raises:
         ModelFilesError: The configuration's model has over twice as many numbers as the files.
 
     """
     described = sum(weight.numel() for weight in _on_meta(config).values())
-    held = sum(_product(shape) for _, shape in header.values())
+    held = sum(math.prod(shape) for _, shape in header.values())
     if described > 2 * held:
         raise ModelFilesError(
-            f"{folder / 'config.json'} describes a model of {described:,} numbers, and the weights are {held:,}: "
-            "one of them is of another model"
+            f"{folder / 'config.json'} describes a model of {described:,} numbers, but the weights are only {held:,}: "
+            "one of the files is of another model"
         )
 
 
@@ -230,13 +249,6 @@ def _on_meta(config: Any) -> dict[str, Any]:
 
     with torch.device("meta"):
         return dict(AutoModelForCausalLM.from_config(config, trust_remote_code=False).state_dict())
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
 
 
 def check_loaded(model: str, info: Mapping[str, Any], content: Mapping[str, Any]) -> None:
@@ -278,7 +290,12 @@ def check_loaded(model: str, info: Mapping[str, Any], content: Mapping[str, Any]
 
 
 def check_finite(model: str, network: nn.Module) -> None:
-    """Refuse weights that are NaN or infinite. ModelFilesError, naming them."""
+    """Refuse weights that are NaN or infinite.
+
+    Raises:
+        ModelFilesError: There are some. The message names them.
+
+    """
     if bad := not_finite(network):
         raise ModelFilesError(not_numbers(model, bad))
 
@@ -298,10 +315,10 @@ def not_finite(network: nn.Module) -> list[str]:
     bad = []
     with torch.inference_mode():
         for name, weight in network.named_parameters():
-            # Packed weights (whole numbers, float8) can't be looked at so; torch has no sum of them.
+            # Packed weights (whole numbers, float8) are left out: torch has no sum of them.
             if weight.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
                 continue
-            # One pass without a copy. A sum may overflow where no number is infinite: look again, then.
+            # One pass without a copy. A sum may overflow although no number is infinite, so look again then.
             if not torch.isfinite(weight.sum(dtype=torch.float32)) and not bool(torch.isfinite(weight).all()):
                 bad.append(name)
     return bad

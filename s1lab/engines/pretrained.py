@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 
@@ -30,7 +31,6 @@ from s1lab.engines.checkpoint import (
     check_loaded,
     check_size,
     check_tokens,
-    fits,
     no_report,
     one_line,
     quantized,
@@ -62,22 +62,39 @@ def locate(model: str) -> str:
 
 
 @contextlib.contextmanager
-def reading(model: str) -> Iterator[None]:
-    """Turn whatever a library raises for missing or broken files into one sentence; no bars meanwhile."""
+def reading(model: str, file: str = "") -> Iterator[None]:
+    """Turn whatever a library raises for missing or broken files into one sentence, and show no bars meanwhile.
+
+    Args:
+        model: The name to show.
+        file: What is being read, where that is known: its name is in the sentence then.
+
+    Raises:
+        ModelFilesError: A library raised something.
+
+    """
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
         yield
     except ModelFilesError:  # a sentence already
         raise
-    except Exception as why:
+    except BaseException as why:
+        # A panic in the Rust code of tokenizers is no Exception. It is no reason to end the process either.
+        if not isinstance(why, Exception) and type(why).__name__ != "PanicException":
+            raise
         if "trust_remote_code" in str(why):
             raise ModelFilesError(
                 f"the model {model!r} can only be loaded by running code that its own files name (auto_map), and that is "
                 "not done unasked: pass trust_remote_code=True to lab.load if you have read that code and trust it"
             ) from why
-        # Libraries raise anything here, up to KeyError and a panic of their own; the kind is part of the sentence then.
+        # Libraries raise anything here, such as a bare KeyError: the sentence says what kind it was then.
         named = "" if isinstance(why, (OSError, ValueError)) else f"{type(why).__name__}: "
+        if file and folder_of(model):
+            raise ModelFilesError(
+                f"the {file} of {model!r} can't be used ({named}{one_line(why, 140)}): fetch the model's files again, or write "
+                "them again with the transformers that is installed"
+            ) from why
         raise ModelFilesError(
             f"the model {model!r} can't be loaded ({named}{one_line(why, 140)}): give a folder that holds a "
             f"transformers model with its tokenizer, a hub id that this machine can reach, or {EMBEDDED[0]!r}"
@@ -116,7 +133,7 @@ def settings_of(model: str, file: str) -> dict[str, Any]:
 
 
 def check_model(model: str) -> Header:
-    """Check a model's files, where they are on this machine already; see :func:`s1lab.engines.checkpoint.check_files`."""
+    """Check a model's files if they are on this machine; see :func:`s1lab.engines.checkpoint.check_files`."""
     folder = folder_of(model)
     return check_files(folder) if folder else {}
 
@@ -138,12 +155,14 @@ def load_network(model: str, dtype: str | torch.dtype, *, trust_remote_code: boo
 
     """
     where = locate(model)
-    with reading(model), no_report():
+    with reading(model):
         header = check_model(model)
         content = settings_of(model, "config.json")
-        if header and not fits(content, header) and not quantized(content) and not trust_remote_code:
+    if header and not quantized(content) and not trust_remote_code:
+        with reading(model, "config.json"), no_report():
             config = AutoConfig.from_pretrained(where, trust_remote_code=False)
             check_size(folder_of(model) or Path(where), config, header)
+    with reading(model), no_report():
         # With mismatches let through they are in the information, by name; without, they are one error that names none.
         network: PreTrainedModel
         info: dict[str, Any]
@@ -154,18 +173,23 @@ def load_network(model: str, dtype: str | torch.dtype, *, trust_remote_code: boo
     return network
 
 
-def check_unread(model: str) -> None:
-    """Check a model's files for an engine that loads them by itself and says nothing of missing weights.
+def check_unread(model: str, *, trust_remote_code: bool = False) -> None:
+    """Check a model's files for an engine that loads them by itself and does not report missing weights.
 
     Whether a name in the files belongs to the model is decided by transformers' own loading, on the
-    meta device: it knows the checkpoints that are stored under other names. Where it has no say,
-    nothing is refused:
+    meta device: it knows the checkpoints that are stored under other names. In these cases transformers
+    can't tell, and only the files' headers are checked:
 
     - quantized checkpoints, whose weights have other shapes;
     - architectures that transformers does not load as a causal language model (models with images),
       or not without code of their own;
     - weights that are not in safetensors;
-    - a machine without accelerate, unless names and shapes are equal as they stand.
+    - a machine without accelerate, if the names and shapes in the files are not simply those of the model.
+
+    Args:
+        model: Embedded name, folder or hub id.
+        trust_remote_code: Whether code that the model's files name may run in the engine. What it
+            builds is not known here, so only the headers are checked then.
 
     Raises:
         ModelFilesError: A file is broken, or weights are missing, left over or of another shape.
@@ -174,15 +198,14 @@ def check_unread(model: str) -> None:
     with reading(model):
         header = check_model(model)
         content = settings_of(model, "config.json")
-    if not header or quantized(content):
+    if not header or quantized(content) or trust_remote_code:
         return
     where = locate(model)
     with no_report():
         try:
             config = AutoConfig.from_pretrained(where, trust_remote_code=False)
-            causal: Any = AutoModelForCausalLM._model_mapping[type(config)]
-            ours = causal.__name__
-            if ours not in (content.get("architectures") or ()) or same_as_config(config, header):
+            named = content.get("architectures") or ()
+            if not set(named) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()) or same_as_config(config, header):
                 return
             bars = transformers_logging.is_progress_bar_enabled()
             transformers_logging.disable_progress_bar()
@@ -209,6 +232,7 @@ PROBES = (
     "def f(x):\n    return {'a': [x, \"b\"]}  # it's\n",
     "Don't WAIT... Wait, hmm",
 )
+LETTERS = "eTa7?"  # any language model has tokens for these
 GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")  # names of the class that is all in its file
 
 
@@ -231,15 +255,17 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
     """
     where = locate(model)
     embedded = Path(where).parent.resolve() == _TINY.resolve()
-    with reading(model):
+    with reading(model, "tokenizer or config.json"):  # the one can't be read without the other
         if (folder := folder_of(model)) and not embedded:
             for name in ("config.json", "tokenizer_config.json"):
                 if (folder / name).is_file():
                     read_json(folder / name)
-        # AutoTokenizer gives every Qwen2 model Qwen's normaliser, which changes some text; the embedded one's own file does not.
+        # AutoTokenizer gives every Qwen2 model Qwen's normaliser, which changes some text. The embedded model's file has none.
         kind = PreTrainedTokenizerFast if embedded else AutoTokenizer
         tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(where, trust_remote_code=trust_remote_code)
-        if embedded or trust_remote_code:  # code that was asked for may encode as it likes
+        if lost := [letter for letter in LETTERS if not tokenizer.encode(letter, add_special_tokens=False)]:
+            raise ModelFilesError(f"the tokenizer of {model!r} has no token for {lost[0]!r}: fetch the model's files again")
+        if embedded or type(tokenizer).__module__.startswith("transformers_modules"):  # code that was asked for
             return tokenizer
         file = (folder_of(model) or Path(where)) / "tokenizer.json"
         if not file.is_file() or _agrees(tokenizer, by_file := Tokenizer.from_file(str(file))):
@@ -251,10 +277,9 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
                 f"{file} can't be used: transformers makes another tokenizer of it, as {used} and as the file's own class; "
                 "save the tokenizer again with the transformers that is installed"
             )
-    if named not in GENERIC:  # where the files name no class of their own, nothing in them disagrees
+    if named not in GENERIC:  # the generic class says that all is in the file, so the files agree
         warnings.warn(
-            f"the tokenizer class {used} of {model!r} reads some texts otherwise than its tokenizer.json does: the file's way "
-            "is used",
+            f"the tokenizer class {used} of {model!r} encodes some texts differently from its tokenizer.json: the file is used",
             stacklevel=4,
         )
     return tokenizer
@@ -262,6 +287,8 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
 
 def _agrees(tokenizer: PreTrainedTokenizerBase, by_file: Tokenizer) -> bool:
     """Whether a tokenizer encodes and decodes the probe texts as its file does."""
+    by_file.no_truncation()  # settings of a call that someone saved with the file: transformers sets them anew
+    by_file.no_padding()
     for text in PROBES:
         ids = by_file.encode(text, add_special_tokens=False).ids
         if list(tokenizer.encode(text, add_special_tokens=False)) != ids:
@@ -279,7 +306,7 @@ def end_ids(model: str, tokenizer: PreTrainedTokenizerBase) -> set[int]:
 
 
 def end_ids_of(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """The same of a model that is in memory and came from no file."""
+    """The ids that end an answer, of a model that is in memory and came from no file."""
     return ends_of(tokenizer, network.generation_config.to_dict() if network.generation_config else {}, {})
 
 
@@ -352,9 +379,17 @@ def formats_of(model: str) -> tuple[str, ...] | None:
 
 
 def check_embeddings(model: str, template: BoundTemplate, rows: int) -> None:
-    """Compare a tokenizer with the rows of the model's embeddings. A warning or ModelFilesError says where they differ."""
+    """Compare a tokenizer with the rows of the model's embeddings, and warn of control tokens without a row.
+
+    Raises:
+        ModelFilesError: Ordinary tokens, or tokens that every question needs, have no row.
+
+    """
     tokenizer, marks = template.tokenizer, template.template
-    shown = tokenizer.apply_chat_template([{"role": "user", "content": "Go"}], tokenize=False, add_generation_prompt=True)
+    try:
+        shown = tokenizer.apply_chat_template([{"role": "user", "content": "Go"}], tokenize=False, add_generation_prompt=True)
+    except Exception:  # a template may want more than one turn of a user; each question says what it lacks
+        shown = ""
     needed = set(template.think_stop | template.answer_stop)
     for text in (str(shown), marks.open, marks.close, *marks.ends):
         needed |= set(tokenizer.encode(text, add_special_tokens=False)) if text else set()

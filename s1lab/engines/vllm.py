@@ -91,15 +91,15 @@ class VllmEngine:
         unknown = set(options) - set(EngineArgs.__dataclass_fields__)
         if unknown:
             raise ValueError(f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its EngineArgs")
-        if not trust_remote_code and options.get("load_format", "auto") in ("auto", "safetensors"):
-            check_unread(self.model)
+        if options.get("load_format", "auto") in ("auto", "safetensors"):
+            check_unread(self.model, trust_remote_code=trust_remote_code)
         for other in list(_LIVE):
             other.close()
         with _as_it_was(), _in_this_process():
             try:
                 self.llm: Any = LLMEngine.from_engine_args(EngineArgs(**arguments | options))
-            except ValueError as why:  # pydantic's are of many lines
-                raise ModelFilesError(f"vLLM can't load {self.model!r}: {one_line(why, 300)}") from why
+            except Exception as why:  # pydantic, transformers, safetensors and vLLM itself raise anything here
+                raise ValueError(f"vLLM can't load {self.model!r} ({type(why).__name__}: {one_line(why, 300)})") from why
         _LIVE.add(self)
         if bad := self._not_finite():
             self.close()
@@ -196,8 +196,8 @@ class VllmEngine:
     def _not_finite(self) -> list[str]:
         """The weights that hold NaN or infinite numbers, by vLLM's own names for them.
 
-        They are looked at where they were loaded, so nothing is read twice. With several ranks they
-        are in other processes, to which vLLM sends no function; there it is left out.
+        They are checked where they were loaded, so no file is read twice. With several ranks they are
+        in other processes, to which vLLM sends no function: the check is left out then.
         """
         if max(self.parallel.values()) > 1:
             return []
