@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LARGEST_JSON = 16 * 1024**2  # bytes of a configuration or an index; real ones have some thousands
 WORDS = 200  # most characters of another library's words in a sentence of ours
+FEW = 2**28  # numbers of a model that takes no memory worth a check
 NAMED = 3  # weights that a sentence names; of the others it says how many there are
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 # Sizes, by the names that most decoders have for them. A list has one number a layer.
@@ -32,6 +33,7 @@ SIZES = (
     "max_position_embeddings",
 )
 LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+MOST_LAYERS = 100_000
 Header = dict[str, tuple[str, tuple[int, ...]]]  # of each weight its dtype and its shape
 
 
@@ -101,23 +103,30 @@ def check_files(folder: Path) -> Header:
     if (generation := folder / "generation_config.json").is_file():
         read_json(generation)
     if content:
-        _check_config(config, content)
+        kind = content.get("model_type")
+        if not isinstance(kind, str) or not kind:
+            raise ModelFilesError(f"{config} has no model_type ({kind!r:.40}): without it nobody knows which model this is")
+        check_sizes(config, content)
     header = read_headers(folder)
     if header and content:
         _check_header(folder, content, header)
     return header
 
 
-def _check_config(path: Path, content: dict[str, Any]) -> None:
-    kind = content.get("model_type")
-    if not isinstance(kind, str) or not kind:
-        raise ModelFilesError(f"{path} has no model_type ({kind!r:.40}): without it nobody knows which model this is")
+def check_sizes(path: Path, content: dict[str, Any]) -> None:
+    """Refuse a configuration with sizes that no model has. transformers lists the layers, however many there are.
+
+    Raises:
+        ModelFilesError: A size is out of range. The message names it.
+
+    """
     for name, given in _sizes(content):
+        most = MOST_LAYERS if name in LAYERS else 2**40
         for size in given if isinstance(given, list) else [given]:
             if size is None:
                 continue
-            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size < 2**40:
-                raise ModelFilesError(f"{path}: {name} is {given!r:.60}; it must be a whole number of at least 1")
+            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= most:
+                raise ModelFilesError(f"{path}: {name} is {given!r:.60}; it must be a whole number from 1 to {most:,}")
 
 
 def _sizes(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -171,7 +180,7 @@ def read_header(path: Path) -> Header:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt"):
+        with safe_open(path, framework="np"):  # torch would map the file a second time, as memory of its own
             pass
         with path.open("rb") as file:
             content = json.loads(file.read(int.from_bytes(file.read(8), "little")))
@@ -220,12 +229,12 @@ def check_size(folder: Path, config: Any, header: Header) -> None:
     out without memory, which takes some milliseconds a layer at most.
 
     Raises:
-        ModelFilesError: The configuration's model has over twice as many numbers as the files.
+        ModelFilesError: The configuration's model is large, and over twice as large as the files.
 
     """
     described = sum(weight.numel() for weight in _on_meta(config).values())
     held = sum(math.prod(shape) for _, shape in header.values())
-    if described > 2 * held:
+    if described > max(2 * held, FEW):
         raise ModelFilesError(
             f"{folder / 'config.json'} describes a model of {described:,} numbers, but the weights are only {held:,}: "
             "one of the files is of another model"

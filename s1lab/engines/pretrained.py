@@ -30,6 +30,7 @@ from s1lab.engines.checkpoint import (
     check_files,
     check_loaded,
     check_size,
+    check_sizes,
     check_tokens,
     no_report,
     one_line,
@@ -138,7 +139,7 @@ def check_model(model: str) -> Header:
     return check_files(folder) if folder else {}
 
 
-def load_network(model: str, dtype: str | torch.dtype, *, trust_remote_code: bool = False) -> PreTrainedModel:
+def load_network(model: str, dtype: str | torch.dtype = "auto", *, trust_remote_code: bool = False) -> PreTrainedModel:
     """A model's weights, all of them and no others.
 
     Args:
@@ -257,9 +258,8 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
     embedded = Path(where).parent.resolve() == _TINY.resolve()
     with reading(model, "tokenizer or config.json"):  # the one can't be read without the other
         if (folder := folder_of(model)) and not embedded:
-            for name in ("config.json", "tokenizer_config.json"):
-                if (folder / name).is_file():
-                    read_json(folder / name)
+            for path in (folder / "tokenizer_config.json", folder / "config.json"):
+                check_sizes(path, read_json(path) if path.is_file() else {})
         # AutoTokenizer gives every Qwen2 model Qwen's normaliser, which changes some text. The embedded model's file has none.
         kind = PreTrainedTokenizerFast if embedded else AutoTokenizer
         tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(where, trust_remote_code=trust_remote_code)
