@@ -35,18 +35,6 @@ QUESTION = "How many r in raspberry"
 ONE, HEAD, BIAS = "model.layers.0.mlp.up_proj.weight", "lm_head.weight", "model.layers.0.self_attn.q_proj.bias"
 
 
-@pytest.fixture(scope="session")
-def one_layer(tmp_path_factory) -> Path:
-    """s1-tiny with one of its four layers."""
-    folder = tmp_path_factory.mktemp("files") / "model"
-    shutil.copytree(TINY, folder)
-    settings = json.loads((folder / "config.json").read_text()) | {"num_hidden_layers": 1, "layer_types": ["full_attention"]}
-    (folder / "config.json").write_text(json.dumps(settings))
-    weights = load_file(TINY / "model.safetensors")
-    save_file({k: v for k, v in weights.items() if ".layers." not in k or ".layers.0." in k}, folder / "model.safetensors")
-    return folder
-
-
 @pytest.fixture
 def folder(one_layer, tmp_path) -> Path:
     return Path(shutil.copytree(one_layer, tmp_path / "model"))
@@ -285,7 +273,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "heads of a giant": ({"head_dim": 10**9}, ["describes a model of"]),
     "experts of a giant": ({"model_type": "qwen2_moe", "num_experts": 10**6}, ["describes a model of"]),
     "no size at all": (
-        {k: ... for k in checkpoint.SIZES} | {"num_hidden_layers": ..., "layer_types": ...},
+        dict.fromkeys(checkpoint.SIZES, ...) | {"num_hidden_layers": ..., "layer_types": ...},
         ["describes a model"],
     ),
     "layers too many": ({"num_hidden_layers": 2, "layer_types": ...}, ["lack", "layers.1"]),

@@ -22,7 +22,7 @@ from typing import Any
 from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.checkpoint import ModelFilesError, not_finite, not_numbers, one_line
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.pretrained import check_embeddings, check_unread, end_ids, fingerprint, load_tokenizer, locate
+from s1lab.engines.pretrained import check_embeddings, check_unread, end_ids, fingerprint, load_tokenizer, locate, rows_of
 from s1lab.template import ThinkTemplate, bind
 
 # Checked at load. Only 0.32.0 was run by this project; its neighbours are let through untried.
@@ -93,6 +93,9 @@ class VllmEngine:
             raise ValueError(f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its EngineArgs")
         if options.get("load_format", "auto") in ("auto", "safetensors"):
             check_unread(self.model, trust_remote_code=trust_remote_code)
+        rows = rows_of(self.model)
+        if rows is not None:
+            check_embeddings(self.model, self.template, rows)
         for other in list(_LIVE):
             other.close()
         with _as_it_was(), _in_this_process():
@@ -112,7 +115,8 @@ class VllmEngine:
         self._vocabulary = len(tokenizer)
         self._embedded = int(config.get_vocab_size())
         self._outside = frozenset(range(self._vocabulary, self._embedded))
-        check_embeddings(self.model, self.template, self._embedded)
+        if rows is None:  # the files don't say it without code of theirs
+            check_embeddings(self.model, self.template, self._embedded)
         self._flying: dict[str, _Flight] = {}
         self._ready: list[tuple[int, Completion]] = []
         self._names = itertools.count()
