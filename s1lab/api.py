@@ -207,28 +207,29 @@ def _repeats(asked: list[str]) -> list[int]:
 
 
 def open_trace(engine: Engine, question: str, budget: Budget | None, sample: int, system: str | None) -> Trace:
-    """A trace up to where the model begins; where it can't be opened, one that has the question and its ``error``.
+    """Open a trace: the prompt, up to where the model begins.
 
-    Half of a surrogate pair has no ids, and a chat template may refuse one question (``raise_exception``).
+    A question that can't be opened gets a trace with an ``error``. Half of a surrogate pair has no ids,
+    and a chat template may refuse a question (``raise_exception``).
     """
     trace = Trace(question, engine.template, budget, sample)
     try:
         trace.extend(engine.template.prompt(question, system), Source.PROMPT)
-    except Exception as why:  # of the chat template or the tokenizer: anything
+    except Exception as why:  # the chat template and the tokenizer raise anything here
         LOG.debug("a question can't be opened", exc_info=True)
-        trace.error = _unopened(question, why)
+        trace.error = _unopened(question, system, why)
     return trace
 
 
-def _unopened(question: str, why: Exception) -> str:
-    words = fault(why)
-    if any("\ud800" <= letter <= "\udfff" for letter in question):
-        words = f"it holds half of a surrogate pair, which is no text ({type(why).__name__}): decode it anew from its source"
-    return f"the question can't be put into the chat template: {words}"
+def _unopened(question: str, system: str | None, why: Exception) -> str:
+    for name, text in (("question", question), ("system text", system or "")):
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            return f"the {name} holds half of a surrogate pair, which no tokenizer takes: decode it again from its source"
+    return f"the question can't be put into the chat template: {fault(why)}"
 
 
 def fault(why: Exception) -> str:
-    """An exception on one line of bounded length, its type first: what a question's ``error`` says of it."""
+    """An exception as a question's ``error`` shows it: its type and its words, on one line of bounded length."""
     words = " ".join(str(why).split())
     return f"{type(why).__name__}: {words}" if len(words) <= MOST_WORDS else f"{type(why).__name__}: {words[: MOST_WORDS - 1]}…"
 
