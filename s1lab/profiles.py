@@ -21,9 +21,10 @@ from s1lab.repository import ROOT
 LARGEST = 20_000  # bytes; a profile is a page
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both read plain data alone; only the one in C bears deep nesting
 SECRET = re.compile(r"(?i)(api_?key|token|secret|password)$")
-# By their names in HTTP, or a mapping of them, whatever an option calls it. Any of them may hold a key.
+# Headers by their names in HTTP, and mappings of them under any option's name. Any header may hold a key.
 HEADERS = re.compile(r"(?i)(^|[_-])headers?$|^(proxy-)?authorization$|^(set-)?cookie$|^x-[\w-]+$")
-CODE = re.compile(r"(?i)^(trust_?remote_?code|code_revision)$")
+# The last three are vLLM's names for Python that it imports.
+CODE = re.compile(r"(?i)^(trust_?remote_?code|code_revision|logits_processors)$|_cls$|_plugin$")
 PLAIN = (str, bool, int, float, type(None))
 
 
@@ -153,13 +154,13 @@ def _check(file: str, notebook: Any, parameters: dict[Any, Any], root: Path) -> 
             )
         if found := _named({name: value}, HEADERS):
             raise ValueError(
-                f"the profile {file}: {found} of {notebook} is a header, and every notebook that runs would hold it: leave it "
-                "out, and put a server's key into the environment variable S1LAB_API_KEY"
+                f"the profile {file}: {found} of {notebook} is a header, which would be written into every notebook that "
+                "runs: leave it out, and put a server's key into the environment variable S1LAB_API_KEY"
             )
         if found := _named({name: value}, CODE):
             raise ValueError(
-                f"the profile {file}: {found} of {notebook} would let a model's own code run because a file says so: leave it "
-                "out, and pass it to lab.load in a notebook of your own"
+                f"the profile {file}: {found} of {notebook} would let code run because a file says so: leave it out, and "
+                "pass it to lab.load in a notebook of your own"
             )
         own = ast.literal_eval(known[name]["default"])
         if not _alike(own, value):

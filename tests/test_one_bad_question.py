@@ -242,7 +242,7 @@ def asking(engine: lab.Engine, **options: Any):
 @pytest.mark.parametrize("stored", ["none", "outside", "inside", "both"])
 def test_a_reward_that_asks_its_own_engine_grows_the_tree_of_its_numbers(engine, tmp_path, stored):
     judged, knows = asking(engine, **({"store": tmp_path / "in.db"} if stored in ("inside", "both") else {}))
-    options = dict(budget=CAP, temperature=1.0, seed=5, progress=False)
+    options = {"budget": CAP, "temperature": 1.0, "seed": 5, "progress": False}
     outside = {"store": tmp_path / "out.db"} if stored in ("outside", "both") else {}
     found = lab.rebase(engine, GOOD, 4, judged, **options, **outside)
     want = lab.rebase(engine, GOOD, 4, knows, **options)
