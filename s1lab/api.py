@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from s1lab.trace import Source, Trace
 T = TypeVar("T")
 Budgets = Budget | Sequence[Budget]
 Storing = str | Path | Recording | None
+LOG = logging.getLogger(__name__)
+MOST_WORDS = 300  # of an exception, in a question's error
 UNFINISHED = "interrupted before it was finished"
 
 
@@ -204,15 +207,36 @@ def _repeats(asked: list[str]) -> list[int]:
 
 
 def open_trace(engine: Engine, question: str, budget: Budget | None, sample: int, system: str | None) -> Trace:
-    """A trace, up to where the model begins; without a budget nothing is to be thought."""
+    """Open a trace: the prompt, up to where the model begins. Without a budget nothing is to be thought.
+
+    A question that can't be opened gets a trace with an ``error``. Half of a surrogate pair has no ids,
+    and a chat template may refuse a question (``raise_exception``).
+    """
     trace = Trace(question, engine.template, budget, sample)
-    trace.extend(engine.template.prompt(question, system, thinking=budget is not None), Source.PROMPT)
     texts = {"question": question, "system_text": system}
     if budget is not None:
         waits = budget.wait if isinstance(budget.wait, tuple) else (budget.wait,)
         texts |= {"wait": "\n".join(filter(None, waits)), "on_cut": budget.on_cut}
-    trace.notes += engine.template.foreign_notes(**texts)
+    try:
+        trace.extend(engine.template.prompt(question, system, thinking=budget is not None), Source.PROMPT)
+        trace.notes += engine.template.foreign_notes(**texts)
+    except Exception as why:  # the chat template and the tokenizer raise anything here
+        LOG.debug("a question can't be opened", exc_info=True)
+        trace.error = _unopened(question, system, why)
     return trace
+
+
+def _unopened(question: str, system: str | None, why: Exception) -> str:
+    for name, text in (("question", question), ("system text", system or "")):
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            return f"the {name} holds half of a surrogate pair, which no tokenizer takes: decode it again from its source"
+    return f"the question can't be put into the chat template: {fault(why)}"
+
+
+def fault(why: Exception) -> str:
+    """An exception as a question's ``error`` shows it: its type and its words, on one line of bounded length."""
+    words = " ".join(str(why).split())
+    return f"{type(why).__name__}: {words}" if len(words) <= MOST_WORDS else f"{type(why).__name__}: {words[: MOST_WORDS - 1]}…"
 
 
 def open_traces(engine: Engine, asked: list[str], budgets: Sequence[Budget | None], system: str | None) -> list[Trace]:
@@ -244,11 +268,33 @@ def drive(
     progress: bool,
     store: Storing,
     made: dict[str, Any],
+    opened: Callable[[int], list[Trace]],
     traces_of: Callable[[Any], list[Trace]] = lambda trace: [trace],
 ) -> Any:
-    """Run ``program(0)`` to ``program(n - 1)`` with a bar and a store; the results in order, or the only one.
+    """Run ``program(0)`` to ``program(n - 1)`` with a bar and a store.
 
-    unfinished: what stands for a question's result where Ctrl-C came first. traces_of: the traces in a result.
+    A program that raises ends its own question: the result is that of an unfinished one, with the
+    exception in its ``error``, and the others go on. So does a question that could not be opened.
+
+    Args:
+        engine: The engine.
+        program: Makes the program of a question.
+        unfinished: What stands for a question's result where Ctrl-C came first.
+        n: How many questions there are.
+        single: Whether the call was given one question by itself.
+        what: What the bar says.
+        progress: Whether there is a bar.
+        store: Where the run is kept.
+        made: What is written beside it.
+        opened: The traces that a question's program starts from.
+        traces_of: The traces in a result.
+
+    Returns:
+        The results in order, or the only one.
+
+    Raises:
+        Interrupted: Ctrl-C.
+
     """
     results: dict[int, T] = {}
     with (
@@ -262,8 +308,22 @@ def drive(
             record.add(index, traces_of(result))
             bar.update()
 
+        def with_error(index: int, error: str) -> T:
+            result = unfinished(index)
+            for trace in traces_of(result):
+                trace.error = error
+            return result
+
+        def failed(index: int, why: Exception) -> T:
+            return with_error(index, f"the question's own run failed: {fault(why)}")
+
+        def started(index: int) -> Program[T]:
+            if error := next((trace.error for trace in opened(index) if trace.error), None):
+                return with_error(index, error)
+            return (yield from program(index))
+
         try:
-            run(record.engine, (program(i) for i in range(n)), done)
+            run(record.engine, (started(i) for i in range(n)), done, failed)
         except KeyboardInterrupt:
             finished = len(results)
             raise Interrupted([results[i] if i in results else unfinished(i) for i in range(n)], finished) from None
@@ -281,8 +341,9 @@ def drive_traces(
         return traces[i]
 
     found: Trace | list[Trace] = drive(
-        engine, program, unfinished, len(traces), single, what=what, progress=progress, store=store, made=made
-    )
+        engine, program, unfinished, len(traces), single, what=what, progress=progress, store=store, made=made,
+        opened=lambda i: [traces[i]],
+    )  # fmt: skip
     return found
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
+import logging
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from s1lab.template import BoundTemplate, ThinkTemplate
 
 T = TypeVar("T")
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,20 @@ class Completion:
         return "error" if self.error else "length" if self.stop_id is None else "stop"
 
 
-def misfit(request: Request, context: int) -> str | None:
-    """Why a request can't be served in a context of so many ids, as a sentence; None if it can."""
+def misfit(request: Request, context: int, rows: int | None = None) -> str | None:
+    """Check whether a request can be served.
+
+    Args:
+        request: The request.
+        context: Most ids of prompt and completion together.
+        rows: How many ids the model's embeddings have a row for; None does not check that.
+
+    Returns:
+        A sentence that says why not, or None.
+
+    """
+    if rows is not None and request.ids and max(request.ids) >= rows:
+        return f"id {max(request.ids)} has no row in the model's embeddings, which are of {rows:,}: leave that token out"
     if request.ids and request.max_tokens >= 1 and len(request.ids) + request.max_tokens <= context:
         return None
     return f"{len(request.ids)} ids and {request.max_tokens} more do not fit: at least one of each, and {context} together"
@@ -104,14 +119,87 @@ class Engine(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T], None] | None = None) -> list[T]:
-    """Drive programs to their ends on one engine; results in the order of the programs.
+class _Desk:
+    """What all runs on one engine have in flight, so that a run within a run takes its own completions alone.
 
-    Each program moves on the moment its own completions are there: nobody waits for another's round. As many are under way
-    as the engine works on together, and the next one starts when one ends: so results come from the beginning, an interrupted
-    run has finished what it began, and a question's next round finds its cache still warm.
-    done: called with (index, result) as each program ends. An exception, Ctrl-C included, cancels what is in flight and
-    goes on to the caller; what ``done`` was called with is finished.
+    A reward may ask the engine that its own tree grows on: its run starts and ends in the middle of
+    the outer one, and meanwhile the engine also finishes what the outer one had asked for.
+    """
+
+    def __init__(self) -> None:
+        self.flying: dict[int, Request] = {}
+        self.arrived: dict[int, Completion] = {}
+
+
+_KEYS = itertools.count()  # of all runs of this process: no two runs share one
+_DESKS: dict[int, _Desk] = {}  # id of an engine -> its desk, while something is in flight
+
+
+def submit(engine: Engine, key: int, request: Request) -> None:
+    """Hand a request to an engine that other runs may be using too; see :func:`collect`."""
+    _DESKS.setdefault(id(engine), _Desk()).flying[key] = request
+    engine.submit(key, request)
+
+
+def collect(engine: Engine, mine: Container[int]) -> list[tuple[int, Completion]]:
+    """Poll an engine for the completions of some keys; those of other runs are kept for them."""
+    desk = _DESKS.setdefault(id(engine), _Desk())
+    done = [(key, desk.arrived.pop(key)) for key in [k for k in desk.arrived if k in mine]]
+    for key, completion in [] if done else engine.poll():
+        desk.flying.pop(key, None)
+        if key in mine:
+            done.append((key, completion))
+        else:
+            desk.arrived[key] = completion
+    _tidy(engine, desk)
+    return done
+
+
+def withdraw(engine: Engine, mine: Iterable[int]) -> None:
+    """Cancel the requests of some keys; what other runs have in flight is asked again."""
+    desk = _DESKS.get(id(engine), _Desk())
+    for key in mine:
+        desk.flying.pop(key, None)
+        desk.arrived.pop(key, None)
+    engine.cancel()
+    for key, request in desk.flying.items():
+        engine.submit(key, request)
+    _tidy(engine, desk)
+
+
+def _tidy(engine: Engine, desk: _Desk) -> None:
+    if not desk.flying and not desk.arrived:
+        _DESKS.pop(id(engine), None)
+
+
+def run(
+    engine: Engine,
+    programs: Iterable[Program[T]],
+    done: Callable[[int, T], None] | None = None,
+    failed: Callable[[int, Exception], T] | None = None,
+) -> list[T]:
+    """Drive programs to their ends on one engine.
+
+    Each program moves on the moment its own completions are there: nobody waits for another's round.
+    As many are under way as the engine works on together, and the next one starts when one ends. So
+    results come from the beginning, an interrupted run has finished what it began, and a question's
+    next round finds its cache still warm.
+
+    Args:
+        engine: The engine. A program may run others on it in between, as a reward does that asks its
+            own engine.
+        programs: The programs.
+        done: Called with (index, result) as each program ends.
+        failed: What an exception of one program becomes: called with (index, exception), it gives
+            that program's result, and the others go on. None lets the exception end the run.
+
+    Returns:
+        The results, in the order of the programs.
+
+    Raises:
+        BaseException: Whatever the engine or a program raises, Ctrl-C included. What is in flight is
+            cancelled; what ``done`` was called with is finished.
+
     """
     live: dict[int, Program[T]] = {}
     results: dict[int, T] = {}
@@ -119,28 +207,39 @@ def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T],
     gathered: dict[int, list[Completion | None]] = {}  # program -> its fan-out so far
     missing: dict[int, int] = {}
     single: set[int] = set()
-    keys = iter(range(2**62))
+
+    def finish(index: int, result: T) -> None:
+        del live[index]
+        results[index] = result
+        if done:
+            done(index, result)
 
     def advance(index: int, value: Any) -> None:
         while True:
             try:
                 asked = live[index].send(value)
+                requests = [asked] if isinstance(asked, Request) else list(asked)
+                if odd := [type(r).__name__ for r in requests if not isinstance(r, Request)]:
+                    raise TypeError(f"a program asks with a Request or a list of them, not with {odd[0]}")
             except StopIteration as stop:
-                del live[index]
-                results[index] = stop.value
-                if done:
-                    done(index, stop.value)
+                finish(index, stop.value)
                 return
-            requests = [asked] if isinstance(asked, Request) else asked
+            except Exception as why:
+                if failed is None:
+                    raise
+                LOG.debug("program %d failed", index, exc_info=True)
+                live[index].close()
+                finish(index, failed(index, why))
+                return
             if requests:
                 break
             value = []  # an empty fan-out is answered at once
         (single.add if isinstance(asked, Request) else single.discard)(index)
         gathered[index], missing[index] = [None] * len(requests), len(requests)
         for place, request in enumerate(requests):
-            key = next(keys)
+            key = next(_KEYS)
             waiting[key] = (index, place)
-            engine.submit(key, request)
+            submit(engine, key, request)
 
     upcoming = enumerate(programs)
 
@@ -152,7 +251,7 @@ def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T],
     try:
         fill()
         while live:
-            for key, completion in engine.poll():
+            for key, completion in collect(engine, waiting):
                 index, place = waiting.pop(key)
                 gathered[index][place] = completion
                 missing[index] -= 1
@@ -161,7 +260,7 @@ def run(engine: Engine, programs: Iterable[Program[T]], done: Callable[[int, T],
                     advance(index, got[0] if index in single else got)
             fill()
     except BaseException:
-        engine.cancel()
+        withdraw(engine, waiting)
         for program in live.values():
             program.close()
         raise
@@ -195,11 +294,12 @@ def load(
     model: "s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and its like (embedded), a local folder, a hub id, or the address of a server
         ("http://host:8000/v1"; the name it serves the model under is then the option ``model``).
     engine: "transformers", "vllm" or "server". "auto" is the server for an address, else transformers.
-    template: "s1", "think-tags", "magistral", "harmony" or a ThinkTemplate; None finds the preset that the
-        tokenizer knows.
+    template: "s1", "think-tags", "deepseek-v3.1", "magistral", "harmony" or a ThinkTemplate; None finds the preset that
+        the tokenizer knows.
     options: for the engine. All of them have chat_template_kwargs, variables of the chat template such as
         ``{"enable_thinking": True}``, and allow_special, which lets control tokens in questions and other
-        texts be read as such; without it ``<|im_end|>`` in a question is plain text. For the others see
+        texts be read as such; without it ``<|im_end|>`` in a question is plain text. trust_remote_code=True lets
+        code run that a model's files name; without it no code of theirs runs, ever. For the others see
         :class:`s1lab.engines.transformers.TransformersEngine`, :class:`s1lab.engines.vllm.VllmEngine` and
         :class:`s1lab.engines.server.ServerEngine`.
     Raises ValueError, FileNotFoundError, ImportError or ConnectionError with one sentence that names what is wrong and the mend.

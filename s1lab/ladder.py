@@ -164,7 +164,7 @@ def ladder(
     made = {"call": "ladder", "caps": list(caps), "waits": list(waits)} | api.settings(sampling, system, budgets)
     found: Ladder | list[Ladder] = api.drive(
         engine, program, unfinished, len(asked), single, what="climbing", progress=progress, store=store, made=made,
-        traces_of=lambda climbed: climbed.traces,
+        opened=lambda i: [traces[i]], traces_of=lambda climbed: climbed.traces,
     )  # fmt: skip
     return found
 

@@ -85,7 +85,7 @@ def vote(
     made |= api.settings(sampling, system, budgets if thinking else [])
     found: Vote | list[Vote] = api.drive(
         engine, program, unfinished, len(asked), single, what="voting", progress=progress, store=store, made=made,
-        traces_of=lambda voted: voted.traces,
+        opened=lambda i: traces[i], traces_of=lambda voted: voted.traces,
     )  # fmt: skip
     return found
 
@@ -122,14 +122,24 @@ def best_of(
     """Best-of-n: the answer of the trace with the highest score, of the same ``n`` samples as :func:`vote` has.
 
     score: a function from a whole Trace to a number. It gets no right answer, unless you put one into it.
-    The rest is as in :func:`vote`. ValueError, naming score and question, where it raises or gives no finite number; what was
-    sampled is in the store by then.
+    The rest is as in :func:`vote`. Where the score raises or gives no finite number, that question has an ``error`` that names
+    the score, and the others are chosen from as usual; what was sampled is in the store by then.
     """
     voted: Vote | list[Vote] = vote(
         engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix, temperature=temperature, top_p=top_p,
         seed=seed, answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=store, progress=progress,
     )  # fmt: skip
-    return voted.best(score) if isinstance(voted, Vote) else [v.best(score) for v in voted]
+    return _chosen(voted, score) if isinstance(voted, Vote) else [_chosen(v, score) for v in voted]
+
+
+def _chosen(voted: Vote, score: Score) -> Best:
+    """The best of a question's samples; with an error and without an answer where the score fails on it."""
+    try:
+        return voted.best(score)
+    except ValueError as why:
+        for trace in voted.traces:
+            trace.error = trace.error or str(why)
+        return Best(voted.question, voted.traces, voted.kind, (0.0,) * len(voted.traces))
 
 
 @overload
@@ -182,7 +192,7 @@ def mixture(
     made = {"call": "mixture", "samples": n, "rungs": labels} | api.settings(sampling, system, [shared])
     found: list[list[Vote]] = api.drive(
         engine, program, unfinished, len(asked), False, what="voting on ladders", progress=progress and not single, store=store,
-        made=made, traces_of=lambda voted: [t for v in voted for t in v.traces],
+        made=made, opened=lambda i: traces[i], traces_of=lambda voted: [t for v in voted for t in v.traces],
     )  # fmt: skip
     if single:
         return dict(zip(labels, found[0], strict=True))
@@ -232,7 +242,8 @@ def rebase(
 
     width: traces that are finished in the end; 1 is plain sampling.
     reward: a function from a partial Trace (its thinking as far as it goes) to a number, or a :class:`s1lab.voting.Reward`, which
-        sees all branches of a step at once. It gets no right answer.
+        sees all branches of a step at once. It gets no right answer, and may ask the engine itself. Where it raises or gives no
+        finite number, that question has an ``error`` that names it, and the other trees grow on.
     budget: of every trace, in exact semantics. With ``waits`` a branch that stops is made to go on, and stays open: that is the
         tree together with budget forcing. The search ends at the cap at the latest.
     balance: near 0 the best branch takes everything; large, all branches share alike.
@@ -269,7 +280,7 @@ def rebase(
     } | api.settings(sampling, system, budgets)  # fmt: skip
     found: Tree | list[Tree] = api.drive(
         engine, program, unfinished, len(asked), single, what="growing trees", progress=progress, store=store, made=made,
-        traces_of=lambda tree: tree.traces,
+        opened=lambda i: [traces[i]], traces_of=lambda tree: tree.traces,
     )  # fmt: skip
     return found
 

@@ -21,6 +21,10 @@ from s1lab.repository import ROOT
 LARGEST = 20_000  # bytes; a profile is a page
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both read plain data alone; only the one in C bears deep nesting
 SECRET = re.compile(r"(?i)(api_?key|token|secret|password)$")
+# Headers by their names in HTTP, and mappings of them under any option's name. Any header may hold a key.
+HEADERS = re.compile(r"(?i)(^|[_-])headers?$|^(proxy-)?authorization$|^(set-)?cookie$|^x-[\w-]+$")
+# The last three are vLLM's names for Python that it imports.
+CODE = re.compile(r"(?i)^(trust_?remote_?code|code_revision|logits_processors)$|_cls$|_plugin$")
 PLAIN = (str, bool, int, float, type(None))
 
 
@@ -148,6 +152,16 @@ def _check(file: str, notebook: Any, parameters: dict[Any, Any], root: Path) -> 
                 f"the profile {file}: {hidden} of {notebook} would be written into every notebook that runs: put a server's key "
                 "into the environment variable S1LAB_API_KEY"
             )
+        if found := _named({name: value}, HEADERS):
+            raise ValueError(
+                f"the profile {file}: {found} of {notebook} is a header, which would be written into every notebook that "
+                "runs: leave it out, and put a server's key into the environment variable S1LAB_API_KEY"
+            )
+        if found := _named({name: value}, CODE):
+            raise ValueError(
+                f"the profile {file}: {found} of {notebook} would let code run because a file says so: leave it out, and "
+                "pass it to lab.load in a notebook of your own"
+            )
         own = ast.literal_eval(known[name]["default"])
         if not _alike(own, value):
             raise ValueError(f"the profile {file}: {name} of {notebook} is {value!r:.60}: give something of the kind of {own!r}")
@@ -168,6 +182,17 @@ def _secrets(value: Any, name: str = "") -> str | None:
     if isinstance(value, list):
         return next((found for v in value if (found := _secrets(v, name))), None)
     return name if isinstance(value, str) and re.match(r"https?://[^/]*@", value) else None
+
+
+def _named(value: Any, names: re.Pattern[str]) -> str | None:
+    """The first key, however deep, that has such a name; None where there is none."""
+    if isinstance(value, dict):
+        inside = (str(k) if names.search(str(k)) else _named(v, names) for k, v in value.items())
+    elif isinstance(value, list):
+        inside = (_named(v, names) for v in value)
+    else:
+        return None
+    return next((found for found in inside if found), None)
 
 
 def _alike(own: Any, value: Any) -> bool:

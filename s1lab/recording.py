@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from s1lab.engine import Completion, Engine, Request, describe
+from s1lab.engine import Completion, Engine, Request, collect, describe, submit, withdraw
 from s1lab.store import Store, StoreError, bound, completion_of, faults, key_of, open_to_read
 from s1lab.template import BoundTemplate
 from s1lab.trace import Trace
@@ -39,14 +39,14 @@ class Recorded:
         else:
             self._asked[content] = [key]
             self._contents[key] = content
-            self.engine.submit(key, request)
+            submit(self.engine, key, request)
 
     def poll(self) -> list[tuple[int, Completion]]:
         if self._ready:
             done, self._ready = self._ready, []
             return done
         done = []
-        for key, completion in self.engine.poll():
+        for key, completion in collect(self.engine, self._contents):
             content = self._contents.pop(key)
             if not completion.error:  # it may have been the server's bad day
                 self.store.put(content, completion)
@@ -55,7 +55,7 @@ class Recorded:
         return done
 
     def cancel(self) -> None:
-        self.engine.cancel()
+        withdraw(self.engine, self._contents)
         self._asked.clear()
         self._contents.clear()
         self._ready.clear()

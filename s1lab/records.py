@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
@@ -16,6 +17,7 @@ from s1lab.budget import Budget
 from s1lab.trace import Counted, Source, Trace
 
 FORMAT = {"format": "s1lab run", "version": 1}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 AS_JSON = ("source", "budget", "counts")  # what a Dataset holds as JSON text
 # Fields that the first runs were written without, and what they are where a trace is written without them.
 LATER: dict[str, Any] = {"stops": [], "answer_cut": False, "dropped": 0, "counts": {}}
@@ -61,7 +63,8 @@ class Run:
         for trace in self.traces:
             row = LATER | packed(trace) | {"made": made}
             for name, value in row.items():
-                columns[name].append(json.dumps(value) if name in AS_JSON else value)
+                shown = _whole(value) if isinstance(value, str) else value
+                columns[name].append(json.dumps(value) if name in AS_JSON else shown)
         return Dataset.from_dict(columns)
 
     @classmethod
@@ -81,6 +84,17 @@ class Run:
     def save(self, path: str | Path) -> Path:
         """Write the run as JSON lines to a new file."""
         return _write(path, self.made, map(packed, self.traces))
+
+
+def _whole(text: str) -> str:
+    """A text that a Dataset can hold: half of a surrogate pair as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def as_json(row: Any) -> str:
+    """A row as JSON that UTF-8 can hold. Half of a surrogate pair, as a cut question may have, is escaped."""
+    text = json.dumps(row, ensure_ascii=False)
+    return text if not _SURROGATE.search(text) else json.dumps(row)
 
 
 def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str, Any]:
@@ -130,7 +144,7 @@ def _write(path: str | Path, made: dict[str, Any], rows: Iterable[dict[str, Any]
     half = path.with_name(path.name + ".part")
     with half.open("w", encoding="utf-8") as file:
         for row in ({**FORMAT, "made": made}, *rows):
-            print(json.dumps(row, ensure_ascii=False), file=file)
+            print(as_json(row), file=file)
     os.replace(half, path)
     return path
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1lab.engine import Completion, Engine, Request
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.records import Run, packed, unpacked
+from s1lab.records import Run, as_json, packed, unpacked
 from s1lab.template import BoundTemplate, ThinkTemplate, bind
 from s1lab.trace import Trace
 
@@ -37,6 +37,7 @@ MAGIC = b"SQLite format 3\0"
 APPLICATION, VERSION = 0x73316C62, 1  # "s1lb" in the file's header
 WRITING = 1 / 100  # the share of its time that a run may spend on writing to its store
 LATEST = 2.0  # seconds after which a completion is written, however long the last writing took
+LARGEST_TOKENIZER = 1024**3  # bytes unpacked
 CHECKED_BYTES = 64 * 1024**2  # a larger file is not read whole when it is opened
 SCHEMA = """
 CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, template TEXT NOT NULL, tokenizer BLOB NOT NULL);
@@ -138,7 +139,7 @@ class Store:
     def add(self, place: int, traces: Sequence[Trace]) -> None:
         """A question's trace, or those of its rungs; written with the next flush."""
         for rung, trace in enumerate(traces):
-            row = json.dumps(packed(trace), ensure_ascii=False)
+            row = as_json(packed(trace))
             self._pending.append(("INSERT OR REPLACE INTO traces VALUES (?, ?, ?, NULL, ?)", (self.run, place, rung, row)))
 
     def flush(self) -> None:
@@ -401,15 +402,45 @@ def tokenizer_bytes(template: BoundTemplate) -> bytes:
 
 
 def bound(template: str, tokenizer: bytes) -> BoundTemplate:
+    """Load the template and the tokenizer of a store, which may come from anywhere: none of its code runs.
+
+    Args:
+        template: As :func:`template_text` writes it.
+        tokenizer: As :func:`tokenizer_bytes` writes it.
+
+    Returns:
+        The template, bound to the tokenizer.
+
+    Raises:
+        StoreError: They can't be read, or the tokenizer can't be loaded without code of its own.
+
+    """
+    from s1lab.engines.checkpoint import one_line
+
+    try:
+        return _bound(template, tokenizer)
+    except Exception as why:  # zipfile, transformers and tokenizers raise anything here
+        words = f"{type(why).__name__}: {one_line(why)}"
+        if "trust_remote_code" in str(why):
+            words = "it can only be loaded by running code that comes with it, which is never done"
+        raise StoreError(
+            f"the tokenizer that the store keeps can't be loaded ({words}): take a store that s1lab wrote, unchanged"
+        ) from why
+
+
+def _bound(template: str, tokenizer: bytes) -> BoundTemplate:
     import transformers
 
     stored = json.loads(template)
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(tokenizer)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+        if size > LARGEST_TOKENIZER:
+            raise ValueError(f"unpacked it has {size:,} bytes")
         archive.extractall(folder)
         kind: Any = getattr(transformers, archive.read("class").decode(), None)
         if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerBase)):
             kind = transformers.AutoTokenizer
-        loaded = kind.from_pretrained(f"{folder}/files")
+        loaded = kind.from_pretrained(f"{folder}/files", trust_remote_code=False)
     fields = stored["template"] | {"ends": tuple(stored["template"]["ends"])}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its notes were given when the model was loaded

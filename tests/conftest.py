@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 import s1lab as lab
 from s1lab.engine import Completion, Request
@@ -95,3 +98,16 @@ def tiny_base() -> Iterator[lab.Engine]:
     engine = lab.load("s1-tiny-base")
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def one_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """s1-tiny with one of its four layers: it loads in milliseconds, and what it writes makes no sense."""
+    tiny = Path(lab.tiny.__file__).parent / "s1-tiny"
+    folder = tmp_path_factory.mktemp("files") / "model"
+    shutil.copytree(tiny, folder)
+    settings = json.loads((folder / "config.json").read_text()) | {"num_hidden_layers": 1, "layer_types": ["full_attention"]}
+    (folder / "config.json").write_text(json.dumps(settings))
+    weights = load_file(tiny / "model.safetensors")
+    save_file({k: v for k, v in weights.items() if ".layers." not in k or ".layers.0." in k}, folder / "model.safetensors")
+    return folder

@@ -282,10 +282,27 @@ def not_a_number(trace):
 def test_a_score_or_reward_that_is_no_number_is_named_with_its_question(scripted, score):
     engine = scripted(lambda text: "Answer: 3<|im_end|>" if ANSWER in text else "1 r 1\n<|im_start|>")
     for call in (lab.best_of, lab.rebase):
-        with pytest.raises(ValueError) as error:
-            call(engine, [QUESTION, "How many s?"], 2, score, progress=False)
-        text = str(error.value)
-        assert score.__name__ in text and QUESTION in text and "\n" not in text and len(text) < 300
+        found = call(engine, [QUESTION, "How many s?"], 2, score, progress=False)
+        for made, question in zip(found, [QUESTION, "How many s?"], strict=True):
+            text = made.error
+            assert score.__name__ in text and question in text and "\n" not in text and len(text) < 400
+            assert made.answer is None and all(trace.error for trace in made.traces)
+    with pytest.raises(ValueError, match=score.__name__):  # of one vote alone, it is the caller's
+        lab.vote(engine, QUESTION, 2, progress=False).best(score)
+
+
+def test_a_score_or_reward_that_fails_on_one_question_leaves_the_others(scripted):
+    engine = scripted(lambda text: "Answer: 3<|im_end|>" if ANSWER in text else "1 r 1\n<|im_start|>")
+
+    def picky(trace):
+        if "How many s?" in trace.question:
+            raise ZeroDivisionError("division by zero")
+        return 1.0
+
+    for call in (lab.best_of, lab.rebase):
+        first, bad, last = call(engine, [QUESTION, "How many s?", QUESTION], 2, picky, kind="integer", progress=False)
+        assert first.answer == last.answer == "3" and first.error is last.error is None
+        assert "ZeroDivisionError" in bad.error and "picky" in bad.error and bad.question == "How many s?"
 
 
 @pytest.mark.parametrize(

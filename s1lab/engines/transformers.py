@@ -16,17 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    Cache,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from s1lab.engine import Completion, Request, misfit
+from s1lab.engines.checkpoint import check_finite
 from s1lab.engines.interrupts import interrupt_later
 from s1lab.engines.kept import Kept, Shelf
-from s1lab.engines.pretrained import eos_ids, fingerprint, fingerprint_of, load_tokenizer, locate, reading
+from s1lab.engines.pretrained import (
+    check_embeddings,
+    end_ids,
+    end_ids_of,
+    fingerprint,
+    fingerprint_of,
+    load_network,
+    load_tokenizer,
+)
 from s1lab.template import ThinkTemplate, bind
 
 PREFILL_IDS = 16_384
@@ -41,6 +45,8 @@ class TransformersEngine:
     device: "cuda" where there is one, else "cpu".
     max_batch: most rows decoded together. max_model_len: a shorter context than the model's own.
     keep_bytes: how much key-value cache of finished rows is kept for their next rounds.
+    trust_remote_code: whether code that the model's files name may run. It has all your rights on this machine.
+    Raises ModelFilesError, which is a ValueError and a FileNotFoundError, for files that are missing, broken or not of one model.
     """
 
     name = "transformers"
@@ -58,7 +64,10 @@ class TransformersEngine:
         max_batch: int = 64,
         max_model_len: int | None = None,
         keep_bytes: int = 512 * 1024**2,
+        trust_remote_code: bool = False,
     ) -> None:
+        if not isinstance(trust_remote_code, bool):
+            raise ValueError(f"trust_remote_code={trust_remote_code!r}: give True or False")
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if isinstance(model, PreTrainedModel):
             if tokenizer is None:
@@ -66,22 +75,24 @@ class TransformersEngine:
             self.network, self.model, self._from_files = model, model.name_or_path or type(model).__name__, False
         else:
             self.model, self._from_files = str(model), True
-            tokenizer, self.network = _from_pretrained(self.model, dtype, device)
+            if dtype == "auto" and device == "cpu":
+                dtype = torch.float32
+            tokenizer = load_tokenizer(self.model, trust_remote_code=trust_remote_code)
+            self.network = load_network(self.model, dtype, trust_remote_code=trust_remote_code)
         self.network = self.network.to(device).eval()  # type: ignore[arg-type]
         for parameter in self.network.parameters():
             parameter.requires_grad_(False)
+        check_finite(self.model, self.network)
         config = self.network.config
         if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
             raise ValueError(
                 f"{self.model} has layers of sliding or linear attention, which this engine does not batch: use vLLM"
             )
-        self.template = bind(
-            template,
-            tokenizer,
-            eos_ids(self.network.generation_config, tokenizer),
-            chat_template_kwargs=chat_template_kwargs,
-            allow_special=allow_special,
-        )
+        ends = end_ids(self.model, tokenizer) if self._from_files else end_ids_of(self.network, tokenizer)
+        self.template = bind(template, tokenizer, ends, chat_template_kwargs=chat_template_kwargs, allow_special=allow_special)
+        embeddings: Any = self.network.get_input_embeddings()
+        self._embedded = int(embeddings.weight.shape[0])
+        check_embeddings(self.model, self.template, self._embedded)
         own = int(config.max_position_embeddings)
         if max_model_len is not None and not (isinstance(max_model_len, int) and 1 <= max_model_len <= own):
             raise ValueError(f"max_model_len={max_model_len!r} is outside the model's 1 to {own}: leave it out to use all of it")
@@ -101,7 +112,7 @@ class TransformersEngine:
         row = _Row(key, request, list(request.ids))
         if request.temperature > 0:
             row.random = torch.Generator().manual_seed(request.seed)
-        row.error = misfit(request, self.context)
+        row.error = misfit(request, self.context, self._embedded)
         row.kept = self._shelf.best(row.ids)
         # A later round goes before new questions: its cache is at hand, and questions are finished one after another.
         (self._queue.appendleft if row.kept else self._queue.append)(row)
@@ -343,13 +354,3 @@ def _top_p(logits: torch.Tensor, top_p: float) -> torch.Tensor:
     ordered, order = logits.sort(descending=True)
     mass = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)  # what comes before each
     return logits.index_fill(0, order[mass >= top_p], -torch.inf)
-
-
-def _from_pretrained(model: str, dtype: str | torch.dtype, device: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-    where = locate(model)
-    if dtype == "auto":
-        dtype = torch.float32 if device == "cpu" else "auto"
-    tokenizer = load_tokenizer(model)
-    with reading(model):
-        network = AutoModelForCausalLM.from_pretrained(where, dtype=dtype)
-    return tokenizer, network

@@ -20,8 +20,9 @@ from functools import cached_property
 from typing import Any
 
 from s1lab.engine import Completion, Request, misfit
+from s1lab.engines.checkpoint import ModelFilesError, not_finite, not_numbers, one_line
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.pretrained import end_ids, fingerprint, load_tokenizer, locate
+from s1lab.engines.pretrained import check_embeddings, check_unread, end_ids, fingerprint, load_tokenizer, locate, rows_of
 from s1lab.template import ThinkTemplate, bind
 
 # Checked at load. Only 0.32.0 was run by this project; its neighbours are let through untried.
@@ -40,6 +41,7 @@ class VllmEngine:
     tensor_parallel_size, pipeline_parallel_size: GPUs (or CPU sockets) a model is spread over.
     dtype: "auto" is float32 on a CPU and the model's own on a GPU; the paper's final runs used "float32".
     max_model_len: a shorter context than the model's own.
+    trust_remote_code: whether code that the model's files name may run. It has all your rights on this machine.
     vLLM holds one model a process: loading another closes the one before it, as when a notebook's cell is run again.
     Every other option goes to vLLM's ``EngineArgs`` by its own name: gpu_memory_utilization, max_num_seqs, quantization ...
     Raises ImportError where vLLM is missing or of a version outside ``SUPPORTED``.
@@ -58,15 +60,19 @@ class VllmEngine:
         tensor_parallel_size: int = 1,
         pipeline_parallel_size: int = 1,
         max_model_len: int | None = None,
+        trust_remote_code: bool = False,
         **options: Any,
     ) -> None:
+        if not isinstance(trust_remote_code, bool):
+            raise ValueError(f"trust_remote_code={trust_remote_code!r}: give True or False")
         self._version = _import_vllm()
         from vllm import EngineArgs
         from vllm.platforms import current_platform
         from vllm.v1.engine.llm_engine import LLMEngine
 
         self.model = str(model)
-        where, tokenizer = locate(self.model), load_tokenizer(self.model)
+        self.parallel = {"tensor_parallel_size": tensor_parallel_size, "pipeline_parallel_size": pipeline_parallel_size}
+        where, tokenizer = locate(self.model), load_tokenizer(self.model, trust_remote_code=trust_remote_code)
         self.template = bind(
             template,
             tokenizer,
@@ -88,23 +94,37 @@ class VllmEngine:
             "generation_config": "vllm",  # the model's own would slip in its temperature and penalties
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
+            "trust_remote_code": trust_remote_code,
         }
         unknown = set(options) - set(EngineArgs.__dataclass_fields__)
         if unknown:
             raise ValueError(f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its EngineArgs")
+        if options.get("load_format", "auto") in ("auto", "safetensors"):
+            check_unread(self.model, trust_remote_code=trust_remote_code)
+        rows = rows_of(self.model)
+        if rows is not None:
+            check_embeddings(self.model, self.template, rows)
         for other in list(_LIVE):
             other.close()
         with _as_it_was(), _in_this_process():
-            self.llm: Any = LLMEngine.from_engine_args(EngineArgs(**arguments | options))
+            try:
+                self.llm: Any = LLMEngine.from_engine_args(EngineArgs(**arguments | options))
+            except Exception as why:  # pydantic, transformers, safetensors and vLLM itself raise anything here
+                raise ValueError(f"vLLM can't load {self.model!r} ({type(why).__name__}: {one_line(why, 300)})") from why
         _LIVE.add(self)
+        if bad := self._not_finite():
+            self.close()
+            raise ModelFilesError(not_numbers(self.model, bad))
         config = self.llm.model_config
         self.context, self.dtype = int(config.max_model_len), config.dtype
         self.width = int(self.llm.vllm_config.scheduler_config.max_num_seqs)
         self.device = "cpu" if cpu else current_platform.device_type
-        self.parallel = {"tensor_parallel_size": tensor_parallel_size, "pipeline_parallel_size": pipeline_parallel_size}
         self._options = options
         self._vocabulary = len(tokenizer)
-        self._outside = frozenset(range(self._vocabulary, config.get_vocab_size()))
+        self._embedded = int(config.get_vocab_size())
+        self._outside = frozenset(range(self._vocabulary, self._embedded))
+        if rows is None:  # the files don't say it without code of theirs
+            check_embeddings(self.model, self.template, self._embedded)
         self._flying: dict[str, _Flight] = {}
         self._ready: list[tuple[int, Completion]] = []
         self._names = itertools.count()
@@ -112,7 +132,7 @@ class VllmEngine:
     def submit(self, key: int, request: Request) -> None:
         if self.llm is None:
             raise RuntimeError("this vLLM engine is closed, by close() or by loading another one: load it again")
-        if error := misfit(request, self.context):
+        if error := misfit(request, self.context, self._embedded):
             self._ready.append((key, Completion((), error=error)))
             return
         self._launch(_Flight(key, request))
@@ -184,6 +204,17 @@ class VllmEngine:
         self.llm = None
         gc.collect()
         cleanup_dist_env_and_memory()
+
+    def _not_finite(self) -> list[str]:
+        """The weights that hold NaN or infinite numbers, by vLLM's own names for them.
+
+        They are checked where they were loaded, so no file is read twice. With several ranks they are
+        in other processes, to which vLLM sends no function: the check is left out then.
+        """
+        if max(self.parallel.values()) > 1:
+            return []
+        found: list[list[str]] = self.llm.apply_model(not_finite)
+        return sorted({name for names in found for name in names})
 
     @cached_property
     def fingerprint(self) -> str:

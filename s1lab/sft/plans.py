@@ -145,16 +145,17 @@ def _skeleton(recipe: Recipe, model: Any) -> Any:
     if not isinstance(config, PretrainedConfig):
         raise TypeError(f"model is a {type(model).__name__}: give a transformers model or its config")
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
 def _config(recipe: Recipe) -> Any:
     from transformers import AutoConfig, Qwen2Config
 
     if recipe.shape is None:
-        from s1lab.engines.pretrained import locate
+        from s1lab.engines.pretrained import locate, reading
 
-        return AutoConfig.from_pretrained(locate(recipe.model))
+        with reading(recipe.model, "config.json"):
+            return AutoConfig.from_pretrained(locate(recipe.model), trust_remote_code=False)
     s = recipe.shape
     return Qwen2Config(
         hidden_size=s.hidden, num_hidden_layers=s.layers, num_attention_heads=s.heads, num_key_value_heads=s.kv_heads,

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import SFTConfig, SFTTrainer
 
 from s1lab.curate.files import digest, write_whole
-from s1lab.engines.pretrained import end_ids, fingerprint, fingerprint_of, load_tokenizer, locate, reading
+from s1lab.engines.pretrained import end_ids, end_ids_of, fingerprint, fingerprint_of, load_network, load_tokenizer
 from s1lab.sft.batches import Collator
 from s1lab.sft.card import card
 from s1lab.sft.recipes import Recipe
@@ -85,7 +85,7 @@ def train(
             f"packed batches keep rows apart by a mask, which {attention} does not take: use the recipe with batches='flat'"
         )
     _set_padding(words, chosen)
-    ends = end_ids(model, words) if isinstance(model, str) else {words.eos_token_id}
+    ends = end_ids(model, words) if isinstance(model, str) else end_ids_of(network, words)
     rows = encode(dataset, bind(chosen.template, words, ends), chosen, cut=cut)
     made = {
         "recipe": asdict(chosen),
@@ -287,10 +287,7 @@ def _loaded(
         if tokenizer is None:
             raise ValueError("a model in memory needs its tokenizer=")
         return model, tokenizer
-    from transformers import AutoModelForCausalLM
-
-    with reading(model):
-        network = AutoModelForCausalLM.from_pretrained(locate(model), dtype=getattr(torch, recipe.weights))
+    network = load_network(model, getattr(torch, recipe.weights))
     return network, tokenizer or load_tokenizer(model)
 
 

@@ -67,6 +67,9 @@ def _driven(
 def _stream(
     engine: Engine, trace: Trace, budget: Budget, sampling: Sampling, every: int, stopped: Callable[[], bool]
 ) -> Iterator[Trace]:
+    if trace.error:  # it could not be opened
+        yield trace
+        return
     program = force_program(trace, budget, sampling, engine.context)
     done: Completion | None = None
     so_far: tuple[int, ...] = ()

@@ -1,0 +1,387 @@
+"""Checks of a model's files. A broken file is refused in one sentence that names it.
+
+The checks before loading read little: the configuration and the headers of the weights. After
+loading, the loader's report of missing weights is checked, and that all weights are finite. Nothing
+in this module runs code from a model's folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LARGEST_JSON = 16 * 1024**2  # bytes of a configuration or an index; real ones have some thousands
+WORDS = 200  # most characters of another library's words in a sentence of ours
+FEW = 2**28  # numbers of a model that takes no memory worth a check
+NAMED = 3  # weights that a sentence names; of the others it says how many there are
+INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+# Sizes, by the names that most decoders have for them. A list has one number a layer.
+SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+)
+LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+MOST_LAYERS = 100_000
+Header = dict[str, tuple[str, tuple[int, ...]]]  # of each weight its dtype and its shape
+
+
+class ModelFilesError(FileNotFoundError, ValueError):
+    """A model's files can't be used. The message is one sentence: which file, what is wrong, the fix."""
+
+
+def one_line(why: object, most: int = WORDS) -> str:
+    """What another library says, on one line of bounded length."""
+    words = " ".join(str(why).split())
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Some of the names, and how many others there are: "'a', 'b', 'c' and 4 more"."""
+    some = sorted(names)
+    shown = ", ".join(repr(one_line(name, 60)) for name in some[:NAMED])
+    return shown + (f" and {len(some) - NAMED} more" if len(some) > NAMED else "")
+
+
+def _constant(name: str) -> float:
+    """NaN is no number for a model to compute with. Infinity is in the configurations of some."""
+    if name == "NaN":
+        raise ValueError("it holds NaN, which JSON does not have")
+    return float(name)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        ModelFilesError: It can't be read, or holds anything else. The message names the file.
+
+    """
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise ModelFilesError(f"{path} has more than {LARGEST_JSON:,} bytes: it is no configuration of a model")
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_constant)
+    except ModelFilesError:
+        raise
+    except RecursionError:
+        raise ModelFilesError(f"{path} is nested too deeply: it is no configuration of a model") from None
+    except (OSError, ValueError) as why:  # UnicodeDecodeError and JSONDecodeError among them
+        raise ModelFilesError(f"{path} is broken, perhaps a cut download ({one_line(why)}): fetch it again") from None
+    if not isinstance(content, dict):
+        raise ModelFilesError(f"{path} holds a {type(content).__name__} in place of a JSON object: fetch it again")
+    return content
+
+
+def check_files(folder: Path) -> Header:
+    """Check a folder's configuration and the headers of its weights, before anything is loaded.
+
+    Args:
+        folder: Where the files are.
+
+    Returns:
+        Each weight's dtype and shape. Empty where the weights are not in safetensors: other forms
+        have no header that can be read alone, and the loader has to judge them.
+
+    Raises:
+        ModelFilesError: A file is broken, a file that the index names is missing, or the
+            configuration holds sizes that no model has.
+
+    """
+    config = folder / "config.json"
+    content = read_json(config) if config.is_file() else {}
+    if (generation := folder / "generation_config.json").is_file():
+        read_json(generation)
+    if content:
+        kind = content.get("model_type")
+        if not isinstance(kind, str) or not kind:
+            raise ModelFilesError(f"{config} has no model_type ({kind!r:.40}): without it nobody knows which model this is")
+        check_sizes(config, content)
+    header = read_headers(folder)
+    if header and content:
+        _check_header(folder, content, header)
+    return header
+
+
+def check_sizes(path: Path, content: dict[str, Any]) -> None:
+    """Refuse a configuration with sizes that no model has. transformers lists the layers, however many there are.
+
+    Raises:
+        ModelFilesError: A size is out of range. The message names it.
+
+    """
+    for name, given in _sizes(content):
+        most = MOST_LAYERS if name in LAYERS else 2**40
+        for size in given if isinstance(given, list) else [given]:
+            if size is None:
+                continue
+            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= most:
+                raise ModelFilesError(f"{path}: {name} is {given!r:.60}; it must be a whole number from 1 to {most:,}")
+
+
+def _sizes(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a configuration gives as sizes. A model with images keeps those of its text in ``text_config``."""
+    text = content.get("text_config")
+    for part in (content, text if isinstance(text, dict) else {}):
+        yield from ((name, part.get(name)) for name in (*SIZES, *LAYERS))
+
+
+def read_headers(folder: Path) -> Header:
+    """The headers of the safetensors files that a loader would read, by the index where there is one.
+
+    Raises:
+        ModelFilesError: A file is broken. Or the index is broken, names a place outside the folder,
+            or names files or weights that are not there.
+
+    """
+    if (folder / SINGLE).is_file():
+        return read_header(folder / SINGLE)
+    index = folder / INDEX
+    if not index.is_file():
+        return {}
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
+        raise ModelFilesError(f"{index} has no weight_map from names to files: fetch it again")
+    files = sorted(set(places.values()))
+    for file in files:
+        # A folder that was received may name any file of this machine.
+        if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
+            raise ModelFilesError(f"{index} names {one_line(file, 80)!r}, which is outside its folder")
+    if missing := [file for file in files if not (folder / file).is_file()]:
+        raise ModelFilesError(f"{index} names {listed(missing)}, and {folder} does not hold it: fetch the model again")
+    header: Header = {}
+    for file in files:
+        header |= read_header(folder / file)
+    if absent := set(places) - set(header):
+        raise ModelFilesError(f"{index} names the weights {listed(absent)}, which its files do not hold: fetch the model again")
+    return header
+
+
+def read_header(path: Path) -> Header:
+    """Each weight's dtype and shape in a safetensors file, out of its header alone.
+
+    The file format's own reader judges the header first: it bounds the length, and checks that the
+    weights cover the file to its last byte without a gap. So a cut file is found without reading it.
+
+    Raises:
+        ModelFilesError: The file is broken.
+
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np"):  # torch would map the file a second time, as memory of its own
+            pass
+        with path.open("rb") as file:
+            content = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    except (SafetensorError, OSError, ValueError, RecursionError) as why:
+        size = path.stat().st_size if path.is_file() else 0
+        raise ModelFilesError(
+            f"{path} is broken, perhaps a cut download: it has {size:,} bytes ({one_line(why)}); fetch it again"
+        ) from None
+    content.pop("__metadata__", None)
+    return {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in content.items()}
+
+
+def _check_header(folder: Path, content: dict[str, Any], header: Header) -> None:
+    """What can be seen in names, dtypes and sizes alone, before a model of the configuration is made."""
+    config = folder / "config.json"
+    layers = max((size for name, size in _sizes(content) if name in LAYERS and isinstance(size, int)), default=0)
+    if layers > len(header):
+        # To lay out a model of so many layers would take minutes, before any weight is missed.
+        raise ModelFilesError(
+            f"{config} says {layers:,} layers, but there are only {len(header):,} weights in all: one of the files is of "
+            "another model"
+        )
+    if not quantized(content):
+        # Some buffers are whole numbers, but no weight is one: a loader would turn its bytes into other numbers.
+        whole = [
+            name
+            for name, (dtype, _) in header.items()
+            if name.endswith(".weight") and (dtype == "BOOL" or dtype.lstrip("UI").isdigit())
+        ]
+        if whole:
+            raise ModelFilesError(
+                f"{folder} holds whole numbers as the weights {listed(whole)}, and config.json names no quantization: "
+                "the file is broken"
+            )
+
+
+def quantized(content: Mapping[str, Any]) -> bool:
+    """Whether a configuration says that the weights are stored in another form than they are used in."""
+    return bool(content.get("quantization_config") or content.get("compression_config"))
+
+
+def check_size(folder: Path, config: Any, header: Header) -> None:
+    """Refuse a configuration that describes a far larger model than the weights, before memory is taken for it.
+
+    A loader fills what is missing with random numbers, and reports it afterwards. The model is laid
+    out without memory, which takes some milliseconds a layer at most.
+
+    Raises:
+        ModelFilesError: The configuration's model is large, and over twice as large as the files.
+
+    """
+    described = sum(weight.numel() for weight in _on_meta(config).values())
+    held = sum(math.prod(shape) for _, shape in header.values())
+    if described > max(2 * held, FEW):
+        raise ModelFilesError(
+            f"{folder / 'config.json'} describes a model of {described:,} numbers, but the weights are only {held:,}: "
+            "one of the files is of another model"
+        )
+
+
+def same_as_config(config: Any, header: Header) -> bool:
+    """Whether the files hold exactly the weights of the configuration's model, by name and shape."""
+    described = {name: tuple(weight.shape) for name, weight in _on_meta(config).items()}
+    held = {name: shape for name, (_, shape) in header.items()}
+    if getattr(config, "tie_word_embeddings", False):
+        described.pop("lm_head.weight", None)
+        held.pop("lm_head.weight", None)
+    return described == held
+
+
+def _on_meta(config: Any) -> dict[str, Any]:
+    """The weights of a configuration's model, without memory for them."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return dict(AutoModelForCausalLM.from_config(config, trust_remote_code=False).state_dict())
+
+
+def check_loaded(model: str, info: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Refuse weights that were missing, left over or of another shape when transformers loaded a model.
+
+    It only logs them, and random numbers stand where one was missing. Tied weights count as there.
+
+    Args:
+        model: The name to show.
+        info: What ``output_loading_info=True`` gives.
+        content: The configuration, as a dictionary.
+
+    Raises:
+        ModelFilesError: The weights are not those of the configuration.
+
+    """
+    missing, wrong = set(info["missing_keys"]), {name: shapes for name, *shapes in info["mismatched_keys"]}
+    # A quantizer stores scales under names that a plain model does not have.
+    left_over = set() if quantized(content) else set(info["unexpected_keys"])
+    kind = content.get("model_type")
+    another = f"are its files complete, and is its model_type {kind!r} the right one?"
+    if missing:
+        raise ModelFilesError(
+            f"the weights of {model!r} lack {listed(missing)}, and random numbers would take their place: {another}"
+        )
+    if wrong:
+        first = min(wrong)
+        raise ModelFilesError(
+            f"the weights of {model!r} have other shapes than config.json says: {listed(wrong)}, the first of them "
+            f"{tuple(wrong[first][0])} in place of {tuple(wrong[first][1])}: one of the files is of another model"
+        )
+    if left_over:
+        raise ModelFilesError(
+            f"the weights of {model!r} hold {listed(left_over)}, which a model of its model_type {kind!r} does not use: "
+            "config.json is of another model, or the weights are"
+        )
+    if info.get("error_msgs"):
+        raise ModelFilesError(f"the weights of {model!r} can't be used: {one_line(info['error_msgs'][0])}")
+
+
+def check_finite(model: str, network: nn.Module) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Raises:
+        ModelFilesError: There are some. The message names them.
+
+    """
+    if bad := not_finite(network):
+        raise ModelFilesError(not_numbers(model, bad))
+
+
+def not_numbers(model: str, bad: Iterable[str]) -> str:
+    """The sentence on weights that are NaN or infinite."""
+    return (
+        f"the weights {listed(bad)} of {model!r} hold NaN or infinite numbers in the dtype they were loaded in: the "
+        "training that wrote them failed, the file is broken, or the dtype is too small (bfloat16 holds what float16 can't)"
+    )
+
+
+def not_finite(network: nn.Module) -> list[str]:
+    """The names of the parameters that hold NaN or infinite numbers."""
+    import torch
+
+    bad = []
+    with torch.inference_mode():
+        for name, weight in network.named_parameters():
+            # Packed weights (whole numbers, float8) are left out: torch has no sum of them.
+            if weight.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+                continue
+            # One pass without a copy. A sum may overflow although no number is infinite, so look again then.
+            if not torch.isfinite(weight.sum(dtype=torch.float32)) and not bool(torch.isfinite(weight).all()):
+                bad.append(name)
+    return bad
+
+
+def beyond(ids: Mapping[str, int], rows: int) -> dict[str, int]:
+    """The tokens whose ids have no row in embeddings of so many rows."""
+    return {token: number for token, number in ids.items() if number >= rows}
+
+
+def check_tokens(model: str, tokenizer: Any, needed: Collection[int], rows: int) -> str | None:
+    """Compare a tokenizer with the number of embedding rows.
+
+    Args:
+        model: The name to show.
+        tokenizer: The model's tokenizer.
+        needed: Ids that every question needs: of the chat template, the delimiters, the ends.
+        rows: How many ids the model's embeddings have a row for.
+
+    Returns:
+        A note where only control tokens that no question needs have no row, such as a ``[PAD]`` that
+        was added without resizing the embeddings; else None.
+
+    Raises:
+        ModelFilesError: Ordinary tokens, or needed ones, have no row.
+
+    """
+    if len(tokenizer) <= rows and max(needed, default=0) < rows:
+        return None
+    without = beyond(tokenizer.get_vocab(), rows)
+    if not without:
+        return None
+    control = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    fix = "resize the embeddings (model.resize_token_embeddings) and train, or use the tokenizer that belongs to the model"
+    ordinary = [token for token, number in without.items() if number not in control]
+    if ordinary or set(without.values()) & set(needed):
+        raise ModelFilesError(
+            f"the tokenizer of {model!r} has the tokens {listed(ordinary or without)} past the {rows:,} rows of the model's "
+            f"embeddings: {fix}"
+        )
+    return (
+        f"the tokenizer of {model!r} has {listed(without)} past the {rows:,} rows of the model's embeddings: a question that "
+        "holds one of them is an error"
+    )
+
+
+@contextlib.contextmanager
+def no_report() -> Iterator[None]:
+    """Keep transformers' report of a load off standard error: what matters in it becomes our sentence."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(50)  # above its errors
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
