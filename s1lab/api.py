@@ -211,7 +211,13 @@ def open_trace(engine: Engine, question: str, budget: Budget | None, sample: int
 
     A question that can't be opened gets a trace with an ``error``. Half of a surrogate pair has no ids,
     and a chat template may refuse a question (``raise_exception``).
+
+    Raises:
+        ValueError: The chat template takes no system text, which concerns every question of the call.
+
     """
+    if system is not None and (unusable := engine.template.chat.system_fault):
+        raise ValueError(unusable)
     trace = Trace(question, engine.template, budget, sample)
     texts = {"question": question, "system_text": system}
     if budget is not None:

@@ -509,7 +509,7 @@ def added(folder: Path, token: str, special: bool) -> None:
 def test_a_control_token_without_a_row_is_noted_and_a_question_with_it_is_an_error(folder, one_layer):
     added(folder, "[PAD]", True)
     with pytest.warns(UserWarning, match=r"\[PAD\].*322 rows"):
-        engine = lab.load(str(folder))
+        engine = lab.load(str(folder), allow_special=True)  # else "[PAD]" in a question is plain text
     questions = [QUESTION, "What is [PAD]?", "Make 12 from 2, 3 and 4"]
     budget = lab.Budget(max_tokens=5)
     first, bad, last = lab.force(engine, questions, budget, answer_tokens=3)
@@ -517,6 +517,10 @@ def test_a_control_token_without_a_row_is_noted_and_a_question_with_it_is_an_err
     with lab.load(str(one_layer)) as plain:
         want = lab.force(plain, questions[::2], budget, answer_tokens=3)
     assert [first.ids, last.ids] == [t.ids for t in want]
+    engine.close()
+    with pytest.warns(UserWarning, match=r"\[PAD\]"):
+        engine = lab.load(str(folder))
+    assert lab.force(engine, questions[1], budget, answer_tokens=3).error is None
     engine.close()
 
 
