@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 LARGEST_JSON = 16 * 1024**2  # bytes of a configuration or an index; real ones have some thousands
@@ -321,16 +322,28 @@ def not_finite(network: nn.Module) -> list[str]:
     """The names of the parameters that hold NaN or infinite numbers."""
     import torch
 
-    bad = []
     with torch.inference_mode():
-        for name, weight in network.named_parameters():
-            # Packed weights (whole numbers, float8) are left out: torch has no sum of them.
-            if weight.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
-                continue
-            # One pass without a copy. A sum may overflow although no number is infinite, so look again then.
-            if not torch.isfinite(weight.sum(dtype=torch.float32)) and not bool(torch.isfinite(weight).all()):
-                bad.append(name)
-    return bad
+        return [name for name, weight in network.named_parameters() if not finite(weight)]
+
+
+def finite(weight: torch.Tensor, dtype: torch.dtype | None = None) -> bool:
+    """Check that all numbers of a weight are finite.
+
+    Args:
+        weight: Packed weights (whole numbers, float8) count as finite.
+        dtype: What it will be turned into; None is its own dtype.
+
+    Returns:
+        Whether they are.
+
+    """
+    import torch
+
+    if weight.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        return True  # torch has no sum of them
+    weight = weight.to(dtype) if dtype else weight
+    # One pass without a copy. A sum may overflow although no number is infinite, so look again then.
+    return bool(torch.isfinite(weight.sum(dtype=torch.float32))) or bool(torch.isfinite(weight).all())
 
 
 def beyond(ids: Mapping[str, int], rows: int) -> dict[str, int]:

@@ -85,10 +85,7 @@ def reading(model: str, file: str = "") -> Iterator[None]:
         if not isinstance(why, Exception) and type(why).__name__ != "PanicException":
             raise
         if "trust_remote_code" in str(why):
-            raise ModelFilesError(
-                f"the model {model!r} can only be loaded by running code that its own files name (auto_map), and that is "
-                "not done unasked: pass trust_remote_code=True to lab.load if you have read that code and trust it"
-            ) from why
+            raise ModelFilesError(code_needed(model)) from why
         # Libraries raise anything here, such as a bare KeyError: the sentence says what kind it was then.
         named = "" if isinstance(why, (OSError, ValueError)) else f"{type(why).__name__}: "
         if file and folder_of(model):
@@ -103,6 +100,14 @@ def reading(model: str, file: str = "") -> Iterator[None]:
     finally:
         if bars:
             transformers_logging.enable_progress_bar()
+
+
+def code_needed(model: str) -> str:
+    """The sentence on a model that can't be loaded without its own code."""
+    return (
+        f"the model {model!r} can only be loaded by running code that its own files name (auto_map), and that is not done "
+        "unless you ask for it: pass trust_remote_code=True to lab.load if you have read that code and trust it"
+    )
 
 
 def folder_of(model: str) -> Path | None:

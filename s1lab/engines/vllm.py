@@ -20,9 +20,18 @@ from functools import cached_property
 from typing import Any
 
 from s1lab.engine import Completion, Request, misfit
-from s1lab.engines.checkpoint import ModelFilesError, not_finite, not_numbers, one_line
+from s1lab.engines.checkpoint import ModelFilesError, finite, not_numbers, one_line
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.pretrained import check_embeddings, check_unread, end_ids, fingerprint, load_tokenizer, locate, rows_of
+from s1lab.engines.pretrained import (
+    check_embeddings,
+    check_unread,
+    code_needed,
+    end_ids,
+    fingerprint,
+    load_tokenizer,
+    locate,
+    rows_of,
+)
 from s1lab.template import ThinkTemplate, bind
 
 # Checked at load. Only 0.32.0 was run by this project; its neighbours are let through untried.
@@ -106,13 +115,15 @@ class VllmEngine:
             check_embeddings(self.model, self.template, rows)
         for other in list(_LIVE):
             other.close()
-        with _as_it_was(), _in_this_process():
+        with _as_it_was(), _in_this_process(), _not_finite() as bad:
             try:
                 self.llm: Any = LLMEngine.from_engine_args(EngineArgs(**arguments | options))
             except Exception as why:  # pydantic, transformers, safetensors and vLLM itself raise anything here
+                if "trust_remote_code" in str(why):
+                    raise ModelFilesError(code_needed(self.model)) from why
                 raise ValueError(f"vLLM can't load {self.model!r} ({type(why).__name__}: {one_line(why, 300)})") from why
         _LIVE.add(self)
-        if bad := self._not_finite():
+        if bad:
             self.close()
             raise ModelFilesError(not_numbers(self.model, bad))
         config = self.llm.model_config
@@ -205,17 +216,6 @@ class VllmEngine:
         gc.collect()
         cleanup_dist_env_and_memory()
 
-    def _not_finite(self) -> list[str]:
-        """The weights that hold NaN or infinite numbers, by vLLM's own names for them.
-
-        They are checked where they were loaded, so no file is read twice. With several ranks they are
-        in other processes, to which vLLM sends no function: the check is left out then.
-        """
-        if max(self.parallel.values()) > 1:
-            return []
-        found: list[list[str]] = self.llm.apply_model(not_finite)
-        return sorted({name for names in found for name in names})
-
     @cached_property
     def fingerprint(self) -> str:
         return fingerprint(self.model)
@@ -304,6 +304,32 @@ def _as_it_was() -> Iterator[None]:
             np.random.set_state(states[1])
             torch.set_rng_state(states[2])
             os.environ.pop("VLLM_DIST_IDENT", None)
+
+
+@contextlib.contextmanager
+def _not_finite() -> Iterator[list[str]]:
+    """Collect the names of weights that are NaN or infinite while vLLM loads a model.
+
+    They are checked on their way out of the files, in the dtype that vLLM turns them into, so that no
+    file is read twice. Afterwards would be too late: on CPUs vLLM packs them into a form of its own.
+    With several ranks other processes load them, and they are not checked.
+    """
+    from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
+
+    bad: list[str] = []
+    read = DefaultModelLoader.get_all_weights
+
+    def checked(self: Any, model_config: Any, model: Any) -> Iterator[tuple[str, Any]]:
+        for name, weight in read(self, model_config, model):
+            if not finite(weight, model_config.dtype):
+                bad.append(name)
+            yield name, weight
+
+    DefaultModelLoader.get_all_weights = checked
+    try:
+        yield bad
+    finally:
+        DefaultModelLoader.get_all_weights = read
 
 
 @contextlib.contextmanager
