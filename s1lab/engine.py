@@ -131,7 +131,7 @@ class _Desk:
         self.arrived: dict[int, Completion] = {}
 
 
-_KEYS = itertools.count()  # of all runs of this process: no two runs share one
+_KEYS = itertools.count()  # of all runs of this process: no two that are in flight share one
 _DESKS: dict[int, _Desk] = {}  # id of an engine -> its desk, while something is in flight
 
 
@@ -201,6 +201,9 @@ def run(
             cancelled; what ``done`` was called with is finished.
 
     """
+    global _KEYS
+    if not _DESKS:  # nothing is in flight anywhere; that keys begin anew tells an engine of a new run
+        _KEYS = itertools.count()
     live: dict[int, Program[T]] = {}
     results: dict[int, T] = {}
     waiting: dict[int, tuple[int, int]] = {}  # request key -> (program, place in its fan-out)
