@@ -131,7 +131,9 @@ class _Desk:
         self.arrived: dict[int, Completion] = {}
 
 
-_KEYS = itertools.count()  # of all runs of this process: no two that are in flight share one
+# The keys of each run that is going on. All of them share one counter, so that no two runs use the same key. It begins anew with
+# a run that is alone, by which an engine can tell a new run from the one before.
+_KEYS: list[Iterator[int]] = []
 _DESKS: dict[int, _Desk] = {}  # id of an engine -> its desk, while something is in flight
 
 
@@ -201,9 +203,8 @@ def run(
             cancelled; what ``done`` was called with is finished.
 
     """
-    global _KEYS
-    if not _DESKS:  # nothing is in flight anywhere; that keys begin anew tells an engine of a new run
-        _KEYS = itertools.count()
+    keys = _KEYS[0] if _KEYS else itertools.count()
+    _KEYS.append(keys)
     live: dict[int, Program[T]] = {}
     results: dict[int, T] = {}
     waiting: dict[int, tuple[int, int]] = {}  # request key -> (program, place in its fan-out)
@@ -240,7 +241,7 @@ def run(
         (single.add if isinstance(asked, Request) else single.discard)(index)
         gathered[index], missing[index] = [None] * len(requests), len(requests)
         for place, request in enumerate(requests):
-            key = next(_KEYS)
+            key = next(keys)
             waiting[key] = (index, place)
             submit(engine, key, request)
 
@@ -267,6 +268,8 @@ def run(
         for program in live.values():
             program.close()
         raise
+    finally:
+        _KEYS.remove(keys)
     return [results[i] for i in range(len(results))]
 
 

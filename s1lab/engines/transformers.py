@@ -38,15 +38,30 @@ FEW_IDS = 8
 
 
 class TransformersEngine:
-    """Requests in, completions out, on ``transformers``.
+    """An engine on ``transformers`` that decodes many requests as one batch.
 
-    model: "s1-tiny", "s1-tiny-base", a folder or a hub id; or a loaded model, with ``tokenizer``.
-    dtype: "auto" is float32 on a CPU (bfloat16 is ten times slower on some) and the model's own on a GPU.
-    device: "cuda" where there is one, else "cpu".
-    max_batch: most rows decoded together. max_model_len: a shorter context than the model's own.
-    keep_bytes: how much key-value cache of finished rows is kept for their next rounds.
-    trust_remote_code: whether code that the model's files name may run. It has all your rights on this machine.
-    Raises ModelFilesError, which is a ValueError and a FileNotFoundError, for files that are missing, broken or not of one model.
+    Args:
+        model: "s1-tiny", "s1-tiny-base", a folder or a hub id; or a loaded model, with ``tokenizer``.
+        tokenizer: The tokenizer of a loaded model.
+        template: As in :func:`s1lab.load`.
+        dtype: "auto" is float32 on a CPU (bfloat16 is ten times slower on some) and the model's own on a GPU.
+        device: None is "cuda" if there is one, else "cpu".
+        max_batch: The most rows that are decoded together.
+        max_model_len: A shorter context than the model's own, in tokens.
+        keep_bytes: How much key-value cache of finished rows is kept for their next rounds.
+        trust_remote_code: Whether code that the model's files name may run. It has all your rights on
+            this machine.
+
+    Raises:
+        ValueError: An option is wrong, or the model has layers that this engine can't batch.
+        ModelFilesError: Files are missing, broken or not of one model. It is a ValueError and a
+            FileNotFoundError.
+
+    Example:
+        >>> import s1lab as lab
+        >>> engine = lab.load("s1-tiny", engine="transformers", max_batch=8)
+        >>> engine.context
+        4096
     """
 
     name = "transformers"

@@ -44,16 +44,27 @@ CPU_BLOCK = 32  # ids a cache block; vLLM's 128 for CPUs never finds a short pre
 
 
 class VllmEngine:
-    """Requests in, completions out, on vLLM's own continuous batching.
+    """An engine on vLLM, with vLLM's own continuous batching.
 
-    model: "s1-tiny", "s1-tiny-base", a folder or a hub id.
-    tensor_parallel_size, pipeline_parallel_size: GPUs (or CPU sockets) a model is spread over.
-    dtype: "auto" is float32 on a CPU and the model's own on a GPU; the paper's final runs used "float32".
-    max_model_len: a shorter context than the model's own.
-    trust_remote_code: whether code that the model's files name may run. It has all your rights on this machine.
-    vLLM holds one model a process: loading another closes the one before it, as when a notebook's cell is run again.
-    Every other option goes to vLLM's ``EngineArgs`` by its own name: gpu_memory_utilization, max_num_seqs, quantization ...
-    Raises ImportError where vLLM is missing or of a version outside ``SUPPORTED``.
+    vLLM holds one model a process. Loading another closes the one before it, for example when a
+    notebook's cell is run again.
+
+    Args:
+        model: "s1-tiny", "s1-tiny-base", a folder or a hub id.
+        template: As in :func:`s1lab.load`.
+        dtype: "auto" is float32 on a CPU and the model's own on a GPU. The paper's final runs used "float32".
+        tensor_parallel_size: How many GPUs (or CPU sockets) each layer is spread over.
+        pipeline_parallel_size: How many groups of them the layers are spread over.
+        max_model_len: A shorter context than the model's own, in tokens.
+        trust_remote_code: Whether code that the model's files name may run. It has all your rights on
+            this machine.
+        options: Go to vLLM's ``EngineArgs`` by their own names: gpu_memory_utilization, max_num_seqs,
+            quantization and so on.
+
+    Raises:
+        ImportError: vLLM is missing, or its version is outside ``SUPPORTED``.
+        ValueError: An option is wrong, or vLLM can't load the model.
+        ModelFilesError: Files are missing, broken or not of one model.
     """
 
     name = "vllm"
