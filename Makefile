@@ -31,7 +31,7 @@ setup: .venv/installed ## the virtual environment in .venv, from requirements.lo
 	@echo "ready: . .venv/bin/activate makes python, s1lab and papermill those of this environment"
 
 reproduce: setup ## run every notebook with PROFILE=tiny, draw the figures, print measured beside published; DRY=1 rehearses
-	@$(RUN) -m s1lab.reproduce "$(PROFILE)" $(if $(DRY),--dry)
+	@$(RUN) -m tools.reproduce "$(PROFILE)" $(if $(DRY),--dry)
 
 test: setup lint unit conformance notebooks-test ## everything that checks the project
 
@@ -59,7 +59,7 @@ nbval-forcing:
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) $(filter-out $(DATA),$(sort $(wildcard notebooks/*.ipynb)))
 
 notebooks: setup ## run the notebooks in place, outputs and counts kept, to commit them
-	@$(RUN) -m s1lab.reproduce "$(PROFILE)" --in-place
+	@$(RUN) -m tools.reproduce "$(PROFILE)" --in-place
 
 figures: notebooks ## draw figures/ again (the notebooks draw them)
 
@@ -70,17 +70,17 @@ grading: setup ## grade answers that others graded, GRADED=file, and print a tab
 	@$(RUN) tools/grading.py "$(GRADED)"
 
 weights: setup ## train both embedded models from nothing (under an hour on two cores)
-	@$(RUN) -m s1lab.tiny.make
-	@$(RUN) -m s1lab.tiny.judge
+	@$(RUN) -m tools.tiny.make
+	@$(RUN) -m s1lab.tiny.reward
 
 reward: setup ## train the reward model that reads the embedded model's traces (a few minutes)
-	@$(RUN) -m s1lab.tiny.judge
+	@$(RUN) -m s1lab.tiny.reward
 
 variants: setup ## train the embedded models for token-, step- and class-conditional control (minutes on two cores)
-	@$(RUN) -m s1lab.tiny.variants
+	@$(RUN) -m tools.tiny.variants
 
 ablations: setup ## train the embedded model on every set of the data ablation, three seeds each (about an hour on two cores)
-	@$(RUN) -m s1lab.tiny.ablations
+	@$(RUN) -m tools.tiny.ablations
 
 book: setup ## the book as a static site in site/: pages, notebooks as they are committed, API; no network, links checked
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet

@@ -9,22 +9,30 @@ trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
 from importlib import import_module
 from typing import Any
 
-from s1lab import benchmarks, control, curate, grade, metrics, paper, plots, tiny
+from s1lab import curate, paper, tiny
 from s1lab.api import Interrupted, direct, force, interrupted
 from s1lab.budget import Budget
-from s1lab.control import class_conditional, reject, step_conditional, token_conditional
-from s1lab.cost import Cost, cost
-from s1lab.diff import diff
-from s1lab.engine import Completion, Engine, Request, describe, load, run
-from s1lab.evaluate import Results, evaluate, sweep
-from s1lab.ladder import Ladder, ladder
-from s1lab.parallel import best_of, mixture, rebase, vote
-from s1lab.recording import replay
-from s1lab.records import Run, read_run
-from s1lab.store import StoreError, import_run, runs
+from s1lab.engine import Completion, Engine, Request, run
+from s1lab.evaluation import benchmarks, grade, metrics
+from s1lab.evaluation.evaluate import Results, evaluate, sweep
+from s1lab.figures import charts as plots
+from s1lab.load import describe, load
+from s1lab.methods import conditional as control
+from s1lab.methods.conditional import class_conditional, step_conditional, token_conditional
+from s1lab.methods.ladder import Ladder, ladder
+from s1lab.methods.outcomes import Outcome, outcome
+from s1lab.methods.rebase import rebase
+from s1lab.methods.rejection import reject
+from s1lab.methods.rewards import Best, Reward
+from s1lab.methods.tree import Tree
+from s1lab.methods.voting import Vote, best_of, mixture, vote
+from s1lab.storage.diff import diff
+from s1lab.storage.replay import replay
+from s1lab.storage.saved import Run, read_run
+from s1lab.storage.sqlite import StoreError
+from s1lab.storage.store import import_run, runs
 from s1lab.template import ThinkTemplate
-from s1lab.trace import Source, Trace
-from s1lab.voting import Best, Outcome, Reward, Tree, Vote, outcome
+from s1lab.trace import Cost, Source, Trace, cost
 
 
 def __getattr__(name: str) -> Any:

@@ -12,10 +12,10 @@ from tqdm.auto import tqdm
 
 from s1lab.budget import Budget, check_answer
 from s1lab.engine import Engine, Program, driving, run
-from s1lab.programs import Sampling
-from s1lab.programs import direct as direct_program
-from s1lab.programs import force as force_program
-from s1lab.recording import Recording, recording
+from s1lab.forcing import Sampling
+from s1lab.forcing import direct as direct_program
+from s1lab.forcing import force as force_program
+from s1lab.storage.replay import Recording, recording
 from s1lab.trace import Source, Trace
 
 T = TypeVar("T")

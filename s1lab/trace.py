@@ -8,9 +8,11 @@ from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from s1lab.arguments import shown, whole
+
 if TYPE_CHECKING:
     from s1lab.budget import Budget
-    from s1lab.template import BoundTemplate
+    from s1lab.tokenization.bound_template import BoundTemplate
 
 
 class Source(StrEnum):
@@ -202,3 +204,54 @@ class Trace(Counted):
             f'<div style="font-size:90%"><b>{html.escape(self.summary())}</b><div style="line-height:1.8">{legend}</div></div>'
             f'<pre style="white-space:pre-wrap;line-height:1.35;margin:.4em 0">{"".join(spans)}</pre>{note}'
         )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Tokens of a method on a question.
+
+    sampled: written by the model, and in what came back. forced: put in by the program (continuations, closes, answer prefixes).
+    thrown_away: written by the model, and in nothing that came back. The prompt is not counted, nor is a stop, which stands in no
+    trace. A token that several traces share (a beginning that a tree forked) was written once and is counted once.
+    """
+
+    sampled: int = 0
+    forced: int = 0
+    thrown_away: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("sampled", "forced", "thrown_away"):
+            whole(name, getattr(self, name), 0)
+
+    @property
+    def total(self) -> int:
+        """All three together: the axis on which methods are compared."""
+        return self.sampled + self.forced + self.thrown_away
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.sampled + other.sampled, self.forced + other.forced, self.thrown_away + other.thrown_away)
+
+    def __str__(self) -> str:
+        return f"{self.total:,} tokens: {self.sampled:,} sampled, {self.forced:,} forced, {self.thrown_away:,} thrown away"
+
+
+def cost(*traces: Trace) -> Cost:
+    """What traces cost that share nothing but their prompts.
+
+    Args:
+        traces: The traces, one argument each: ``cost(*traces)`` for a list.
+
+    Returns:
+        Their tokens, added up.
+
+    Raises:
+        ValueError: For an argument that is no trace.
+    """
+    for place, trace in enumerate(traces):
+        if not isinstance(trace, Counted):
+            raise ValueError(f"traces[{place}]={shown(trace)} is no trace: give traces, cost(*traces) for a list")
+    return Cost(
+        sum(t.sampled_tokens for t in traces),
+        sum(t.forced_tokens for t in traces),
+        sum(t.dropped for t in traces),
+    )

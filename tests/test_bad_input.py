@@ -12,7 +12,7 @@ from tokenizers.models import WordLevel
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 import s1lab as lab
-from s1lab.template import bind
+from s1lab.tokenization.bound_template import bind
 
 TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
 

@@ -8,8 +8,8 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from s1lab import bench
 from s1lab.cli import app
+from tools import bench
 
 
 def test_a_ratio_is_ours_over_the_rivals_rate_whatever_the_tokens():

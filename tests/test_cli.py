@@ -11,10 +11,10 @@ import typer
 from typer.testing import CliRunner
 
 import s1lab as lab
-from s1lab import bench
 from s1lab.cli import app
 from s1lab.cli.options import engine_options
 from s1lab.cli.shell import work
+from tools import bench
 
 ASKED = "How many r in raspberry"
 

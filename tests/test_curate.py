@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import s1lab as lab
 from s1lab import curate
-from s1lab.curate import ngrams, subjects
+from s1lab.curate import domains as subjects
+from s1lab.curate import overlap as ngrams
 from s1lab.curate.quality import LOOP_SHARE, RULES
 from s1lab.curate.selection import _Drawing, _like_benchmarks
 

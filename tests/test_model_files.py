@@ -18,8 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaTokenizerFast
 
 import s1lab as lab
 from s1lab.engines import checkpoint
-from s1lab.engines.checkpoint import ModelFilesError
-from s1lab.engines.pretrained import (
+from s1lab.engines.model_files import (
     PROBES,
     check_unread,
     end_ids,
@@ -29,6 +28,7 @@ from s1lab.engines.pretrained import (
     load_tokenizer,
     turn_ends,
 )
+from s1lab.engines.weights import ModelFilesError
 
 TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
 QUESTION = "How many r in raspberry"

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 import s1lab as lab
-from s1lab import planning, sft
-from s1lab.habits import habit
-from s1lab.planning import parameters_of, plan, shape_of
-from s1lab.profiles import Machine, Profile, profiles, read_profile
+from s1lab import sft
+from s1lab.evaluation.token_counts import habit
 from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B
+from tools import plan as planning
+from tools.plan import parameters_of, plan, shape_of
+from tools.profiles import Machine, Profile, profiles, read_profile
 
 
 def test_fine_tuning_comes_to_the_papers_gpu_hours():

@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 import pytest
 
 import s1lab as lab
-from s1lab import plots, style
+from s1lab.figures import charts as plots
+from s1lab.figures import style
 
 
 def test_a_training_is_drawn_as_it_runs_and_whole_at_the_end(monkeypatch):

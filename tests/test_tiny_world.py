@@ -12,11 +12,11 @@ import pytest
 import s1lab as lab
 from s1lab import curate
 from s1lab.tiny import ablations
-from s1lab.tiny.make import pretraining_problems
-from s1lab.tiny.rows import _lines_written, encoded, sft_rows
 from s1lab.tiny.teacher import dialogue, drill, trace
 from s1lab.tiny.tokenizer import build
 from s1lab.tiny.world import BENCHMARK_SEED, FAMILIES, SIZES, split_of, stream
+from tools.tiny.make import pretraining_problems
+from tools.tiny.rows import _lines_written, encoded, sft_rows
 
 
 def check(family: str, question: str, answer: str) -> bool:

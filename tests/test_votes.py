@@ -12,11 +12,12 @@ from datasets import Dataset
 from scipy import stats
 
 import s1lab as lab
-from s1lab import grade, voting
-from s1lab.benchmarks import choices_as_original
-from s1lab.parallel import balanced, ceilings
+from s1lab.evaluation import grade
+from s1lab.evaluation.benchmarks import choices_as_original
+from s1lab.methods import voting
+from s1lab.methods.allocation import balanced, ceilings
+from s1lab.methods.majority import elected
 from s1lab.trace import Source, Trace
-from s1lab.voting import elected
 from tests.conftest import ROOT
 
 

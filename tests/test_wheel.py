@@ -78,7 +78,7 @@ def test_installed_from_it_the_quickstart_runs_and_what_needs_the_repository_say
     ran = python("-c", code, "run", "How many r in raspberry", "--waits", "1")
     where, *shown = ran.stdout.splitlines()
     assert ran.returncode == 0 and where.startswith(str(site)) and "»Answer: 3" in shown, ran.stderr
-    ran = python("-m", "s1lab.reproduce")
+    ran = python("-m", "tools.reproduce")
     assert ran.returncode and ran.stderr.count("\n") == 1 and "needs the project's repository" in ran.stderr
     assert not list(empty.iterdir())
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from s1lab import grade
+from s1lab.evaluation import grade
 
 # What the harness' tasks look for, strictest first: MMLU-Pro, its flexible GPQA filter, BBH.
 CHOICE = (r"answer is \(?([A-J])\)?", r"(\([A-J]\))", r"(?<=the answer is )(.*)(?=.)", r"\b([A-J])\b")
@@ -28,7 +28,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def ours(rows: list[dict[str, Any]]) -> list[bool]:
-    """The verdicts of :mod:`s1lab.grade`."""
+    """The verdicts of :mod:`s1lab.evaluation.grade`."""
     columns = ([row[name] for row in rows] for name in ("response", "gold", "kind"))
     return [verdict.correct for verdict in grade.verdicts(*columns)]
 

@@ -27,7 +27,7 @@ def plan(
     Example:
       s1lab plan s1-32b
     """
-    from s1lab.planning import plan as planned
+    from tools.plan import plan as planned
 
     needed("a plan of the notebooks")
     with work():

@@ -26,7 +26,7 @@ def bench(
     Example:
       s1lab bench transformers-vs-generate --repeats 3
     """
-    from s1lab import bench as benchmark
+    from tools import bench as benchmark
 
     written: list[str] = []
 

@@ -13,13 +13,14 @@ The columns they know: question, answer, kind (how an answer is graded, "math" w
 and attempt (a teacher's trace and answer), thinking_tokens, correct. :func:`read` brings published files into these names.
 """
 
-from s1lab.curate.files import digest, read, to_sft, write
-from s1lab.curate.models import count_tokens, difficulty, traces
-from s1lab.curate.ngrams import decontaminate, deduplicate
+from s1lab.curate.difficulty import count_tokens, difficulty
+from s1lab.curate.domains import SUBJECTS, domains
+from s1lab.curate.io import digest, read, to_sft, write
+from s1lab.curate.overlap import decontaminate, deduplicate
 from s1lab.curate.quality import FORMATTING, MISSING, RULES, quality
 from s1lab.curate.report import Report, funnel
 from s1lab.curate.selection import diverse, full, longest, random, select
-from s1lab.curate.subjects import SUBJECTS, domains
+from s1lab.curate.teacher import traces
 
 __all__ = [
     "FORMATTING",

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 from datasets import Dataset
 
-from s1lab.curate.files import source_name
+from s1lab.curate.io import source_name
 from s1lab.curate.report import Report, account, needs
-from s1lab.grade import verdicts
+from s1lab.evaluation.grade import verdicts
 
 TRUSTED = ("AIME", "GPQA")  # sources whose rightly answered questions are all taken
 LONG = ("MATH",)  # sources whose rightly answered questions are taken where the trace is long

@@ -31,9 +31,10 @@ import httpx
 from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.address import masker, proxy_to, split_address
 from s1lab.engines.connections import Lanes
-from s1lab.engines.pretrained import end_ids, fingerprint, load_tokenizer, rows_of
+from s1lab.engines.model_files import end_ids, fingerprint, load_tokenizer, rows_of
 from s1lab.engines.reply import MixedUpError, ReplyError, check, check_prompt
-from s1lab.template import BoundTemplate, ThinkTemplate, bind
+from s1lab.template import ThinkTemplate
+from s1lab.tokenization.bound_template import BoundTemplate, bind
 
 MOMENT = 0.1  # seconds that a poll waits for an answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries: doubling from the one to the other

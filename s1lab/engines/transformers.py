@@ -19,10 +19,8 @@ import torch
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from s1lab.engine import Completion, Request, misfit
-from s1lab.engines.checkpoint import check_finite
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.kept import Kept, Shelf
-from s1lab.engines.pretrained import (
+from s1lab.engines.model_files import (
     check_embeddings,
     end_ids,
     end_ids_of,
@@ -31,7 +29,10 @@ from s1lab.engines.pretrained import (
     load_network,
     load_tokenizer,
 )
-from s1lab.template import ThinkTemplate, bind
+from s1lab.engines.prefix_cache import Kept, Shelf
+from s1lab.engines.weights import check_finite
+from s1lab.template import ThinkTemplate
+from s1lab.tokenization.bound_template import bind
 
 PREFILL_IDS = 16_384
 FEW_IDS = 8

@@ -20,9 +20,8 @@ from functools import cached_property
 from typing import Any
 
 from s1lab.engine import Completion, Request, misfit
-from s1lab.engines.checkpoint import ModelFilesError, finite, not_numbers, one_line
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.pretrained import (
+from s1lab.engines.model_files import (
     check_embeddings,
     check_unread,
     code_needed,
@@ -32,7 +31,9 @@ from s1lab.engines.pretrained import (
     locate,
     rows_of,
 )
-from s1lab.template import ThinkTemplate, bind
+from s1lab.engines.weights import ModelFilesError, finite, not_numbers, one_line
+from s1lab.template import ThinkTemplate
+from s1lab.tokenization.bound_template import bind
 
 # Checked at load. Only 0.32.0 was run by this project; its neighbours are let through untried.
 SUPPORTED = (0, 20), (0, 33)

@@ -13,13 +13,14 @@ A recipe is data (:mod:`s1lab.sft.recipes`), the trainer is trl's. From a shell,
 from typing import TYPE_CHECKING, Any
 
 from s1lab.sft import formats
+from s1lab.sft.encode import encode, template
 from s1lab.sft.launch import launch
-from s1lab.sft.plans import Plan, plan
+from s1lab.sft.memory import Plan, plan
 from s1lab.sft.recipes import RECIPES, Lora, Recipe, Shape, recipe
-from s1lab.sft.rows import encode, template
 
 if TYPE_CHECKING:
-    from s1lab.sft.trainer import Trained, train
+    from s1lab.sft.checkpoints import Trained
+    from s1lab.sft.train import train
 
 
 def __getattr__(name: str) -> Any:
@@ -27,7 +28,7 @@ def __getattr__(name: str) -> Any:
     if name not in ("Trained", "train"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from s1lab.sft import trainer
+        from s1lab.sft import train as trainer
     except ModuleNotFoundError as why:
         raise ImportError(f"fine-tuning needs {why.name}, which is not installed: pip install 's1lab[sft]'") from None
     return getattr(trainer, name)

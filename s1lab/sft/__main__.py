@@ -2,7 +2,7 @@
 
 import typer
 
-from s1lab.cli.tuning import sft as main
+from s1lab.cli.sft import sft as main
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

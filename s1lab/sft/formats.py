@@ -3,7 +3,7 @@
     rows = sft.formats.token_conditional(chosen, engine.template)
     trained = sft.train("s1-tiny-base", rows, "tiny")
 
-The column ``format`` tells :func:`s1lab.sft.train` what to write into the model's config, where :mod:`s1lab.control` looks.
+The column ``format`` tells :func:`s1lab.sft.train` what to write into the model's config, where :mod:`s1lab.methods.conditional` looks.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 from datasets import Dataset
 
-from s1lab.control import Length, asking_class, asking_steps, asking_tokens, step_header
-from s1lab.curate.files import Rows, to_sft
-from s1lab.template import BoundTemplate
+from s1lab.curate.io import Rows, to_sft
+from s1lab.methods.conditional import Length, asking_class, asking_steps, asking_tokens
+from s1lab.methods.steps import step_header
+from s1lab.tokenization.bound_template import BoundTemplate
 
 
 def bucket(n: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from s1lab.curate.files import Rows
+from s1lab.curate.io import Rows
 
 Batches = Literal["padded", "packed", "flat"]
 
@@ -119,7 +119,7 @@ RECIPES: dict[str, Recipe] = {
     r.name: r
     for r in (
         # The paper's, at the embedded size: the rate is that of a model of a million weights. Rows and seed are those that the
-        # embedded models were trained with; only s1-tiny's pre-made ids came from elsewhere (s1lab/tiny/rows.py).
+        # embedded models were trained with; only s1-tiny's pre-made ids came from elsewhere (tools/tiny/rows.py).
         Recipe(
             "tiny", "s1-tiny-base", rate=1e-3, dtype="float32", block=2_048, pad_token=None, batches="packed", per_device=16,
             checkpointing=False, unlearned=("Wait", "Hmm", "Alternatively"), rows="plain", seed=0,

@@ -13,10 +13,10 @@ try:
 except ImportError:
     raise ImportError('the widgets need ipywidgets: pip install "s1lab[notebooks]"') from None
 
-from s1lab.widgets.browser import PoolBrowser, pool
-from s1lab.widgets.explorer import Explorer, explore
-from s1lab.widgets.pad import Playground, playground
-from s1lab.widgets.slider import LadderSlider, ladder
+from s1lab.widgets.explore import Explorer, explore
+from s1lab.widgets.ladder import LadderSlider, ladder
+from s1lab.widgets.playground import Playground, playground
+from s1lab.widgets.pool import PoolBrowser, pool
 from s1lab.widgets.streaming import stream
 
 __all__ = ["Explorer", "LadderSlider", "Playground", "PoolBrowser", "explore", "ladder", "playground", "pool", "stream"]

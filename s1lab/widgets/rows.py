@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from s1lab.diff import decoder
-from s1lab.evaluate import Results
-from s1lab.ladder import Ladder
-from s1lab.records import Run, StoredTrace
+from s1lab.evaluation.evaluate import Results
+from s1lab.methods.ladder import Ladder
+from s1lab.storage.diff import decoder
+from s1lab.storage.saved import Run, StoredTrace
 from s1lab.trace import Trace
 from s1lab.widgets.tokens import Decode
 

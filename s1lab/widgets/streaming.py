@@ -15,8 +15,8 @@ from dataclasses import replace
 from s1lab import api
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Engine, Request, driving, misfit
-from s1lab.programs import Sampling
-from s1lab.programs import force as force_program
+from s1lab.forcing import Sampling
+from s1lab.forcing import force as force_program
 from s1lab.trace import Source, Trace
 
 EVERY = 16  # tokens of a piece

@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 import s1lab as lab
-from s1lab import control
-from s1lab.programs import Sampling
+from s1lab.forcing import Sampling
+from s1lab.methods import conditional as control
 from s1lab.trace import Source
 
 vllm = pytest.importorskip("vllm")

@@ -1,0 +1,175 @@
+"""The process in which answers are read as mathematics: JSON lines in, JSON lines out, within bounds of its own.
+
+It is run by its path, so that it imports math-verify and of s1lab the comparison alone:
+``python -P worker.py SECONDS BYTES``. A line holds ``given`` and ``gold``; the answer to it is
+``{"same": true or false, "how": ...}`` or ``{"error": ...}``. Python is interrupted after SECONDS of processor time
+on one line; where it is too deep in one big number to notice, the system ends the process a second later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+
+class TimeUp(BaseException):
+    """Past the handlers of Exception in what is interrupted."""
+
+
+def bound_memory(size: int) -> None:
+    """Let this process grow no further than ``size`` bytes: Linux holds to it, others may not."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+@contextlib.contextmanager
+def bounded_time(seconds: float) -> Iterator[None]:
+    """Raise TimeUp after so much processor time; end the process a second later where that was not heard."""
+    if not hasattr(signal, "setitimer"):  # Windows: whoever started this process ends it
+        yield
+        return
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.1)
+    signal.setitimer(signal.ITIMER_PROF, seconds + 1)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def same(given: str, gold: str) -> dict[str, Any]:
+    """Whether two answers are the same, and what decided."""
+    from s1lab.evaluation.grade.forms import Comparison
+
+    comparison = Comparison(equal)
+    return {"same": comparison.same(given, gold), "how": comparison.reason}
+
+
+def equal(given: str, gold: str) -> bool:
+    """Whether two formulas are equal. One that can't be read as a whole is equal to no other."""
+    mine, wanted = _parsed(given), _parsed(gold)
+    if mine is None or wanted is None:
+        return False
+    numbers = _number(mine), _number(wanted)
+    if numbers[0] is not None and numbers[1] is not None:
+        return _close(*numbers[0], *numbers[1])
+    from math_verify import verify
+
+    return bool(verify(wanted, mine, timeout_seconds=None))
+
+
+def _number(formula: Any) -> tuple[Any, bool] | None:
+    """The value of a formula without unknowns to 50 digits, and whether it was written exactly; None for any other."""
+    from sympy import Basic, Float, zoo
+
+    if not isinstance(formula, Basic) or formula.free_symbols or not getattr(formula, "is_number", False):
+        return None
+    value = formula.doit().evalf(50)
+    if not value.is_number or not value.is_finite or value is zoo:
+        return None
+    return value, not formula.atoms(Float)
+
+
+def _close(a: Any, a_exact: bool, b: Any, b_exact: bool) -> bool:
+    """Equal to 30 digits; where one is a decimal, to one part in a million. Zero is only itself."""
+    from sympy import Abs
+
+    size = max(Abs(a), Abs(b))
+    if not size:
+        return True
+    off = Abs(a - b) / size
+    return bool(off < (1e-30 if a_exact and b_exact else 1.000001e-6))
+
+
+@functools.lru_cache(1_000)  # one gold answer is compared with many responses
+def _parsed(text: str) -> Any:
+    """A formula as sympy reads it, the whole of it; None where it can't be read."""
+    from latex2sympy2_extended import NormalizationConfig, latex2sympy
+    from math_verify.grader import should_treat_as_complex
+    from sympy import I
+
+    whole = NormalizationConfig(basic_latex=True, units=False, malformed_operators=False, nits=True, boxed="none")
+    try:
+        text = re.sub(r"(\d+)\s*\^\s*\\circ", r"(\1 \\cdot \\pi / 180)", text)  # within a function: sin 30 degrees
+        real = not should_treat_as_complex(text)
+        formula = latex2sympy(text, is_real=real, convert_degrees=False, normalization_config=whole)
+        imaginary = [symbol for symbol in getattr(formula, "free_symbols", ()) if symbol.name == "i"]
+        return formula.subs(imaginary[0], I) if imaginary else formula
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:  # whatever its parser trips over
+        return None
+
+
+def answer(line: str, seconds: float) -> dict[str, Any]:
+    """One line's verdict; whatever goes wrong is an error by name."""
+    try:
+        item = json.loads(line)
+        with bounded_time(seconds):
+            return same(item["given"], item["gold"])
+    except TimeUp:
+        return {"error": f"took more than {seconds:g} s"}
+    except MemoryError:
+        return {"error": "took too much memory"}
+    except RecursionError:
+        return {"error": "is nested too deeply"}
+    except Exception as why:
+        return {"error": f"{type(why).__name__}: {str(why)[:200]}"}
+
+
+def peak_memory() -> int:
+    """The most bytes this process has held; 0 where the system does not tell. (getrusage counts what its parent held, too.)"""
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        return next((1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:")), 0)
+    return 0
+
+
+def alone() -> None:
+    """Let the modules beside this file be imported without the rest of s1lab, which takes seconds to import."""
+    import types
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    for name, folder in (("s1lab", os.path.dirname(here)), ("s1lab.evaluation.grade", here)):
+        package = types.ModuleType(name)
+        package.__path__ = [folder]
+        sys.modules[name] = package
+
+
+def _time_up(*_: object) -> None:
+    raise TimeUp
+
+
+def main() -> None:
+    seconds, size = float(sys.argv[1]), int(sys.argv[2])
+    # What is printed by what is imported must not come between the lines.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started this process
+    if hasattr(signal, "SIGVTALRM"):
+        signal.signal(signal.SIGVTALRM, _time_up)
+    import logging
+
+    alone()
+    import math_verify  # noqa: F401  (before memory is bounded, and before the first line is timed)
+
+    logging.disable(logging.CRITICAL)
+    bound_memory(size)
+    for line in sys.stdin:
+        found = answer(line, seconds)
+        if peak_memory() > size / 2:  # sympy takes a MemoryError for "not equal": near the limit that is no verdict
+            found = {"spent": True, **(found if found.get("same") else {"error": "took too much memory"})}
+        print(json.dumps(found), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""What a run's numbers are worth: intervals and paired tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from s1lab.arguments import PERCENT, numbers, real, share, whole
+from s1lab.evaluation.intervals import MOST, SLACK, Interval
+
+# What the sentences of bad input ask for.
+_TOKENS = "one number of thinking tokens a run, 0 or more"
+
+
+_SOME_TOKENS = "one number of thinking tokens a run, above 0: no tokens have no logarithm"
+
+
+Bound = float | Sequence[float | None] | None
+
+
+def control(tokens: Sequence[float], low: Bound = None, high: Bound = None) -> float:
+    """Control (paper section 3.2): the share of runs whose thinking keeps to what was asked.
+
+    Args:
+        tokens: Mean thinking tokens, one number a run.
+        low: The least that was asked for: one number for all runs, or one a run; None for none.
+        high: The most that was asked for, likewise.
+
+    Returns:
+        The share of the runs, in percent. A run at its bound keeps it.
+
+    Raises:
+        ValueError: For tokens or bounds that are no such numbers, or a lower bound above the upper.
+    """
+    runs = numbers("tokens", tokens, _TOKENS, low=0)
+    lows, highs = _bounds("low", low, runs.size, -np.inf), _bounds("high", high, runs.size, np.inf)
+    if (crossed := lows > highs).any():
+        i = int(np.argmax(crossed))
+        raise ValueError(f"low={lows[i]:g} is above high={highs[i]:g} for run {i}: give the smaller one as low")
+    return 100 * float(np.mean((lows <= runs) & (runs <= highs)))
+
+
+def _bounds(name: str, bound: Any, runs: int, free: float) -> Any:
+    """A bound for each run; ``free`` where there is none."""
+    wanted = "a number of tokens, one for all runs or one a run; None for no bound"
+    if bound is None:
+        return np.full(runs, free)
+    if not isinstance(bound, Sequence | np.ndarray) or isinstance(bound, str):
+        return np.full(runs, real(name, bound, wanted, 0))
+    if np.ndim(bound) == 0 or len(bound) != runs:
+        raise ValueError(f"{name} has {np.size(bound)} bounds for {runs} runs: give one for all, or one a run")
+    each = enumerate(bound)
+    return np.array([free if b is None else real(f"{name}[{i}]", b, wanted, 0) for i, b in each])
+
+
+def scaling(tokens: Sequence[float], accuracy: Sequence[float]) -> float:
+    """Scaling (paper section 3.2): the mean slope over all pairs of runs.
+
+    The paper doesn't state the unit; its Table 3 comes out with log2 of the tokens.
+
+    Args:
+        tokens: Mean thinking tokens of each run, above 0.
+        accuracy: Of each run, in percent.
+
+    Returns:
+        Percentage points a doubling of thinking tokens. Pairs of runs with equally many tokens
+        have no slope and are left out.
+
+    Raises:
+        ValueError: For numbers that make no sense, or runs that all have the same tokens.
+    """
+    x, y = _curve(tokens, accuracy, _SOME_TOKENS, np.nextafter(0, 1))
+    i, j = np.triu_indices(x.size, 1)
+    run, rise = np.log2(x[j]) - np.log2(x[i]), y[j] - y[i]
+    if not (apart := run != 0).any():
+        raise ValueError("tokens are the same in every run: a slope takes two runs or more that differ in tokens")
+    return float(np.mean(rise[apart] / run[apart]))
+
+
+def performance(accuracy: Sequence[float]) -> float:
+    """Performance (paper section 3.2): the best run's accuracy, in percent.
+
+    Args:
+        accuracy: Of each run, in percent.
+
+    Returns:
+        The highest of them.
+
+    Raises:
+        ValueError: For no runs, or an accuracy outside 0 to 100.
+    """
+    return float(_percents(accuracy).max())
+
+
+def _percents(accuracy: Any) -> Any:
+    return numbers("accuracy", accuracy, PERCENT, low=-100 * SLACK, high=100 + 100 * SLACK)
+
+
+def _curve(tokens: Any, accuracy: Any, wanted: str, least: float = 0.0) -> tuple[Any, Any]:
+    """Tokens and accuracies of the same runs."""
+    x, y = numbers("tokens", tokens, wanted, low=least), _percents(accuracy)
+    if x.size != y.size:
+        raise ValueError(f"{x.size} runs have tokens and {y.size} have an accuracy: give one of each for every run")
+    return x, y
+
+
+@dataclass(frozen=True)
+class Score:
+    """A method's row of the paper's Table 3, each number with its interval over questions. runs: how many budgets."""
+
+    control: Interval
+    scaling: Interval
+    performance: Interval
+    runs: int
+
+    def __str__(self) -> str:
+        return f"control {self.control} %, scaling {self.scaling}, performance {self.performance} %, {self.runs} runs"
+
+
+def score(
+    tokens: Sequence[Sequence[float]],
+    correct: Sequence[Sequence[float]],
+    low: Bound = None,
+    high: Bound = None,
+    *,
+    resamples: int = 2_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Score:
+    """Control, Scaling and Performance of one method from its runs, with bootstrap intervals.
+
+    The best of several runs is biased upwards, and its interval with it: compare Performance
+    between methods of as many runs. A resample whose runs all come to the same tokens has no slope
+    and is left out of Scaling's interval.
+
+    Args:
+        tokens: [runs, questions], thinking tokens. Column i of every run is question i, so that a
+            resample draws whole questions, with all their runs.
+        correct: [runs, questions], outcomes from 0 to 1.
+        low: As in :func:`control`.
+        high: As in :func:`control`.
+        resamples: How often the questions are drawn with replacement.
+        level: The interval holds the middle ``level`` of what was drawn.
+        seed: Of the generator that draws.
+
+    Returns:
+        The three metrics with their intervals, and the number of runs.
+
+    Raises:
+        ValueError: For numbers that make no sense, or runs that all have the same tokens.
+    """
+    grid = "[runs, questions], a list of equally many questions for each run"
+    t = numbers("tokens", tokens, f"thinking tokens, 0 or more, as {grid}", low=0, dimensions=2)
+    c = numbers(
+        "correct", correct, f"outcomes from 0 to 1 as {grid}",
+        low=-SLACK, high=1 + SLACK, booleans=True, dimensions=2,
+    )  # fmt: skip
+    if t.shape != c.shape:
+        raise ValueError(
+            f"tokens and correct are [runs, questions] both, not {t.shape} and {c.shape}: "
+            "give both for the same runs and questions"
+        )
+    resamples, level = whole("resamples", resamples, 1, MOST // 100), share("level", level)
+    seed = whole("seed", seed, 0)
+
+    def three(columns: Any) -> tuple[float, float, float]:
+        mean, right = t[:, columns].mean(axis=1), 100 * c[:, columns].mean(axis=1)
+        flat = np.ptp(mean) == 0 or mean.min() <= 0
+        slope = float("nan") if flat and not isinstance(columns, slice) else scaling(mean.tolist(), right.tolist())
+        return control(mean.tolist(), low, high), slope, performance(right.tolist())
+
+    measured = three(slice(None))
+    generator = np.random.default_rng(seed)
+    drawn = np.asarray([three(generator.integers(0, t.shape[1], t.shape[1])) for _ in range(resamples)])
+    columns = [column[~np.isnan(column)] for column in drawn.T]
+    middle = [(1 - level) / 2, (1 + level) / 2]
+    # Where no resample has a slope, its interval is not known.
+    ends = [np.quantile(column, middle) if column.size else (np.nan, np.nan) for column in columns]
+    kept, slope, best = (Interval(value, float(a), float(b)) for value, (a, b) in zip(measured, ends, strict=True))
+    return Score(kept, slope, best, t.shape[0])
+
+
+def frontier(tokens: Sequence[float], accuracy: Sequence[float]) -> list[int]:
+    """The runs that are more accurate than every run of as many tokens or fewer.
+
+    Args:
+        tokens: Mean tokens of each run, 0 or more.
+        accuracy: Of each run, in percent.
+
+    Returns:
+        Their numbers, cheapest first. Of runs with equal tokens and accuracy the earlier stands for
+        both.
+
+    Raises:
+        ValueError: For numbers that make no sense, or lists of different lengths.
+    """
+    x, y = _curve(tokens, accuracy, _TOKENS)
+    found: list[int] = []
+    for i in sorted(range(x.size), key=lambda i: (x[i], -y[i], i)):
+        if not found or y[i] > y[found[-1]]:
+            found.append(i)
+    return found
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Accuracy as a straight line over log2 of thinking tokens. slope: points a doubling, with its interval."""
+
+    slope: Interval
+    intercept: float
+    level: float
+    _x: tuple[float, ...]
+    _spread: float  # standard deviation of what the line leaves
+
+    def at(self, tokens: float) -> Interval:
+        """The line at so many thinking tokens, with the band within which the true line lies.
+
+        Raises ValueError for tokens that are not above 0.
+        """
+        tokens = real("tokens", tokens, "a number of thinking tokens above 0", np.nextafter(0, 1))
+        x = np.asarray(self._x)
+        place = np.log2(tokens)
+        error = self._spread * np.sqrt(1 / x.size + (place - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum())
+        half = float(stats.t.ppf((1 + self.level) / 2, x.size - 2) * error)
+        value = float(self.intercept + self.slope.value * place)
+        return Interval(value, value - half, value + half)
+
+
+def scaling_fit(tokens: Sequence[float], accuracy: Sequence[float], *, level: float = 0.95) -> Fit:
+    """Least squares of accuracy on log2 of mean thinking tokens, with a band around the line.
+
+    Args:
+        tokens: Mean thinking tokens of each run, above 0; three runs or more.
+        accuracy: Of each run, in percent.
+        level: Of the slope's interval and of the band.
+
+    Returns:
+        The line, and its slope in percentage points a doubling.
+
+    Raises:
+        ValueError: For numbers that make no sense, fewer than three runs, or runs that all have the
+            same tokens.
+    """
+    x, y = _curve(tokens, accuracy, _SOME_TOKENS, np.nextafter(0, 1))
+    x, level = np.log2(x), share("level", level)
+    if x.size < 3 or np.ptp(x) == 0:
+        raise ValueError(
+            "tokens must differ and be those of three runs or more for a line with a band: "
+            f"these are {x.size} run{'s' * (x.size != 1)} at {np.unique(x).size} different"
+        )
+    line = stats.linregress(x, y)
+    half = float(stats.t.ppf((1 + level) / 2, x.size - 2) * line.stderr)
+    slope = Interval(float(line.slope), float(line.slope) - half, float(line.slope) + half)
+    left = y - (line.intercept + line.slope * x)
+    return Fit(slope, float(line.intercept), level, tuple(x.tolist()), float(np.sqrt((left**2).sum() / (x.size - 2))))

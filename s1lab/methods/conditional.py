@@ -1,0 +1,289 @@
+"""The rivals of budget forcing (paper section 3.2, appendix E): control by what is asked, and by sampling until it fits.
+
+Token-, step- and class-conditional control write into the question how much is to be thought. The first two need a model that was
+trained so (:mod:`s1lab.sft.formats`), the third is plain prompting; each can have budget forcing on top. Rejection sampling draws
+whole thoughts until one is short enough. All give ordinary traces: the same ledger counts what each method costs, what was thrown
+away in ``Trace.dropped``. ``as_original=True`` runs a method as the original does, where ours differs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Literal, Unpack, get_args, overload
+
+from s1lab import api
+from s1lab.budget import Budget
+from s1lab.engine import Engine, Program
+from s1lab.forcing import Sampling
+from s1lab.forcing import force as force_program
+from s1lab.methods.original_steps import counted_harness, original_steps
+from s1lab.methods.steps import step_mark, stepped
+from s1lab.trace import Trace
+
+Length = Literal["short", "long"]
+
+
+# Table 14's two sentences, as the paper has them.
+SENTENCES: dict[Length, str] = {
+    "short": "Answer after a short amount of thinking. Do not spend excessive time double-checking your work.",
+    "long": "Answer after a long amount of thinking. If you feel like you are finished early, spend the extra time trying to "
+    "double-check your work until you are absolutely sure that you have the correct answer.",
+}
+
+
+KINDS = {"tcc": "token-conditional", "scc": "step-conditional"}  # class-conditional control is plain prompting
+
+
+AS_ORIGINAL = {"as_original": True, "semantics": "harness"}  # what is written beside such a run
+
+
+def asking_tokens(question: str, tokens: int) -> str:
+    """The question with the instruction of token-conditional control, after an empty line as in the original's task."""
+    return f"{question}\n\nThink for up to {tokens} tokens."
+
+
+def asking_steps(question: str, steps: int) -> str:
+    """The question with the instruction of step-conditional control, after an empty line as in the original's task."""
+    return f"{question}\n\nThink for up to {steps} steps."
+
+
+def asking_class(question: str, length: Length | None) -> str:
+    """The question with one of the paper's two sentences after an empty line; None leaves it as it is."""
+    return question if length is None else f"{question}\n\n{SENTENCES[length]}"
+
+
+@overload
+def token_conditional(  # type: ignore[overload-overlap]
+    engine: Engine, questions: str, tokens: int = ..., budget: Budget | None = ..., *, force: bool = ...,
+    **options: Unpack[api.Options],
+) -> Trace: ...  # fmt: skip
+
+
+@overload
+def token_conditional(
+    engine: Engine, questions: Iterable[str], tokens: int = ..., budget: api.Budgets | None = ..., *, force: bool = ...,
+    **options: Unpack[api.Options],
+) -> list[Trace]: ...  # fmt: skip
+
+
+def token_conditional(
+    engine: Engine,
+    questions: str | Iterable[str],
+    tokens: int = 256,
+    budget: api.Budgets | None = None,
+    *,
+    force: bool = False,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
+    system: str | None = None,
+    store: api.Storing = None,
+    progress: bool = True,
+) -> Trace | list[Trace]:
+    """Ask the model to think for up to so many tokens (TCC, paper appendix E.1); whether it does is its own affair.
+
+    The question gets "Think for up to 256 tokens." after an empty line. force=True is TCC + BF: budget forcing with that cap, or
+    the budget's where it is lower. The rest is as in :func:`s1lab.force`. Warns once of a model not trained for it.
+    ``budget=lab.Budget(compat="harness")`` runs it in the original's loop.
+    """
+    check_whole("tokens", tokens)
+    single, asked = api.questions_of(questions)
+    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
+    if force:
+        budgets = [replace(b, max_tokens=min(tokens, b.max_tokens or tokens)) for b in budgets]
+    _warn_untrained(engine, "tcc")
+    made = {"call": "token_conditional", "tokens": tokens, "forced": force}
+    return _conditional(
+        engine, asked, single, lambda question: asking_tokens(question, tokens), budgets, made,
+        Sampling(temperature, top_p, seed), system, store, progress,
+    )  # fmt: skip
+
+
+@overload
+def class_conditional(  # type: ignore[overload-overlap]
+    engine: Engine, questions: str, length: Length | None = ..., budget: Budget | None = ..., **options: Unpack[api.Options]
+) -> Trace: ...
+
+
+@overload
+def class_conditional(
+    engine: Engine, questions: Iterable[str], length: Length | None = ..., budget: api.Budgets | None = ...,
+    **options: Unpack[api.Options],
+) -> list[Trace]: ...  # fmt: skip
+
+
+def class_conditional(
+    engine: Engine,
+    questions: str | Iterable[str],
+    length: Length | None = None,
+    budget: api.Budgets | None = None,
+    *,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
+    system: str | None = None,
+    store: api.Storing = None,
+    progress: bool = True,
+) -> Trace | list[Trace]:
+    """Ask the model for a short or a long amount of thinking (CCC, paper appendix E.1), in the two sentences of its Table 14.
+
+    This is plain prompting, as in the original: a sentence goes behind the question, and nothing else changes. The paper asks
+    s1-32B itself, which was never trained for it. A model of the embedded world has to be (``s1-tiny-ccc``).
+
+    length: "short", "long", or None for the question alone. A ``budget`` with a cap puts budget forcing on top, and
+    ``budget=lab.Budget(compat="harness")`` runs it in the original's loop. The rest is as in :func:`s1lab.force`.
+    """
+    if length is not None and length not in SENTENCES:
+        raise ValueError(f"length={length!r} is not known: choose from {list(get_args(Length))}, or None for no instruction")
+    single, asked = api.questions_of(questions)
+    return _conditional(
+        engine, asked, single, lambda question: asking_class(question, length),
+        api.budgets_of(budget, len(asked), single, answer_tokens, answer_room), {"call": "class_conditional", "length": length},
+        Sampling(temperature, top_p, seed), system, store, progress,
+    )  # fmt: skip
+
+
+@overload
+def step_conditional(  # type: ignore[overload-overlap]
+    engine: Engine, questions: str, steps: int = ..., budget: Budget | None = ..., *, force: bool = ...,
+    as_original: bool = ..., **options: Unpack[api.Options],
+) -> Trace: ...  # fmt: skip
+
+
+@overload
+def step_conditional(
+    engine: Engine, questions: Iterable[str], steps: int = ..., budget: api.Budgets | None = ..., *, force: bool = ...,
+    as_original: bool = ..., **options: Unpack[api.Options],
+) -> list[Trace]: ...  # fmt: skip
+
+
+def step_conditional(
+    engine: Engine,
+    questions: str | Iterable[str],
+    steps: int = 16,
+    budget: api.Budgets | None = None,
+    *,
+    force: bool = False,
+    as_original: bool = False,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
+    system: str | None = None,
+    store: api.Storing = None,
+    progress: bool = True,
+) -> Trace | list[Trace]:
+    """Ask the model to think for up to so many steps, which it counts down itself (SCC, paper appendix E.1).
+
+    The question gets "Think for up to 16 steps." after an empty line, and each step a header, ``<|im_start|>16 steps left``.
+    The first header is given, so that a model always begins at the number that was asked for. Headers are counted whatever
+    number they show, and the answer's first word ends the thinking. Warns once of a model not trained for it.
+
+    Args:
+        engine: What runs the model, see :func:`s1lab.load`.
+        questions: One question, or many.
+        steps: How many steps are asked for.
+        budget: A cap, and what belongs to the answer; it knows no minimum and no Waits. The cap counts the headers' tokens too.
+        force: SCC + BF: the thinking is closed when the steps are used up. Without it a model may go on past zero.
+        as_original: As the two commands of the original's eval/commands.sh do it. With ``force`` the bare ``<|im_start|>``
+            opens, the model writes every number itself, and a header that begins with a 0 closes
+            (:func:`s1lab.methods.original_steps.original_steps`). Without it the ordinary opening is given and the first delimiter ends
+            the thinking, whatever follows it: its evaluator's loop (``compat="harness"``) on the question.
+        temperature: As in :func:`s1lab.force`, like the rest.
+        top_p: As there.
+        seed: As there.
+        answer_tokens: As there.
+        answer_room: As there.
+        system: As there.
+        store: As there.
+        progress: As there.
+
+    Returns:
+        A Trace, or one for each question, with "steps" and "delimiter_tokens" in ``Trace.counts``, see
+        :func:`s1lab.methods.steps.stepped`.
+
+    Raises:
+        ValueError: For steps below 1, a budget with a minimum, Waits or another ``compat``, and a template that can't count
+            steps.
+
+    """
+    check_whole("steps", steps)
+    single, asked = api.questions_of(questions)
+    budgets = [
+        check_capped_only(b, "step_conditional") for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
+    ]
+    step_mark(engine.template.template)
+    _warn_untrained(engine, "scc")
+    sampling = Sampling(temperature, top_p, seed)
+    traces = _open(engine, asked, lambda question: asking_steps(question, steps), budgets, system)
+    made: dict[str, Any] = {"call": "step_conditional", "steps": steps, "forced": force}
+    made |= api.settings(sampling, system, budgets) | (AS_ORIGINAL if as_original else {})
+
+    def program(i: int) -> Program[Trace]:
+        if as_original and force:
+            return original_steps(traces[i], budgets[i], sampling, engine.context)
+        if as_original:
+            return counted_harness(traces[i], replace(budgets[i], compat="harness"), sampling, engine.context)
+        return stepped(traces[i], steps, force, budgets[i], sampling, engine.context)
+
+    return api.drive_traces(engine, traces, program, single, what="stepping", progress=progress, store=store, made=made)
+
+
+def _conditional(
+    engine: Engine, asked: list[str], single: bool, ask: Callable[[str], str], budgets: list[Budget],
+    made: dict[str, Any], sampling: Sampling, system: str | None, store: api.Storing, progress: bool,
+) -> Trace | list[Trace]:  # fmt: skip
+    """Budget forcing on questions that say how much is to be thought."""
+    traces = _open(engine, asked, ask, budgets, system)
+
+    def program(i: int) -> Program[Trace]:
+        return force_program(traces[i], budgets[i], sampling, engine.context)
+
+    made |= api.settings(sampling, system, budgets)
+    return api.drive_traces(engine, traces, program, single, what="asking", progress=progress, store=store, made=made)
+
+
+def _open(engine: Engine, asked: list[str], ask: Callable[[str], str], budgets: list[Budget], system: str | None) -> list[Trace]:
+    """A trace a question, its prompt with the instruction; the trace is known by the question without it."""
+    traces = api.open_traces(engine, [ask(question) for question in asked], budgets, system)
+    for trace, question in zip(traces, asked, strict=True):
+        trace.question = question
+    return traces
+
+
+def check_whole(name: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name}={value!r} is no whole number of at least 1")
+
+
+def check_capped_only(budget: Budget, call: str) -> Budget:
+    for name, plain in (("compat", "exact"), ("waits", 0), ("min_tokens", 0)):
+        if getattr(budget, name) != plain:
+            raise ValueError(f"{call} knows no {name}={getattr(budget, name)!r}: leave it out, or use lab.force")
+    return budget
+
+
+_warned: set[tuple[str, str]] = set()
+
+
+def _warn_untrained(engine: Engine, kind: str) -> None:
+    """Say once for a model that it was never trained for what it is asked. Where its files are not at hand nothing is known."""
+    from s1lab.engines.model_files import formats_of  # torch and transformers, which take seconds
+
+    network = getattr(engine, "network", None)
+    formats = formats_of(engine.model) if network is None else tuple(getattr(network.config, "s1lab_formats", None) or ())
+    if formats is None or kind in formats or (engine.model, kind) in _warned:
+        return
+    _warned.add((engine.model, kind))
+    warnings.warn(
+        f"{engine.model} was not trained for {KINDS[kind]} control ({kind!r} is not among the s1lab_formats of its config): "
+        f"use the embedded 's1-tiny-{kind}', or train it on rows of s1lab.sft.formats",
+        stacklevel=3,
+    )

@@ -1,0 +1,292 @@
+"""The fine-tuning itself: trl's trainer with the recipe's settings, a log, and checkpoints that can be trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from safetensors import SafetensorError
+from torch.utils.data import Sampler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from s1lab.curate.io import digest
+from s1lab.engines.model_files import end_ids, end_ids_of, fingerprint, fingerprint_of, load_network, load_tokenizer
+from s1lab.sft.card import card
+from s1lab.sft.checkpoints import Keeper, Trained, Watch, finished_run, last_whole, read_log, record, remove_broken
+from s1lab.sft.collator import Collator
+from s1lab.sft.encode import IGNORED, encode
+from s1lab.sft.recipes import Recipe
+from s1lab.sft.recipes import recipe as recipe_of
+from s1lab.tokenization.bound_template import bind
+
+
+def train(
+    model: str | PreTrainedModel,
+    dataset: Dataset,
+    recipe: str | Recipe = "tiny",
+    *,
+    out: str | Path | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    cut: bool = False,
+    watch: Watch | None = None,
+    progress: bool = True,
+) -> Trained:
+    """Fine-tune a model on traces, and write it with its card, its log and its checkpoints to ``out``.
+
+    model: an embedded name, a folder, a hub id, or a model in memory with its ``tokenizer`` (it is trained in place).
+    dataset, cut: as in :func:`s1lab.sft.encode`; what a column ``format`` says (:mod:`s1lab.sft.formats`) goes into the model's
+        config. recipe: a name or a Recipe.
+    out: a folder, "runs/sft/RECIPE" if None; with several nodes, one on a disk that all of them share.
+    watch: called with each step's entry of the log, for a live figure.
+
+    The same call goes on from the last whole checkpoint where it was killed, with the losses of an uninterrupted run; where
+    it was finished, it returns what is there. ValueError for a folder that holds another run, a dataset that does not fit, or a
+    batch that the processes can't share; FloatingPointError, with step and row, where the loss is no number; OSError where a
+    checkpoint can't be written, and the last whole one stays.
+    """
+    chosen = recipe_of(recipe)
+    folder = Path(out if out is not None else f"runs/sft/{chosen.name}")
+    arguments = _arguments(chosen, folder, progress)
+    # Asking joins the other processes: only then does a sharded model load its weights in one of them alone.
+    processes = arguments.world_size
+    network, words = _loaded(model, tokenizer, chosen)
+    attention = str(getattr(network.config, "_attn_implementation", ""))
+    if chosen.batches == "packed" and "flash" in attention:
+        raise ValueError(
+            f"packed batches keep rows apart by a mask, which {attention} does not take: use the recipe with batches='flat'"
+        )
+    _set_padding(words, chosen)
+    ends = end_ids(model, words) if isinstance(model, str) else end_ids_of(network, words)
+    rows = encode(dataset, bind(chosen.template, words, ends), chosen, cut=cut)
+    made = {
+        "recipe": asdict(chosen),
+        "model": model if isinstance(model, str) else network.config.name_or_path or "in memory",
+        "fingerprint": fingerprint(model) if isinstance(model, str) else fingerprint_of(network),
+        "data": digest(rows),
+        "rows": len(rows),
+        "tokens": sum(map(len, rows["input_ids"])),
+        "cut": cut,
+        "steps": chosen.steps(len(rows)),
+        "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate", "datasets")}
+        | ({"peft": version("peft")} if chosen.lora else {}),
+    }
+    if "format" in dataset.column_names:  # of conditional control: what s1lab.methods.conditional asks a model's config for
+        made["formats"] = sorted(set(dataset["format"]))
+        network.config.s1lab_formats = made["formats"]
+    with arguments.main_process_first(local=False):  # which makes the folder, or finds what the others must know of
+        finished = finished_run(folder, made)
+    if finished is not None:
+        return finished
+    set_seed(chosen.seed)
+    if chosen.lora is not None:
+        network = _with_adapters(network, chosen)
+    keeper = Keeper(folder, watch)
+    if processes > 1:
+        rows = _filled(rows, chosen.batch, words.pad_token_id)
+    trainer = _Trainer(
+        network,
+        args=arguments,
+        train_dataset=rows,
+        processing_class=words,
+        data_collator=Collator(chosen.batches, words.pad_token_id),
+        callbacks=[keeper],
+    )
+    trainer.remove_callback(PrinterCallback)
+    last = last_whole(folder)
+    try:
+        keeper.go_back_to(int(last.name.rpartition("-")[2]) if last else 0)
+        with _without_bars(progress):
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if trainer.is_world_process_zero():
+            made |= {"seconds": round(keeper.seconds, 1), "loss": [keeper.log[0]["loss"], keeper.log[-1]["loss"]]}
+        with _without_bars(False):
+            _save(trainer, words, folder, made)
+        trainer.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one is done
+    except (OSError, SafetensorError, RuntimeError) as why:
+        if isinstance(why, RuntimeError) and "file" not in str(why).lower() and "write" not in str(why).lower():
+            raise
+        remove_broken(folder)
+        kept = last_whole(folder)
+        raise OSError(
+            f"a checkpoint can't be written to {folder}: {str(why).splitlines()[0]}. "
+            + (f"{kept.name} is whole" if kept else "No whole one is there")
+            + ": make room and call again"
+        ) from why
+    return Trained(folder, keeper.log or read_log(folder), made)
+
+
+def _filled(rows: Dataset, batch: int, pad: int) -> Dataset:
+    """The rows, and as many without anything to learn as make the last batch whole.
+
+    Where processes share a batch, accelerate would fill a short one with rows of its own choosing, and they would be learned.
+    """
+    lacking = -len(rows) % batch
+    nothing = {"input_ids": [pad, pad], "labels": [IGNORED, IGNORED], "row": -1}
+    return Dataset.from_list([*rows, *[nothing] * lacking]) if lacking else rows
+
+
+class _Order(Sampler[int]):
+    """Each epoch's order of the rows: the same on any number of processes, those with nothing to learn at its end."""
+
+    def __init__(self, rows: Dataset, seed: int) -> None:
+        self.rows, self.seed, self.epoch = len(rows), seed, 0
+        self.real = sum(row >= 0 for row in rows["row"])
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        yield from torch.randperm(self.real, generator=generator).tolist()
+        yield from range(self.real, self.rows)
+
+
+class _Trainer(SFTTrainer):  # type: ignore[misc]
+    """trl's trainer that stops at the first loss that is no number, and takes rows in an order of ours."""
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> _Order:
+        return _Order(self.train_dataset if train_dataset is None else train_dataset, self.args.seed)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        rows = inputs.pop("rows").tolist()
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            # Among several processes nobody may compute alone: the others would wait for their part in it.
+            alone = self.args.world_size == 1
+            guilty = [row for row in rows if not math.isfinite(self._loss_of(model, row))] if alone else rows
+            named = guilty if 0 < len(guilty) < len(rows) else rows
+            where = f"row {named[0]}" if len(named) == 1 or named is guilty else f"the batch of rows {sorted(rows)}"
+            raise FloatingPointError(
+                f"the loss became {loss.item()} at step {self.state.global_step + 1}, in {where}: look at it, or lower the rate "
+                f"({self.args.learning_rate:g}); the last whole checkpoint stays"
+            )
+        return loss
+
+    @torch.no_grad()
+    def _loss_of(self, model: Any, row: int) -> float:
+        batch = self.data_collator([self.train_dataset[row]])
+        batch.pop("rows")
+        inputs = self._prepare_inputs(batch)
+        return float(self.compute_loss(model, inputs))
+
+
+@contextlib.contextmanager
+def _without_bars(shown: bool) -> Iterator[None]:
+    """No bar for each file that is written."""
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled()
+    if not shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            logging.enable_progress_bar()
+
+
+def _loaded(
+    model: str | PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, recipe: Recipe
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if isinstance(model, PreTrainedModel):
+        if tokenizer is None:
+            raise ValueError("a model in memory needs its tokenizer=")
+        return model, tokenizer
+    network = load_network(model, getattr(torch, recipe.weights))
+    return network, tokenizer or load_tokenizer(model)
+
+
+def _set_padding(words: PreTrainedTokenizerBase, recipe: Recipe) -> None:
+    """Have the tokenizer fill up batches with the recipe's token. ValueError where it has none of that name, or none at all."""
+    if recipe.pad_token is not None:
+        if recipe.pad_token not in words.get_vocab():
+            raise ValueError(
+                f"the tokenizer has no padding token {recipe.pad_token!r}: set the recipe's pad_token, or None for its own"
+            )
+        words.pad_token = recipe.pad_token
+    if words.pad_token is None:
+        raise ValueError("the tokenizer has no padding token: name one in the recipe, sft.recipe(...).but(pad_token=...)")
+
+
+def _with_adapters(network: PreTrainedModel, recipe: Recipe) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    lora = recipe.lora
+    assert lora is not None
+    return get_peft_model(
+        network,
+        LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=list(lora.modules),
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if recipe.lora and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise ValueError("adapters are not trained sharded here: launch with torchrun, or with accelerate's gpu.yaml")
+    if recipe.lora and find_spec("peft") is None:
+        raise ImportError("this recipe trains adapters, which needs peft: pip install 's1lab[sft]'")
+    per_device, accumulated = recipe.shared(processes)
+    return SFTConfig(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=per_device,
+        gradient_accumulation_steps=accumulated,
+        learning_rate=recipe.rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=recipe.warmup,
+        adam_beta1=recipe.betas[0],
+        adam_beta2=recipe.betas[1],
+        weight_decay=recipe.decay,
+        bf16=recipe.dtype == "bfloat16",
+        max_length=None,  # rows were measured against the block already
+        gradient_checkpointing=recipe.checkpointing,
+        use_cpu=not torch.cuda.is_available(),
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="epoch" if recipe.save_every is None else "steps",
+        save_steps=recipe.save_every or 500,
+        save_total_limit=2,
+        disable_tqdm=not progress,
+        report_to="none",
+        seed=recipe.seed,
+    )
+
+
+def _save(trainer: _Trainer, words: PreTrainedTokenizerBase, folder: Path, made: dict[str, Any]) -> None:
+    """The model, its tokenizer and card; then the checkpoints go, and the run counts as finished.
+
+    Adapters are written to ``adapter/``, and merged into the model, which then loads on any engine.
+    """
+    trainer.save_model(str(folder / "adapter" if made["recipe"]["lora"] else folder))
+    if not trainer.is_world_process_zero():
+        return
+    if made["recipe"]["lora"]:
+        trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(folder)
+    words.save_pretrained(folder)
+    (folder / "README.md").write_text(card(made), encoding="utf-8")
+    record(folder, made)
+    for path in folder.glob("checkpoint-*"):
+        shutil.rmtree(path)

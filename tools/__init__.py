@@ -1,0 +1,1 @@
+"""What needs this repository: reproduce, profiles, plan, rehearse, bench, grading, and the training of the embedded models."""

@@ -1,0 +1,350 @@
+"""Before a download or a GPU hour: what a profile will ask, how many tokens, how much memory, about how long and at what price.
+
+Tokens come from the ladder's formula (a sweep writes its longest thinking once, and an answer a rung) and from averages that were
+measured: the paper's for its model on its benchmarks, the embedded model's on its own world. Time comes from the profile's
+``tokens_per_second``, which is an assumption until it is measured: ``measure`` does so with an engine that is at hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from s1lab import paper
+from s1lab.engine import Engine
+from s1lab.evaluation.benchmarks import EMBEDDED
+from s1lab.evaluation.token_counts import Habit, habit, rows_of
+from s1lab.repository import ROOT
+from s1lab.sft.memory import GB, H100_FLOPS
+from s1lab.sft.memory import plan as plan_sft
+from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B, Recipe, Shape, recipe
+from tools.profiles import Profile, read_profile
+
+# Dense bfloat16 of GPUs by their data sheets; on others the time of a training is not estimated.
+FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
+QUANTIZED = {"fp8": 1.0, "int8": 1.0, "bitsandbytes": 0.5, "awq": 0.5, "gptq": 0.5, "mxfp4": 0.5}  # bytes a weight
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
+TINY = Path(__file__).parent / "tiny"
+FINE_PRINT = (
+    "an estimate: tokens from measured averages, time from the speed above. Prompts, loading models, and batches that few "
+    "questions do not fill come on top; where notebooks run side by side the whole ends sooner"
+)
+USABLE = 0.9  # of a GPU's memory, vLLM's own default
+
+
+@dataclass(frozen=True)
+class Step:
+    """One notebook: what it does, tokens it has models write, hours of the whole machine."""
+
+    notebook: str
+    what: str
+    tokens: float
+    hours: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a profile comes to. memory: what a GPU holds, in sentences. hours: of the machine; None where no speed is given."""
+
+    profile: Profile
+    steps: list[Step]
+    memory: list[str]
+
+    @property
+    def tokens(self) -> float:
+        return sum(step.tokens for step in self.steps)
+
+    @property
+    def hours(self) -> float | None:
+        known = [step.hours for step in self.steps]
+        return None if None in known else sum(h for h in known if h is not None)
+
+    @property
+    def price(self) -> float | None:
+        """In US dollars, for all GPUs together."""
+        return None if self.hours is None else self.hours * self.profile.machine.gpus * self.profile.machine.price
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain data: profile, machine, memory, steps, tokens, hours, price."""
+        steps = [vars(step) for step in self.steps]
+        return {"profile": self.profile.name, "machine": vars(self.profile.machine), "memory": self.memory, "steps": steps,
+                "tokens": self.tokens, "hours": self.hours, "price": self.price}  # fmt: skip
+
+    def __str__(self) -> str:
+        machine = self.profile.machine
+        where, speed = "no GPU", "speed not given"
+        if machine.gpus:
+            where = f"{machine.gpus} x {machine.gpu or 'GPU'} of {machine.memory_gb:.0f} GB"
+            where += f", {machine.price:.2f} $ a GPU-hour (assumed)"
+        if machine.tokens_per_second:
+            speed = f"{machine.tokens_per_second:,.0f} tokens a second in full batches"
+        wide = max(len(step.what) for step in self.steps)
+        lines = [f"{self.profile.name}: {where}; {speed}", *self.memory, ""]
+        priced = "price, $" if machine.gpus else ""
+        lines.append(f"{'notebook':<20}{'what':<{wide + 2}}{'tokens':>10}{'time':>10}{priced:>10}".rstrip())
+        for step in (*self.steps, Step("in all", "", self.tokens, self.hours)):
+            price = "" if step.hours is None or not machine.gpus else f"{step.hours * machine.gpus * machine.price:,.2f}"
+            lines.append(
+                f"{step.notebook:<20}{step.what:<{wide + 2}}{_short(step.tokens):>10}{_time(step.hours):>10}{price:>10}".rstrip()
+            )
+        if left := sorted(set(ESTIMATES) - {step.notebook for step in self.steps}):
+            lines.append(f"not in this profile: {', '.join(left)}")
+        return "\n".join([*lines, "", FINE_PRINT])
+
+
+def _short(tokens: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if tokens >= size:
+            return f"{tokens / size:.1f} {letter}"
+    return f"{tokens:.0f}"
+
+
+def _time(hours: float | None) -> str:
+    if hours is None:
+        return "?"
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min" if hours >= 1 / 60 else f"{3600 * hours:.0f} s"
+
+
+def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT) -> Plan:
+    """What a profile will cost, before any of it is run; nothing is downloaded.
+
+    engine: measure the speed with it first (:func:`measure`) in place of the profile's assumption.
+    Raises ValueError as :func:`tools.profiles.read_profile` does, and for an engine of another model than the profile's.
+    """
+    chosen = read_profile(profile, root) if isinstance(profile, str) else profile
+    if engine is not None:
+        if others := [model for model, *_ in _models(chosen) if model != engine.model and not model.startswith("s1-tiny")]:
+            raise ValueError(f"the profile {chosen.name} runs {others[0]}, and the speed of {engine.model} is another")
+        chosen = replace(chosen, machine=replace(chosen.machine, tokens_per_second=measure(engine)))
+    speed = chosen.machine.tokens_per_second
+    steps = []
+    for notebook, given in chosen.notebooks.items():
+        parameters = _defaults(root / "notebooks" / f"{notebook}.ipynb") | given
+        estimate = ESTIMATES.get(notebook, lambda *_: ("not known", 0.0, None))
+        what, tokens, training = estimate(parameters, chosen)
+        writing = tokens / speed / 3600 if speed else None
+        hours = None if writing is None or training is None else writing + training
+        steps.append(Step(notebook, what, tokens, hours))
+    return Plan(chosen, steps, _memory(chosen))
+
+
+def measure(engine: Engine, questions: int = 64, seed: int = 7) -> float:
+    """Tokens a second that an engine writes here, with 64 questions of the embedded world at once."""
+    from s1lab.api import force
+    from s1lab.budget import Budget
+    from s1lab.tiny import problems
+
+    asked = list(problems(questions, seed=seed)["question"])
+    force(engine, asked[:4], Budget(max_tokens=16), progress=False)  # the first call warms up
+    began = time.perf_counter()
+    traces = force(engine, asked, Budget(max_tokens=256, waits=2), progress=False)
+    return sum(trace.sampled_tokens for trace in traces) / (time.perf_counter() - began)
+
+
+def _defaults(notebook: Path) -> dict[str, Any]:
+    """A notebook's own parameters; read, not run."""
+    import papermill
+
+    return {name: ast.literal_eval(p["default"]) for name, p in papermill.inspect_notebook(str(notebook)).items()}
+
+
+# What each notebook has models write: a line about it, tokens, and hours of training beside.
+Estimate = tuple[str, float, float | None]
+
+
+def _curve(n: int, h: Habit, caps: list[int], waits: list[int], shared: bool) -> float:
+    """Tokens of a sweep. shared: from one thinking pass; else caps one by one, and Waits on top of the own stop's rounds."""
+    rungs = len(caps) + len(waits)
+    longest = h.after(max(waits, default=0)) if waits else max(map(h.under, caps), default=0)
+    return n * (longest + (0 if shared else sum(map(h.under, caps))) + rungs * h.answer)
+
+
+def _asked(p: dict[str, Any]) -> tuple[int, Habit]:
+    """How many questions of its benchmark a notebook asks, and how long its model thinks about them."""
+    return p["benchmark_size"] or rows_of(p["benchmark"]), habit(p["benchmark"], p.get("model", ""))
+
+
+def _quickstart(p: dict[str, Any], _: Profile) -> Estimate:
+    n, h = p["questions"], habit(p["benchmark"], p.get("model", ""))
+    tokens = n * (sum(map(h.under, p["caps"])) + h.own + h.after(1) + (len(p["caps"]) + 2) * h.answer)
+    return f"{n} questions at {len(p['caps']) + 2} budgets", tokens, 0.0
+
+
+# Of the embedded pool so much reaches the models, and so much of that the first one solves, as notebook 01 had it; of the
+# paper's first model no share is published, and it is taken alike. Answers to the pool have so many tokens more than those to
+# the test questions.
+REACHED, SOLVED, LONGER = 0.83, 0.28, 0.8
+
+
+def _curation(p: dict[str, Any], _: Profile) -> Estimate:
+    """What the steps before leave reaches the models, and what one of them solves the next is not asked."""
+    if p["pool_path"]:
+        n, each = float(paper.FUNNEL["without formatting faults"][0]), habit("aime24").direct[0]
+    else:
+        n, each = REACHED * p["pool_size"], habit(EMBEDDED).direct[0] + LONGER
+    asked = n * (1 + (1 - SOLVED) * (len(p["models"]) - 1))
+    labels = 10.0 * paper.FUNNEL["not solved by either model"][0] if p["label_with"] else 0.0  # a code of two digits each
+    return f"{asked:,.0f} direct answers of {len(p['models'])} models", asked * each + labels, 0.0
+
+
+def _recipe(given: dict[str, Any], profile: Profile) -> Recipe:
+    """What 02_sft trains by: the profile's recipe with its changes."""
+    try:
+        return recipe(given.get("recipe", "tiny")).but(**given.get("changes", {}))
+    except TypeError as why:
+        raise ValueError(
+            f"the profile {profile.name}: the changes of 02_sft fit no recipe ({why}): give fields of sft.Recipe, of their kind"
+        ) from None
+
+
+def _sft(p: dict[str, Any], profile: Profile) -> Estimate:
+    chosen = _recipe(p, profile)
+    size, h = _asked(p)
+    tokens = size * sum(h.direct) + _curve(size, h, p["caps"], [0, *p["waits"]], shared=True)
+    machine, what = profile.machine, f"{chosen.steps(1000)} steps over 1,000 rows; {size} questions before and after"
+    if machine.gpus and chosen.shape:
+        peak = FLOPS.get(machine.gpu)
+        return what, tokens, plan_sft(chosen, machine.gpus, machine.memory_gb).hours * H100_FLOPS / peak if peak else None
+    return what, tokens, chosen.epochs * 1000 / machine.rows_per_second / 3600 if machine.rows_per_second else None
+
+
+def _forcing(p: dict[str, Any], _: Profile) -> Estimate:
+    n, h = _asked(p)
+    tokens = _curve(n, h, [*p["caps"]], [0, *p["waits"]], shared=False)
+    return f"{n} questions at {len(p['caps']) + len(p['waits']) + 1} budgets, one by one", tokens, 0.0
+
+
+def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
+    """Seven methods of five runs, each thinking about as long as forcing does; and five words, whose first round is one."""
+    h = habit(EMBEDDED)
+    words = h.after(2) + 1.2 * (h.after(2) - h.own) + 8 * h.answer
+    tokens = p["rivals_size"] * 35 * (h.own + 3 * h.answer) + p["words_size"] * words
+    return f"7 methods on {p['rivals_size']} questions, 5 words on {p['words_size']}", tokens, 0.0
+
+
+def _scaling(p: dict[str, Any], _: Profile) -> Estimate:
+    n, h = _asked(p)
+    doubt = min(p["doubt_size"], n)
+    tokens = _curve(n, h, p["caps"], p["waits"], shared=True) + 3 * doubt * (h.after(4) - h.own + 4 * h.answer)
+    return f"{n} questions on a ladder of {len(p['caps']) + len(p['waits'])} rungs; {doubt} with other words", tokens, 0.0
+
+
+def _parallel(p: dict[str, Any], _: Profile) -> Estimate:
+    n, h = _asked(p)
+    one = min(p["cap"], h.after(1))
+    words = n * (2 * (h.after(4) - h.own) + h.own + 9 * h.answer)  # two of the three texts add rounds; without one it stops again
+    votes = n * p["samples"] * (one + 2 * h.answer)
+    trees = n * sum(p["widths"]) * 2 * (0.3 * one + h.answer)  # branches share most of what they hold
+    grown = f"trees of width {' and '.join(map(str, p['widths']))}" if p["widths"] else "no trees"
+    what = f"{n} questions: {p['samples']} samples of each, {grown}, 3 words"
+    return what, words + votes + trees, 0.0
+
+
+def _benchmarks(p: dict[str, Any], _: Profile) -> Estimate:
+    tokens, asked = 0.0, 0
+    for name in p["benchmarks"]:
+        n, h = (p["benchmark_size"] if name == EMBEDDED else rows_of(name)), habit(name, p["model"])
+        base = h.direct[0 if p["prefix"] else 1] if p["base"] else 0
+        tokens, asked = tokens + n * base + _curve(n, h, [], [0, *p["waits"]], shared=True), asked + n
+    return f"{asked} questions with {len(p['waits'])} numbers of Waits{', and the base model' if p['base'] else ''}", tokens, 0.0
+
+
+def _explore(p: dict[str, Any], _: Profile) -> Estimate:
+    # How long a large model thinks about the embedded world's questions was never measured: as about MATH500's.
+    n, h = p["questions"], habit(EMBEDDED if p["model"].startswith("s1-tiny") else "math500", p["model"])
+    return f"{n} embedded questions on a ladder", _curve(n, h, p["caps"], [0, *p["waits"]], shared=True), 0.0
+
+
+ESTIMATES: dict[str, Callable[[dict[str, Any], Profile], Estimate]] = {
+    "00_quickstart": _quickstart,
+    "01_data_curation": _curation,
+    "02_sft": _sft,
+    "03_budget_forcing": _forcing,
+    "04_ablations": _ablations,
+    "05_scaling": _scaling,
+    "06_parallel": _parallel,
+    "07_benchmarks": _benchmarks,
+    "08_explore": _explore,
+}
+
+
+def shape_of(model: str) -> Shape | None:
+    """The sizes of a Qwen2 by its files, where they are at hand, or by the size in its name; None where neither says."""
+    from s1lab.engines.model_files import EMBEDDED as NAMES
+
+    folder = TINY / model if model in NAMES else Path(model)
+    if (folder / "config.json").is_file():
+        c = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        names = (
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "num_key_value_heads",
+            "intermediate_size",
+            "vocab_size",
+        )
+        if any(name not in c for name in names):
+            return None
+        hidden, layers, heads, kv_heads, intermediate, vocabulary = (int(c[name]) for name in names)
+        return Shape(hidden, layers, heads, kv_heads, intermediate, vocabulary, bool(c.get("tie_word_embeddings", False)))
+    size = re.search(r"(?<![\d.])(0\.5|7|32)[bB](?![a-z])", model)
+    return {"0.5": QWEN_05B, "7": QWEN_7B, "32": QWEN_32B}[size[1]] if size else None
+
+
+def parameters_of(shape: Shape) -> int:
+    """Weights of a Qwen2 of these sizes."""
+    kv = shape.hidden * shape.kv_heads // shape.heads
+    attention = 2 * shape.hidden * shape.hidden + 2 * shape.hidden * kv + shape.hidden + 2 * kv
+    layer = attention + 3 * shape.hidden * shape.intermediate + 2 * shape.hidden
+    return shape.layers * layer + shape.hidden * (1 + shape.vocabulary * (1 if shape.tied else 2))
+
+
+def _models(profile: Profile) -> list[tuple[str, int, dict[str, Any]]]:
+    """The models that a profile loads on its own machine, with the GPUs each is spread over and its options; each once."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for given in profile.notebooks.values():
+        options = given.get("engine_options", {})
+        spread = 1
+        for name in ("tensor_parallel_size", "pipeline_parallel_size"):
+            size = options.get(name, 1)
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"the profile {profile.name}: {name} is {size!r}: give a whole number from 1")
+            spread *= size
+        for model in [given[k] for k in ("base", "model", "label_with") if given.get(k)] + list(given.get("models", [])):
+            if not model.startswith("http") and "02_sft-" not in model:  # a server's, or one that the profile trains itself
+                found.setdefault((model, spread), options)
+    return [(model, spread, options) for (model, spread), options in found.items()]
+
+
+def _memory(profile: Profile) -> list[str]:
+    """A sentence a model that is loaded here, and one on the training; a server's models are its own matter."""
+    machine = profile.machine
+    lines = [_holds(model, spread, options, machine.gpus, machine.memory_gb) for model, spread, options in _models(profile)]
+    if "02_sft" in profile.notebooks and machine.gpus:
+        training = plan_sft(_recipe(profile.notebooks["02_sft"], profile), machine.gpus, machine.memory_gb)
+        fits = "fits" if training.fits else f"does NOT fit: {'; '.join(training.ways()) or 'take more GPUs'}"
+        needed = f"{training.total:.1f} of {machine.memory_gb:.0f} GB a GPU on {training.gpus}"
+        lines.append(f"training {training.recipe.name}: {needed}, {fits}")
+    return lines
+
+
+def _holds(model: str, spread: int, options: dict[str, Any], gpus: int, memory_gb: float) -> str:
+    shape = shape_of(model)
+    if shape is None:
+        return f"{model}: its size is in neither its name nor a file here, so its memory is not known"
+    width = BYTES.get(options.get("dtype", "auto" if gpus else "float32"), 2)
+    weights = parameters_of(shape) * QUANTIZED.get(str(options.get("quantization")), width) / spread / GB
+    token = 2 * shape.layers * shape.kv_heads * (shape.hidden // shape.heads) * width / spread
+    if not gpus:
+        return f"{model}: {1000 * weights:.1f} MB of weights"
+    left = USABLE * memory_gb - weights
+    says = f"{model}: {weights:.1f} GB of weights on each of {spread}"
+    if left <= 0:
+        return f"{says}, which does NOT fit into {memory_gb:.0f} GB: more GPUs (tensor_parallel_size), bfloat16, or quantization"
+    return f"{says}, {left:.0f} GB left for {left * GB / token:,.0f} tokens of keys and values"
