@@ -23,19 +23,13 @@ from s1lab.methods.steps import step_mark, stepped
 from s1lab.trace import Trace
 
 Length = Literal["short", "long"]
-
-
 # Table 14's two sentences, as the paper has them.
 SENTENCES: dict[Length, str] = {
     "short": "Answer after a short amount of thinking. Do not spend excessive time double-checking your work.",
     "long": "Answer after a long amount of thinking. If you feel like you are finished early, spend the extra time trying to "
     "double-check your work until you are absolutely sure that you have the correct answer.",
 }
-
-
 KINDS = {"tcc": "token-conditional", "scc": "step-conditional"}  # class-conditional control is plain prompting
-
-
 AS_ORIGINAL = {"as_original": True, "semantics": "harness"}  # what is written beside such a run
 
 

@@ -14,29 +14,7 @@ from s1lab.tokenization.encoding import Encoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-from s1lab.template import ThinkTemplate
-
-S1 = ThinkTemplate("<|im_start|>think\n", ("<|im_start|>", "<|im_end|>"), "<|im_start|>answer\n", "s1")
-
-
-THINK_TAGS = ThinkTemplate("<think>\n", ("</think>",), "</think>\n\n", "think-tags")
-
-
-# Its chat template opens and closes with the bare tags, and so does the model.
-DEEPSEEK = ThinkTemplate("<think>", ("</think>",), "</think>", "deepseek-v3.1", newline=False)
-
-
-MAGISTRAL = ThinkTemplate("[THINK]", ("[/THINK]",), "[/THINK]", "magistral", newline=False)
-
-
-_FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
-
-
-HARMONY = ThinkTemplate("<|start|>assistant<|channel|>analysis<|message|>", (_FINAL,), _FINAL, "harmony", newline=False)
-
-
-PRESETS = {t.name: t for t in (S1, THINK_TAGS, DEEPSEEK, MAGISTRAL, HARMONY)}
-
+from s1lab.template import DEEPSEEK, HARMONY, MAGISTRAL, PRESETS, S1, THINK_TAGS, ThinkTemplate
 
 # In the order in which they are looked for: a tokenizer must know these texts as one token each.
 KNOWN_BY = (
@@ -46,30 +24,16 @@ KNOWN_BY = (
     (HARMONY, ("<|channel|>", "<|start|>", "<|message|>", "<|end|>")),
     (S1, S1.ends),
 )
-
-
 MARK_IDS = 32  # the most ids that an opening delimiter is looked for in
-
-
 HEADER_IDS = 64  # and a header of harmony
-
-
 # Tokens that begin a call of a tool: Qwen3's, Mistral's, gpt-oss' (which ends one), Llama's, DeepSeek's, Kimi's.
 TOOL_CALLS = (
     "<tool_call>", "[TOOL_CALLS]", "<|call|>", "<|python_tag|>", "<｜tool▁calls▁begin｜>", "<|tool_calls_section_begin|>",
 )  # fmt: skip
-
-
 TOOL_HEADER = " to="  # the recipient in a header of harmony: <|channel|>commentary to=functions.search
-
-
 # What may stand before and behind a delimiter, where a tokenizer joins its characters with those of the delimiter.
 _BEFORE = ("", "\n", " ", "a", ".", "1")
-
-
 _BEHIND = ("", "\n", "\n\n", " ")
-
-
 # What chat templates do to the ends of a text.
 _TRIMS: tuple[Callable[[str], str], ...] = (str, str.strip, str.rstrip, str.lstrip)
 
