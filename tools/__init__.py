@@ -1,1 +1,5 @@
-"""What needs this repository: reproduce, profiles, plan, rehearse, bench, grading, and the training of the embedded models."""
+"""What needs this repository and is not in the package: running the notebooks, planning, benchmarking, training the embedded models."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent  # of the repository
