@@ -1,4 +1,7 @@
-"""What needs this repository and is not in the package: running the notebooks, planning, benchmarking, training the embedded models."""
+"""What needs this repository, outside the package: reproduce, profiles, plan, rehearse, report, bench, grading, and training.
+
+``tools/tiny/`` trains the embedded models.
+"""
 
 from pathlib import Path
 

@@ -19,8 +19,7 @@ import typer
 from tqdm.auto import tqdm
 
 import s1lab as lab
-from s1lab.cli import options
-from s1lab.cli.shell import tell, told_by_terminal, work
+from s1lab.cli import options, shell
 from s1lab.engine import Completion, Program, Request, run
 from s1lab.methods.ladder import rungs_of
 
@@ -398,10 +397,10 @@ def main(
             return "no row was finished"
         return f"{', '.join(finished)} {'is' if len(finished) == 1 else 'are'} in {out}"
 
-    with work(kept_so_far):
-        measured = bench(repeats, rows or (), done=keep, progress=told_by_terminal())
+    with shell.work(kept_so_far):
+        measured = bench(repeats, rows or (), done=keep, progress=shell.told_by_terminal())
         facts = {"rows": [row | {"at_least": LEAST[row["name"]]} for row in measured], "out": str(out)}
-    tell(facts, f"{table(measured)}\nwrote {out}", as_json)
+    shell.tell(facts, f"{table(measured)}\nwrote {out}", as_json)
 
 
 if __name__ == "__main__":

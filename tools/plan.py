@@ -1,4 +1,6 @@
-"""``make plan PROFILE=name``: before a download or a GPU hour, what a profile will ask, how many tokens, how much memory, about how long and at what price.
+"""``make plan PROFILE=...``: what a profile will cost, before a download or a GPU hour.
+
+How many tokens it will ask for, how much memory it takes, about how long and at what price.
 
 Tokens come from the ladder's formula (a sweep writes its longest thinking once, and an answer a rung) and from averages that were
 measured: the paper's for its model on its benchmarks, the embedded model's on its own world. Time comes from the profile's

@@ -1,7 +1,7 @@
 """The embedded world: questions that thinking solves, and the two small models trained on them.
 
 ``make weights`` (``python -m tools.tiny.make``) trains both models from nothing; their cards say what they can do.
-``make reward`` (``python -m s1lab.tiny.reward``) trains the reward model that reads their traces.
+``make reward`` (``python -m tools.tiny.reward``) trains the reward model that reads their traces.
 """
 
 from __future__ import annotations
