@@ -128,7 +128,8 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
 def rehearse(name: str, *, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
     """Run a profile's notebooks on a model of random weights: the whole path, tokens to figures, in minutes.
 
-    :mod:`tools.rehearse` makes that model. Everything is written under runs/dry-NAME/. A profile that asks a server gets one of vLLM's own, started here.
+    :mod:`tools.rehearse` makes that model.
+    Everything is written under runs/dry-NAME/. A profile that asks a server gets one of vLLM's own, started here.
     """
     import papermill
 

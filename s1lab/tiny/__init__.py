@@ -13,12 +13,12 @@ from s1lab.tiny.teacher import Teacher
 from s1lab.tiny.world import FAMILIES, SIZES, SPLITS, benchmark, problems, solve
 
 if TYPE_CHECKING:
-    from s1lab.tiny.reward import TinyReward
+    from s1lab.tiny.reward_model import TinyReward
 
 
 def reward() -> TinyReward:
-    """The embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`; see :mod:`s1lab.tiny.reward`."""
-    from s1lab.tiny.reward import TinyReward  # which is written on top of the engines
+    """The embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`; see :mod:`s1lab.tiny.reward_model`."""
+    from s1lab.tiny.reward_model import TinyReward  # which is written on top of the engines
 
     return TinyReward()
 

@@ -1,6 +1,6 @@
 """``make reward``: the reward model that reads the embedded model's traces, trained in a few minutes.
 
-Traces are sampled on questions of the train split, and the net of :mod:`s1lab.tiny.reward` learns, at the end of each of their
+Traces are sampled on questions of the train split, and the net of :mod:`s1lab.tiny.reward_model` learns, at the end of each of their
 lines, whether the answer came out right in the end. Only training needs the right answers. How well the net tells right from
 wrong is measured on the dev split and written into ``reward.json``.
 """
@@ -22,7 +22,7 @@ from s1lab.budget import Budget
 from s1lab.engines.model_files import fingerprint
 from s1lab.evaluation.evaluate import sweep
 from s1lab.load import load
-from s1lab.tiny.reward import features_of, load_network, log_odds, thinking_ids
+from s1lab.tiny.reward_model import features_of, load_network, log_odds, thinking_ids
 from s1lab.tiny.world import problems
 from tools.tiny import FOLDER
 
