@@ -1,7 +1,7 @@
 """``make reward``: the reward model that reads the embedded model's traces, trained in a few minutes.
 
-Traces are sampled on questions of the train split, and the net of :mod:`s1lab.tiny.reward_model` learns, at the end of each of their
-lines, whether the answer came out right in the end. Only training needs the right answers. How well the net tells right from
+Traces are sampled on questions of the train split. At the end of each of their lines, the net of :mod:`s1lab.tiny.reward_model`
+learns whether the answer came out right in the end. Only training needs the right answers. How well the net tells right from
 wrong is measured on the dev split and written into ``reward.json``.
 """
 

@@ -138,14 +138,9 @@ def alone() -> None:
     """Let the modules beside this file be imported without the rest of s1lab, which takes seconds to import."""
     import types
 
-    grade = os.path.dirname(os.path.abspath(__file__))
-    evaluation = os.path.dirname(grade)
-    folders = {
-        "s1lab": os.path.dirname(evaluation),
-        "s1lab.evaluation": evaluation,
-        "s1lab.evaluation.grade": grade,
-    }
-    for name, folder in folders.items():
+    here = os.path.dirname(os.path.abspath(__file__))
+    above = os.path.dirname(here)
+    for name, folder in (("s1lab", os.path.dirname(above)), ("s1lab.evaluation", above), ("s1lab.evaluation.grade", here)):
         package = types.ModuleType(name)
         package.__path__ = [folder]
         sys.modules[name] = package
