@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures bench grading weights reward variants ablations book lab kernel lock clean
+.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures plan bench grading weights reward variants ablations book lab kernel lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -63,18 +63,21 @@ notebooks: setup ## run the notebooks in place, outputs and counts kept, to comm
 
 figures: notebooks ## draw figures/ again (the notebooks draw them)
 
-bench: setup ## speed, each row against its rival in the same run; runs/bench.json
-	@$(BIN)/s1lab bench
+plan: setup ## what PROFILE will cost: tokens, memory, time, price; MEASURE=1 takes the embedded model's speed here
+	@$(RUN) -m tools.plan "$(PROFILE)" $(if $(MEASURE),--measure)
+
+bench: setup ## speed, each row against its rival in the same run; runs/bench.json; ROWS="name ..." runs those alone
+	@$(RUN) -m tools.bench $(ROWS)
 
 grading: setup ## grade answers that others graded, GRADED=file, and print a table by source beside math-verify's
-	@$(RUN) tools/grading.py "$(GRADED)"
+	@$(RUN) -m tools.grading "$(GRADED)"
 
 weights: setup ## train both embedded models from nothing (under an hour on two cores)
 	@$(RUN) -m tools.tiny.make
-	@$(RUN) -m s1lab.tiny.reward
+	@$(RUN) -m tools.tiny.reward
 
 reward: setup ## train the reward model that reads the embedded model's traces (a few minutes)
-	@$(RUN) -m s1lab.tiny.reward
+	@$(RUN) -m tools.tiny.reward
 
 variants: setup ## train the embedded models for token-, step- and class-conditional control (minutes on two cores)
 	@$(RUN) -m tools.tiny.variants

@@ -23,9 +23,9 @@ import s1lab as lab
 from s1lab import sft
 from s1lab.engines.model_files import check_unread, load_network, load_tokenizer
 from s1lab.engines.weights import ModelFilesError
-from s1lab.repository import ROOT
 from s1lab.storage.diff import decoder
 from s1lab.storage.sqlite import StoreError
+from tools import ROOT
 from tools.profiles import read_profile
 
 QUESTION = "How many r in raspberry"

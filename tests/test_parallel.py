@@ -480,7 +480,7 @@ def test_what_the_reward_was_measured_to_do_is_written_down():
 def test_a_reward_of_other_weights_is_refused(tmp_path):
     from safetensors.torch import load_file, save_file
 
-    from s1lab.tiny.reward import TinyReward
+    from s1lab.tiny.reward_model import TinyReward
 
     save_file(
         load_file(ROOT / "s1lab" / "tiny" / "reward.safetensors"), tmp_path / "reward.safetensors", {"fingerprint": "other"}

@@ -17,7 +17,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 import s1lab as lab
-from s1lab.repository import ROOT
+from tools import ROOT
 from tools import rehearse as dry
 from tools.profiles import Profile, profiles, read_profile
 from tools.reproduce import Failed, run_notebooks

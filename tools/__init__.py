@@ -1,1 +1,8 @@
-"""What needs this repository: reproduce, profiles, plan, rehearse, bench, grading, and the training of the embedded models."""
+"""What needs this repository, outside the package: reproduce, profiles, plan, rehearse, report, bench, grading, and training.
+
+``tools/tiny/`` trains the embedded models.
+"""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent  # of the repository

@@ -13,11 +13,13 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from tqdm.auto import tqdm
 
 import s1lab as lab
+from s1lab.cli import options, shell
 from s1lab.engine import Completion, Program, Request, run
 from s1lab.methods.ladder import rungs_of
 
@@ -363,3 +365,43 @@ def write(rows: Sequence[Row], path: Path) -> None:
     there |= {r["name"]: r for r in rows}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(list(there.values()), indent=1) + "\n")
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def main(
+    rows: Annotated[list[str] | None, typer.Argument(help="Rows to run; without any, all of them.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of each side, after one to warm up.")] = 5,
+    out: Annotated[Path, typer.Option(help="Where the rows are written as JSON.")] = Path("runs/bench.json"),
+    as_json: options.AsJson = False,
+) -> None:
+    """Time each kind of work against its rival.
+
+    The rival is the way it would be done without s1lab; both take turns, and the ratios are printed. Rows that are named
+    "force-" and "ladder-" need vLLM, "sft-" needs trl.
+
+    \b
+    Example:
+      python -m tools.bench transformers-vs-generate --repeats 3
+    """
+    finished: list[str] = []
+
+    def keep(row: Row) -> None:
+        write([row], out)
+        finished.append(row["name"])
+
+    def kept_so_far() -> str:
+        if not finished:
+            return "no row was finished"
+        return f"{', '.join(finished)} {'is' if len(finished) == 1 else 'are'} in {out}"
+
+    with shell.work(kept_so_far):
+        measured = bench(repeats, rows or (), done=keep, progress=shell.told_by_terminal())
+        facts = {"rows": [row | {"at_least": LEAST[row["name"]]} for row in measured], "out": str(out)}
+    shell.tell(facts, f"{table(measured)}\nwrote {out}", as_json)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m tools.bench")

@@ -1,4 +1,6 @@
-"""Before a download or a GPU hour: what a profile will ask, how many tokens, how much memory, about how long and at what price.
+"""``make plan PROFILE=...``: what a profile will cost, before a download or a GPU hour.
+
+How many tokens it will ask for, how much memory it takes, about how long and at what price.
 
 Tokens come from the ladder's formula (a sweep writes its longest thinking once, and an answer a rung) and from averages that were
 measured: the paper's for its model on its benchmarks, the embedded model's on its own world. Time comes from the profile's
@@ -14,23 +16,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from s1lab import paper
+from s1lab.cli import options
+from s1lab.cli.shell import tell, work
 from s1lab.engine import Engine
 from s1lab.evaluation.benchmarks import EMBEDDED
 from s1lab.evaluation.token_counts import Habit, habit, rows_of
-from s1lab.repository import ROOT
 from s1lab.sft.memory import GB, H100_FLOPS
 from s1lab.sft.memory import plan as plan_sft
 from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B, Recipe, Shape, recipe
+from tools import ROOT
 from tools.profiles import Profile, read_profile
 
 # Dense bfloat16 of GPUs by their data sheets; on others the time of a training is not estimated.
 FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
 QUANTIZED = {"fp8": 1.0, "int8": 1.0, "bitsandbytes": 0.5, "awq": 0.5, "gptq": 0.5, "mxfp4": 0.5}  # bytes a weight
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
-TINY = Path(__file__).parent / "tiny"
 FINE_PRINT = (
     "an estimate: tokens from measured averages, time from the speed above. Prompts, loading models, and batches that few "
     "questions do not fill come on top; where notebooks run side by side the whole ends sooner"
@@ -277,8 +282,9 @@ ESTIMATES: dict[str, Callable[[dict[str, Any], Profile], Estimate]] = {
 def shape_of(model: str) -> Shape | None:
     """The sizes of a Qwen2 by its files, where they are at hand, or by the size in its name; None where neither says."""
     from s1lab.engines.model_files import EMBEDDED as NAMES
+    from s1lab.engines.model_files import locate
 
-    folder = TINY / model if model in NAMES else Path(model)
+    folder = Path(locate(model) if model in NAMES else model)
     if (folder / "config.json").is_file():
         c = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         names = (
@@ -348,3 +354,37 @@ def _holds(model: str, spread: int, options: dict[str, Any], gpus: int, memory_g
     if left <= 0:
         return f"{says}, which does NOT fit into {memory_gb:.0f} GB: more GPUs (tensor_parallel_size), bfloat16, or quantization"
     return f"{says}, {left:.0f} GB left for {left * GB / token:,.0f} tokens of keys and values"
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def main(
+    profile: Annotated[str, typer.Argument(help="A name from notebooks/profiles, or a .yaml file.")] = "tiny",
+    measured: Annotated[
+        bool, typer.Option("--measure", help="Take the speed of the embedded model here, for a profile of it.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say what a profile comes to: tokens, memory, time and price.
+
+    Nothing is downloaded and no model is asked, unless --measure takes some seconds to see how fast this machine is.
+
+    \b
+    Example:
+      python -m tools.plan s1-32b
+    """
+    with work():
+        if measured:
+            from s1lab.load import load
+
+            with load("s1-tiny") as engine:
+                found = plan(profile, engine)
+        else:
+            found = plan(profile)
+    tell(found.as_dict(), str(found), as_json)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m tools.plan")

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from s1lab.repository import ROOT
+from tools import ROOT
 
 LARGEST = 20_000  # bytes; a profile is a page
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both read plain data alone; only the one in C bears deep nesting

@@ -18,10 +18,10 @@ import yaml
 from tqdm import tqdm
 
 from s1lab.figures import charts as plots
-from s1lab.paper.compare import comparison
-from s1lab.repository import ROOT, needed
+from tools import ROOT
 from tools import rehearse as dry
 from tools.profiles import Profile, read_profile
+from tools.report import comparison
 
 CELL_LIMIT_S = 1800  # on a laptop; on GPUs a cell may be hours of paid work, and has no limit
 AFTER = {"02_sft": {"01_data_curation"}}  # trains on the rows that the other wrote
@@ -126,8 +126,9 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
 
 
 def rehearse(name: str, *, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
-    """Run a profile's notebooks on a model of random weights (:mod:`tools.rehearse`): the whole path, tokens to figures, in minutes.
+    """Run a profile's notebooks on a model of random weights: the whole path, tokens to figures, in minutes.
 
+    :mod:`tools.rehearse` makes that model.
     Everything is written under runs/dry-NAME/. A profile that asks a server gets one of vLLM's own, started here.
     """
     import papermill
@@ -200,7 +201,6 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="rehearse on a model of random weights, under runs/dry-PROFILE")
     parser.add_argument("--jobs", type=int, help="notebooks side by side; 2 without a GPU, else 1")
     options = parser.parse_args()
-    needed("running the notebooks")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that notebooks at work are stopped too
     began = time.time()
     try:

@@ -6,17 +6,15 @@ from typing import Annotated
 
 import typer
 
-from s1lab.cli.costs import plan
 from s1lab.cli.curate import curate
 from s1lab.cli.evaluate import evaluate
 from s1lab.cli.run import ladder, run
 from s1lab.cli.runs import diff, runs
 from s1lab.cli.sft import sft
-from s1lab.cli.speed import bench
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-for command in (run, ladder, evaluate, curate, sft, plan, diff, bench, runs):
+for command in (run, ladder, evaluate, curate, sft, diff, runs):
     app.command()(command)
 
 

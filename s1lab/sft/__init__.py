@@ -20,7 +20,7 @@ from s1lab.sft.recipes import RECIPES, Lora, Recipe, Shape, recipe
 
 if TYPE_CHECKING:
     from s1lab.sft.checkpoints import Trained
-    from s1lab.sft.train import train
+    from s1lab.sft.trainer import train
 
 
 def __getattr__(name: str) -> Any:
@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
     if name not in ("Trained", "train"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from s1lab.sft import train as trainer
+        from s1lab.sft import trainer
     except ModuleNotFoundError as why:
         raise ImportError(f"fine-tuning needs {why.name}, which is not installed: pip install 's1lab[sft]'") from None
     return getattr(trainer, name)

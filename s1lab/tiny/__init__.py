@@ -1,7 +1,7 @@
 """The embedded world: questions that thinking solves, and the two small models trained on them.
 
 ``make weights`` (``python -m tools.tiny.make``) trains both models from nothing; their cards say what they can do.
-``make reward`` (``python -m s1lab.tiny.reward``) trains the reward model that reads their traces.
+``make reward`` (``python -m tools.tiny.reward``) trains the reward model that reads their traces.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from s1lab.tiny.teacher import Teacher
 from s1lab.tiny.world import FAMILIES, SIZES, SPLITS, benchmark, problems, solve
 
 if TYPE_CHECKING:
-    from s1lab.tiny.reward import TinyReward
+    from s1lab.tiny.reward_model import TinyReward
 
 
 def reward() -> TinyReward:
-    """The embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`; see :mod:`s1lab.tiny.reward`."""
-    from s1lab.tiny.reward import TinyReward  # which is written on top of the engines
+    """The embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`; see :mod:`s1lab.tiny.reward_model`."""
+    from s1lab.tiny.reward_model import TinyReward  # which is written on top of the engines
 
     return TinyReward()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from s1lab.repository import ROOT
+from tools import ROOT
 from tools.profiles import profiles, read_profile
 from tools.reproduce import rehearse
 

@@ -1,8 +1,8 @@
 """``make ablations``: what the training data does, on the embedded world: the paper's Table 2, and the cut rows of its Table 8.
 
 Each set is drawn and trained with each seed by the recipe ``tiny``, and every model answers the same test questions. What
-comes out is in ``ablations.json``, an outcome a question, so that any interval can be drawn from it. A run that stands there
-is not made again, unless the base model or the questions have changed since.
+comes out is in ``s1lab/tiny/ablations.json``, an outcome a question, so that any interval can be drawn from it. A run that is
+there already is not made again, unless the base model or the questions have changed since.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from s1lab.curate.io import write_whole
 from s1lab.engines.model_files import fingerprint
 from s1lab.evaluation.evaluate import sweep
 from s1lab.load import load
-from s1lab.repository import needed
+from s1lab.tiny.ablations import RECORD
 from s1lab.tiny.pool import pool as whole_pool
 from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, benchmark
 
@@ -33,16 +33,6 @@ ROWS = 1000
 FULL_EPOCHS = 1
 CUT_SHARE = 0.74  # of the rows, as in the paper's Table 8 A
 CAPS, WAITS = (64, 256), (0, 2)
-HERE = Path(__file__).parent / "ablations.json"
-
-
-def ablations() -> list[dict[str, Any]]:
-    """The runs that are stored here: set, seed, rows, tokens and steps of training, block, loss, seconds.
-
-    And for each rung ``correct``, the outcomes as a text of 0 and 1, a question each, and the mean ``thinking_tokens``.
-    """
-    found: list[dict[str, Any]] = json.loads(HERE.read_text(encoding="utf-8"))["runs"]
-    return found
 
 
 def filtered() -> Dataset:
@@ -111,10 +101,8 @@ def kept(path: Path, made: dict[str, Any]) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"), help="folder for the models")
-    parser.add_argument("--write", type=Path, default=HERE, help="where the outcomes go")
+    parser.add_argument("--write", type=Path, default=RECORD, help="where the outcomes go")
     options = parser.parse_args()
-    if options.write == HERE:
-        needed("training for the record that ships")
     made = {"base": fingerprint("s1-tiny-base"), "seed": BENCHMARK_SEED, "questions": BENCHMARK}
     runs = kept(options.write, made)
     there = {(run["set"], run["seed"]) for run in runs}

@@ -28,14 +28,13 @@ from s1lab.engines.transformers import TransformersEngine
 from s1lab.evaluation.evaluate import Results
 from s1lab.load import describe
 from s1lab.methods import conditional as control
-from s1lab.repository import needed
 from s1lab.tiny.teacher import patient
 from s1lab.tiny.world import BENCHMARK_SEED, problems, stream
 from s1lab.tokenization.bound_template import BoundTemplate, bind
+from tools.tiny import FOLDER
 from tools.tiny.card import variant_card
 from tools.tiny.make import SEED, TRACES
 
-HERE = Path(__file__).parent
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 PATIENCE = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # lines
 RECIPE = sft.RECIPES["tiny"].but(seed=SEED, save_every=500)
@@ -104,13 +103,11 @@ def measure(kind: str, engine: Engine, asked: Dataset) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, help="folder for the models and variants.json")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder for the models and variants.json")
     parser.add_argument("--kinds", nargs="+", default=list(ASKED), choices=list(ASKED), help="which to train")
     parser.add_argument("--measure", action="store_true", help="train nothing: measure the models in --out again")
     parser.add_argument("--split", default="test", choices=["dev", "test"], help="which questions they are measured on")
     options = parser.parse_args()
-    if options.out == HERE:
-        needed("training the models that ship")
     record = options.out / "variants.json"
     made: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     chosen = None if options.measure else traces()

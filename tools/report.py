@@ -9,7 +9,7 @@ from typing import Any
 from s1lab.arguments import text
 from s1lab.evaluation.benchmarks import known
 from s1lab.paper.numbers import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, QUESTIONS, TABLE_3
-from s1lab.repository import ROOT
+from tools import ROOT
 
 
 def comparison(name: str, root: Path = ROOT) -> str:

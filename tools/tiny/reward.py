@@ -1,9 +1,8 @@
-"""A small reward model of the embedded world: how likely a partial trace of ``s1-tiny`` ends in the right answer.
+"""``make reward``: the reward model that reads the embedded model's traces, trained in a few minutes.
 
-``make reward`` (``python -m s1lab.tiny.reward``) trains it in a few minutes: traces are sampled on questions of the train split,
-and a net of one hidden layer learns, at the end of each of their lines, whether the answer came out right in the end. It reads
-what ``s1-tiny`` itself holds there: its last hidden state, and the mean over the thinking. Right answers are needed for training
-alone; how well it tells right from wrong is measured on the dev split and stands in ``reward.json``.
+Traces are sampled on questions of the train split. At the end of each of their lines, the net of :mod:`s1lab.tiny.reward_model`
+learns whether the answer came out right in the end. Only training needs the right answers. How well the net tells right from
+wrong is measured on the dev split and written into ``reward.json``.
 """
 
 from __future__ import annotations
@@ -16,87 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from scipy import stats
-from transformers import PreTrainedModel, Qwen2ForCausalLM
 
 from s1lab.budget import Budget
-from s1lab.engines.model_files import fingerprint, locate, reading
+from s1lab.engines.model_files import fingerprint
 from s1lab.evaluation.evaluate import sweep
 from s1lab.load import load
-from s1lab.methods.rewards import Reward
-from s1lab.repository import needed
+from s1lab.tiny.reward_model import features_of, load_network, log_odds, thinking_ids
 from s1lab.tiny.world import problems
-from s1lab.trace import Source, Trace
+from tools.tiny import FOLDER
 
-FOLDER = Path(__file__).parent
 SEED, TEMPERATURE = 0, 1.0
 CAP = 400  # a sample now and then rambles on to the end of the context, and every other in its batch with it
 QUESTIONS = {"train": 600, "dev": 80}
 SAMPLES = {"train": 1, "dev": 4}
 HIDDEN, STEPS, BATCH, RATE = 32, 600, 1024, 3e-3
-
-
-class TinyReward(Reward):
-    """The trained reward: a number from 0 to 1 for a trace of ``s1-tiny`` (or of a model with its tokenizer), whole or not.
-
-    Of a whole trace it reads up to the end of the thinking, never the answer. ValueError for ids that it does not know.
-    """
-
-    __name__ = "lab.tiny.reward()"
-
-    def __init__(self, folder: Path = FOLDER) -> None:
-        with safe_open(folder / "reward.safetensors", "pt") as file:
-            trained_on = (file.metadata() or {}).get("fingerprint")
-            self._weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if trained_on != fingerprint("s1-tiny"):
-            raise ValueError("the reward model was trained on other weights of s1-tiny than these: train it again, make reward")
-        self._network = _network()
-
-    @torch.inference_mode()
-    def many(self, traces: Sequence[Trace]) -> list[float]:
-        """For each trace how likely it ends in the right answer, 0 to 1."""
-        most = self._network.config.vocab_size
-        if any(i >= most for t in traces for i in t.ids):
-            raise ValueError(f"a trace has ids beyond the {most} of s1-tiny: this reward reads no other model's")
-        read = [_reading(t) for t in traces]
-        features = _features(self._network, [ids for ids, _ in read], [start for _, start in read], [[len(i)] for i, _ in read])
-        return [round(float(p), 6) for p in torch.sigmoid(_net(self._weights, features))]
-
-
-def _network() -> PreTrainedModel:
-    with reading("s1-tiny"):
-        network: PreTrainedModel = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny"), dtype=torch.float32)
-    network.eval()
-    return network
-
-
-def _reading(trace: Trace) -> tuple[list[int], int]:
-    """The ids up to the end of the thinking, and how many of them come before it."""
-    opened = sum(s is Source.PROMPT for s in trace.source)
-    return trace.ids[: opened + trace.thinking_tokens], opened
-
-
-def _features(network: PreTrainedModel, rows: list[list[int]], starts: list[int], ends: list[list[int]]) -> torch.Tensor:
-    """[positions, 2 x width]: for each end of each row the hidden state before it, and the mean from the row's start to it."""
-    longest = max(len(ids) for ids in rows)
-    padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in rows])  # on the right, where causal attention sees nothing
-    states = network.base_model(input_ids=padded, use_cache=False)[0]
-    sums = torch.nn.functional.pad(states.cumsum(1), (0, 0, 1, 0))
-    found = []
-    for row, (start, at) in enumerate(zip(starts, ends, strict=True)):
-        places = torch.tensor(at)
-        mean = (sums[row, places] - sums[row, start]) / (places - start).clamp_min(1)[:, None]
-        found.append(torch.cat([states[row, places - 1], mean], dim=1))
-    return torch.cat(found)
-
-
-def _net(weights: dict[str, torch.Tensor], features: torch.Tensor) -> torch.Tensor:
-    """Log-odds [positions]."""
-    scaled = (features - weights["mean"]) / weights["deviation"]
-    hidden = torch.tanh(scaled @ weights["in"] + weights["in_bias"])
-    return hidden @ weights["out"] + weights["out_bias"]
 
 
 def examples(split: str) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, bool]]]:
@@ -109,7 +43,7 @@ def examples(split: str) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, bo
     with load("s1-tiny", device="cpu") as engine:
         runs = sweep(engine, asked, waits=(0, 1), budget=Budget(max_tokens=CAP), **options)  # type: ignore[arg-type]
         newlines = {i for i in range(len(engine.template.tokenizer)) if "\n" in engine.template.decode([i])}
-    network, batches = _network(), []
+    network, batches = load_network(), []
     outcomes: list[float] = []
     marks: list[tuple[int, bool]] = []
     for run in runs.values():
@@ -117,7 +51,7 @@ def examples(split: str) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, bo
             traces = run.traces[at : at + 64]
             rows, starts, ends = [], [], []
             for i, trace in enumerate(traces, at):
-                ids, start = _reading(trace)
+                ids, start = thinking_ids(trace)
                 places = [k for k in range(start + 1, len(ids)) if ids[k - 1] in newlines] + [len(ids)]
                 rows.append(ids)
                 starts.append(start)
@@ -125,7 +59,7 @@ def examples(split: str) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, bo
                 outcomes += [float(run.verdicts[i])] * len(places)
                 marks += [(i // SAMPLES[split], k == len(ids)) for k in places]
             with torch.inference_mode():
-                batches.append(_features(network, rows, starts, ends))
+                batches.append(features_of(network, rows, starts, ends))
     return torch.cat(batches).clone(), torch.tensor(outcomes), marks
 
 
@@ -146,7 +80,7 @@ def fit(features: torch.Tensor, outcomes: torch.Tensor) -> dict[str, torch.Tenso
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
         drawn = torch.randint(len(outcomes), (BATCH,), generator=generator)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(_net(weights, features[drawn]), outcomes[drawn])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(log_odds(weights, features[drawn]), outcomes[drawn])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -188,10 +122,10 @@ def make(out: Path = FOLDER) -> dict[str, Any]:
     features, outcomes, _ = examples("train")
     weights = fit(features, outcomes)
     held, right, marks = examples("dev")
-    measured = quality(_net(weights, held), right, marks)
+    measured = quality(log_odds(weights, held), right, marks)
     save_file(weights, out / "reward.safetensors", {"fingerprint": fingerprint("s1-tiny"), "format": "pt"})
     made = {
-        "command": "python -m s1lab.tiny.reward",
+        "command": "python -m tools.tiny.reward",
         "model": "s1-tiny",
         "questions": QUESTIONS,
         "samples": SAMPLES,
@@ -202,7 +136,7 @@ def make(out: Path = FOLDER) -> dict[str, Any]:
         "weights": sum(w.numel() for w in weights.values()),
         "right": {"train": round(float(outcomes.mean()), 4), "dev": round(float(right.mean()), 4)},
         "dev": measured,
-        "train": {"auc_partial": round(_auc(_net(weights, features), outcomes), 4)},
+        "train": {"auc_partial": round(_auc(log_odds(weights, features), outcomes), 4)},
         "minutes": round((time.time() - began) / 60, 1),
     }
     (out / "reward.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
@@ -213,8 +147,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder for reward.safetensors and reward.json")
     options = parser.parse_args()
-    if options.out == FOLDER:
-        needed("training the reward model that ships")
     print(json.dumps(make(options.out), indent=1))
 
 
