@@ -12,7 +12,7 @@ from s1lab.arguments import real, text
 from s1lab.evaluation.benchmarks import EMBEDDED, known
 from s1lab.tiny.world import BENCHMARK
 
-MADE = Path(__file__).parent / "tiny" / "made.json"
+MADE = Path(__file__).parent.parent / "tiny" / "made.json"
 _NAME = "a benchmark's name, such as 'aime24'"
 S11_LONGER = 9_290 / 4_693
 

@@ -138,7 +138,7 @@ def _started() -> subprocess.Popen[bytes]:
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "OPENBLAS_NUM_THREADS": "1",  # numpy, where sympy asks for it, would take memory for each core
     }
-    command = [sys.executable, "-P", str(Path(__file__).with_name("worker.py")), str(SECONDS), str(MEMORY)]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("sandbox_worker.py")), str(SECONDS), str(MEMORY)]
     # Without buffers, so that a forked child's copies of the pipes hold nothing that it could write.
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, env=environment

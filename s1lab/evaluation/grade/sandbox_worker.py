@@ -1,7 +1,7 @@
 """The process in which answers are read as mathematics: JSON lines in, JSON lines out, within bounds of its own.
 
 It is run by its path, so that it imports math-verify and of s1lab the comparison alone:
-``python -P worker.py SECONDS BYTES``. A line holds ``given`` and ``gold``; the answer to it is
+``python -P sandbox_worker.py SECONDS BYTES``. A line holds ``given`` and ``gold``; the answer to it is
 ``{"same": true or false, "how": ...}`` or ``{"error": ...}``. Python is interrupted after SECONDS of processor time
 on one line; where it is too deep in one big number to notice, the system ends the process a second later.
 """
@@ -139,7 +139,8 @@ def alone() -> None:
     import types
 
     here = os.path.dirname(os.path.abspath(__file__))
-    for name, folder in (("s1lab", os.path.dirname(here)), ("s1lab.evaluation.grade", here)):
+    above = os.path.dirname(here)
+    for name, folder in (("s1lab", os.path.dirname(above)), ("s1lab.evaluation", above), ("s1lab.evaluation.grade", here)):
         package = types.ModuleType(name)
         package.__path__ = [folder]
         sys.modules[name] = package
