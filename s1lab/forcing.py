@@ -1,4 +1,4 @@
-"""The algorithms, each written once as a generator over one question, in the order in which the paper tells them."""
+"""Budget forcing (paper section 3.1): think, answer and force, each written once as a generator over one question."""
 
 from __future__ import annotations
 

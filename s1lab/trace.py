@@ -1,4 +1,4 @@
-"""One run on one question: every token id, and for each id where it came from."""
+"""One run on one question: every token id, for each id where it came from, and what it costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's numbers are worth: intervals and paired tests."""
+"""The paper's metrics of a method's runs: Control, Scaling and Performance; the best of several methods, and a fitted line."""
 
 from __future__ import annotations
 

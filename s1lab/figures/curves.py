@@ -1,4 +1,4 @@
-"""Accuracy over thinking tokens: scaling curves, rivals, panels and control."""
+"""Accuracy over thinking tokens, on log2 axes: intervals are bands, the paper's points are open markers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one style of the figures of :mod:`s1lab.figures.charts`: colours, fonts, axes, and labels at points."""
+"""The one style of all figures: colours, fonts, axes, and labels at points."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""The rivals of budget forcing (paper section 3.2, appendix E): control by what is asked, and by sampling until it fits.
+"""Conditional control (paper section 3.2, appendix E.1): the question says how much is to be thought.
 
-Token-, step- and class-conditional control write into the question how much is to be thought. The first two need a model that was
-trained so (:mod:`s1lab.sft.formats`), the third is plain prompting; each can have budget forcing on top. Rejection sampling draws
-whole thoughts until one is short enough. All give ordinary traces: the same ledger counts what each method costs, what was thrown
-away in ``Trace.dropped``. ``as_original=True`` runs a method as the original does, where ours differs.
+Token- and step-conditional control need a model that was trained so (:mod:`s1lab.sft.formats`). Class-conditional control is
+plain prompting. Each can have budget forcing on top. All give ordinary traces, so the same ledger counts what each method
+costs. ``as_original=True`` runs a method as the original does, where ours differs.
 """
 
 from __future__ import annotations
@@ -188,8 +187,8 @@ def step_conditional(
         force: SCC + BF: the thinking is closed when the steps are used up. Without it a model may go on past zero.
         as_original: As the two commands of the original's eval/commands.sh do it. With ``force`` the bare ``<|im_start|>``
             opens, the model writes every number itself, and a header that begins with a 0 closes
-            (:func:`s1lab.methods.original_steps.original_steps`). Without it the ordinary opening is given and the first delimiter ends
-            the thinking, whatever follows it: its evaluator's loop (``compat="harness"``) on the question.
+            (:func:`s1lab.methods.original_steps.original_steps`). Without it the ordinary opening is given and the first
+            delimiter ends the thinking, whatever follows it: its evaluator's loop (``compat="harness"``) on the question.
         temperature: As in :func:`s1lab.force`, like the rest.
         top_p: As there.
         seed: As there.

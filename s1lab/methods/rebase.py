@@ -1,8 +1,7 @@
-"""Rivals of thinking longer: many traces of one question, side by side (the paper's Figures 4 right and 7).
+"""REBASE (the paper's Figure 7): a tree of thoughts, in which a reward decides which branches grow.
 
-Majority voting and best-of-n sample n traces that know nothing of each other; :func:`mixture` lets each of them think on as
-well; REBASE grows a tree whose branches a reward feeds or starves. All of them count their tokens in one ledger
-(:class:`s1lab.Cost`). What a reward model reads is not in it, as in the paper's Figure 7; a Tree says how often it was asked.
+Its tokens are counted in the same ledger as those of every other method (:class:`s1lab.Cost`). What a reward model reads is
+not in it, as in the paper's figure; a :class:`s1lab.Tree` says how often the reward was asked.
 """
 
 from __future__ import annotations
@@ -73,8 +72,8 @@ def rebase(
     with the rewards as weights.
 
     width: traces that are finished in the end; 1 is plain sampling.
-    reward: a function from a partial Trace (its thinking as far as it goes) to a number, or a :class:`s1lab.methods.rewards.Reward`, which
-        sees all branches of a step at once. It gets no right answer, and may ask the engine itself. Where it raises or gives no
+    reward: a function from a partial Trace (its thinking as far as it goes) to a number, or a :class:`s1lab.Reward`, which sees
+        all branches of a step at once. It gets no right answer, and may ask the engine itself. Where it raises or gives no
         finite number, that question has an ``error`` that names it, and the other trees grow on.
     budget: of every trace, in exact semantics. With ``waits`` a branch that stops is made to go on, and stays open: that is the
         tree together with budget forcing. The search ends at the cap at the latest.

@@ -1,4 +1,7 @@
-"""Votes: many samples of a question side by side, their majority, the best of them, and mixtures of budgets."""
+"""Votes (the paper's Figures 4 right and 7): many samples of a question, their majority, the best of them, mixtures of budgets.
+
+The samples know nothing of each other. :func:`mixture` lets each of them think on as well.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fine-tuning itself: trl's trainer with the recipe's settings, a log, and checkpoints that can be trusted."""
+"""The fine-tuning itself: trl's trainer with the recipe's settings and a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completions and traces that survive a crash: one SQLite file, filled while a run goes on, from which it goes on later.
+"""A SQLite cache of completions and traces. Running the same call again resumes from it.
 
 Programs are deterministic given their completions, so a store of completions restores any run: it is run again, and what it
 asks that was answered before comes out of the file. A completion is known by its content: the model's fingerprint, the
