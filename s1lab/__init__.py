@@ -27,7 +27,8 @@ from s1lab.methods.tree import Tree
 from s1lab.methods.voting import Vote, best_of, mixture, vote
 from s1lab.storage.diff import diff
 from s1lab.storage.replay import replay
-from s1lab.storage.saved import Run, read_run
+from s1lab.storage.run import Run
+from s1lab.storage.saved import read_run
 from s1lab.storage.sqlite import StoreError
 from s1lab.storage.store import import_run, runs
 from s1lab.template import ThinkTemplate

@@ -17,7 +17,7 @@ from datasets import Dataset
 import s1lab as lab
 from s1lab.engine import Completion, Request
 from s1lab.methods import conditional as control
-from s1lab.tokenization.bound_template import THINK_TAGS
+from s1lab.tokenization.presets import THINK_TAGS
 from s1lab.trace import Source
 from tests.test_forcing import ANSWER, THINK, kinds, thinker
 

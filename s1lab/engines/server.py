@@ -31,8 +31,10 @@ import httpx
 from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.address import masker, proxy_to, split_address
 from s1lab.engines.connections import Lanes
-from s1lab.engines.model_files import end_ids, fingerprint, load_tokenizer, rows_of
+from s1lab.engines.end_of_sequence import end_ids
+from s1lab.engines.model_files import fingerprint, load_tokenizer
 from s1lab.engines.reply import MixedUpError, ReplyError, check, check_prompt
+from s1lab.engines.vocabulary import rows_of
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 

@@ -35,9 +35,9 @@ MOVED = {
     "curate.subjects": "curate.domains",
     "diff": "storage.diff",
     "encoding": "tokenization.encoding",
-    "engines.checkpoint": "engines.weights",
+    "engines.checkpoint": "engines.weights engines.vocabulary",
     "engines.kept": "engines.prefix_cache",
-    "engines.pretrained": "engines.model_files",
+    "engines.pretrained": "engines.model_files engines.end_of_sequence engines.vocabulary",
     "evaluate": "evaluation.evaluate",
     "exports": "interop.exports",
     "grade": "evaluation.grade",
@@ -60,7 +60,7 @@ MOVED = {
     "plots": "figures",
     "programs": "forcing methods.ladder engine",
     "recording": "storage.replay",
-    "records": "storage.saved",
+    "records": "storage.saved storage.run",
     "sft.batches": "sft.collator",
     "sft.plans": "sft.memory",
     "sft.rows": "sft.encode",
@@ -77,7 +77,10 @@ MOVED = {
 }
 
 # Modules that stayed, and where some of their names went.
-LEFT = {"engine": "load", "template": "tokenization.bound_template"}
+LEFT = {
+    "engine": "load",
+    "template": "tokenization.bound_template tokenization.presets tokenization.delimiters",
+}
 
 # What the repository needs and the library does not: these modules are outside the package.
 OUTSIDE = {
@@ -103,7 +106,7 @@ def install() -> None:
     sys.meta_path.insert(0, _OldPaths())
     for module, home in LEFT.items():
         left = importlib.import_module(PACKAGE + module)
-        vars(left)["__getattr__"] = _Names(left.__name__, [PACKAGE + home], warned=True)
+        vars(left)["__getattr__"] = _Names(left.__name__, [PACKAGE + h for h in home.split()], warned=True)
     sys.modules["s1lab"].__class__ = _Package
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1lab.engine import Completion, Engine, Request
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.storage.saved import Run, as_json, packed, unpacked
+from s1lab.storage.run import Run, as_json, packed, unpacked
 from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.trace import Trace
 

@@ -20,7 +20,8 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 import s1lab as lab
 from s1lab.template import ThinkTemplate
 from s1lab.tiny.tokenizer import build
-from s1lab.tokenization.bound_template import PRESETS, bind
+from s1lab.tokenization.bound_template import bind
+from s1lab.tokenization.presets import PRESETS
 from tests.conformance.serving import KEY
 from tests.families import FAMILIES
 

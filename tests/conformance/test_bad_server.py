@@ -11,7 +11,9 @@ import pytest
 
 import s1lab as lab
 from s1lab.engines import server as module
-from s1lab.engines.model_files import end_ids, load_tokenizer, rows_of
+from s1lab.engines.end_of_sequence import end_ids
+from s1lab.engines.model_files import load_tokenizer
+from s1lab.engines.vocabulary import rows_of
 from tests.conformance.bad_server import KEY, MODES, QUESTIONS, ToyEngine
 
 SECONDS = 20.0  # for a mode's 200 questions, on a machine that does other things besides
