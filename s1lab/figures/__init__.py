@@ -1,6 +1,7 @@
 """Figures in one style: log2 token axes, intervals as bands, the paper's points as open markers.
 
-curves: accuracy over thinking tokens. charts: everything else. style: what all share. export: files, and what a figure shows as data.
+curves: accuracy over thinking tokens. charts: everything else. style: what all share.
+export: files of a figure, and what it shows as data.
 """
 
 from s1lab.figures.charts import Live, bars, differences, funnel, histogram, standings, training
