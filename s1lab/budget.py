@@ -45,8 +45,8 @@ class Budget:
     answer_room: how many tokens the thinking must leave for the answer, as the context allows; the original leaves 100. An answer
         that needs more than that may still have it where the thinking left more.
     compat: the semantics. "exact": the sum of all thinking tokens never exceeds ``max_tokens``. "readme" and "harness" repeat
-        the original's two loops, see :mod:`s1lab.methods.original_loops`. "readme" has no ``min_tokens`` and no ``on_cut``. "harness" has
-        both: its ``min_tokens`` strikes the stops out until so many tokens are written, and appends no text.
+        the original's two loops, see :mod:`s1lab.methods.original_loops`. "readme" has no ``min_tokens`` and no ``on_cut``.
+        "harness" has both: its ``min_tokens`` strikes the stops out until so many tokens are written, and appends no text.
 
     After a suppression the model must write at least one token before it may stop again, as in the authors' evaluator.
 

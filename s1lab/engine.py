@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 if TYPE_CHECKING:
     from s1lab.tokenization.bound_template import BoundTemplate
 
-
 T = TypeVar("T")
-
-
 LOG = logging.getLogger(__name__)
 
 
@@ -131,8 +128,6 @@ class _Desk:
 # The keys of each run that is going on. All of them share one counter, so that no two runs use the same key. It begins anew with
 # a run that is alone, by which an engine can tell a new run from the one before.
 _KEYS: list[Iterator[int]] = []
-
-
 _DESKS: dict[int, _Desk] = {}  # id of an engine -> its desk, while something is in flight
 
 

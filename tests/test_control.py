@@ -17,7 +17,8 @@ from datasets import Dataset
 import s1lab as lab
 from s1lab.engine import Completion, Request
 from s1lab.methods import conditional as control
-from s1lab.tokenization.presets import THINK_TAGS
+from s1lab.methods.steps import step_mark
+from s1lab.template import THINK_TAGS
 from s1lab.trace import Source
 from tests.test_forcing import ANSWER, THINK, kinds, thinker
 
@@ -246,7 +247,7 @@ def test_bad_input_is_one_sentence_and_runs_nothing(scripted, call, words):
 
 def test_a_template_without_turns_can_not_count_steps():
     with pytest.raises(ValueError, match="'think-tags' can't count steps"):
-        control.step_mark(THINK_TAGS)
+        step_mark(THINK_TAGS)
 
 
 def test_a_model_that_was_not_trained_for_a_format_is_warned_of_once(tiny, scripted, monkeypatch):
@@ -302,7 +303,6 @@ def test_a_second_call_asks_nothing_and_a_replay_needs_no_model(scripted, tmp_pa
 KILLED = """
 import sys
 import s1lab as lab
-from s1lab.methods import conditional as control
 engine = lab.load("s1-tiny", max_batch=4)
 print("ready", flush=True)
 questions = list(lab.tiny.problems(16, 12, "dev")["question"])

@@ -95,7 +95,7 @@ def test_a_star_gives_the_names_of_all_homes(monkeypatch):
 
 
 def test_a_path_that_never_was_is_still_an_error():
-    with pytest.raises(ModuleNotFoundError, match="No module named 's1lab.nothing'"):
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 's1lab\.nothing'"):
         importlib.import_module("s1lab.nothing")
     with pytest.raises(AttributeError, match="nothing"):
         _ = lab.nothing

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import pytest
 
 import s1lab as lab
-from s1lab.figures import charts as plots
+from s1lab import figures as plots
 from s1lab.figures import style
 
 

@@ -8,7 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -37,9 +37,6 @@ from s1lab.engines.weights import (
     read_json,
     same_as_config,
 )
-
-if TYPE_CHECKING:
-    pass
 
 LOG = logging.getLogger(__name__)
 

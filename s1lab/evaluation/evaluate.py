@@ -93,7 +93,7 @@ class Results:
         return _graded(problems, columns, traces, _verdicts(columns, traces, n), n, made or {})
 
     def save(self, path: str | Path) -> Path:
-        """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.storage.saved.read_run` reads one."""
+        """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.read_run` reads one."""
         return write_run(path, self.traces, self.made, [v.mark for v in self.graded])
 
     def save_harness(self, folder: str | Path, task: str | None = None) -> Path:

@@ -11,14 +11,8 @@ from scipy import stats
 from s1lab.arguments import numbers, outcomes, real, share, whole
 
 MOST = 10**9  # questions, and resamples times a hundred: above it a call would take hours
-
-
 _PAIRED = "one outcome a question, from 0 to 1 (True and False will do)"
-
-
 _ACCURACY = "an accuracy in percents from 0 to 100"
-
-
 SLACK = 1e-9  # outcomes that are means may miss 0 or 1 by a rounding
 
 

@@ -45,11 +45,7 @@ __all__ = [
 
 # What the sentences of bad input ask for.
 _TOKENS = "one number of thinking tokens a run, 0 or more"
-
-
 _SOME_TOKENS = "one number of thinking tokens a run, above 0: no tokens have no logarithm"
-
-
 Bound = float | Sequence[float | None] | None
 
 

@@ -1,6 +1,7 @@
 """lm-evaluation-harness on s1lab: its tasks, answered within a budget.
 
-    python -m s1lab.interop.lm_eval --model s1lab --model_args model=s1-tiny,max_tokens=512,waits=2 --tasks aime24 --output_path runs/out
+    python -m s1lab.interop.lm_eval --model s1lab --model_args model=s1-tiny,max_tokens=512,waits=2 \\
+        --tasks aime24 --output_path runs/out
 
 takes the arguments of ``lm_eval``, which it calls. Importing this module registers the model "s1lab" there, for
 ``lm_eval.simple_evaluate(model="s1lab", model_args=...)``. Needs ``pip install "s1lab[harness]"``.

@@ -22,19 +22,13 @@ from s1lab.methods.steps import step_mark, stepped
 from s1lab.trace import Trace
 
 Length = Literal["short", "long"]
-
-
 # Table 14's two sentences, as the paper has them.
 SENTENCES: dict[Length, str] = {
     "short": "Answer after a short amount of thinking. Do not spend excessive time double-checking your work.",
     "long": "Answer after a long amount of thinking. If you feel like you are finished early, spend the extra time trying to "
     "double-check your work until you are absolutely sure that you have the correct answer.",
 }
-
-
 KINDS = {"tcc": "token-conditional", "scc": "step-conditional"}  # class-conditional control is plain prompting
-
-
 AS_ORIGINAL = {"as_original": True, "semantics": "harness"}  # what is written beside such a run
 
 
@@ -193,8 +187,8 @@ def step_conditional(
         force: SCC + BF: the thinking is closed when the steps are used up. Without it a model may go on past zero.
         as_original: As the two commands of the original's eval/commands.sh do it. With ``force`` the bare ``<|im_start|>``
             opens, the model writes every number itself, and a header that begins with a 0 closes
-            (:func:`s1lab.methods.original_steps.original_steps`). Without it the ordinary opening is given and the first delimiter ends
-            the thinking, whatever follows it: its evaluator's loop (``compat="harness"``) on the question.
+            (:func:`s1lab.methods.original_steps.original_steps`). Without it the ordinary opening is given and
+            the first delimiter ends the thinking, whatever follows it: its evaluator's loop (``compat="harness"``) on the question.
         temperature: As in :func:`s1lab.force`, like the rest.
         top_p: As there.
         seed: As there.

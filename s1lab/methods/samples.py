@@ -11,8 +11,6 @@ from s1lab.evaluation import grade
 from s1lab.trace import Cost, Counted, Trace, cost
 
 GOLD = "the right answer as text, such as '3'"
-
-
 VOTES = ("weighted", "majority")  # how a tree's traces vote
 
 

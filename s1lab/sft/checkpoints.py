@@ -16,8 +16,6 @@ from transformers import TrainerCallback
 from s1lab.curate.io import write_whole
 
 WHOLE = "whole"  # a file that a checkpoint gets when all of it is on the disk
-
-
 Watch = Callable[[dict[str, Any]], None]
 
 

@@ -3,7 +3,8 @@
     rows = sft.formats.token_conditional(chosen, engine.template)
     trained = sft.train("s1-tiny-base", rows, "tiny")
 
-The column ``format`` tells :func:`s1lab.sft.train` what to write into the model's config, where :mod:`s1lab.methods.conditional` looks.
+The column ``format`` tells :func:`s1lab.sft.train` what to write into the model's config, where
+:mod:`s1lab.methods.conditional` looks.
 """
 
 from __future__ import annotations

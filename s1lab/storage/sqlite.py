@@ -7,21 +7,10 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 MAGIC = b"SQLite format 3\0"
-
-
 APPLICATION, VERSION = 0x73316C62, 1  # "s1lb" in the file's header
-
-
 CHECKED_BYTES = 64 * 1024**2  # a larger file is not read whole when it is opened
-
-
 SCHEMA = """
 CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, template TEXT NOT NULL, tokenizer BLOB NOT NULL);
 CREATE TABLE runs (

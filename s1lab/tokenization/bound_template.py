@@ -9,30 +9,22 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from s1lab.template import HARMONY, ThinkTemplate
 from s1lab.tokenization.chat_template import QUESTION, SYSTEM, Chat, examine
 from s1lab.tokenization.delimiters import Delimiter, delimiter_of, single_id
 from s1lab.tokenization.encoding import Encoder
-from s1lab.tokenization.presets import HARMONY, preset
+from s1lab.tokenization.presets import preset
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-from s1lab.template import ThinkTemplate
 
 MARK_IDS = 32  # the most ids that an opening delimiter is looked for in
-
-
 HEADER_IDS = 64  # and a header of harmony
-
-
 # Tokens that begin a call of a tool: Qwen3's, Mistral's, gpt-oss' (which ends one), Llama's, DeepSeek's, Kimi's.
 TOOL_CALLS = (
     "<tool_call>", "[TOOL_CALLS]", "<|call|>", "<|python_tag|>", "<｜tool▁calls▁begin｜>", "<|tool_calls_section_begin|>",
 )  # fmt: skip
-
-
 TOOL_HEADER = " to="  # the recipient in a header of harmony: <|channel|>commentary to=functions.search
-
-
 # What chat templates do to the ends of a text.
 _TRIMS: tuple[Callable[[str], str], ...] = (str, str.strip, str.rstrip, str.lstrip)
 

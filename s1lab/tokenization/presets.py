@@ -1,30 +1,15 @@
-"""The templates that are known by name, and which of them a tokenizer belongs to."""
+"""Which preset a tokenizer belongs to."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s1lab.template import ThinkTemplate
+from s1lab.template import DEEPSEEK, HARMONY, MAGISTRAL, PRESETS, S1, THINK_TAGS, ThinkTemplate
 from s1lab.tokenization.chat_template import mentions
 from s1lab.tokenization.delimiters import single_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-S1 = ThinkTemplate("<|im_start|>think\n", ("<|im_start|>", "<|im_end|>"), "<|im_start|>answer\n", "s1")
-
-THINK_TAGS = ThinkTemplate("<think>\n", ("</think>",), "</think>\n\n", "think-tags")
-
-# Its chat template opens and closes with the bare tags, and so does the model.
-DEEPSEEK = ThinkTemplate("<think>", ("</think>",), "</think>", "deepseek-v3.1", newline=False)
-
-MAGISTRAL = ThinkTemplate("[THINK]", ("[/THINK]",), "[/THINK]", "magistral", newline=False)
-
-_FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
-
-HARMONY = ThinkTemplate("<|start|>assistant<|channel|>analysis<|message|>", (_FINAL,), _FINAL, "harmony", newline=False)
-
-PRESETS = {t.name: t for t in (S1, THINK_TAGS, DEEPSEEK, MAGISTRAL, HARMONY)}
 
 # In the order in which they are looked for: a tokenizer must know these texts as one token each.
 KNOWN_BY = (

@@ -7,8 +7,6 @@ import re
 from fractions import Fraction
 
 LONGEST = 400  # digits of a number that is read, and the largest power of ten
-
-
 _NUMBER = re.compile(
     r"(?P<repeating>\d*\.(?P<head>\d*)(?:\\overline\s*\{(?P<bar>\d+)\}|\\dot\s*\{?(?P<dot>\d)\}?))"
     r"|(?P<decimal>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE](?P<exponent>[+-]?\d{1,4})(?![\dA-Za-z]))?"
@@ -135,17 +133,9 @@ _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
     " nineteen"
 )
-
-
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-
-
 _WORTH = {word: n for n, word in enumerate(_SMALL.split())} | {word: 20 + 10 * n for n, word in enumerate(_TENS.split())}
-
-
 LARGE = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
-
-
 NUMBER_WORDS = re.compile(
     r"(?<![A-Za-z-])(?:" + "|".join([*_WORTH, "hundred", *LARGE]) + r")(?:[\s-]+(?:and\s+)?(?:"
     + "|".join([*_WORTH, "hundred", *LARGE]) + r"))*(?![A-Za-z-])", re.IGNORECASE,

@@ -11,48 +11,22 @@ from s1lab.evaluation.grade.quantities import quantity, split_unit
 from s1lab.evaluation.grade.spelling import closing
 
 _OR = re.compile(r"(?<![A-Za-z\\])or(?![A-Za-z])|\\text\{\s*or\s*\}|\\(?:lor|vee)(?![A-Za-z])")
-
-
 _AND = re.compile(r",|;|(?<![A-Za-z\\])and(?![A-Za-z])|&|\\text\{\s*(?:,?\s*and|,)\s*\}|\\(?:land|wedge)(?![A-Za-z])")
-
-
 _SEMICOLON = re.compile(r";")
-
-
 _CUP = re.compile(r"\\cup(?![A-Za-z])")
-
-
 RELATION = re.compile(r"(?<![<>!=\\:])=(?!=)|\\approx(?![A-Za-z])|\\equiv(?![A-Za-z])")
-
-
 SYMBOL = re.compile(r"(?:[A-Za-z]|\\(?!frac|sqrt|pi|infty|text)[a-z]+)(?:_\{?[\w, ]+\}?|')*")
-
-
 _NAMES = re.compile(  # (p, q), V_1:V_2, |AB|
     r"\(\s*[A-Za-z](?:_\{?\w+\}?)?(?:\s*,\s*[A-Za-z](?:_\{?\w+\}?)?)*\s*\)|\|[A-Z]{2,3}\|"
     r"|[A-Za-z](?:_\{?\w+\}?)?(?:\s*:\s*[A-Za-z](?:_\{?\w+\}?)?)+"
     r"|m?\s*\\(?:angle|triangle|overline|vec|overrightarrow)\s*\{?[A-Z]{1,3}\}?|\\frac\{d\w*\}\{d\w\}"
 )
-
-
 _SUM_OF_NAMES = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\s*(?:[+-]|\\cdot)?\s*[A-Za-z](?:_\{?\w+\}?)?)*")  # m + n, xy
-
-
 LABEL = re.compile(r"(?:[A-Za-z]{1,2}|\\[a-z]+)(?:_\{?[\w, ]+\}?|'|\^\{?-1\}?)*\s*\(\s*[A-Za-z0-9, ]*\s*\)")  # f(x)
-
-
 _COMMAND = re.compile(r"\\(?:begin|end)\{\w+\}(?:\{[clr|]+\})?|\\(?!text)[A-Za-z]+")
-
-
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?){2,}")
-
-
 _MATRIX = re.compile(r"\\begin\{([pbvB]?(?:matrix|array))\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
-
-
 _PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
-
-
 _PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "\\langle": "\\rangle"}
 
 

@@ -42,7 +42,8 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
     """Whether a response gives the gold answer.
 
     kind: "integer" compares whole numbers, "choice" letters, "exact" text without spaces and case, "math" what math-verify holds
-    to be equal, in a process with bounds of its own (never evaluated as code), but for what :mod:`s1lab.evaluation.grade.forms` tells apart.
+    to be equal, in a process with bounds of its own (never evaluated as code), but for what
+    :mod:`s1lab.evaluation.grade.forms` tells apart.
     False also where grading failed: :func:`verdict` tells.
     Raises ValueError for a gold answer that is not of its kind.
     """
