@@ -48,8 +48,8 @@ def difficulty(
     A question that a model could not be asked counts as not solved by it; the report's notes tell how many.
 
     Args:
-        pool: question, answer, and kind where answers are not "math". Graded by rule (:mod:`s1lab.evaluation.grade`), in the paper
-            by a model.
+        pool: question, answer, and kind where answers are not "math". Graded by rule (:mod:`s1lab.evaluation.grade`), in the
+            paper by a model.
         models: Engines, or what :func:`s1lab.load` loads. Those named are loaded in turn, with ``engine_options``, and closed
             again, so two that don't fit beside each other can follow one another. A later model is asked what the earlier ones
             left.

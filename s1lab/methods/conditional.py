@@ -188,7 +188,8 @@ def step_conditional(
         as_original: As the two commands of the original's eval/commands.sh do it. With ``force`` the bare ``<|im_start|>``
             opens, the model writes every number itself, and a header that begins with a 0 closes
             (:func:`s1lab.methods.original_steps.original_steps`). Without it the ordinary opening is given and
-            the first delimiter ends the thinking, whatever follows it: its evaluator's loop (``compat="harness"``) on the question.
+            the first delimiter ends the thinking, whatever follows it: its evaluator's loop
+            (``compat="harness"``) on the question.
         temperature: As in :func:`s1lab.force`, like the rest.
         top_p: As there.
         seed: As there.

@@ -74,7 +74,8 @@ def rebase(
 
     width: traces that are finished in the end; 1 is plain sampling.
     reward: a function from a partial Trace (its thinking as far as it goes) to a number, or a
-        :class:`s1lab.methods.rewards.Reward`, which sees all branches of a step at once. It gets no right answer, and may ask the engine itself. Where it raises or gives no
+        :class:`s1lab.methods.rewards.Reward`, which sees all branches of a step at once. It gets
+        no right answer, and may ask the engine itself. Where it raises or gives no
         finite number, that question has an ``error`` that names it, and the other trees grow on.
     budget: of every trace, in exact semantics. With ``waits`` a branch that stops is made to go on, and stays open: that is the
         tree together with budget forcing. The search ends at the cap at the latest.
