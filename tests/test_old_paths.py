@@ -70,6 +70,9 @@ def test_the_papers_numbers_are_where_they_were():
 def test_what_went_to_the_repositorys_tools_says_so(old):
     with pytest.raises(ModuleNotFoundError, match=rf"s1lab\.{old} is not in the library any more: it is .*(make |tools/)"):
         importlib.import_module(f"s1lab.{old}")
+    package, _, name = f"s1lab.{old}".rpartition(".")
+    with pytest.raises(ModuleNotFoundError, match="not in the library any more"):
+        exec(f"from {package} import {name}")
 
 
 @pytest.mark.parametrize("name", ["plots", "metrics", "control", "benchmarks", "grade"])

@@ -153,9 +153,8 @@ class _OldPaths(MetaPathFinder, Loader):
         if old == name:
             return None
         if old in OUTSIDE:
-            raise ModuleNotFoundError(
-                f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's repository", name=name
-            )
+            # Without its `name`, so that `from s1lab.tiny import make` shows this sentence too.
+            raise ModuleNotFoundError(f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's repository")
         return ModuleSpec(name, self) if old in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:
