@@ -7,17 +7,16 @@ trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from s1lab import curate, paper, tiny
+from s1lab import curate, figures, paper, tiny
 from s1lab.api import Interrupted, direct, force, interrupted
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Engine, Request, run
 from s1lab.evaluation import benchmarks, grade, metrics
 from s1lab.evaluation.evaluate import Results, evaluate, sweep
-from s1lab.figures import charts as plots
+from s1lab.interop import old_paths
 from s1lab.load import describe, load
-from s1lab.methods import conditional as control
 from s1lab.methods.conditional import class_conditional, step_conditional, token_conditional
 from s1lab.methods.ladder import Ladder, ladder
 from s1lab.methods.outcomes import Outcome, outcome
@@ -28,21 +27,32 @@ from s1lab.methods.tree import Tree
 from s1lab.methods.voting import Vote, best_of, mixture, vote
 from s1lab.storage.diff import diff
 from s1lab.storage.replay import replay
-from s1lab.storage.saved import Run, read_run
+from s1lab.storage.run import Run
+from s1lab.storage.saved import read_run
 from s1lab.storage.sqlite import StoreError
 from s1lab.storage.store import import_run, runs
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Cost, Source, Trace, cost
 
+if TYPE_CHECKING:
+    from s1lab.methods import conditional as control
+
+plots = figures  # its name in version 0.1
+
 
 def __getattr__(name: str) -> Any:
-    """``lab.sft``, which needs trl, and ``lab.widgets``, which needs ipywidgets, are imported when they are first used."""
+    """What is imported when it is first used: ``lab.sft`` needs trl, and ``lab.widgets`` needs ipywidgets."""
     if name in ("sft", "widgets"):
         return import_module(f"s1lab.{name}")
+    if name == "control":  # of 0.1: its names are in several modules of s1lab.methods now
+        globals()[name] = old_paths.divided("s1lab.control")
+        return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __version__ = "0.1.0"
+
+old_paths.install()
 
 __all__ = [
     "Best",
@@ -73,6 +83,7 @@ __all__ = [
     "diff",
     "direct",
     "evaluate",
+    "figures",
     "force",
     "grade",
     "import_run",

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from tqdm.auto import tqdm
 
@@ -14,13 +14,15 @@ from s1lab.budget import Budget, check_answer
 from s1lab.engine import Engine, Program, driving, run
 from s1lab.forcing import Sampling
 from s1lab.forcing import direct as direct_program
-from s1lab.forcing import force as force_program
-from s1lab.storage.replay import Recording, recording
+from s1lab.forcing import force as exact_loop
 from s1lab.trace import Source, Trace
+
+if TYPE_CHECKING:
+    from s1lab.storage.replay import Recording
 
 T = TypeVar("T")
 Budgets = Budget | Sequence[Budget]
-Storing = str | Path | Recording | None
+Storing: TypeAlias = "str | Path | Recording | None"
 LOG = logging.getLogger(__name__)
 MOST_WORDS = 300  # of an exception, in a question's error
 UNFINISHED = "interrupted before it was finished"
@@ -83,10 +85,19 @@ def force(
     traces = open_traces(engine, asked, budgets, system)
 
     def program(i: int) -> Program[Trace]:
-        return force_program(traces[i], budgets[i], sampling, engine.context)
+        return force_loop(traces[i], budgets[i], sampling, engine.context)
 
     made = {"call": "force"} | settings(sampling, system, budgets)
     return drive_traces(engine, traces, program, single, what="forcing", progress=progress, store=store, made=made)
+
+
+def force_loop(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+    """The program of a budget: the paper's loop, or for another ``compat`` one of the original's two."""
+    if budget.compat == "exact":
+        return exact_loop(trace, budget, sampling, context)
+    from s1lab.methods.original_loops import harness, readme
+
+    return (readme if budget.compat == "readme" else harness)(trace, budget, sampling, context)
 
 
 @overload
@@ -302,6 +313,8 @@ def drive(
         Interrupted: Ctrl-C.
 
     """
+    from s1lab.storage.replay import recording  # the core is read, and imported, without the storage
+
     results: dict[int, T] = {}
     with (
         driving(engine),

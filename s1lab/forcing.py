@@ -171,10 +171,9 @@ def answer(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
 def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """Budget forcing, the whole of it: open the thinking, think within the budget, close, answer."""
     if budget.compat != "exact":
-        from s1lab.methods import original_loops as compat  # which is written on top of this file
-
-        original = compat.readme if budget.compat == "readme" else compat.harness
-        return (yield from original(trace, budget, sampling, context))
+        raise ValueError(
+            f"this is the loop of compat='exact', not of {budget.compat!r}: take s1lab.api.force_loop, which knows all"
+        )
     if open_thinking(trace, trace.template.open_ids(trace.ids), budget, context) < 1:
         return trace
     trace = yield from think(trace, budget, sampling, context)

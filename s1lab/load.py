@@ -7,9 +7,10 @@ import inspect
 import os
 from typing import TYPE_CHECKING, Any
 
+from s1lab.engine import Engine
+
 if TYPE_CHECKING:
     from s1lab.template import ThinkTemplate
-from s1lab.engine import Engine
 
 ENGINES = ("transformers", "vllm", "server")
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 SHORTEST_BEGINNING = 3  # characters of an opening that count as its beginning, at the end of a prompt
 

@@ -18,16 +18,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaTokenizerFast
 
 import s1lab as lab
 from s1lab.engines import weights as weight_files
-from s1lab.engines.model_files import (
-    PROBES,
-    check_unread,
-    end_ids,
-    end_ids_of,
-    ends_of,
-    load_network,
-    load_tokenizer,
-    turn_ends,
-)
+from s1lab.engines.end_of_sequence import end_ids, end_ids_of, ends_of, turn_ends
+from s1lab.engines.model_files import PROBES, check_unread, load_network, load_tokenizer
 from s1lab.engines.weights import ModelFilesError
 
 TINY = Path(lab.tiny.__file__).parent / "s1-tiny"

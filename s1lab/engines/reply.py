@@ -1,10 +1,12 @@
-"""The check of one server's reply: nothing of it is used before its types, range, length and stops are right."""
+"""What a server is asked, and the check of its reply: nothing of it is used before types, range, length and stops are right."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
+
+from s1lab.engine import Request
 
 
 class ReplyError(Exception):
@@ -156,3 +158,40 @@ def _told(value: Any, words: Callable[[Any], str]) -> str:
     if type(value) is int and abs(value) > 10**20:  # Python refuses to write the longest ones
         return "a number of more than 20 digits"
     return repr(value)
+
+
+def body_of(request: Request, model: str, written: list[int], most: int, pieces: int) -> dict[str, Any]:
+    """What a server is asked for the next piece of a completion.
+
+    Args:
+        request: The request.
+        model: The name that the server knows the model by.
+        written: The ids of the pieces before.
+        most: The most ids of this one.
+        pieces: How many pieces came before.
+
+    Returns:
+        The body, but for the stops.
+
+    """
+    body: dict[str, Any] = {
+        "model": model,
+        "prompt": [*request.ids, *written],
+        "max_tokens": most,
+        "min_tokens": max(0, request.min_tokens - len(written)),
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "ignore_eos": True,  # the request names its stops, the end of sequence among them
+        "return_token_ids": True,
+        "skip_special_tokens": False,
+        # A server takes what is left out from the model's generation config, penalties included.
+        "top_k": 0,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    }
+    if request.temperature > 0:
+        # A piece with the seed of the one before would draw the same random numbers again.
+        body["seed"] = (request.seed + pieces) % 2**63
+    return body

@@ -19,17 +19,11 @@ import torch
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from s1lab.engine import Completion, Request, misfit
+from s1lab.engines.end_of_sequence import end_ids, end_ids_of
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.model_files import (
-    check_embeddings,
-    end_ids,
-    end_ids_of,
-    fingerprint,
-    fingerprint_of,
-    load_network,
-    load_tokenizer,
-)
+from s1lab.engines.model_files import fingerprint, fingerprint_of, load_network, load_tokenizer
 from s1lab.engines.prefix_cache import Kept, Shelf
+from s1lab.engines.vocabulary import check_embeddings
 from s1lab.engines.weights import check_finite
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import bind

@@ -20,17 +20,10 @@ from functools import cached_property
 from typing import Any
 
 from s1lab.engine import Completion, Request, misfit
+from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.model_files import (
-    check_embeddings,
-    check_unread,
-    code_needed,
-    end_ids,
-    fingerprint,
-    load_tokenizer,
-    locate,
-    rows_of,
-)
+from s1lab.engines.model_files import check_unread, code_needed, fingerprint, load_tokenizer, locate
+from s1lab.engines.vocabulary import check_embeddings, rows_of
 from s1lab.engines.weights import ModelFilesError, finite, not_numbers, one_line
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import bind

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -344,47 +344,6 @@ def finite(weight: torch.Tensor, dtype: torch.dtype | None = None) -> bool:
     weight = weight.to(dtype) if dtype else weight
     # One pass without a copy. A sum may overflow although no number is infinite, so look again then.
     return bool(torch.isfinite(weight.sum(dtype=torch.float32))) or bool(torch.isfinite(weight).all())
-
-
-def beyond(ids: Mapping[str, int], rows: int) -> dict[str, int]:
-    """The tokens whose ids have no row in embeddings of so many rows."""
-    return {token: number for token, number in ids.items() if number >= rows}
-
-
-def check_tokens(model: str, tokenizer: Any, needed: Collection[int], rows: int) -> str | None:
-    """Compare a tokenizer with the number of embedding rows.
-
-    Args:
-        model: The name to show.
-        tokenizer: The model's tokenizer.
-        needed: Ids that every question needs: of the chat template, the delimiters, the ends.
-        rows: How many ids the model's embeddings have a row for.
-
-    Returns:
-        A note where only control tokens that no question needs have no row, such as a ``[PAD]`` that
-        was added without resizing the embeddings; else None.
-
-    Raises:
-        ModelFilesError: Ordinary tokens, or needed ones, have no row.
-
-    """
-    if len(tokenizer) <= rows and max(needed, default=0) < rows:
-        return None
-    without = beyond(tokenizer.get_vocab(), rows)
-    if not without:
-        return None
-    control = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-    fix = "resize the embeddings (model.resize_token_embeddings) and train, or use the tokenizer that belongs to the model"
-    ordinary = [token for token, number in without.items() if number not in control]
-    if ordinary or set(without.values()) & set(needed):
-        raise ModelFilesError(
-            f"the tokenizer of {model!r} has the tokens {listed(ordinary or without)} past the {rows:,} rows of the model's "
-            f"embeddings: {fix}"
-        )
-    return (
-        f"the tokenizer of {model!r} has {listed(without)} past the {rows:,} rows of the model's embeddings: a question that "
-        "holds one of them is an error"
-    )
 
 
 @contextlib.contextmanager

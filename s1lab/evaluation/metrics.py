@@ -10,7 +10,38 @@ import numpy as np
 from scipy import stats
 
 from s1lab.arguments import PERCENT, numbers, real, share, whole
-from s1lab.evaluation.intervals import MOST, SLACK, Interval
+from s1lab.evaluation.intervals import (
+    MOST,
+    SLACK,
+    Interval,
+    Unpaired,
+    accuracy_interval,
+    paired_bootstrap,
+    share_interval,
+    unpaired,
+)
+from s1lab.evaluation.paired import Flips, flips, mcnemar, smallest_difference
+
+__all__ = [
+    "Fit",
+    "Flips",
+    "Interval",
+    "Score",
+    "Unpaired",
+    "accuracy_interval",
+    "control",
+    "flips",
+    "frontier",
+    "mcnemar",
+    "paired_bootstrap",
+    "performance",
+    "scaling",
+    "scaling_fit",
+    "score",
+    "share_interval",
+    "smallest_difference",
+    "unpaired",
+]
 
 # What the sentences of bad input ask for.
 _TOKENS = "one number of thinking tokens a run, 0 or more"

@@ -16,7 +16,6 @@ from s1lab import api
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling
-from s1lab.forcing import force as force_program
 from s1lab.methods.original_steps import counted_harness, original_steps
 from s1lab.methods.steps import step_mark, stepped
 from s1lab.trace import Trace
@@ -237,7 +236,7 @@ def _conditional(
     traces = _open(engine, asked, ask, budgets, system)
 
     def program(i: int) -> Program[Trace]:
-        return force_program(traces[i], budgets[i], sampling, engine.context)
+        return api.force_loop(traces[i], budgets[i], sampling, engine.context)
 
     made |= api.settings(sampling, system, budgets)
     return api.drive_traces(engine, traces, program, single, what="asking", progress=progress, store=store, made=made)

@@ -7,7 +7,7 @@ from itertools import count
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Program
 from s1lab.forcing import Sampling, open_thinking, reply, thinking
-from s1lab.forcing import force as force_program
+from s1lab.methods.original_loops import harness
 from s1lab.methods.steps import step_mark
 from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.trace import Source, Trace
@@ -113,6 +113,6 @@ def answer_as_original(trace: Trace, budget: Budget, sampling: Sampling, context
 
 def counted_harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """Step control without budget forcing as the original's commands run it: its evaluator's loop, steps counted after it."""
-    trace = yield from force_program(trace, budget, sampling, context)
+    trace = yield from harness(trace, budget, sampling, context)
     _count_steps(trace, _mark_id(trace.template))
     return trace

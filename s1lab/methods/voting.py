@@ -15,7 +15,7 @@ from s1lab.arguments import shown, text
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program, together
 from s1lab.evaluation import grade
-from s1lab.forcing import direct, force
+from s1lab.forcing import direct
 from s1lab.methods.ladder import ladder_program, names, rungs_of
 from s1lab.methods.majority import elected
 from s1lab.methods.rebase import kinds_of, sampling_of, with_error
@@ -182,7 +182,7 @@ def vote(
 
     def sample(trace: Trace, budget: Budget) -> Program[Trace]:
         if thinking:
-            return force(trace, budget, sampling, engine.context)
+            return api.force_loop(trace, budget, sampling, engine.context)
         return direct(trace, prefix, answer_tokens, sampling, engine.context)
 
     def program(i: int) -> Program[Vote]:

@@ -8,7 +8,8 @@ from typing import Any
 from datasets import Dataset
 
 from s1lab.curate.io import to_sft
-from s1lab.engines.model_files import end_ids, load_tokenizer
+from s1lab.engines.end_of_sequence import end_ids
+from s1lab.engines.model_files import load_tokenizer
 from s1lab.sft.recipes import Recipe
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 

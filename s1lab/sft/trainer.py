@@ -21,7 +21,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import SFTConfig, SFTTrainer
 
 from s1lab.curate.io import digest
-from s1lab.engines.model_files import end_ids, end_ids_of, fingerprint, fingerprint_of, load_network, load_tokenizer
+from s1lab.engines.end_of_sequence import end_ids, end_ids_of
+from s1lab.engines.model_files import fingerprint, fingerprint_of, load_network, load_tokenizer
 from s1lab.sft.card import card
 from s1lab.sft.checkpoints import Keeper, Trained, Watch, finished_run, last_whole, read_log, record, remove_broken
 from s1lab.sft.collator import Collator

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s1lab.storage.saved import Run, StoredTrace, read_run
+from s1lab.storage.run import Run, StoredTrace
+from s1lab.storage.saved import read_run
 
 CONTEXT = 12  # ids shown on each side of the place
 

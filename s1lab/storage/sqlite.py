@@ -7,10 +7,6 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION, VERSION = 0x73316C62, 1  # "s1lb" in the file's header

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from s1lab.engine import Completion, Engine, Request
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.storage.saved import Run, as_json, packed, unpacked
+from s1lab.storage.run import Run, as_json, packed, unpacked
+from s1lab.storage.sqlite import MAGIC, StoreError, connect, fault_of, faults, open_to_read
+from s1lab.storage.tokenizers import bound, template_text, tokenizer_bytes
 from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.trace import Trace
 
 if TYPE_CHECKING:
     import pandas
-from s1lab.storage.sqlite import MAGIC, StoreError, connect, fault_of, faults, open_to_read
-from s1lab.storage.tokenizers import bound, template_text, tokenizer_bytes
 
 WRITING = 1 / 100  # the share of its time that a run may spend on writing to its store
 

@@ -9,14 +9,11 @@ import warnings
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from s1lab.storage.sqlite import StoreError
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
-
-if TYPE_CHECKING:
-    pass
-from s1lab.storage.sqlite import StoreError
 
 LARGEST_TOKENIZER = 1024**3  # bytes unpacked
 

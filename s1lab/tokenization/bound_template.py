@@ -9,21 +9,15 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from s1lab.tokenization.chat_template import QUESTION, SYSTEM, Chat, examine, mentions
+from s1lab.template import HARMONY, ThinkTemplate
+from s1lab.tokenization.chat_template import QUESTION, SYSTEM, Chat, examine
+from s1lab.tokenization.delimiters import Delimiter, delimiter_of, single_id
 from s1lab.tokenization.encoding import Encoder
+from s1lab.tokenization.presets import preset
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-from s1lab.template import DEEPSEEK, HARMONY, MAGISTRAL, PRESETS, S1, THINK_TAGS, ThinkTemplate
 
-# In the order in which they are looked for: a tokenizer must know these texts as one token each.
-KNOWN_BY = (
-    (DEEPSEEK, (*DEEPSEEK.ends, "<｜Assistant｜>")),
-    (THINK_TAGS, THINK_TAGS.ends),
-    (MAGISTRAL, MAGISTRAL.ends),
-    (HARMONY, ("<|channel|>", "<|start|>", "<|message|>", "<|end|>")),
-    (S1, S1.ends),
-)
 MARK_IDS = 32  # the most ids that an opening delimiter is looked for in
 HEADER_IDS = 64  # and a header of harmony
 # Tokens that begin a call of a tool: Qwen3's, Mistral's, gpt-oss' (which ends one), Llama's, DeepSeek's, Kimi's.
@@ -31,24 +25,8 @@ TOOL_CALLS = (
     "<tool_call>", "[TOOL_CALLS]", "<|call|>", "<|python_tag|>", "<｜tool▁calls▁begin｜>", "<|tool_calls_section_begin|>",
 )  # fmt: skip
 TOOL_HEADER = " to="  # the recipient in a header of harmony: <|channel|>commentary to=functions.search
-# What may stand before and behind a delimiter, where a tokenizer joins its characters with those of the delimiter.
-_BEFORE = ("", "\n", " ", "a", ".", "1")
-_BEHIND = ("", "\n", "\n\n", " ")
 # What chat templates do to the ends of a text.
 _TRIMS: tuple[Callable[[str], str], ...] = (str, str.strip, str.rstrip, str.lstrip)
-
-
-@dataclass(frozen=True)
-class Delimiter:
-    """A delimiter of several tokens.
-
-    ways: the sequences of ids that the tokenizer may write it as. last: ids that complete it. first: ids that begin it.
-    """
-
-    text: str
-    ways: tuple[tuple[int, ...], ...]
-    last: frozenset[int]
-    first: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -236,7 +214,7 @@ class BoundTemplate:
         """Stops that are whole by themselves: delimiters of one token, and ends of sequence."""
         ends = {i: "" for i in self.answer_stop if i in self.think_stop}
         for end in self.template.ends:
-            if (i := _single(end, self.tokenizer)) is not None:
+            if (i := single_id(end, self.tokenizer)) is not None:
                 ends[i] = end
         return ends
 
@@ -264,29 +242,6 @@ class BoundTemplate:
             if any(len(way) > n and way[:n] == tail for d in self.delimiters for way in d.ways):
                 return n
         return 0
-
-
-def preset(template: str | ThinkTemplate | None, tokenizer: PreTrainedTokenizerBase) -> ThinkTemplate:
-    """The template itself, a preset by name, or (None) the preset whose delimiters the tokenizer knows.
-
-    A tokenizer with ``</think>`` as one token gets "think-tags" (or "deepseek-v3.1", by its chat template), one with
-    ``[/THINK]`` "magistral", one with the tokens of gpt-oss "harmony", and one with ChatML's ``<|im_start|>`` "s1".
-    """
-    if isinstance(template, ThinkTemplate):
-        return template
-    if template is not None:
-        if template not in PRESETS:
-            raise ValueError(f"no template preset is called {template!r}: choose from {list(PRESETS)} or pass a ThinkTemplate")
-        return PRESETS[template]
-    for candidate, texts in KNOWN_BY:
-        switched = candidate is not DEEPSEEK or mentions(tokenizer, "thinking")  # R1 has the same tokens, and no switch
-        if switched and all(_single(text, tokenizer) is not None for text in texts):
-            return candidate
-    raise ValueError(
-        "the tokenizer knows the delimiters of no preset as single tokens "
-        f"({', '.join(dict.fromkeys(repr(texts[0]) for _, texts in KNOWN_BY))}): name the preset that the model was trained on, "
-        "or pass template=ThinkTemplate(...)"
-    )
 
 
 def bind(
@@ -324,16 +279,16 @@ def bind(
     encoder = Encoder(tokenizer, _named(chosen))
     singles, delimiters = set[int](), list[Delimiter]()
     for end in chosen.ends:
-        if (single := _single(end, tokenizer)) is not None:
+        if (single := single_id(end, tokenizer)) is not None:
             singles.add(single)
         else:
-            delimiters.append(_delimiter(end, encoder))
+            delimiters.append(delimiter_of(end, encoder))
     if not eos_ids:
         raise ValueError("the model names no end-of-sequence token: set eos_token_id in its generation config")
     # A token within a delimiter (gpt-oss' <|end|>) does not end the thinking by itself, even if it ends a turn elsewhere.
     within = {i for d in delimiters for way in d.ways for i in way[:-1]}
     last = {i for d in delimiters for i in d.last}
-    known = {} if as_of_01 else {_single(text, tokenizer): text for text in TOOL_CALLS}
+    known = {} if as_of_01 else {single_id(text, tokenizer): text for text in TOOL_CALLS}
     tools = {i: t for i, t in known.items() if i in encoder.control_ids - singles - within - last}
     chat = examine(tokenizer, chosen.closed, chosen.opened, chat_template_kwargs, strict=not as_of_01)
     if not as_of_01:
@@ -367,34 +322,3 @@ def _check_opening(template: ThinkTemplate, chat: Chat) -> None:
 
 def _named(template: ThinkTemplate) -> set[str]:
     return {template.open.strip(), template.close.strip(), *template.ends}
-
-
-def _single(text: str, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The id of a text that is one token of the tokenizer, whatever comes before it."""
-    ids = tokenizer.encode(text, add_special_tokens=False)
-    # A tokenizer has one id for all that it can't write, and may not name it.
-    known = len(ids) == 1 and text in tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return ids[0] if known else None
-
-
-def _delimiter(text: str, encoder: Encoder) -> Delimiter:
-    """All ways in which a tokenizer writes a delimiter, behind and before other text."""
-    if not text.strip() or text not in encoder.decode(encoder.piece(text)):
-        raise ValueError(
-            f"the tokenizer can't write the end-of-thinking delimiter {text!r}: add it to the tokenizer as a special token, or "
-            "pass a template with other delimiters"
-        )
-    ways, last, first = list[tuple[int, ...]](), set[int](), set[int]()
-    for before in _BEFORE:
-        for behind in _BEHIND:
-            ids = encoder.piece(before + text + behind)
-            # A character whose bytes are not all there yet is decoded as a replacement character, which does not count.
-            ends = [len(encoder.decode(ids[:n]).rstrip("\N{REPLACEMENT CHARACTER}")) for n in range(len(ids) + 1)]
-            start = max(n for n in range(len(ids)) if ends[n] <= len(before))
-            stop = min(n for n in range(len(ids) + 1) if ends[n] >= len(before + text))
-            last.add(ids[stop - 1])
-            if ends[start] == len(before) or not before.strip():
-                first.add(ids[start])
-            if ends[start] == len(before) and (way := tuple(ids[start:stop])) not in ways:
-                ways.append(way)
-    return Delimiter(text, tuple(ways), frozenset(last), frozenset(first))

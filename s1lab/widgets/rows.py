@@ -9,7 +9,7 @@ from typing import Any
 from s1lab.evaluation.evaluate import Results
 from s1lab.methods.ladder import Ladder
 from s1lab.storage.diff import decoder
-from s1lab.storage.saved import Run, StoredTrace
+from s1lab.storage.run import Run, StoredTrace
 from s1lab.trace import Trace
 from s1lab.widgets.tokens import Decode
 

@@ -16,7 +16,6 @@ from s1lab import api
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Engine, Request, driving, misfit
 from s1lab.forcing import Sampling
-from s1lab.forcing import force as force_program
 from s1lab.trace import Source, Trace
 
 EVERY = 16  # tokens of a piece
@@ -70,7 +69,7 @@ def _stream(
     if trace.error:  # it could not be opened
         yield trace
         return
-    program = force_program(trace, budget, sampling, engine.context)
+    program = api.force_loop(trace, budget, sampling, engine.context)
     done: Completion | None = None
     so_far: tuple[int, ...] = ()
     try:

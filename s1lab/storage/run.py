@@ -1,0 +1,142 @@
+"""A stored run as data: its traces below what made them, and each of them as plain data, or as a row of a Dataset."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from s1lab.budget import Budget
+from s1lab.trace import Counted, Source, Trace
+
+FORMAT = {"format": "s1lab run", "version": 1}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+AS_JSON = ("source", "budget", "counts")  # what a Dataset holds as JSON text
+# Fields that the first runs were written without, and what they are where a trace is written without them.
+LATER: dict[str, Any] = {"stops": [], "answer_cut": False, "dropped": 0, "counts": {}}
+
+
+@dataclass(frozen=True)
+class StoredTrace(Counted):
+    """A trace as it was written: the fields of :class:`s1lab.Trace`, with its answer as text and its verdict."""
+
+    question: str
+    sample: int
+    ids: list[int]
+    source: list[Source]
+    budget: Budget | None
+    answer: str
+    waits: int
+    cut: bool
+    notes: list[str]
+    error: str | None
+    correct: bool | None
+    stops: list[int] = field(default_factory=list)
+    answer_cut: bool = False
+    dropped: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run: ``made`` says with what, ``traces`` are its rows, ``path`` is where it was read."""
+
+    path: Path
+    made: dict[str, Any]
+    traces: list[StoredTrace]
+
+    def __repr__(self) -> str:
+        named = " ".join(str(self.made[name]) for name in ("call", "model", "engine") if name in self.made)
+        return f"Run({named}, {len(self.traces)} traces, {self.path})"
+
+    def to_dataset(self) -> Dataset:
+        """A row a trace, with the columns of :class:`StoredTrace`; source, budget, counts and made are JSON text."""
+        columns: dict[str, list[Any]] = {name: [] for name in (*StoredTrace.__dataclass_fields__, "made")}
+        made = json.dumps(self.made)
+        for trace in self.traces:
+            row = LATER | packed(trace) | {"made": made}
+            for name, value in row.items():
+                shown = _whole(value) if isinstance(value, str) else value
+                columns[name].append(json.dumps(value) if name in AS_JSON else shown)
+        return Dataset.from_dict(columns)
+
+    @classmethod
+    def from_dataset(cls, rows: Dataset, path: str | Path = "a dataset") -> Run:
+        """What :meth:`to_dataset` made, wherever it has been since. ValueError for a Dataset of another kind."""
+        there = rows.column_names
+        fields = [name for name in StoredTrace.__dataclass_fields__ if name in there or name not in LATER]
+        missing = [c for c in (*fields, "made") if c not in there]
+        if missing or not len(rows):
+            raise ValueError(f"this Dataset is no run: {f'column {missing[0]!r} is missing' if missing else 'it has no rows'}")
+        traces = []
+        for row in rows:
+            made = json.loads(row.pop("made"))
+            traces.append(unpacked({name: json.loads(row[name]) if name in AS_JSON else row[name] for name in fields}))
+        return cls(Path(path), made, traces)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run as JSON lines to a new file."""
+        return write_rows(path, self.made, map(packed, self.traces))
+
+
+def _whole(text: str) -> str:
+    """A text that a Dataset can hold: half of a surrogate pair as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def as_json(row: Any) -> str:
+    """A row as JSON that UTF-8 can hold. Half of a surrogate pair, as a cut question may have, is escaped."""
+    text = json.dumps(row, ensure_ascii=False)
+    return text if not _SURROGATE.search(text) else json.dumps(row)
+
+
+def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str, Any]:
+    """A trace as plain data, its sources as runs of [source, how many]."""
+    later = {name: value for name in LATER if (value := getattr(trace, name))}
+    return later | {
+        "question": trace.question,
+        "sample": trace.sample,
+        "ids": trace.ids,
+        "source": [[source, len(list(run))] for source, run in groupby(trace.source)],
+        "budget": asdict(trace.budget) if trace.budget else None,
+        "answer": trace.answer,
+        "waits": trace.waits,
+        "cut": trace.cut,
+        "notes": trace.notes,
+        "error": trace.error,
+        "correct": trace.correct if isinstance(trace, StoredTrace) else correct,
+    }
+
+
+def unpacked(row: dict[str, Any]) -> StoredTrace:
+    """What :func:`packed` made. ValueError, KeyError or TypeError for anything else."""
+    source = [Source(name) for name, count in row["source"] for _ in range(count)]
+    if len(source) != len(row["ids"]):
+        raise ValueError("ids and sources differ in number")
+    return StoredTrace(**row | {"source": source, "budget": _budget(row["budget"]) if row["budget"] else None})
+
+
+def _budget(fields: dict[str, Any]) -> Budget:
+    """A stored budget. Version 0.1 had one number for both: what the answer could have was what the thinking left for it."""
+    return Budget(**{"answer_room": fields["answer_tokens"]} | fields)
+
+
+def write_rows(path: str | Path, made: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Path:
+    """Write a run as JSON lines to a new file, whole or not at all. FileExistsError where there is one."""
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} is there already: choose another name, or remove it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(path.name + ".part")
+    with half.open("w", encoding="utf-8") as file:
+        for row in ({**FORMAT, "made": made}, *rows):
+            print(as_json(row), file=file)
+    os.replace(half, path)
+    return path
