@@ -35,13 +35,13 @@ LAYERS = (
     ("statistics and grading", "the paper's numbers"),
     ("methods",),
     ("storage", "evaluation", "curate", "tiny", "interop"),
-    ("figures", "paper", "sft"),
+    ("figures", "sft"),
     ("widgets",),
     ("cli",),
 )
 # Modules of evaluation that know neither engines nor runs: methods vote and are compared by them.
 LOWER = ("evaluation.grade", "evaluation.intervals", "evaluation.metrics", "evaluation.paired")
-PAPER = ("paper", "paper.numbers")  # compare.py, which sets our numbers beside these, is far above
+PAPER = ("paper", "paper.numbers")
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # python -m s1lab.sft is the command line's `s1lab sft`.
 UPWARDS = {("sft.__main__", "cli.sft")}

@@ -16,7 +16,7 @@ import s1lab as lab
 from s1lab.interop.old_paths import LEFT, MOVED, OUTSIDE
 
 NAMES = json.loads((Path(__file__).parent / "fixtures/v0.1/names.json").read_text(encoding="utf-8"))
-NEEDS = {"harness": "lm_eval", "sft.batches": "trl", "sft.trainer": "trl"}
+NEEDS = {"harness": "lm_eval", "sft.batches": "trl"}
 
 
 def imported(monkeypatch, old: str):

@@ -19,7 +19,6 @@ from typing import Any
 # Old path -> new homes. All of them are below "s1lab.".
 MOVED = {
     "benchmarks": "evaluation.benchmarks",
-    "beside": "paper.compare",
     "chat": "tokenization.chat_template",
     "cli.asking": "cli.run",
     "cli.curation": "cli.curate",
@@ -64,10 +63,9 @@ MOVED = {
     "sft.batches": "sft.collator",
     "sft.plans": "sft.memory",
     "sft.rows": "sft.encode",
-    "sft.trainer": "sft.train sft.checkpoints",
     "store": "storage.store storage.sqlite storage.tokenizers",
     "style": "figures.style",
-    "tiny.judge": "tiny.reward",
+    "tiny.judge": "tiny.reward_model",
     "tiny.sources": "tiny.pool",
     "voting": "methods.majority methods.samples methods.rewards methods.outcomes methods.tree methods.voting",
     "widgets.browser": "widgets.pool",
@@ -84,12 +82,13 @@ LEFT = {
 
 # What the repository needs and the library does not: these modules are outside the package.
 OUTSIDE = {
+    "beside": "tools/report.py, which 'make reproduce' prints",
     "bench": "'make bench'",
     "dry": "tools/rehearse.py, which 'make reproduce' runs",
     "planning": "tools/plan.py",
     "profiles": "tools/profiles.py, which 'make reproduce' reads profiles with",
+    "repository": "tools/__init__.py",
     "reproduce": "'make reproduce'",
-    "tiny.ablations": "'make ablations'",
     "tiny.bars": "tools/tiny/bars.py, which 'make weights' runs",
     "tiny.card": "tools/tiny/card.py, which 'make weights' runs",
     "tiny.make": "'make weights'",
