@@ -120,7 +120,8 @@ def test_both_end_answers_at_the_same_ids(tmp_path, tiny, questions):
     token("[PAD]", True)(folder)
     found = {}
     for engine in ("transformers", "vllm"):
-        with pytest.warns(UserWarning, match=r"\[PAD\]"), lab.load(str(folder), engine=engine) as loaded:
+        asked = {"engine": engine, "allow_special": True}  # else "[PAD]" in a question is plain text
+        with pytest.warns(UserWarning, match=r"\[PAD\]"), lab.load(str(folder), **asked) as loaded:
             assert loaded.template.answer_stop == {TEXT_END, END}
             found[engine] = lab.force(loaded, [*questions[:8], "What is [PAD]?"], lab.Budget(max_tokens=40), progress=False)
     want = lab.force(tiny, questions[:8], lab.Budget(max_tokens=40), progress=False)
