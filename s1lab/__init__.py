@@ -1,9 +1,11 @@
 """s1lab: simple test-time scaling, from curated questions to budget forcing and its curves.
 
-import s1lab as lab
+Example:
+    import s1lab as lab
 
-engine = lab.load("s1-tiny")
-trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
+    engine = lab.load("s1-tiny")
+    trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
+    print(trace.answer)
 """
 
 from importlib import import_module
@@ -37,14 +39,17 @@ from s1lab.trace import Cost, Source, Trace, cost
 if TYPE_CHECKING:
     from s1lab.methods import conditional as control
 
-plots = figures  # its name in version 0.1
+plots = figures  # the name in version 0.1
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported when it is first used: ``lab.sft`` needs trl, and ``lab.widgets`` needs ipywidgets."""
+    """Import a name when it is first used.
+
+    ``lab.sft`` needs trl, and ``lab.widgets`` needs ipywidgets.
+    """
     if name in ("sft", "widgets"):
         return import_module(f"s1lab.{name}")
-    if name == "control":  # of 0.1: its names are in several modules of s1lab.methods now
+    if name == "control":  # a module of 0.1, now divided among several modules of s1lab.methods
         globals()[name] = old_paths.divided("s1lab.control")
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Questions in, traces out: the programs over an engine, for one question or many, with progress and a store."""
+"""Ask questions and get traces: the programs over an engine, with a progress bar and a store."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ T = TypeVar("T")
 Budgets = Budget | Sequence[Budget]
 Storing: TypeAlias = "str | Path | Recording | None"
 LOG = logging.getLogger(__name__)
-MOST_WORDS = 300  # of an exception, in a question's error
+MOST_WORDS = 300  # characters of an exception that a question's error shows
 UNFINISHED = "interrupted before it was finished"
 
 
 class Options(TypedDict, total=False):
-    """What every call on questions takes besides; see :func:`s1lab.force`."""
+    """The options that every call on questions takes; see :func:`s1lab.force`."""
 
     temperature: float
     top_p: float
@@ -61,22 +61,45 @@ def force(
     store: Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
-    """Budget forcing: think within the budget, then answer (paper section 3.1).
+    """Think within a budget, then answer: budget forcing (paper section 3.1).
 
-    questions: one question, or many; a single question in, a single Trace out.
-    budget: one for all, or a list with one a question. None is ``Budget()``: think until the model stops by itself.
-    temperature: 0 is greedy. Above it each (seed, question) has its own random numbers, whatever shares its batch; a
-        question that stands twice in the list is sampled twice.
-    answer_tokens: the most tokens of an answer, whatever the budgets say. None: as the budget says, which by default lets an
-        answer have all that the context has left.
-    answer_room: how many tokens the thinking must leave for the answer, likewise; a budget says 100 by default.
-    system: the system turn; None for none.
-    store: a file, such as "runs/x.db", in which every completion and every trace is kept as it comes. The same call on the same
-        file goes on where it was killed, and asks nothing again that is there. :func:`s1lab.runs` lists what a file holds.
+    A question that can't be run comes back as a Trace with its ``error``. It does not affect the
+    other questions.
 
-    A question that can't be run comes back as a Trace with its ``error``; the others are not touched by it.
-    Raises ValueError before anything runs for an empty list, an empty question or budgets that do not pair up, and
-    :class:`s1lab.StoreError` for a store that can't be used.
+    Args:
+        engine: The engine that runs the model, from :func:`s1lab.load`.
+        questions: One question, or many.
+        budget: One budget for all questions, or a list with one for each. None is ``Budget()``: the
+            model thinks until it stops by itself.
+        temperature: 0 is greedy. Above 0 each (seed, question) has its own random numbers, whatever
+            else is in the batch. A question that is in the list twice is sampled twice.
+        top_p: Nucleus sampling, above 0 and at most 1. 1 keeps every token.
+        seed: The seed of the run.
+        answer_tokens: The most tokens of an answer. It overrides the budgets. None keeps what the
+            budget says; by default an answer may use all that is left of the context.
+        answer_room: How many tokens the thinking must leave for the answer. It overrides the
+            budgets. None keeps what the budget says, which is 100 by default.
+        system: The system turn; None for none.
+        store: A file, such as "runs/x.db", that keeps every completion and every trace as it comes.
+            The same call on the same file resumes a run that was killed, and repeats no request
+            that the file holds. :func:`s1lab.runs` lists the runs in a file.
+        progress: Whether to show a progress bar. A single question shows none.
+
+    Returns:
+        A Trace for a single question, else a list of traces in the order of the questions.
+
+    Raises:
+        ValueError: The list or a question is empty, or the budgets do not pair up with the
+            questions. Nothing has run yet.
+        StoreError: The store can't be used.
+        Interrupted: Ctrl-C. The exception holds the traces so far.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
+        print(trace.answer)
     """
     single, asked = questions_of(questions)
     budgets = budgets_of(budget, len(asked), single, answer_tokens, answer_room)
@@ -92,7 +115,7 @@ def force(
 
 
 def force_loop(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-    """The program of a budget: the paper's loop, or for another ``compat`` one of the original's two."""
+    """Choose the program of a budget: the paper's loop, or one of the original's for ``compat``."""
     if budget.compat == "exact":
         return exact_loop(trace, budget, sampling, context)
     from s1lab.methods.original_loops import harness, readme
@@ -120,10 +143,38 @@ def direct(
     store: Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
-    """Ask without opening any thinking: the baseline. ``prefix="Answer:"`` leaves no room for thought before the answer.
+    """Answer without thinking: the baseline.
 
-    answer_tokens: the most tokens of an answer; None is all that the context has left. ``answer_room`` changes nothing here,
-        since nothing is thought. The rest is as in :func:`s1lab.force`.
+    No thinking is opened. The other options are as in :func:`s1lab.force`.
+
+    Args:
+        engine: The engine that runs the model, from :func:`s1lab.load`.
+        questions: One question, or many.
+        prefix: The first words of the answer. ``"Answer:"`` leaves no room for thought before the
+            answer. None adds nothing.
+        temperature: As in :func:`s1lab.force`.
+        top_p: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`.
+        answer_tokens: The most tokens of an answer. None is all that is left of the context.
+        answer_room: Has no effect here, since there is no thinking.
+        system: As in :func:`s1lab.force`.
+        store: As in :func:`s1lab.force`.
+        progress: As in :func:`s1lab.force`.
+
+    Returns:
+        A Trace for a single question, else a list of traces in the order of the questions.
+
+    Raises:
+        ValueError: The list or a question is empty, or a number is out of range.
+        StoreError: The store can't be used.
+        Interrupted: Ctrl-C. The exception holds the traces so far.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        trace = lab.direct(engine, "How many r in raspberry?", prefix="Answer:")
+        print(trace.answer)
     """
     single, asked = questions_of(questions)
     check_answer(answer_tokens, answer_room)
@@ -138,6 +189,17 @@ def direct(
 
 
 def questions_of(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
+    """Check the questions of a call.
+
+    Args:
+        questions: One question, or many.
+
+    Returns:
+        Whether it is a single question, and the questions as a list.
+
+    Raises:
+        ValueError: The list is empty, or a question is empty or is not text.
+    """
     single = isinstance(questions, str)
     asked = [questions] if isinstance(questions, str) else list(questions)
     if not asked:
@@ -157,13 +219,14 @@ def questions_of(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
 def budgets_of(
     budget: Budgets | None, n: int, single: bool, answer_tokens: int | None = None, answer_room: int | None = None
 ) -> list[Budget]:
-    """Resolve what a call was given into one budget a question.
+    """Turn the budgets of a call into one budget for each question.
 
     Args:
-        budget: One budget for all questions, a list with one a question, or None for ``Budget()``.
+        budget: One budget for all questions, a list with one for each, or None for ``Budget()``.
         n: The number of questions.
-        single: Whether the call was given one question by itself, which takes no list of budgets.
-        answer_tokens: The call's own number; it overrides that of every budget. None leaves the budgets' own.
+        single: Whether the call has a single question, which takes no list of budgets.
+        answer_tokens: The call's own number. It overrides that of every budget. None keeps the
+            numbers of the budgets.
         answer_room: Likewise.
 
     Returns:
@@ -171,7 +234,6 @@ def budgets_of(
 
     Raises:
         ValueError: The budgets do not pair up with the questions, or a number is out of range.
-
     """
     if budget is None or isinstance(budget, Budget):
         return [with_answer(budget, answer_tokens, answer_room)] * n
@@ -184,7 +246,7 @@ def budgets_of(
 
 
 def with_answer(budget: Budget | None, answer_tokens: int | None, answer_room: int | None) -> Budget:
-    """A budget under a call's own numbers for the answer; None leaves what the budget says."""
+    """Put a call's own answer numbers into a budget; None keeps what the budget says."""
     given = {"answer_tokens": answer_tokens, "answer_room": answer_room}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return replace(budget or Budget(), **changes)
@@ -193,9 +255,13 @@ def with_answer(budget: Budget | None, answer_tokens: int | None, answer_room: i
 def check_thinking(thinking: bool, budget: Budgets | None, prefix: str | None) -> None:
     """Check that a call without thinking has no budget, and that only such a call has a prefix.
 
-    Raises:
-        ValueError: It is not so. The message says what to leave out.
+    Args:
+        thinking: Whether the call thinks.
+        budget: The call's budget or budgets.
+        prefix: The call's first words of the answer.
 
+    Raises:
+        ValueError: One of the two rules is broken. The message says what to leave out.
     """
     if not thinking and budget is not None:
         raise ValueError(
@@ -208,7 +274,7 @@ def check_thinking(thinking: bool, budget: Budgets | None, prefix: str | None) -
 
 
 def _repeats(asked: list[str]) -> list[int]:
-    """For each question how often it stood in the list before: its sample number."""
+    """For each question, how often it came earlier in the list: its sample number."""
     seen: dict[str, int] = {}
     numbers = []
     for question in asked:
@@ -218,14 +284,24 @@ def _repeats(asked: list[str]) -> list[int]:
 
 
 def open_trace(engine: Engine, question: str, budget: Budget | None, sample: int, system: str | None) -> Trace:
-    """Open a trace: the prompt, up to where the model begins. Without a budget nothing is to be thought.
+    """Open a trace: the prompt, up to where the model begins.
 
-    A question that can't be opened gets a trace with an ``error``. Half of a surrogate pair has no ids,
-    and a chat template may refuse a question (``raise_exception``).
+    A question that can't be opened gets a trace with an ``error``. Half of a surrogate pair has no
+    ids, and a chat template may refuse a question (``raise_exception``).
+
+    Args:
+        engine: The engine, for its template.
+        question: The question.
+        budget: Its budget. None opens no thinking.
+        sample: The sample number of the question.
+        system: The system turn; None for none.
+
+    Returns:
+        The opened trace.
 
     Raises:
-        ValueError: The chat template takes no system text, which concerns every question of the call.
-
+        ValueError: The chat template takes no system text. This concerns every question of the
+            call.
     """
     if system is not None and (unusable := engine.template.chat.system_fault):
         raise ValueError(unusable)
@@ -237,7 +313,7 @@ def open_trace(engine: Engine, question: str, budget: Budget | None, sample: int
     try:
         trace.extend(engine.template.prompt(question, system, thinking=budget is not None), Source.PROMPT)
         trace.notes += engine.template.foreign_notes(**texts)
-    except Exception as why:  # the chat template and the tokenizer raise anything here
+    except Exception as why:  # the chat template and the tokenizer may raise anything here
         LOG.debug("a question can't be opened", exc_info=True)
         trace.error = _unopened(question, system, why)
     return trace
@@ -251,19 +327,19 @@ def _unopened(question: str, system: str | None, why: Exception) -> str:
 
 
 def fault(why: Exception) -> str:
-    """An exception as a question's ``error`` shows it: its type and its words, on one line of bounded length."""
+    """An exception as a question's ``error`` shows it: its type and words, on one bounded line."""
     words = " ".join(str(why).split())
     return f"{type(why).__name__}: {words}" if len(words) <= MOST_WORDS else f"{type(why).__name__}: {words[: MOST_WORDS - 1]}…"
 
 
 def open_traces(engine: Engine, asked: list[str], budgets: Sequence[Budget | None], system: str | None) -> list[Trace]:
-    """A trace a question, up to where the model begins."""
+    """Open one trace for each question, up to where the model begins."""
     rows = zip(asked, budgets, _repeats(asked), strict=True)
     return [open_trace(engine, question, budget, sample, system) for question, budget, sample in rows]
 
 
 def settings(sampling: Sampling, system: str | None, budgets: Sequence[Budget]) -> dict[str, Any]:
-    """What to write beside a run besides its engine."""
+    """The settings that are stored with a run, besides its engine."""
     semantics = "+".join(sorted({b.compat for b in budgets})) or "no thinking"
     return {
         "semantics": semantics,
@@ -288,21 +364,22 @@ def drive(
     opened: Callable[[int], list[Trace]],
     traces_of: Callable[[Any], list[Trace]] = lambda trace: [trace],
 ) -> Any:
-    """Run ``program(0)`` to ``program(n - 1)`` with a bar and a store.
+    """Run ``program(0)`` to ``program(n - 1)`` with a progress bar and a store.
 
-    A program that raises ends its own question: the result is that of an unfinished one, with the
-    exception in its ``error``, and the others go on. So does a question that could not be opened.
+    A program that raises ends only its own question. The result is then that of an unfinished
+    question, with the exception in its ``error``. A question that could not be opened is treated in
+    the same way. The other questions go on.
 
     Args:
         engine: The engine.
         program: Makes the program of a question.
-        unfinished: What stands for a question's result where Ctrl-C came first.
-        n: How many questions there are.
-        single: Whether the call was given one question by itself.
-        what: What the bar says.
-        progress: Whether there is a bar.
-        store: Where the run is kept.
-        made: What is written beside it.
+        unfinished: Makes the result of a question that Ctrl-C came before.
+        n: The number of questions.
+        single: Whether the call has a single question.
+        what: The text of the progress bar.
+        progress: Whether to show a progress bar.
+        store: Where to keep the run.
+        made: The settings that are stored with the run.
         opened: The traces that a question's program starts from.
         traces_of: The traces in a result.
 
@@ -311,9 +388,8 @@ def drive(
 
     Raises:
         Interrupted: Ctrl-C.
-
     """
-    from s1lab.storage.replay import recording  # the core is read, and imported, without the storage
+    from s1lab.storage.replay import recording  # inside, so that the core imports no storage
 
     results: dict[int, T] = {}
     with (
@@ -353,7 +429,7 @@ def drive_traces(
     engine: Engine, traces: list[Trace], program: Callable[[int], Program[Trace]], single: bool, *, what: str, progress: bool,
     store: Storing, made: dict[str, Any],
 ) -> Trace | list[Trace]:  # fmt: skip
-    """:func:`drive` for programs that end in the traces they were given."""
+    """Run :func:`drive` for programs that end in the traces they were given."""
 
     def unfinished(i: int) -> Trace:
         traces[i].error = UNFINISHED
@@ -367,9 +443,13 @@ def drive_traces(
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in the middle of a run. ``traces`` are all of it: the finished ones whole, the others with an ``error``.
+    """Ctrl-C in the middle of a run.
 
-    Of a run of ladders they are Ladders. ``finished``: how many are whole.
+    Attributes:
+        traces: All traces of the run: the finished ones are whole, the others have an ``error``. A
+            run of ladders has Ladders here.
+        finished: How many are whole.
+        last: The traces of the last interrupted run of this process.
     """
 
     last: ClassVar[list[Any]] = []
@@ -381,5 +461,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 def interrupted() -> list[Any]:
-    """The traces of the last run that was interrupted in this process: the finished ones whole, the others with an ``error``."""
+    """The traces of the last interrupted run of this process.
+
+    Returns:
+        The traces in order: the finished ones are whole, the others have an ``error``. The list is
+        empty if no run was interrupted.
+
+    Example:
+        import s1lab as lab
+
+        traces = lab.interrupted()
+    """
     return Interrupted.last

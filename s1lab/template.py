@@ -1,20 +1,31 @@
-"""How a model marks its thinking: the opening, the delimiters that end it, the text that closes it."""
+"""How a model marks its thinking: the opening, the delimiters that end it, and the closing text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-SHORTEST_BEGINNING = 3  # characters of an opening that count as its beginning, at the end of a prompt
+SHORTEST_BEGINNING = 3  # fewest characters at a prompt's end that count as the beginning of an opening
 
 
 @dataclass(frozen=True)
 class ThinkTemplate:
-    """Delimiters as text.
+    """The texts that mark thinking.
 
-    open: appended to the chat prompt, unless its template has done so; what follows is thinking.
-    ends: delimiters that the model samples to end its thinking; each is one token of the tokenizer, or several.
-    close: what the program appends to end the thinking, by itself or cut; the answer follows.
-    newline: whether the close must begin on a line of its own.
+    Attributes:
+        open: The text that opens the thinking. It follows the chat prompt, unless the chat template
+            has added it already. Everything after it is thinking.
+        ends: The delimiters that the model samples to end its thinking. Each is one token of the
+            tokenizer, or several.
+        close: The text that the program appends after the thinking, whether the model ended it or a
+            budget cut it. The answer follows.
+        name: The name of the template.
+        newline: Whether the close must begin on a line of its own.
+
+    Example:
+        import s1lab as lab
+
+        template = lab.ThinkTemplate("<think>", ("</think>",), "</think>", newline=False)
+        engine = lab.load("s1-tiny", template="s1")
     """
 
     open: str
@@ -24,9 +35,16 @@ class ThinkTemplate:
     newline: bool = True
 
     def opening(self, prompt: str) -> str:
-        """What opens the thinking behind a prompt: ``open``, or the rest of it.
+        """The text that opens the thinking after a prompt: ``open``, or the rest of it.
 
-        The chat template may open the thinking itself (QwQ, R1), or begin to: gpt-oss' prompt ends in ``<|start|>assistant``.
+        The chat template may open the thinking itself (QwQ, R1), or begin to: gpt-oss' prompt ends
+        in ``<|start|>assistant``.
+
+        Args:
+            prompt: The prompt, as the chat template writes it.
+
+        Returns:
+            The text to append; "" if the prompt has opened the thinking.
         """
         mark = self.open.strip()
         if mark and prompt.rstrip().endswith(mark):
@@ -34,7 +52,7 @@ class ThinkTemplate:
         return self.open[len(self._begun(prompt)) :]
 
     def _begun(self, prompt: str) -> str:
-        """The beginning of ``open`` that a prompt ends in."""
+        """The beginning of ``open`` at the end of a prompt; "" if there is none."""
         for n in range(len(self.open.rstrip()) - 1, SHORTEST_BEGINNING - 1, -1):
             if prompt.endswith(self.open[:n]) and len(self.open[:n].strip()) >= SHORTEST_BEGINNING:
                 return self.open[:n]
@@ -51,14 +69,21 @@ class ThinkTemplate:
         return bool(mark) and prompt.rstrip().endswith(mark)
 
     def closing(self, before: str) -> str:
-        """The close behind a text: on a line of its own, where it must be."""
+        """The close after a text, on a line of its own if it must be."""
         return "\n" + self.close if self.newline and not before.endswith("\n") else self.close
 
     def skipping(self, prompt: str) -> str:
-        """What leads from a prompt to an answer without thinking; "" for a prompt that opens none.
+        """The text that leads from a prompt to an answer without thinking.
 
-        Thinking that the prompt opened is closed at once, as Qwen3's own form does: ``<think>``, an empty line, ``</think>``.
-        Where the prompt only begins the opening, the answer's opening is completed instead.
+        If the prompt opened the thinking, it is closed at once, in Qwen3's own form: ``<think>``,
+        an empty line, ``</think>``. If the prompt only begins the opening, the answer's opening is
+        completed instead.
+
+        Args:
+            prompt: The prompt, as the chat template writes it.
+
+        Returns:
+            The text to append; "" for a prompt that opens no thinking.
         """
         if self.opened(prompt):
             return self.opening(prompt) + ("\n" if self.newline else "") + self.close
@@ -68,7 +93,7 @@ class ThinkTemplate:
 
 S1 = ThinkTemplate("<|im_start|>think\n", ("<|im_start|>", "<|im_end|>"), "<|im_start|>answer\n", "s1")
 THINK_TAGS = ThinkTemplate("<think>\n", ("</think>",), "</think>\n\n", "think-tags")
-# Its chat template opens and closes with the bare tags, and so does the model.
+# DeepSeek's chat template opens and closes with the bare tags, and so does the model.
 DEEPSEEK = ThinkTemplate("<think>", ("</think>",), "</think>", "deepseek-v3.1", newline=False)
 MAGISTRAL = ThinkTemplate("[THINK]", ("[/THINK]",), "[/THINK]", "magistral", newline=False)
 _FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
