@@ -83,7 +83,7 @@ Program = Generator[Request | list[Request], Any, T]
 
 
 class Engine(Protocol):
-    """The protocol of an engine. Two methods do the work: ``submit`` takes a request, ``poll`` collects.
+    """The protocol of an engine: ``submit`` takes requests, and ``poll`` collects completions.
 
     Attributes:
         name: The engine's name.
@@ -112,7 +112,7 @@ class Engine(Protocol):
 
     @property
     def semantics(self) -> str:
-        """Everything else that decides a request's ids: engine, number format, spread of the model."""
+        """All else that decides a request's ids: engine, number format, spread of the model."""
         ...
 
     def submit(self, key: int, request: Request) -> None:

@@ -1,4 +1,7 @@
-"""Budget forcing (paper section 3.1): think, answer and force, each written once as a generator over one question."""
+"""Budget forcing (paper section 3.1): think, answer and force.
+
+Each is written once, as a generator over one question.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,16 @@ from s1lab.trace import Source, Trace
 
 @dataclass(frozen=True)
 class Sampling:
-    """How ids are chosen: temperature 0 is greedy; ``seed`` is the run's."""
+    """How ids are chosen.
+
+    Attributes:
+        temperature: 0 is greedy.
+        top_p: Nucleus sampling, above 0 and at most 1.
+        seed: The seed of the run.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -26,14 +38,26 @@ class Sampling:
             raise ValueError(f"top_p={self.top_p} is outside (0, 1]: use 1 to keep every token")
 
     def seed_of(self, trace: Trace, round: int | str) -> int:
-        """A seed for (run, question, sample, round), so that no result depends on what shares its batch."""
+        """A seed for (run, question, sample, round). So no result depends on the rest of its batch."""
         text = f"{self.seed}\x1f{trace.sample}\x1f{round}\x1f{trace.question}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
     def request(
         self, trace: Trace, most: int, stop: frozenset[int], round: int | str, *, min_tokens: int = 0, after: Sequence[int] = ()
     ) -> Request:
-        """Continue a trace by ``most`` ids under the seed of a round; ``after`` are ids that the request alone has behind it."""
+        """Make the request that continues a trace.
+
+        Args:
+            trace: The trace so far.
+            most: The most ids to write.
+            stop: The ids that end the completion.
+            round: The round's name, for its seed.
+            min_tokens: How many ids are written before a stop is allowed.
+            after: Ids that follow the trace in this request only.
+
+        Returns:
+            The request.
+        """
         return Request((*trace.ids, *after), most, stop, min_tokens, self.temperature, self.top_p, self.seed_of(trace, round))
 
 
@@ -41,9 +65,12 @@ class Sampling:
 class Round:
     """How far a round of thinking came.
 
-    ids: what the model thought. mark: the ids that ended it, a delimiter's or an end of sequence; () where none did.
-    end: that delimiter as text. stepped: whether an id of ``also`` ended it, which is the last of ``ids``.
-    error: why it could not go on.
+    Attributes:
+        ids: The ids that the model thought.
+        mark: The ids that ended the thinking, of a delimiter or an end of sequence; () if none did.
+        end: That delimiter as text.
+        stepped: Whether an id of ``also`` ended the round. It is then the last of ``ids``.
+        error: Why the round could not go on.
     """
 
     ids: tuple[int, ...]
@@ -57,25 +84,25 @@ def thinking(
     trace: Trace, most: int, sampling: Sampling, round: int | str, *, least: int = 0, also: frozenset[int] = frozenset(),
     room: int | None = None,
 ) -> Program[Round]:  # fmt: skip
-    """Think on from a trace, by one request or several, until the model ends its thinking. The trace is left as it is.
+    """Continue the thinking of a trace until the model ends it. The trace itself does not change.
 
-    A delimiter of one token ends a request, and the round with it. Of a delimiter of several tokens the last one ends a request.
-    Where that token is ordinary text, the round goes on behind it, in another request under a seed of its own. So a longer
-    ``most`` only goes further: a shorter one is its beginning, which is what ladders build on.
+    It takes one request or several. A delimiter of one token ends a request, and the round with it.
+    A delimiter of several tokens ends a request with its last token. Where that token is ordinary
+    text, the round goes on after it, in another request with its own seed. So a longer ``most``
+    only goes further: the shorter round is its beginning. Ladders build on this.
 
     Args:
         trace: The trace so far.
-        most: The most ids that may be written, a delimiter's own among them.
+        most: The most ids that may be written, with those of a delimiter.
         sampling: How ids are chosen.
         round: The round's name, for its seed.
-        least: At least so many ids are written before a stop.
+        least: How many ids are written before a stop is allowed.
         also: Ids that end a round without ending the thinking, such as the end of a line.
-        room: A round that would end within a delimiter goes on, up to so many ids in all, until the delimiter is complete or
-            turns out to be ordinary text. None ends it at ``most``.
+        room: A round that would end within a delimiter goes on, up to this many ids in all, until
+            the delimiter is complete or turns out to be ordinary text. None ends it at ``most``.
 
     Returns:
-        What was thought, and what ended it.
-
+        The ids of the thinking, and what ended it.
     """
     template = trace.template
     stop, written, piece = template.think_stop | also, list[int](), 0
@@ -84,7 +111,7 @@ def thinking(
         piece += 1
         early = max(0, least - len(written))
         if early and not written and template.delimiters:
-            # Of a delimiter of several tokens the first one must not be written either, or it would begin at once.
+            # A delimiter of several tokens must not begin at once, so its first id is a stop too.
             done: Completion = yield sampling.request(trace, 1, stop | template.first_ids, name, min_tokens=1)
         else:
             done = yield sampling.request(trace, most - len(written), stop, name, min_tokens=early, after=written)
@@ -111,9 +138,13 @@ def _called(tool: str) -> str:
 
 
 def cut_short(trace: Trace) -> None:
-    """Mark the thinking as cut. The beginning of a delimiter that the cut left at its end is taken off: it is no thinking.
+    """Mark the thinking as cut, and remove the beginning of a delimiter at its end.
 
-    Like a whole delimiter, it is neither in the ledger nor in ``dropped``.
+    The cut may leave such a beginning, and it is not thinking. Like a whole delimiter, it is
+    neither in the ledger nor in ``dropped``.
+
+    Args:
+        trace: The trace to change.
     """
     trace.cut = True
     since = trace.stops[-1] if trace.stops else 0
@@ -125,15 +156,23 @@ def cut_short(trace: Trace) -> None:
 
 
 def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-    """Think within a budget: cap, floor and Waits (budget forcing, paper section 3.1).
+    """Think within a budget: cap, minimum and Waits (budget forcing, paper section 3.1).
 
-    The trace comes in opened and goes out with its thinking ended, ``cut`` saying how; nothing closes it yet.
-    A Wait that leaves no room for a token after it is not appended: the model's own stop stands.
+    A Wait that leaves no room for a token after it is not appended: the model's own stop is kept.
+
+    Args:
+        trace: The trace, opened.
+        budget: The budget.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace with its thinking ended. ``cut`` says how. The thinking is not closed yet.
     """
     cap = min(room(trace, budget, context), budget.max_tokens or context)
     while True:
         round = len(trace.stops)
-        # After a suppression at least one token: else it could stop for ever.
+        # Ask for at least one token after a suppression. Else the model could stop forever.
         done = yield from thinking(trace, cap - trace.thinking_tokens, sampling, round, least=1 if round else 0)
         trace.extend(list(done.ids), Source.SAMPLED)
         if done.error:
@@ -151,9 +190,20 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
 
 
 def goes_on(trace: Trace, wait_ids: list[int], wrote: int, budget: Budget, cap: int) -> bool:
-    """Whether a stop is suppressed, in a round that wrote so many ids: the budget wants more, and a token fits behind the Wait.
+    """Whether a stop is suppressed: the budget wants more, and a token fits after the Wait.
 
-    A round that wrote nothing after a suppression without text would only repeat itself: its stop is kept.
+    A round that wrote nothing after a suppression without text would only repeat itself. Its stop
+    is kept.
+
+    Args:
+        trace: The trace, up to the stop.
+        wait_ids: The ids of the Wait.
+        wrote: How many ids the round wrote.
+        budget: The budget.
+        cap: The most thinking tokens.
+
+    Returns:
+        True if the thinking goes on.
     """
     if not budget.wants_more(trace.thinking_tokens, trace.waits) or trace.thinking_tokens + len(wait_ids) >= cap:
         return False
@@ -161,7 +211,19 @@ def goes_on(trace: Trace, wait_ids: list[int], wrote: int, budget: Budget, cap: 
 
 
 def answer(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-    """Close the thinking and answer: after a cut with ``budget.on_cut`` as the first words, after an own stop without."""
+    """Close the thinking and answer.
+
+    After a cut the answer begins with ``budget.on_cut``. After the model's own stop it does not.
+
+    Args:
+        trace: The trace, with its thinking ended.
+        budget: The budget.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace, answered.
+    """
     trace.extend(trace.template.close_ids(trace.of(Source.SAMPLED, Source.CONTINUATION)), Source.CLOSE)
     if trace.cut:
         trace.extend(trace.template.foreign(budget.on_cut), Source.PREFIX)
@@ -169,7 +231,20 @@ def answer(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
 
 
 def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-    """Budget forcing, the whole of it: open the thinking, think within the budget, close, answer."""
+    """The whole of budget forcing: open the thinking, think within the budget, close, answer.
+
+    Args:
+        trace: The trace, up to where the model begins.
+        budget: The budget, with ``compat="exact"``.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace, answered, or with an ``error``.
+
+    Raises:
+        ValueError: The budget has another ``compat``.
+    """
     if budget.compat != "exact":
         raise ValueError(
             f"this is the loop of compat='exact', not of {budget.compat!r}: take s1lab.api.force_loop, which knows all"
@@ -181,9 +256,20 @@ def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
 
 
 def direct(trace: Trace, prefix: str | None, answer_tokens: int | None, sampling: Sampling, context: int) -> Program[Trace]:
-    """Answer without opening any thinking: the baseline. ``prefix`` puts the first words of the answer in its mouth.
+    """Answer without thinking: the baseline.
 
-    Thinking that the chat template opens is closed at once, by ids of the ledger's CLOSE.
+    If the chat template opens the thinking, it is closed at once. The ledger counts those ids as
+    CLOSE.
+
+    Args:
+        trace: The trace, up to where the model begins.
+        prefix: The first words of the answer; None for none.
+        answer_tokens: The most tokens of the answer. None is all that is left of the context.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace, answered, or with an ``error``.
     """
     trace.extend(trace.template.skip_ids(trace.ids), Source.CLOSE)
     trace.extend(trace.template.foreign(prefix), Source.PREFIX)
@@ -198,9 +284,17 @@ def direct(trace: Trace, prefix: str | None, answer_tokens: int | None, sampling
 
 
 def reply(trace: Trace, answer_tokens: int | None, sampling: Sampling, context: int) -> Program[Trace]:
-    """Write the answer after what stands there, until the model ends its turn.
+    """Write the answer after the trace so far, until the model ends its turn.
 
-    It has at most ``answer_tokens``, and never more than the context has left; None is all that is left.
+    Args:
+        trace: The trace so far.
+        answer_tokens: The most tokens of the answer. None is all that is left of the context, and
+            the answer never has more than that.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace, answered, or with an ``error``.
     """
     free = context - len(trace.ids)
     left = free if answer_tokens is None else min(answer_tokens, free)
@@ -214,7 +308,17 @@ def reply(trace: Trace, answer_tokens: int | None, sampling: Sampling, context: 
 
 
 def open_thinking(trace: Trace, opening: list[int], budget: Budget, context: int) -> int:
-    """Open the thinking: thinking tokens that fit behind it. Where none do, the trace has its error."""
+    """Open the thinking.
+
+    Args:
+        trace: The trace, up to where the model begins.
+        opening: The ids that open the thinking.
+        budget: The budget.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        How many thinking tokens fit after the opening. If it is below 1, the trace has its error.
+    """
     trace.extend(opening, Source.PROMPT)
     free = room(trace, budget, context)
     if free < 1:
@@ -223,10 +327,18 @@ def open_thinking(trace: Trace, opening: list[int], budget: Budget, context: int
 
 
 def room(trace: Trace, budget: Budget, context: int) -> int:
-    """Thinking tokens that the context holds beside the prompt, the close and the answer.
+    """How many thinking tokens the context holds beside the prompt, the close and the answer.
 
-    The answer keeps ``budget.room``, or half of what is free where that is less. It is a minimum for the answer: how long the
-    answer may be is another number, ``budget.answer_tokens``.
+    The answer keeps ``budget.room``, or half of what is free if that is less. This is a minimum for
+    the answer. Its maximum is another number, ``budget.answer_tokens``.
+
+    Args:
+        trace: The trace, with its prompt.
+        budget: The budget.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The number of thinking tokens.
     """
     template = trace.template
     closing = len(template.piece(template.template.closing(""))) + len(template.foreign(budget.on_cut))
@@ -235,6 +347,7 @@ def room(trace: Trace, budget: Budget, context: int) -> int:
 
 
 def too_long(trace: Trace, context: int) -> str:
+    """The error of a trace whose prompt leaves no room to think and answer."""
     return (
         f"the prompt of {trace.source.count(Source.PROMPT)} tokens leaves no room to think and answer in the "
         f"context of {context}: shorten the question or load the model with a longer context"

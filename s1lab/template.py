@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SHORTEST_BEGINNING = 3  # fewest characters at a prompt's end that count as the beginning of an opening
+SHORTEST_BEGINNING = 3  # characters of an opening that count as its beginning, at a prompt's end
 
 
 @dataclass(frozen=True)

@@ -93,11 +93,11 @@ class Counted:
 
     @property
     def ending(self) -> str:
-        """How the thinking ended: "error", "cut", "own stop", or "no thinking" if there was none."""
+        """How the thinking ended: "error", "cut" or "own stop"; "no thinking" if there was none."""
         return "error" if self.error else "cut" if self.cut else "own stop" if self.thinking_tokens else "no thinking"
 
     def summary(self) -> str:
-        """One line: thinking tokens, forced tokens, how the thinking ended, and whether the answer was cut."""
+        """One line: thinking and forced tokens, Waits, how the thinking ended, a cut answer."""
         waits = f", {self.waits} wait{'s' if self.waits != 1 else ''}" if self.waits else ""
         answer = ", answer cut" if self.answer_cut else ""
         return f"{self.thinking_tokens} thinking tokens, {self.forced_tokens} forced{waits}, {self.ending}{answer}"

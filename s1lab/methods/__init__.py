@@ -1,5 +1,6 @@
-"""The methods beside the loop itself: what the paper compares with, and what it builds on top.
+"""The methods beside the loop itself: the paper's comparisons, and what it builds on top.
 
-Ladders (many budgets for the cost of the longest), the original's two loops, conditional control
-and rejection sampling, votes over samples, and REBASE. Each public call is also :mod:`s1lab`'s.
+They are ladders (many budgets for the cost of the longest), the original's two loops, conditional
+control, rejection sampling, votes over samples, and REBASE. Each public call is also in
+:mod:`s1lab`.
 """

@@ -1,12 +1,14 @@
-"""Ladders: a whole sweep of caps and Waits answered from one thinking pass a question.
+"""Ladders: a whole sweep of caps and Waits from one thinking pass for each question.
 
-With caps c and numbers of Waits n, run one by one, a sweep writes the thinking of every rung: sum(T_rung) + sum(A_rung) tokens, T
-for thinking and A for answers. A ladder writes the longest thinking once, and an answer where rungs differ:
-max(T_rung) + sum of A over rungs that end at different places. So it saves most where rungs are many and answers short.
+A sweep whose rungs run one by one writes the thinking of every rung. With T for thinking and A for
+answers it writes sum(T_rung) + sum(A_rung) tokens. A ladder writes the longest thinking once, and
+an answer where rungs differ: max(T_rung) + sum of A over rungs that end at different places. So it
+saves most with many rungs and short answers.
 
-For the paper's own sweep on AIME24 (Figure 4 and the cap of 500: four caps, the own stop, 2, 4 and 6 Waits) the thinking comes to
-500 + 1,000 + 2,003 + 3,935 + 5,304 + 6,642 + 7,305 + 8,459 = 35,148 tokens a question one by one against 8,459: 4.2 times fewer,
-answers left aside; with about 690 tokens an answer (Table 12) on all eight rungs it is 40,668 against 13,979, 2.9 times fewer.
+Take the paper's own sweep on AIME24 (Figure 4 and the cap of 500: four caps, the own stop, 2, 4 and
+6 Waits). One by one, its thinking is 500 + 1,000 + 2,003 + 3,935 + 5,304 + 6,642 + 7,305 + 8,459 =
+35,148 tokens a question. A ladder's is 8,459: 4.2 times fewer, without answers. With about 690
+tokens an answer (Table 12) on all eight rungs it is 40,668 against 13,979: 2.9 times fewer.
 """
 
 from __future__ import annotations
@@ -25,9 +27,15 @@ from s1lab.trace import Source, Trace
 
 @dataclass(frozen=True)
 class Ladder:
-    """One question's rungs. Each is an ordinary Trace, token for token what :func:`s1lab.force` gives for its budget.
+    """The rungs of one question.
 
-    caps, waits: the rungs, in the order they were asked for. traces: theirs, caps first.
+    Each is an ordinary Trace, token for token what :func:`s1lab.force` gives for its budget.
+
+    Attributes:
+        question: The question.
+        caps: The caps of the rungs, in the order of the call.
+        waits: The numbers of Waits of the rungs, in the order of the call.
+        traces: The traces of the rungs, those of the caps first.
     """
 
     question: str
@@ -36,7 +44,19 @@ class Ladder:
     traces: list[Trace] = field(repr=False)
 
     def at(self, *, cap: int | None = None, waits: int | None = None) -> Trace:
-        """The trace of one rung: ``at(cap=512)`` or ``at(waits=2)``. KeyError for a rung that was not asked for."""
+        """The trace of one rung: ``at(cap=512)`` or ``at(waits=2)``.
+
+        Args:
+            cap: The rung's cap.
+            waits: The rung's number of Waits. Give this or a cap.
+
+        Returns:
+            The rung's trace.
+
+        Raises:
+            TypeError: Both are given, or neither.
+            KeyError: The ladder has no such rung.
+        """
         if (cap is None) == (waits is None):
             raise TypeError("name one rung: at(cap=512) or at(waits=2)")
         known, wanted = (self.caps, cap) if cap is not None else (self.waits, waits)
@@ -56,7 +76,10 @@ class Ladder:
 
     @property
     def written(self) -> int:
-        """Ids that the model wrote for all rungs together: the longest thinking once, and each different answer."""
+        """Ids that the model wrote for all rungs together.
+
+        The longest thinking counts once, and so does each different answer.
+        """
         longest = max(len(t.of(Source.SAMPLED)) for t in self.traces)
         return longest + sum(len(t.of(Source.ANSWER)) for t in {tuple(t.ids): t for t in self.traces}.values())
 
@@ -73,14 +96,24 @@ class Ladder:
 
 
 def names(caps: Sequence[int], waits: Sequence[int]) -> list[str]:
-    """What rungs are called: "cap 16", "own stop" (no Wait), "1 Wait", "2 Waits"."""
+    """The names of rungs: "cap 16", "own stop" (no Wait), "1 Wait", "2 Waits"."""
     return [f"cap {c}" for c in caps] + [f"{n} Wait{'s' * (n > 1)}" if n else "own stop" for n in waits]
 
 
 def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[Budget]:
-    """The budget of each rung: ``budget`` with each cap, then ``budget`` with each number of Waits.
+    """The budget of each rung.
 
-    Raises ValueError for no rung at all, rungs out of order or twice, and what no budget can hold.
+    Args:
+        budget: What the rungs share.
+        caps: The caps, rising.
+        waits: The numbers of Waits, rising.
+
+    Returns:
+        ``budget`` with each cap, then ``budget`` with each number of Waits.
+
+    Raises:
+        ValueError: There is no rung, a rung is out of order or given twice, or no budget can hold
+            it.
     """
     caps, waits = _rising("caps", caps), _rising("waits", waits)
     if not caps and not waits:
@@ -137,15 +170,42 @@ def ladder(
     store: api.Storing = None,
     progress: bool = True,
 ) -> Ladder | list[Ladder]:
-    """Answer a whole sweep from one thinking pass a question: a rung a cap, and a rung a number of Waits.
+    """Answer a whole sweep from one thinking pass for each question.
 
-    caps: most thinking tokens of each rung, rising. waits: suppressed stops of each rung, rising; 0 is the model's own stop.
-    budget: what all rungs share (floor, texts, answer length); ``caps`` replace its ``max_tokens`` and ``waits`` its ``waits``.
-        One for all, or a list with one a question.
-    The rest is as in :func:`s1lab.force`. A rung is the same with any other rungs beside it, and alone, also when sampled: its
-    tokens depend on (seed, question, sample, round) only.
+    There is a rung for each cap, and a rung for each number of Waits. A rung is the same alone and
+    with any other rungs beside it, also when sampled: its tokens depend on (seed, question, sample,
+    round) only.
 
-    Raises ValueError for no rungs, rungs out of order or twice, and for ``compat`` other than "exact".
+    Args:
+        engine: The engine that runs the model, from :func:`s1lab.load`.
+        questions: One question, or many.
+        caps: The most thinking tokens of each rung, rising.
+        waits: How many stops each rung suppresses, rising. 0 is the model's own stop.
+        budget: What all rungs share (minimum, texts, answer length). ``caps`` replace its
+            ``max_tokens``, and ``waits`` its ``waits``. One for all questions, or a list with one
+            for each.
+        temperature: As in :func:`s1lab.force`.
+        top_p: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`.
+        answer_tokens: As in :func:`s1lab.force`.
+        answer_room: As in :func:`s1lab.force`.
+        system: As in :func:`s1lab.force`.
+        store: As in :func:`s1lab.force`.
+        progress: As in :func:`s1lab.force`.
+
+    Returns:
+        A Ladder for a single question, else a list of ladders in the order of the questions.
+
+    Raises:
+        ValueError: There is no rung, a rung is out of order or given twice, or ``compat`` is not
+            "exact".
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        rungs = lab.ladder(engine, "How many r in raspberry?", caps=(16, 64), waits=(0, 1))
+        print(rungs.at(cap=16).answer)
     """
     single, asked = api.questions_of(questions)
     budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
@@ -175,12 +235,21 @@ def _climb(
 
 
 def ladder_program(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, context: int) -> Program[list[Trace]]:
-    """Every rung from one thinking pass: as long as a rung thinks, its ids are those of all longer ones.
+    """Run every rung in one thinking pass.
 
-    rungs: exact budgets that differ in ``max_tokens`` and ``waits`` only. One trace goes up; at each rung's end a copy of it is
-    left behind, which closes and answers. Rungs that end at the same place in the same way are answered once. A rung's trace is
-    the one that :func:`force` gives for its budget: each request of the pass continues the same ids under the same seed, and
-    only asks for more.
+    As long as a rung thinks, its ids are those of all longer rungs. One trace goes up. At each
+    rung's end it leaves a copy, which closes and answers. Rungs that end at the same place in the
+    same way are answered once. A rung's trace is the one that :func:`force` gives for its budget:
+    each request of the pass continues the same ids under the same seed, and only asks for more.
+
+    Args:
+        trace: The trace, up to where the model begins.
+        rungs: Exact budgets that differ in ``max_tokens`` and ``waits`` only.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        A trace for each rung, in order.
     """
     free = open_thinking(trace, trace.template.open_ids(trace.ids), rungs[0], context)
     if free < 1:
@@ -199,7 +268,8 @@ def ladder_program(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, co
     while going:
         round, most = len(trace.stops), max(caps[i] for i in going) - trace.thinking_tokens
         done = yield from thinking(trace, most, sampling, round, least=1 if round else 0)
-        # A rung whose cap comes before the last id of a delimiter is cut, since by itself it would not have got that far.
+        # A rung whose cap comes before the last id of a delimiter is cut: alone it would not get
+        # that far.
         trace.extend([*done.ids, *done.mark[:-1]], Source.SAMPLED)
         going = leave([i for i in going if caps[i] <= trace.thinking_tokens], cut=True)
         if before := len(done.mark[:-1]):

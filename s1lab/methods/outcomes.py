@@ -1,4 +1,4 @@
-"""What a method comes to on a set of questions: its tokens and its accuracy."""
+"""The outcome of a method on a set of questions: its tokens and its accuracy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from s1lab.methods.voting import Vote
 
 @dataclass(frozen=True)
 class Outcome:
-    """A method on a benchmark. correct: the chance that each question is right, 0 to 1, for paired tests. tokens: of each.
+    """A method on a benchmark.
 
-    accuracy: the mean in percent, with its 95 % bootstrap interval over questions.
+    Attributes:
+        correct: The chance that each question is right, 0 to 1, for paired tests.
+        tokens: The tokens of each question.
+        accuracy: The mean in percent, with its 95 % bootstrap interval over questions.
     """
 
     correct: list[float] = field(repr=False)
@@ -29,7 +32,7 @@ class Outcome:
 
     @property
     def mean_tokens(self) -> float:
-        """Tokens a question, thrown away ones counted."""
+        """Tokens per question, with those thrown away."""
         return float(np.mean(self.tokens))
 
     def __str__(self) -> str:
@@ -47,18 +50,25 @@ def outcome(
     """Grade a method over a benchmark.
 
     Args:
-        found: Votes, bests or trees of its questions, in order.
+        found: The votes, bests or trees of the questions, in order.
         golds: The right answer of each question.
-        k: The samples a question, at most n; None for all of them.
+        k: How many samples of each question count, at most n. None is all of them.
         as_original: Count votes as the original's evaluator does, see :meth:`Vote.first`.
-        unanswered: With ``as_original``, what a sample without an answer counts as.
+        unanswered: With ``as_original``, the answer that a sample without one counts as.
 
     Returns:
         The chance that each question is right, its tokens, and the accuracy with its interval.
 
     Raises:
-        ValueError: For lists that don't pair, entries that are no results or answers, or a k that is
-            no whole number from 1 to n.
+        ValueError: The lists don't pair, an entry is not a result or an answer, or k is not a whole
+            number from 1 to n.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        found = lab.vote(engine, ["How many r in raspberry?", "What is 2 + 3?"], 4)
+        print(lab.outcome(found, ["3", "5"]))
     """
     if (
         isinstance(found, (Samples, str))

@@ -1,6 +1,7 @@
-"""Votes (the paper's Figures 4 right and 7): many samples of a question, their majority, the best of them, mixtures of budgets.
+"""Votes (the paper's Figures 4 right and 7): many samples of a question.
 
-The samples know nothing of each other. :func:`mixture` lets each of them think on as well.
+They are counted by majority, by the best of them, and over mixtures of budgets. The samples are
+independent of each other. :func:`mixture` also lets each of them think on.
 """
 
 from __future__ import annotations
@@ -28,26 +29,35 @@ from s1lab.trace import Trace
 class Vote(Samples):
     """Majority voting over n samples: the answer that most of them give.
 
-    A tie is split evenly among the tied answers. A sample without an answer has no vote; where nobody
-    votes, nothing is elected. :meth:`first` has the original's rules.
+    A tie is split evenly among the tied answers. A sample without an answer has no vote. If there
+    is no vote, nothing is elected. :meth:`first` has the original's rules.
+
+    Attributes:
+        question: The question.
+        traces: The n samples.
+        kind: How an answer is taken out of a trace and compared, as in
+            :mod:`s1lab.evaluation.grade`.
     """
 
     @property
     def answer(self) -> str | None:
-        """What all n elect; of tied answers the one that was given first. None without a vote."""
+        """The answer that all n elect; None without a vote.
+
+        Of tied answers it is the one that was given first.
+        """
         return self._given(max(self.classes, key=len)[0]) if self.classes else None
 
     def maj(self, k: int | None = None) -> dict[str, float]:
-        """maj@k: the probability of each answer to be elected by ``k`` of the samples.
+        """maj@k: the probability that ``k`` of the samples elect each answer.
 
         Args:
             k: How many samples vote; None for all. The mean is over all subsets of k.
 
         Returns:
-            A probability for each answer, in the order in which they first came.
+            A probability for each answer, in the order in which the answers first came.
 
         Raises:
-            ValueError: For a k that is no whole number from 1 to n.
+            ValueError: k is not a whole number from 1 to n.
         """
         return dict(zip((self._given(c[0]) for c in self.classes), self._wins(k), strict=True))
 
@@ -66,14 +76,13 @@ class Vote(Samples):
             k: How many samples vote; None for all, and 1 is pass@1.
             as_original: Count as the original's evaluator does: the first k samples, see
                 :meth:`first`. The result is then 0 or 1.
-            unanswered: With ``as_original``, what a sample without an answer counts as.
+            unanswered: With ``as_original``, the answer that a sample without one counts as.
 
         Returns:
             A number from 0 to 1.
 
         Raises:
-            ValueError: For a k that is no whole number from 1 to n, or a gold answer that can't be
-                used.
+            ValueError: k is not a whole number from 1 to n, or the gold answer can't be used.
         """
         if as_original:
             right, elected = self.right(gold), self._first(k, unanswered)
@@ -86,29 +95,29 @@ class Vote(Samples):
         return float(min(1.0, sum(p for p, good in zip(self._wins(k), right, strict=True) if good)))
 
     def first(self, k: int | None = None, *, unanswered: str | None = None) -> str | None:
-        """What the first ``k`` samples elect, counted as the original's evaluator counts.
+        """The answer that the first ``k`` samples elect, counted as the original's evaluator counts.
 
-        It looks at no other subset; of tied answers the one that was given first is elected; and a
-        sample without an answer has a vote too, for its whole text (``process_results`` in its
-        ``tasks/aime/utils.py`` and ``tasks/openai_math/utils.py``: ``Counter(...).most_common(1)``).
-        There k is a power of two.
+        The evaluator looks at no other subset. Of tied answers it elects the one that was given
+        first. A sample without an answer has a vote too, for its whole text (``process_results`` in
+        its ``tasks/aime/utils.py`` and ``tasks/openai_math/utils.py``:
+        ``Counter(...).most_common(1)``). There k is a power of two.
 
         Args:
             k: How many samples vote; None for all.
-            unanswered: What a sample without an answer counts as; None for its own text. For
+            unanswered: The answer that a sample without one counts as; None for its own text. For
                 GPQA-Diamond the original takes "A" (``tasks/gpqa/openai/utils.py``).
 
         Returns:
-            The answer; None where a text without an answer is elected.
+            The answer; None if a text without an answer is elected.
 
         Raises:
-            ValueError: For a k that is no whole number from 1 to n.
+            ValueError: k is not a whole number from 1 to n.
         """
         elected = self._first(k, unanswered)
         return self._given(self.classes[elected][0]) if isinstance(elected, int) else unanswered
 
     def _first(self, k: int | None, unanswered: str | None) -> int | str:
-        """What the first k elect: a class by its number, or the text of samples without an answer."""
+        """The winner of the first k: a class by its number, or the text of samples without an answer."""
         k = self._k(k)
         class_of: dict[int, int] = {i: number for number, c in enumerate(self.classes) for i in c}
         votes: list[int | str]
@@ -120,10 +129,20 @@ class Vote(Samples):
             silent: int | str = same.index(True) if True in same else unanswered
             given = [not unread(answer, self.kind) for answer in self.answers]
             votes = [class_of[i] if given[i] else silent for i in range(k)]
-        return Counter(votes).most_common(1)[0][0]  # of equal ones the one that was counted first
+        return Counter(votes).most_common(1)[0][0]  # a tie goes to the one that was counted first
 
     def best(self, score: Score) -> Best:
-        """Best-of-n on the same samples. ValueError, naming score and question, where it gives no number."""
+        """Best-of-n on the same samples.
+
+        Args:
+            score: A function from a whole Trace to a number.
+
+        Returns:
+            The best.
+
+        Raises:
+            ValueError: The score gives no number. The message names the score and the question.
+        """
         whole = [t for t in self.traces if not t.error]
         given = iter(rated(score, whole, "score"))
         return Best(self.question, self.traces, self.kind, tuple(0.0 if t.error else next(given) for t in self.traces))
@@ -166,12 +185,41 @@ def vote(
     store: api.Storing = None,
     progress: bool = True,
 ) -> Vote | list[Vote]:
-    """Majority voting: ``n`` traces a question under a budget; a Vote has maj@k for every k up to n.
+    """Majority voting: ``n`` traces for each question under a budget.
 
-    kind: how answers are taken out and compared ("math", "choice", "integer", "exact"), one for all, or one a question.
-    thinking=False votes on answers that no thinking comes before (``prefix`` as in :func:`s1lab.direct`); it takes no budget.
-    temperature: 1 as in the paper's Figure 4; at 0 all samples would be the same.
-    The rest is as in :func:`s1lab.force`, whose traces these are: sample i is what it gives for the question's repeat i.
+    A Vote has maj@k for every k up to n. The traces are those of :func:`s1lab.force`: sample i is
+    what it gives for the question's repeat i.
+
+    Args:
+        engine: The engine that runs the model, from :func:`s1lab.load`.
+        questions: One question, or many.
+        n: The number of samples of each question.
+        budget: As in :func:`s1lab.force`.
+        kind: How answers are taken out and compared ("math", "choice", "integer", "exact"). One for
+            all questions, or one for each.
+        thinking: False votes on answers without thinking, and takes no budget.
+        prefix: The first words of an answer without thinking, as in :func:`s1lab.direct`.
+        temperature: 1 as in the paper's Figure 4. At 0 all samples would be the same.
+        top_p: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`.
+        answer_tokens: As in :func:`s1lab.force`.
+        answer_room: As in :func:`s1lab.force`.
+        system: As in :func:`s1lab.force`.
+        store: As in :func:`s1lab.force`.
+        progress: As in :func:`s1lab.force`.
+
+    Returns:
+        A Vote for a single question, else a list of votes in the order of the questions.
+
+    Raises:
+        ValueError: An argument can't be used. The message names it.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        voted = lab.vote(engine, "How many r in raspberry?", 8)
+        print(voted.answer, voted.maj(4))
     """
     single, asked = api.questions_of(questions)
     api.check_thinking(thinking, budget, prefix)
@@ -234,11 +282,43 @@ def best_of(
     store: api.Storing = None,
     progress: bool = True,
 ) -> Best | list[Best]:
-    """Best-of-n: the answer of the trace with the highest score, of the same ``n`` samples as :func:`vote` has.
+    """Best-of-n: the answer of the trace with the highest score.
 
-    score: a function from a whole Trace to a number. It gets no right answer, unless you put one into it.
-    The rest is as in :func:`vote`. Where the score raises or gives no finite number, that question has an ``error`` that names
-    the score, and the others are chosen from as usual; what was sampled is in the store by then.
+    The ``n`` samples are those of :func:`vote`. If the score raises or gives no finite number, that
+    question has an ``error`` that names the score. The other questions are not affected. The store
+    has the samples by then.
+
+    Args:
+        engine: The engine that runs the model, from :func:`s1lab.load`.
+        questions: One question, or many.
+        n: The number of samples of each question.
+        score: A function from a whole Trace to a number. It gets no right answer, unless you put
+            one into it.
+        budget: As in :func:`vote`.
+        kind: As in :func:`vote`.
+        thinking: As in :func:`vote`.
+        prefix: As in :func:`vote`.
+        temperature: As in :func:`vote`.
+        top_p: As in :func:`vote`.
+        seed: As in :func:`vote`.
+        answer_tokens: As in :func:`vote`.
+        answer_room: As in :func:`vote`.
+        system: As in :func:`vote`.
+        store: As in :func:`vote`.
+        progress: As in :func:`vote`.
+
+    Returns:
+        A Best for a single question, else a list of bests in the order of the questions.
+
+    Raises:
+        ValueError: An argument can't be used. The message names it.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        best = lab.best_of(engine, "How many r in raspberry?", 4, lambda t: -t.thinking_tokens)
+        print(best.answer)
     """
     voted: Vote | list[Vote] = vote(
         engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix, temperature=temperature, top_p=top_p,
@@ -248,7 +328,7 @@ def best_of(
 
 
 def _chosen(voted: Vote, score: Score) -> Best:
-    """The best of a question's samples; with an error and without an answer where the score fails on it."""
+    """The best of a question's samples. If the score fails, it has an error and no answer."""
     try:
         return voted.best(score)
     except ValueError as why:
@@ -289,11 +369,41 @@ def mixture(
     store: api.Storing = None,
     progress: bool = True,
 ) -> dict[str, Vote] | dict[str, list[Vote]]:
-    """Sequential and parallel together: ``n`` samples a question, each thinking to every rung, and a vote at each rung.
+    """Sequential and parallel scaling together: ``n`` samples think to every rung, and each rung votes.
 
-    caps, waits, budget: the rungs and what they share, as in :func:`s1lab.ladder`. The result is a dictionary by the rung's name
-    ("cap 16", "own stop", "2 Waits"): each rung's votes are those that :func:`vote` gives for its budget, sample by sample, and
-    cost what they would cost alone, though one ladder a sample wrote them.
+    Each rung's votes are those that :func:`vote` gives for its budget, sample by sample. They cost
+    what they would cost alone, though one ladder for each sample wrote them.
+
+    Args:
+        engine: The engine that runs the model, from :func:`s1lab.load`.
+        questions: One question, or many.
+        n: The number of samples of each question.
+        caps: The most thinking tokens of each rung, as in :func:`s1lab.ladder`.
+        waits: How many stops each rung suppresses, as in :func:`s1lab.ladder`.
+        budget: What the rungs share, as in :func:`s1lab.ladder`. One for all questions.
+        kind: As in :func:`vote`.
+        temperature: As in :func:`vote`.
+        top_p: As in :func:`vote`.
+        seed: As in :func:`vote`.
+        answer_tokens: As in :func:`vote`.
+        answer_room: As in :func:`vote`.
+        system: As in :func:`vote`.
+        store: As in :func:`vote`.
+        progress: As in :func:`vote`.
+
+    Returns:
+        A dictionary by the rung's name ("cap 16", "own stop", "2 Waits"): a Vote for a single
+        question, else a list of votes in the order of the questions.
+
+    Raises:
+        ValueError: An argument can't be used. The message names it.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        votes = lab.mixture(engine, "How many r in raspberry?", 4, caps=(16, 64), waits=(1,))
+        print({rung: voted.answer for rung, voted in votes.items()})
     """
     single, asked = api.questions_of(questions)
     kinds, shared = kinds_of(kind, len(asked)), api.with_answer(budget, answer_tokens, answer_room)
