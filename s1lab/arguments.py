@@ -1,4 +1,4 @@
-"""Checks of arguments. Each raises a ValueError whose one sentence names the argument and the fix."""
+"""Checks of arguments. Each raises a ValueError of one sentence with the argument and the fix."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def outcomes(name: str, values: Any, wanted: str = OUTCOMES) -> Any:
 
 
 def _array(name: str, values: Any, wanted: str) -> Any:
-    """Turn a value into an array. A text, a mapping or a set is refused: it has no numbers in order."""
+    """Turn a value into an array. A text, a mapping or a set is refused: it has no order."""
     listed = isinstance(values, Sequence) or hasattr(values, "__array__") or hasattr(values, "__len__")
     if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not listed:
         raise ValueError(f"{name}={shown(values)} is no list: give {wanted}")

@@ -38,7 +38,7 @@ class Sampling:
             raise ValueError(f"top_p={self.top_p} is outside (0, 1]: use 1 to keep every token")
 
     def seed_of(self, trace: Trace, round: int | str) -> int:
-        """A seed for (run, question, sample, round). So no result depends on the rest of its batch."""
+        """A seed for (run, question, sample, round), independent of the rest of the batch."""
         text = f"{self.seed}\x1f{trace.sample}\x1f{round}\x1f{trace.question}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

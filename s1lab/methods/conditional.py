@@ -1,8 +1,9 @@
-"""Conditional control (paper section 3.2, appendix E.1): the question says how much is to be thought.
+"""Conditional control (paper section 3.2, appendix E.1): the question says how much to think.
 
-Token- and step-conditional control need a model that was trained so (:mod:`s1lab.sft.formats`). Class-conditional control is
-plain prompting. Each can have budget forcing on top. All give ordinary traces, so the same ledger counts what each method
-costs. ``as_original=True`` runs a method as the original does, where ours differs.
+Token- and step-conditional control need a model that was trained for them
+(:mod:`s1lab.sft.formats`). Class-conditional control is plain prompting. Each can have budget
+forcing on top. All give ordinary traces, so the same ledger counts the cost of each method.
+``as_original=True`` runs a method as the original does, where s1lab differs.
 """
 
 from __future__ import annotations
@@ -21,28 +22,28 @@ from s1lab.methods.steps import step_mark, stepped
 from s1lab.trace import Trace
 
 Length = Literal["short", "long"]
-# Table 14's two sentences, as the paper has them.
+# The two sentences of the paper's Table 14.
 SENTENCES: dict[Length, str] = {
     "short": "Answer after a short amount of thinking. Do not spend excessive time double-checking your work.",
     "long": "Answer after a long amount of thinking. If you feel like you are finished early, spend the extra time trying to "
     "double-check your work until you are absolutely sure that you have the correct answer.",
 }
 KINDS = {"tcc": "token-conditional", "scc": "step-conditional"}  # class-conditional control is plain prompting
-AS_ORIGINAL = {"as_original": True, "semantics": "harness"}  # what is written beside such a run
+AS_ORIGINAL = {"as_original": True, "semantics": "harness"}  # stored with such a run
 
 
 def asking_tokens(question: str, tokens: int) -> str:
-    """The question with the instruction of token-conditional control, after an empty line as in the original's task."""
+    """Add the instruction of token-conditional control, after an empty line as in the original."""
     return f"{question}\n\nThink for up to {tokens} tokens."
 
 
 def asking_steps(question: str, steps: int) -> str:
-    """The question with the instruction of step-conditional control, after an empty line as in the original's task."""
+    """Add the instruction of step-conditional control, after an empty line as in the original."""
     return f"{question}\n\nThink for up to {steps} steps."
 
 
 def asking_class(question: str, length: Length | None) -> str:
-    """The question with one of the paper's two sentences after an empty line; None leaves it as it is."""
+    """Add one of the paper's two sentences after an empty line; None adds nothing."""
     return question if length is None else f"{question}\n\n{SENTENCES[length]}"
 
 
@@ -76,11 +77,39 @@ def token_conditional(
     store: api.Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
-    """Ask the model to think for up to so many tokens (TCC, paper appendix E.1); whether it does is its own affair.
+    """Ask the model to think for up to ``tokens`` tokens (TCC, paper appendix E.1).
 
-    The question gets "Think for up to 256 tokens." after an empty line. force=True is TCC + BF: budget forcing with that cap, or
-    the budget's where it is lower. The rest is as in :func:`s1lab.force`. Warns once of a model not trained for it.
+    The question gets "Think for up to 256 tokens." after an empty line. The model may or may not
+    comply. A model that was not trained for it gets one warning.
     ``budget=lab.Budget(compat="harness")`` runs it in the original's loop.
+
+    Args:
+        engine: The engine that runs the model, from :func:`s1lab.load`.
+        questions: One question, or many.
+        tokens: The number of tokens in the instruction.
+        budget: As in :func:`s1lab.force`.
+        force: True is TCC + BF: budget forcing with ``tokens`` as the cap, or with the budget's cap
+            if that is lower.
+        temperature: As in :func:`s1lab.force`.
+        top_p: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`.
+        answer_tokens: As in :func:`s1lab.force`.
+        answer_room: As in :func:`s1lab.force`.
+        system: As in :func:`s1lab.force`.
+        store: As in :func:`s1lab.force`.
+        progress: As in :func:`s1lab.force`.
+
+    Returns:
+        A Trace for a single question, else a list of traces in the order of the questions.
+
+    Raises:
+        ValueError: ``tokens`` is below 1, or another argument can't be used.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny-tcc")
+        trace = lab.token_conditional(engine, "How many r in raspberry?", 64, force=True)
     """
     check_whole("tokens", tokens)
     single, asked = api.questions_of(questions)
@@ -123,13 +152,39 @@ def class_conditional(
     store: api.Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
-    """Ask the model for a short or a long amount of thinking (CCC, paper appendix E.1), in the two sentences of its Table 14.
+    """Ask the model for a short or a long amount of thinking (CCC, paper appendix E.1).
 
-    This is plain prompting, as in the original: a sentence goes behind the question, and nothing else changes. The paper asks
-    s1-32B itself, which was never trained for it. A model of the embedded world has to be (``s1-tiny-ccc``).
+    The two sentences are those of the paper's Table 14. This is plain prompting, as in the
+    original: a sentence follows the question, and nothing else changes. The paper uses s1-32B
+    itself, which was never trained for it. A model of the embedded world needs the training
+    (``s1-tiny-ccc``).
 
-    length: "short", "long", or None for the question alone. A ``budget`` with a cap puts budget forcing on top, and
-    ``budget=lab.Budget(compat="harness")`` runs it in the original's loop. The rest is as in :func:`s1lab.force`.
+    Args:
+        engine: The engine that runs the model, from :func:`s1lab.load`.
+        questions: One question, or many.
+        length: "short", "long", or None for the question alone.
+        budget: As in :func:`s1lab.force`. A cap puts budget forcing on top.
+            ``lab.Budget(compat="harness")`` runs it in the original's loop.
+        temperature: As in :func:`s1lab.force`.
+        top_p: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`.
+        answer_tokens: As in :func:`s1lab.force`.
+        answer_room: As in :func:`s1lab.force`.
+        system: As in :func:`s1lab.force`.
+        store: As in :func:`s1lab.force`.
+        progress: As in :func:`s1lab.force`.
+
+    Returns:
+        A Trace for a single question, else a list of traces in the order of the questions.
+
+    Raises:
+        ValueError: The length is unknown, or another argument can't be used.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny-ccc")
+        trace = lab.class_conditional(engine, "How many r in raspberry?", "short")
     """
     if length is not None and length not in SENTENCES:
         raise ValueError(f"length={length!r} is not known: choose from {list(get_args(Length))}, or None for no instruction")
@@ -172,39 +227,51 @@ def step_conditional(
     store: api.Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
-    """Ask the model to think for up to so many steps, which it counts down itself (SCC, paper appendix E.1).
+    """Ask the model to think for up to ``steps`` steps, and to count them (SCC, paper appendix E.1).
 
-    The question gets "Think for up to 16 steps." after an empty line, and each step a header, ``<|im_start|>16 steps left``.
-    The first header is given, so that a model always begins at the number that was asked for. Headers are counted whatever
-    number they show, and the answer's first word ends the thinking. Warns once of a model not trained for it.
+    The question gets "Think for up to 16 steps." after an empty line. Each step has a header,
+    ``<|im_start|>16 steps left``, which the model counts down itself. The first header is given, so
+    the model always begins at the number in the question. A header counts whatever number it shows.
+    The answer's first word ends the thinking. A model that was not trained for it gets one warning.
 
     Args:
-        engine: What runs the model, see :func:`s1lab.load`.
+        engine: The engine that runs the model, from :func:`s1lab.load`.
         questions: One question, or many.
-        steps: How many steps are asked for.
-        budget: A cap, and what belongs to the answer; it knows no minimum and no Waits. The cap counts the headers' tokens too.
-        force: SCC + BF: the thinking is closed when the steps are used up. Without it a model may go on past zero.
-        as_original: As the two commands of the original's eval/commands.sh do it. With ``force`` the bare ``<|im_start|>``
-            opens, the model writes every number itself, and a header that begins with a 0 closes
-            (:func:`s1lab.methods.original_steps.original_steps`). Without it the ordinary opening is given and the first
-            delimiter ends the thinking, whatever follows it: its evaluator's loop (``compat="harness"``) on the question.
-        temperature: As in :func:`s1lab.force`, like the rest.
-        top_p: As there.
-        seed: As there.
-        answer_tokens: As there.
-        answer_room: As there.
-        system: As there.
-        store: As there.
-        progress: As there.
+        steps: The number of steps in the instruction.
+        budget: A cap, and what concerns the answer. It takes no minimum and no Waits. The cap
+            counts the headers' tokens too.
+        force: True is SCC + BF: the thinking is closed when the steps are used up. Without it a
+            model may go on past zero.
+        as_original: Run it as the two commands of the original's eval/commands.sh do. With
+            ``force`` the bare ``<|im_start|>`` opens, the model writes every number itself, and a
+            header that begins with a 0 closes
+            (:func:`s1lab.methods.original_steps.original_steps`). Without ``force`` the ordinary
+            opening is given, and the first delimiter ends the thinking, whatever follows it: its
+            evaluator's loop (``compat="harness"``) on the question.
+        temperature: As in :func:`s1lab.force`.
+        top_p: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`.
+        answer_tokens: As in :func:`s1lab.force`.
+        answer_room: As in :func:`s1lab.force`.
+        system: As in :func:`s1lab.force`.
+        store: As in :func:`s1lab.force`.
+        progress: As in :func:`s1lab.force`.
 
     Returns:
-        A Trace, or one for each question, with "steps" and "delimiter_tokens" in ``Trace.counts``, see
+        A Trace for a single question, else a list of traces in the order of the questions.
+        ``Trace.counts`` has "steps" and "delimiter_tokens", see
         :func:`s1lab.methods.steps.stepped`.
 
     Raises:
-        ValueError: For steps below 1, a budget with a minimum, Waits or another ``compat``, and a template that can't count
-            steps.
+        ValueError: ``steps`` is below 1, the budget has a minimum, Waits or another ``compat``, or
+            the template can't count steps.
 
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny-scc")
+        trace = lab.step_conditional(engine, "How many r in raspberry?", 4, force=True)
+        print(trace.counts["steps"])
     """
     check_whole("steps", steps)
     single, asked = api.questions_of(questions)
@@ -232,7 +299,7 @@ def _conditional(
     engine: Engine, asked: list[str], single: bool, ask: Callable[[str], str], budgets: list[Budget],
     made: dict[str, Any], sampling: Sampling, system: str | None, store: api.Storing, progress: bool,
 ) -> Trace | list[Trace]:  # fmt: skip
-    """Budget forcing on questions that say how much is to be thought."""
+    """Budget forcing on questions that say how much to think."""
     traces = _open(engine, asked, ask, budgets, system)
 
     def program(i: int) -> Program[Trace]:
@@ -243,7 +310,7 @@ def _conditional(
 
 
 def _open(engine: Engine, asked: list[str], ask: Callable[[str], str], budgets: list[Budget], system: str | None) -> list[Trace]:
-    """A trace a question, its prompt with the instruction; the trace is known by the question without it."""
+    """Open a trace for each question. Its prompt has the instruction, its ``question`` does not."""
     traces = api.open_traces(engine, [ask(question) for question in asked], budgets, system)
     for trace, question in zip(traces, asked, strict=True):
         trace.question = question
@@ -251,11 +318,13 @@ def _open(engine: Engine, asked: list[str], ask: Callable[[str], str], budgets: 
 
 
 def check_whole(name: str, value: int) -> None:
+    """Check a whole number of at least 1. ValueError otherwise."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name}={value!r} is no whole number of at least 1")
 
 
 def check_capped_only(budget: Budget, call: str) -> Budget:
+    """Check that a budget has no minimum, no Waits and no other ``compat``. ValueError otherwise."""
     for name, plain in (("compat", "exact"), ("waits", 0), ("min_tokens", 0)):
         if getattr(budget, name) != plain:
             raise ValueError(f"{call} knows no {name}={getattr(budget, name)!r}: leave it out, or use lab.force")
@@ -266,8 +335,11 @@ _warned: set[tuple[str, str]] = set()
 
 
 def _warn_untrained(engine: Engine, kind: str) -> None:
-    """Say once for a model that it was never trained for what it is asked. Where its files are not at hand nothing is known."""
-    from s1lab.engines.model_files import formats_of  # torch and transformers, which take seconds
+    """Warn once about a model that was never trained for this kind of control.
+
+    If the model's files are not available, nothing is known, and there is no warning.
+    """
+    from s1lab.engines.model_files import formats_of  # imports torch, which takes seconds
 
     network = getattr(engine, "network", None)
     formats = formats_of(engine.model) if network is None else tuple(getattr(network.config, "s1lab_formats", None) or ())

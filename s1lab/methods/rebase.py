@@ -1,7 +1,8 @@
 """REBASE (the paper's Figure 7): a tree of thoughts, in which a reward decides which branches grow.
 
-Its tokens are counted in the same ledger as those of every other method (:class:`s1lab.Cost`). What a reward model reads is
-not in it, as in the paper's figure; a :class:`s1lab.Tree` says how often the reward was asked.
+Its tokens are counted in the same ledger as those of every other method (:class:`s1lab.Cost`). As
+in the paper's figure, the ledger leaves out the tokens that a reward model reads. A
+:class:`s1lab.Tree` says how many traces the reward scored.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from s1lab.methods.tree import Tree
 from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.trace import Cost, Source, Trace, cost
 
-MOST = 10_000  # samples a question: grouping and voting on more would take minutes
+MOST = 10_000  # most samples for one question: grouping and voting on more would take minutes
 
 
 @overload
@@ -64,25 +65,57 @@ def rebase(
     store: api.Storing = None,
     progress: bool = True,
 ) -> Tree | list[Tree]:
-    """REBASE, a tree search by reward (Wu et al., arXiv 2408.00724; the paper's Figure 7): ``width`` traces, shared beginnings.
+    """REBASE, a tree search by reward (Wu et al., arXiv 2408.00724; the paper's Figure 7).
 
-    Thinking grows in steps. After each, the open branches are scored, and as many new branches as there are traces unfinished
-    are shared among them in proportion to exp(reward / balance): whole parts first, what is left by the largest remainders, of
-    equal ones to the earlier branch. A branch without a share is dropped. Finished traces answer, and the answers are voted on
-    with the rewards as weights.
+    It finishes ``width`` traces, which share beginnings. Thinking grows in steps. After each step
+    the reward scores the open branches. They then share as many new branches as there are traces
+    unfinished, in proportion to exp(reward / balance), by largest-remainder rounding; ties go to
+    the earlier branch. A branch without a share is dropped. Finished traces answer, and the answers
+    are voted on with the rewards as weights. The seed of each step depends on (seed, question, path
+    in the tree).
 
-    width: traces that are finished in the end; 1 is plain sampling.
-    reward: a function from a partial Trace (its thinking as far as it goes) to a number, or a :class:`s1lab.Reward`, which sees
-        all branches of a step at once. It gets no right answer, and may ask the engine itself. Where it raises or gives no
-        finite number, that question has an ``error`` that names it, and the other trees grow on.
-    budget: of every trace, in exact semantics. With ``waits`` a branch that stops is made to go on, and stays open: that is the
-        tree together with budget forcing. The search ends at the cap at the latest.
-    balance: near 0 the best branch takes everything; large, all branches share alike.
-    step: text that ends a step, with any token that has it in it; None for none. step_tokens: the longest step.
-    allocation: "remainder" shares the branches as said above. "ceiling" shares them as the original's code does, greedily: the
-        branch of the highest reward first, each the whole number above its share of what is left (:func:`ceilings`).
-    vote: "weighted" as said above; "majority" as the original's code counts by default, see :class:`s1lab.Tree`.
-    The rest is as in :func:`vote`. Each step's seed is of (seed, question, path in the tree).
+    Args:
+        engine: The engine that runs the model, from :func:`s1lab.load`.
+        questions: One question, or many.
+        width: How many traces are finished in the end; 1 is plain sampling.
+        reward: A function from a partial Trace (its thinking so far) to a number, or a
+            :class:`s1lab.Reward`, which sees all branches of a step at once. It gets no right
+            answer, and may use the engine itself. If it raises or gives no finite number, that
+            question has an ``error`` that names it, and the other trees grow on.
+        budget: The budget of every trace, with ``compat="exact"``. With ``waits``, a branch that
+            stops must go on and stays open: this is the tree together with budget forcing. The
+            search ends at the cap at the latest.
+        balance: Near 0 the best branch takes everything. With a large number all branches share
+            alike.
+        step: A text that ends a step, as does any token that contains it; None for none.
+        step_tokens: The most tokens of a step.
+        kind: As in :func:`vote`.
+        allocation: "remainder" shares the branches as described above. "ceiling" shares them as the
+            original's code does, greedily: the branch of the highest reward first, each with its
+            share of what is left, rounded up (:func:`ceilings`).
+        vote: "weighted" votes as described above. "majority" counts as the original's code does by
+            default, see :class:`s1lab.Tree`.
+        temperature: As in :func:`vote`.
+        top_p: As in :func:`vote`.
+        seed: As in :func:`vote`.
+        answer_tokens: As in :func:`vote`.
+        answer_room: As in :func:`vote`.
+        system: As in :func:`vote`.
+        store: As in :func:`vote`.
+        progress: As in :func:`vote`.
+
+    Returns:
+        A Tree for a single question, else a list of trees in the order of the questions.
+
+    Raises:
+        ValueError: An argument can't be used. The message names it.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        tree = lab.rebase(engine, "How many r in raspberry?", 4, lambda t: -t.thinking_tokens / 100)
+        print(tree.answer, tree.cost)
     """
     single, asked = api.questions_of(questions)
     budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
@@ -120,9 +153,9 @@ def rebase(
 class Steps:
     """How a tree grows.
 
-    Args:
+    Attributes:
         ends: Ids that end a step.
-        tokens: The longest step.
+        tokens: The most tokens of a step.
         balance: The temperature of the rewards.
         allocation: How new branches are shared: "remainder" or "ceiling".
     """
@@ -133,18 +166,18 @@ class Steps:
     allocation: str = "remainder"
 
     def shares(self, rewards: Sequence[float], n: int) -> list[int]:
-        """``n`` new branches shared among old ones of these rewards."""
+        """Share ``n`` new branches among old ones that have these rewards."""
         return (ceilings if self.allocation == "ceiling" else balanced)(rewards, n, self.balance)
 
 
 @dataclass
 class _Branch:
-    """A trace as far as it has grown; ``path`` are the numbers of the branches that lead to it."""
+    """A trace as far as it has grown. ``path`` has the numbers of the branches that lead to it."""
 
     trace: Trace
     path: tuple[int, ...] = ()
     parent: _Branch | None = None
-    suppressed: bool = False  # its last step ended in a stop that was not let through
+    suppressed: bool = False  # whether its last step ended in a stop that was suppressed
     ended: bool = False
     kept: bool = False
     reward: float = 0.0
@@ -160,7 +193,22 @@ def grow(
     trace: Trace, width: int, reward: Score, budget: Budget, sampling: Sampling, context: int, steps: Steps, kind: str,
     vote: str = "weighted",
 ) -> Program[Tree]:  # fmt: skip
-    """REBASE over one question; see :func:`rebase`."""
+    """REBASE over one question; see :func:`rebase`.
+
+    Args:
+        trace: The trace, up to where the model begins.
+        width: How many traces are finished in the end.
+        reward: The reward of a partial trace.
+        budget: The budget of every trace.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+        steps: How the tree grows.
+        kind: How answers are taken out and compared.
+        vote: "weighted" or "majority".
+
+    Returns:
+        The tree.
+    """
     free = open_thinking(trace, trace.template.open_ids(trace.ids), budget, context)
     if free < 1:
         return Tree(trace.question, [trace], kind, (0.0,), vote=vote)
@@ -195,14 +243,14 @@ def grow(
 
 
 def _step(branch: _Branch, budget: Budget, sampling: Sampling, cap: int, steps: Steps) -> Program[None]:
-    """One step more on a branch: to the end of a line, of the thinking, of the step's tokens or of the cap."""
+    """Grow a branch by one step: to a step's end, the end of the thinking, or a limit of tokens."""
     trace, path = branch.trace, ".".join(map(str, branch.path))
     left = min(steps.tokens, cap - trace.thinking_tokens)
     alone = branch.parent is not None and branch.parent.suppressed
     wrote = 0
     while True:
         free = cap - trace.thinking_tokens
-        # After a suppression one token is asked for by itself: it may end a step, but not the thinking.
+        # After a suppression request one token alone: it may end a step, but not the thinking.
         done = yield from (
             thinking(trace, 1, sampling, f"{path} first", least=1)
             if alone
@@ -229,7 +277,7 @@ def _step(branch: _Branch, budget: Budget, sampling: Sampling, cap: int, steps: 
 
 
 def _spent(ended: Sequence[_Branch], grown: Sequence[_Branch]) -> Cost:
-    """What the thinking cost: each step once, as thrown away where no finished trace goes through it."""
+    """The cost of the thinking: each step once, thrown away if no finished trace goes through it."""
     for leaf in ended:
         branch: _Branch | None = leaf
         while branch is not None and not branch.kept:
@@ -244,7 +292,7 @@ def _spent(ended: Sequence[_Branch], grown: Sequence[_Branch]) -> Cost:
 
 
 def _ids_with(template: BoundTemplate, text: str | None) -> frozenset[int]:
-    """Ids that have a text in theirs. ValueError where the tokenizer has none."""
+    """The ids whose text contains ``text``. ValueError if the tokenizer has none."""
     if not text:
         return frozenset()
     found = {i for i in range(len(template.tokenizer)) if text in template.decode([i])}
@@ -255,6 +303,7 @@ def _ids_with(template: BoundTemplate, text: str | None) -> frozenset[int]:
 
 
 def sampling_of(n: int, temperature: float, top_p: float, seed: int, name: str = "n") -> Sampling:
+    """Check the number of samples, and make the Sampling of a method that needs several."""
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ValueError(f"{name}={n!r} is no number of samples: give a whole number of at least 1")
     if n > MOST:
@@ -265,6 +314,7 @@ def sampling_of(n: int, temperature: float, top_p: float, seed: int, name: str =
 
 
 def kinds_of(kind: str | Sequence[str], questions: int) -> list[str]:
+    """Turn the kinds of a call into one kind for each question."""
     kinds = [kind] * questions if isinstance(kind, str) else list(kind)
     if len(kinds) != questions:
         raise ValueError(f"{len(kinds)} kinds for {questions} questions: give one for all, or one a question")
@@ -274,6 +324,7 @@ def kinds_of(kind: str | Sequence[str], questions: int) -> list[str]:
 
 
 def with_error(traces: list[Trace]) -> list[Trace]:
+    """Mark traces as unfinished."""
     for trace in traces:
         trace.error = api.UNFINISHED
     return traces

@@ -1,4 +1,7 @@
-"""Rejection sampling: whole thoughts are sampled until one fits the limit (paper section 3.2, appendix E.2)."""
+"""Rejection sampling: sample whole thoughts until one fits the limit.
+
+See the paper's section 3.2 and appendix E.2.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,31 @@ from s1lab.trace import Source, Trace
 
 
 def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-    """Sample whole thoughts until one ends by itself within ``limit`` tokens, then answer it (paper section 3.2, appendix E.2).
+    """Sample whole thoughts until one ends by itself within a limit, then answer it.
 
-    A try is given up when it has written one token more than the limit; what it wrote is counted in ``dropped``. Where none of
-    ``tries`` fits, the last one is cut at the limit and answered as by budget forcing, with a note: every question has an answer,
-    and no more than ``limit`` thinking tokens.
+    See the paper's section 3.2 and appendix E.2. A try is given up when it has written one token
+    more than the limit. ``dropped`` counts what it wrote. If no try fits, the last one is cut at
+    the limit and answered as in budget forcing, with a note. So every question has an answer, and
+    no more than ``limit`` thinking tokens.
 
-    ``counts``: "tries" that were made, and "fits", 1 or 0.
+    Args:
+        trace: The trace, up to where the model begins.
+        limit: The most thinking tokens of a thought that is accepted.
+        tries: The most tries.
+        budget: The budget of the answer.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace, answered. Its ``counts`` has "tries", the tries that were made, and "fits", 1 or
+        0.
     """
     free = open_thinking(trace, trace.template.open_ids(trace.ids), budget, context)
     if free < 1:
         return trace
     cap = min(limit, free)
-    # One token more than the limit: a thought of exactly the limit fits, and the next token is its stop. A stop of several tokens
-    # has as many more, as the context allows.
+    # Request one token more than the limit: a thought of exactly the limit fits, and the next token
+    # is its stop. A stop of several tokens needs that many more, as the context allows.
     most = min(cap + trace.template.longest_end, context - len(trace.ids))
     for number in range(tries):
         done = yield from thinking(trace, most, sampling, number)
@@ -56,16 +70,27 @@ def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sam
 def rejected_as_original(
     trace: Trace, limit: int, most_tokens: int, budget: Budget, sampling: Sampling, context: int
 ) -> Program[Trace]:
-    """Rejection sampling as the original's evaluator has it, but with an end (``rejection_sample=true``).
+    """Rejection sampling as in the original's evaluator, but with an end (``rejection_sample=true``).
 
-    It asks for one token more than the limit and accepts a try where ``len(token_ids)`` is at most the limit.
-    The stop is one of those ids, so a thought of L tokens is accepted at a limit of L + 1, and not at L. It
-    has no number of tries: it asks until every question has its thought. Here a question ends without an
-    answer, and with an error, where its tries have written so much that another whole one could exceed
-    ``most_tokens``. A cut thought in its place would be a result that the original never has. Nothing is
-    lost with a store: the same call with a higher ``most_tokens`` goes on behind the last try.
+    The evaluator requests one token more than the limit, and accepts a try whose ``len(token_ids)``
+    is at most the limit. The stop is one of those ids, so a thought of L tokens is accepted at a
+    limit of L + 1, and not at L. The evaluator has no number of tries: it goes on until every
+    question has its thought. Here a question ends without an answer, and with an error, once
+    another whole try could exceed ``most_tokens``. A cut thought in its place would be a result
+    that the original never has. With a store nothing is lost: the same call with a higher
+    ``most_tokens`` continues after the last try.
 
-    ``counts``: "tries" that were made, and "fits", 1 or 0.
+    Args:
+        trace: The trace, up to where the model begins.
+        limit: The most tokens of an accepted thought, its stop included.
+        most_tokens: The most thinking tokens of all tries together.
+        budget: The budget of the answer.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace, answered, or with an ``error``. Its ``counts`` has "tries", the tries that were
+        made, and "fits", 1 or 0.
     """
     template = trace.template
     opening = template.template.opening(template.decode(trace.ids)).rstrip("\n")
@@ -126,36 +151,48 @@ def reject(
     store: api.Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
-    """Sample until the thinking ends by itself within ``limit`` tokens (RS, paper section 3.2), at most ``tries`` times.
+    """Sample until the thinking ends by itself within ``limit`` tokens (RS, paper section 3.2).
 
     Args:
-        engine: What runs the model, see :func:`s1lab.load`.
+        engine: The engine that runs the model, from :func:`s1lab.load`.
         questions: One question, or many.
-        limit: The most thinking tokens of a thought that is taken.
-        tries: The most tries of a question; None stands for 64. Where none fits, the last one is cut at the limit.
-        budget: What belongs to the answer, and the text after a cut. The limit is the cap; there is no minimum and no Wait.
-        as_original: The original's rule: the stop counts, so a thought of L tokens fits a limit of L + 1; it never gives up, so
-            there is no number of tries; delimiters stand as its evaluator writes them
-            (:func:`s1lab.methods.rejection.rejected_as_original`).
-        most_tokens: With ``as_original``, and required there: how many thinking tokens all tries of a question may come to. A
-            question that needs more ends with an ``error`` and without an answer.
-        temperature: Above 0, since tries would be the same; the paper's is 1.
-        top_p: As in :func:`s1lab.force`, like the rest.
-        seed: As there; each try gets one of its own, from (seed, question, sample, try).
+        limit: The most thinking tokens of a thought that is accepted.
+        tries: The most tries of a question; None is 64. If none fits, the last one is cut at the
+            limit.
+        budget: What concerns the answer, and the text after a cut. The limit is the cap. There is
+            no minimum and no Wait.
+        as_original: Use the original's rule. The stop counts, so a thought of L tokens fits a limit
+            of L + 1. It never gives up, so there is no number of tries. Delimiters are those that
+            its evaluator writes (:func:`s1lab.methods.rejection.rejected_as_original`).
+        most_tokens: The most thinking tokens of all tries of a question. ``as_original`` requires
+            it, and only ``as_original`` takes it. A question that needs more ends with an ``error``
+            and without an answer.
+        temperature: Above 0, since all tries would be the same at 0. The paper's is 1.
+        top_p: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`. Each try has its own seed, from (seed, question, sample,
+            try).
         answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As there.
-        system: As there.
-        store: As there.
-        progress: As there.
+        answer_room: As in :func:`s1lab.force`.
+        system: As in :func:`s1lab.force`.
+        store: As in :func:`s1lab.force`.
+        progress: As in :func:`s1lab.force`.
 
     Returns:
-        A Trace, or one for each question, with "tries" and "fits" in ``Trace.counts`` and what the failed tries wrote in
-        ``Trace.dropped``.
+        A Trace for a single question, else a list of traces in the order of the questions.
+        ``Trace.counts`` has "tries" and "fits". ``Trace.dropped`` counts what the failed tries
+        wrote.
 
     Raises:
-        ValueError: For a limit or a number of tries below 1, temperature 0, a budget with a cap, a minimum or Waits,
-            ``as_original`` without ``most_tokens`` or with ``tries``, or ``most_tokens`` without ``as_original``.
+        ValueError: The limit or the number of tries is below 1, the temperature is 0, the budget
+            has a cap, a minimum or Waits, ``as_original`` comes without ``most_tokens`` or with
+            ``tries``, or ``most_tokens`` comes without ``as_original``.
 
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        trace = lab.reject(engine, "How many r in raspberry?", 128, tries=8)
+        print(trace.counts["tries"], trace.dropped)
     """
     check_whole("limit", limit)
     if as_original:

@@ -95,7 +95,7 @@ class Vote(Samples):
         return float(min(1.0, sum(p for p, good in zip(self._wins(k), right, strict=True) if good)))
 
     def first(self, k: int | None = None, *, unanswered: str | None = None) -> str | None:
-        """The answer that the first ``k`` samples elect, counted as the original's evaluator counts.
+        """The answer that the first ``k`` samples elect, counted as in the original's evaluator.
 
         The evaluator looks at no other subset. Of tied answers it elects the one that was given
         first. A sample without an answer has a vote too, for its whole text (``process_results`` in
@@ -117,7 +117,7 @@ class Vote(Samples):
         return self._given(self.classes[elected][0]) if isinstance(elected, int) else unanswered
 
     def _first(self, k: int | None, unanswered: str | None) -> int | str:
-        """The winner of the first k: a class by its number, or the text of samples without an answer."""
+        """The winner of the first k: a class's number, or the text of samples without an answer."""
         k = self._k(k)
         class_of: dict[int, int] = {i: number for number, c in enumerate(self.classes) for i in c}
         votes: list[int | str]
@@ -369,7 +369,7 @@ def mixture(
     store: api.Storing = None,
     progress: bool = True,
 ) -> dict[str, Vote] | dict[str, list[Vote]]:
-    """Sequential and parallel scaling together: ``n`` samples think to every rung, and each rung votes.
+    """Sequential and parallel scaling together: ``n`` samples climb all rungs, and each rung votes.
 
     Each rung's votes are those that :func:`vote` gives for its budget, sample by sample. They cost
     what they would cost alone, though one ladder for each sample wrote them.
