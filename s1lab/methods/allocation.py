@@ -1,4 +1,4 @@
-"""How REBASE divides the next samples among the branches of a tree (Wu et al. 2024, equation 1)."""
+"""How REBASE divides new samples among the branches of a tree (Wu et al. 2024, equation 1)."""
 
 from __future__ import annotations
 
@@ -7,29 +7,28 @@ from collections.abc import Sequence
 
 from s1lab.arguments import real, whole
 
-ALLOCATIONS = ("remainder", "ceiling")  # how a tree shares its branches
+ALLOCATIONS = ("remainder", "ceiling")  # the ways to share new branches
 
 
 def balanced(rewards: Sequence[float], n: int, balance: float) -> list[int]:
-    """``n`` new branches shared in proportion to exp(reward / balance), by largest remainders.
+    """Share ``n`` new branches in proportion to exp(reward / balance), by largest remainders.
 
-    Each branch gets the whole part of its share. What is left goes to the largest remainders; ties go
+    Each branch gets the whole part of its share. The rest goes to the largest remainders; ties go
     to the earlier branch.
 
     Args:
-        rewards: Of the open branches.
-        n: New branches in all.
-        balance: Near 0 the best branch takes everything; large, all share alike.
+        rewards: The rewards of the open branches.
+        n: The number of new branches.
+        balance: Near 0 the best branch takes everything. With a large number all share alike.
 
     Returns:
-        Whole numbers that add up to ``n``, one a branch.
+        A whole number for each branch. They add up to ``n``.
 
     Raises:
-        ValueError: For rewards, a number or a balance that make no sense.
+        ValueError: A reward, the number or the balance makes no sense.
 
     Example:
-        >>> balanced([1.0, 0.8, 0.6], 8, 0.2)
-        [5, 2, 1]
+        balanced([1.0, 0.8, 0.6], 8, 0.2)  # [5, 2, 1]
     """
     weights = growth_weights(rewards, n, balance)
     exact = [n * w / sum(weights) for w in weights]
@@ -41,28 +40,28 @@ def balanced(rewards: Sequence[float], n: int, balance: float) -> list[int]:
 
 
 def ceilings(rewards: Sequence[float], n: int, balance: float) -> list[int]:
-    """``n`` new branches shared as the original's code does it, by greedy ceilings.
+    """Share ``n`` new branches as the original's code does it, by greedy ceilings.
 
-    ``select_softmax`` in its ``eval/rebase/inference_scaling/rebase.py``: the branches from the
-    highest reward down, of equal ones the later first; each gets its share of what is left, among the
-    branches that are left, rounded up. So good branches get more than by :func:`balanced`, and the
-    last ones often none. The original adds in float32, where a rounding at times hands out one branch
-    too many; here they always add up to ``n``.
+    This is ``select_softmax`` in its ``eval/rebase/inference_scaling/rebase.py``. It takes the
+    branches from the highest reward down; of equal rewards the later branch comes first. Each
+    branch gets its share of what is left, among the branches that are left, rounded up. So good
+    branches get more than by :func:`balanced`, and the last ones often get none. The original adds
+    in float32, where a rounding sometimes hands out one branch too many. Here the branches always
+    add up to ``n``.
 
     Args:
-        rewards: Of the open branches.
-        n: New branches in all.
-        balance: Its ``softmax_temperature``, 0.2 there.
+        rewards: The rewards of the open branches.
+        n: The number of new branches.
+        balance: Its ``softmax_temperature``, which is 0.2 there.
 
     Returns:
-        Whole numbers that add up to ``n``, one a branch, in the order of ``rewards``.
+        A whole number for each branch, in the order of ``rewards``. They add up to ``n``.
 
     Raises:
-        ValueError: For rewards, a number or a balance that make no sense.
+        ValueError: A reward, the number or the balance makes no sense.
 
     Example:
-        >>> ceilings([1.0, 0.8, 0.6], 8, 0.2)
-        [6, 2, 0]
+        ceilings([1.0, 0.8, 0.6], 8, 0.2)  # [6, 2, 0]
     """
     weights = growth_weights(rewards, n, balance)
     order = sorted(range(len(weights)), key=lambda i: (rewards[i], i), reverse=True)
@@ -70,14 +69,14 @@ def ceilings(rewards: Sequence[float], n: int, balance: float) -> list[int]:
     left = n
     for place, i in enumerate(order):
         rest = math.fsum(weights[j] for j in order[place:])
-        # The rounding keeps a share that is whole but for its last bits from being rounded up.
+        # A whole share may be off in its last bits. This rounding keeps ceil from raising it by one.
         parts[i] = math.ceil(round(left * weights[i] / rest, 9)) if rest else left
         left -= parts[i]
     return parts
 
 
 def growth_weights(rewards: Sequence[float], n: int, balance: float) -> list[float]:
-    """exp(reward / balance), but for a common factor."""
+    """exp(reward / balance), up to a common factor."""
     whole("n", n, 0)
     if not real("balance", balance, "a temperature above 0, such as 0.2") > 0:
         raise ValueError(f"balance={balance} is no temperature: give a number above 0, such as 0.2")

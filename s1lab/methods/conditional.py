@@ -227,7 +227,7 @@ def step_conditional(
     store: api.Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
-    """Ask the model to think for up to ``steps`` steps, and to count them (SCC, paper appendix E.1).
+    """Ask the model to think for up to ``steps`` counted steps (SCC, paper appendix E.1).
 
     The question gets "Think for up to 16 steps." after an empty line. Each step has a header,
     ``<|im_start|>16 steps left``, which the model counts down itself. The first header is given, so
@@ -324,7 +324,7 @@ def check_whole(name: str, value: int) -> None:
 
 
 def check_capped_only(budget: Budget, call: str) -> Budget:
-    """Check that a budget has no minimum, no Waits and no other ``compat``. ValueError otherwise."""
+    """Check that a budget has no minimum, Waits or other ``compat``. ValueError otherwise."""
     for name, plain in (("compat", "exact"), ("waits", 0), ("min_tokens", 0)):
         if getattr(budget, name) != plain:
             raise ValueError(f"{call} knows no {name}={getattr(budget, name)!r}: leave it out, or use lab.force")

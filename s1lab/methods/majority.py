@@ -13,27 +13,26 @@ from scipy import stats
 
 from s1lab.arguments import shown, whole
 
-TABLE = 256  # samples up to which the result for every k is computed at once, and kept
+TABLE = 256  # most samples for which the result for every k is computed at once, and cached
 
 
 def elected(counts: Sequence[int], silent: int, k: int | None = None) -> Any:
-    """Who wins a vote of k samples drawn without putting back.
+    """The chance of each answer to win a vote of k samples, drawn without replacement.
 
     Args:
-        counts: Samples of each answer.
-        silent: Samples without an answer.
-        k: How many are drawn; None for every k from 0 to all of them.
+        counts: The number of samples of each answer.
+        silent: The number of samples without an answer.
+        k: How many samples are drawn; None for every k from 0 to all of them.
 
     Returns:
-        The probability of each answer, an array [answer]; for k=None [k, answer]. It is right to
-        12 digits after the point for thousands of samples.
+        The probability of each answer, an array [answer]; for k=None an array [k, answer]. It is
+        right to 12 decimals for thousands of samples.
 
     Raises:
-        ValueError: For numbers that are no such counts.
+        ValueError: A number is not such a count.
 
     Example:
-        >>> elected([2, 1], 0, 1).round(3).tolist()
-        [0.667, 0.333]
+        elected([2, 1], 0, 1).round(3).tolist()  # [0.667, 0.333]
     """
     if isinstance(counts, (str, bytes)) or not isinstance(counts, Sequence | np.ndarray):
         raise ValueError(f"counts={shown(counts)} is no list: give the samples of each answer")
@@ -51,10 +50,11 @@ def elected(counts: Sequence[int], silent: int, k: int | None = None) -> Any:
 
 @lru_cache(4096)
 def _table(counts: tuple[int, ...], silent: int) -> Any:
-    """All k at once, by a table over the answers instead of over the subsets.
+    """Compute all k at once, by a table over the answers instead of over the subsets.
 
-    An answer wins with t votes against s others that have t too in so many ways, and then has a
-    share of 1 / (s + 1). The ways are counted in floats, which overflow beyond 1,000 samples.
+    There are so many ways for an answer to win with t votes against s others that also have t. It
+    then has a share of 1 / (s + 1). The ways are counted in floats, which overflow beyond 1,000
+    samples.
     """
     n = sum(counts) + silent
     table = np.zeros((n + 1, len(counts)))
@@ -73,9 +73,17 @@ def _table(counts: tuple[int, ...], silent: int) -> Any:
 
 
 def _ways(others: list[int], silent: int, votes: int, n: int) -> Any:
-    """[chosen, tied]: ways to choose so many of the others' samples, none with more than ``votes``.
+    """Count the ways to choose other answers' samples, none with more than ``votes``.
 
-    tied: how many of the others have exactly as many votes.
+    Args:
+        others: The number of samples of each other answer.
+        silent: The number of samples without an answer.
+        votes: The winner's votes.
+        n: The number of all samples.
+
+    Returns:
+        An array [chosen, tied]: how many of the others' samples are chosen, and how many of the
+        other answers have exactly ``votes`` votes.
     """
     ways = np.zeros((n + 1, min(len(others), n // votes) + 1))
     ways[: silent + 1, 0] = [math.comb(silent, c) for c in range(silent + 1)]
@@ -95,13 +103,14 @@ NEVER = 1e-18  # a probability that is left out of a sum
 
 @lru_cache(4096)
 def _row(counts: tuple[int, ...], silent: int, k: int) -> Any:
-    """One k, for any number of samples, without a number that could overflow.
+    """Compute one k, for any number of samples, without a number that could overflow.
 
     Drawing k of n is the same as keeping each sample with probability k / n, given that k are kept.
     So the counts are independent binomials, given their sum. For a winner with v votes the others'
-    sum is a product of polynomials of which one coefficient is wanted. A discrete Fourier transform
-    gives it: the polynomials are multiplied at the roots of unity, and averaged. A share 1 / (s + 1)
-    of a tie with s others is the integral of y^s from 0 to 1, by Gauss and Legendre's rule.
+    sum is a product of polynomials, and one of its coefficients is needed. A discrete Fourier
+    transform gives it: the polynomials are multiplied at the roots of unity, and averaged. A share
+    1 / (s + 1) of a tie with s others is the integral of y^s from 0 to 1, computed by
+    Gauss-Legendre quadrature.
     """
     n, found = sum(counts) + silent, dict.fromkeys(counts, 0.0)
     most = max(counts, default=0)
@@ -117,10 +126,10 @@ def _row(counts: tuple[int, ...], silent: int, k: int) -> Any:
     at_most = {c: np.cumsum(some[c]) for c in sizes}
     at_least = {c: np.cumsum(some[c][::-1])[::-1] for c in sizes}
     total = float(stats.binom.pmf(k, n, kept))
-    # So many roots that a coefficient of any weight is mixed with none but those of no weight.
+    # With so many roots, a coefficient that matters is only mixed with ones that are almost 0.
     points = min(n + 1, math.ceil(40 * math.sqrt(n * kept * (1 - kept))) + 80)
     roots = np.exp(2j * np.pi * np.arange(points // 2 + 1) / points)
-    # The other half of the roots are these ones' conjugates.
+    # The other half of the roots are the conjugates of these.
     weight = np.full(roots.size, 2.0 / points)
     weight[0] = 1 / points
     if points % 2 == 0:
@@ -141,8 +150,8 @@ def _row(counts: tuple[int, ...], silent: int, k: int) -> Any:
             continue
         tied = min(sum(many for c, many in sizes.items() if c >= v) - 1, (k - v) // v)
         y, share = _legendre(min(tied // 2 + 1, math.ceil(4.5 * math.sqrt(tied)) + 4))
-        # Each size's factor; with one of its answers left out; and products from both sides, so
-        # that all others' product is there for every size.
+        # The factor of each size, and the products from both sides. Together they give, for every
+        # size, the product of all others.
         factors = [fewer[c] + (y[:, None] * (some[c][v] * roots**v) if v <= c else 0.0) for c in sizes]
         left = [np.broadcast_to(quiet, (y.size, roots.size))]
         for factor, many in zip(factors, sizes.values(), strict=True):
@@ -159,13 +168,13 @@ def _row(counts: tuple[int, ...], silent: int, k: int) -> Any:
 
 @lru_cache(1024)
 def _legendre(n: int) -> tuple[Any, Any]:
-    """Places and weights that integrate polynomials from 0 to 1."""
+    """Nodes and weights that integrate polynomials from 0 to 1."""
     places, weights = np.polynomial.legendre.leggauss(n)
     return (places + 1) / 2, weights / 2
 
 
 def _fixed(values: list[float]) -> Any:
-    """An array that can be kept, because nobody can change it."""
+    """A read-only array, which is safe to cache."""
     array = np.asarray(values, dtype=float)
     array.setflags(write=False)
     return array

@@ -1,8 +1,7 @@
-"""The original's two loops, its README's and its evaluator's, so that its runs can be repeated.
+"""The two loops of the original, its README's and its evaluator's, to repeat its runs.
 
-Both leave the newline behind the opening delimiter to the model. Where the original ends in an
-error and takes the whole run along, these end the one question cleanly and say so in
-``Trace.notes``.
+Both leave the newline after the opening delimiter to the model. Where the original ends in an error
+and the whole run fails, these end the one question cleanly and say so in ``Trace.notes``.
 """
 
 from __future__ import annotations
@@ -19,29 +18,27 @@ from s1lab.trace import Source, Trace
 def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """The loop of the original's README (``compat="readme"``), as of June 2025.
 
-    ``max_tokens`` is its MAX_TOKENS_THINKING and ``waits`` its NUM_IGNORE. Each round's tokens, its
-    stop among them, come off the cap; the continuations do not. A continuation follows each of the
-    first ``waits`` rounds, as long as something of the cap is left; else the answer follows. The
-    last round's text is answered from with no delimiter added: the model writes that itself. The
-    whole text is tokenised anew before every round; where that changes ids that were already there,
-    the trace notes it.
+    ``max_tokens`` is its MAX_TOKENS_THINKING, and ``waits`` is its NUM_IGNORE. Each round's tokens
+    count against the cap, its stop among them. The continuations do not. A continuation follows
+    each of the first ``waits`` rounds, as long as some of the cap is left; else the answer follows.
+    The answer continues the last round's text with no delimiter added: the model writes that
+    itself. The whole text is tokenised again before every round. If that changes existing ids, the
+    trace notes it.
 
     Args:
         trace: The question's trace, up to where the assistant's turn begins.
         budget: The budget; ``max_tokens=None`` leaves the answer its room.
-        sampling: How tokens are chosen.
+        sampling: How ids are chosen.
         context: The most ids of a request and its completion together.
 
     Returns:
         The trace, answered.
-
     """
     _open(trace)
     waits, waited = budget.waits or 0, list[int]()
     cap = left = budget.max_tokens or room(trace, budget, context)
     for round in range(waits + 1):
-        # The README asks for one token at least from the second round on, and for none in the
-        # first.
+        # The README asks for at least one token from the second round on. The first has no minimum.
         done = yield from _round(trace, left, round, min(1, round), sampling, context)
         if trace.error:
             return trace
@@ -73,35 +70,34 @@ def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
 def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
     """The loop of the original's evaluator (``compat="harness"``).
 
-    ``max_tokens`` is its max_tokens_thinking, None its "auto"; ``waits`` its thinking_n_ignore,
-    None where that is not given; ``wait`` its thinking_n_ignore_str; ``min_tokens`` its
-    min_tokens_thinking.
+    ``max_tokens`` is its max_tokens_thinking, and None is its "auto". ``waits`` is its
+    thinking_n_ignore, and None leaves that out. ``wait`` is its thinking_n_ignore_str.
+    ``min_tokens`` is its min_tokens_thinking.
 
-    Every round is given the full cap again, and the total is cut to it afterwards. A round that
-    reaches the cap is the last one of its question. How the last round ended decides how the
-    thinking is closed, whatever was cut: after a stop with the bare delimiter; at the cap with the
-    delimiter on a line of its own and ``on_cut``, and whether a newline is missing before it is
-    seen from the text as it was before the total was cut.
+    Every round gets the full cap again, and the total is cut to it afterwards. A round that reaches
+    the cap is the last one of its question. The end of the last round decides how the thinking is
+    closed, whatever was cut. After a stop it is closed with the bare delimiter. At the cap it is
+    closed with the delimiter on a line of its own and ``on_cut``. Whether a newline is missing
+    before it is decided on the text as it was before the total was cut.
 
     Args:
         trace: The question's trace, up to where the assistant's turn begins.
         budget: The budget.
-        sampling: How tokens are chosen.
+        sampling: How ids are chosen.
         context: The most ids of a request and its completion together.
 
     Returns:
         The trace, answered.
-
     """
     template = trace.template
     _open(trace)
     opened = len(trace.ids)
     cap = budget.max_tokens or _auto(trace, budget, context)
     waits, waited = budget.waits or 0, list[int]()
-    # Once thinking_n_ignore is given, 0 included, every round must write one token before it may
-    # stop, the first one too.
+    # If thinking_n_ignore is given, even as 0, every round must write one token before it may stop.
+    # This includes the first round.
     least = budget.min_tokens if budget.waits is None else 1
-    text = ""  # of all rounds and continuations, nothing cut from it
+    text = ""  # the text of all rounds and continuations, uncut
     for round in range(waits + 1):
         done = yield from _round(trace, cap, round, least, sampling, context)
         if trace.error:
@@ -109,8 +105,8 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
         text += template.decode(_whole(template, done.ids))
         if done.mark:
             if not done.end and done.mark[-1] not in _stripped(template):
-                # An end of sequence that the evaluator does not know as a stop stays among the ids
-                # of the thinking.
+                # The evaluator keeps an end of sequence among the ids of the thinking if it does
+                # not know it as a stop.
                 trace.extend(list(done.mark), Source.SAMPLED)
             trace.stops.append(len(trace.ids))
         if not done.mark or round == waits:
@@ -133,7 +129,7 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
     if (over := len(trace.ids) - opened - cap) > 0:
         _throw_away(trace, waited, over)
         trace.notes.append(f"{over} thinking tokens beyond the cap of {cap} were written and thrown away")
-        for end in _stripped(template):  # a continuation that is cut behind a delimiter loses it
+        for end in _stripped(template):  # a continuation that is cut after a delimiter loses it
             if trace.ids[-1] == end:
                 _throw_away(trace, waited, 1)
     closing = _closing(trace, budget, text) if cut else ([], template.piece(_thinking_end(template)), [])
@@ -149,7 +145,7 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
 
 
 def _open(trace: Trace) -> None:
-    """Open the thinking without the newline behind its delimiter."""
+    """Open the thinking without the newline after its delimiter."""
     template = trace.template
     opening = template.template.opening(template.decode(trace.ids)).rstrip("\n")
     trace.extend(template.piece(opening), Source.PROMPT)
@@ -158,7 +154,7 @@ def _open(trace: Trace) -> None:
 def _auto(trace: Trace, budget: Budget, context: int) -> int:
     """The evaluator's "auto": the context less the prompt, the longest close and 100 tokens.
 
-    The evaluator takes the longest prompt of the batch for all questions; here each question has
+    The evaluator takes the longest prompt of the batch for all questions. Here each question has
     its own. The 100 tokens are ``answer_room``, whatever ``answer_tokens`` says.
     """
     longest = trace.template.piece(_thinking_end(trace.template) + "\n" + (budget.on_cut or ""))
@@ -173,7 +169,7 @@ def _auto(trace: Trace, budget: Budget, context: int) -> int:
 
 
 def _round(trace: Trace, cap: int, round: int, least: int, sampling: Sampling, context: int) -> Program[Round]:
-    """Think once more, by at most ``cap`` tokens; the trace has its error where there is no room.
+    """Think once more, by at most ``cap`` tokens. If there is no room, the trace gets its error.
 
     The context ends a round as the cap does: vLLM says "length" for both.
     """
@@ -188,12 +184,12 @@ def _round(trace: Trace, cap: int, round: int, least: int, sampling: Sampling, c
 
 
 def _thinking_end(template: BoundTemplate) -> str:
-    """The evaluator's thinking_end: the close without the newline that only a cut has behind it."""
+    """The evaluator's thinking_end: the close without the newline that only a cut adds."""
     return template.template.close.rstrip("\n")
 
 
 def _stripped(template: BoundTemplate) -> list[int]:
-    """The stops that the evaluator takes off the ids of a round, in its order: its until_thinking.
+    """The stops that the evaluator removes from the ids of a round, in its order: until_thinking.
 
     These are the template's delimiters and the tokenizer's own end of sequence. Another end of
     sequence, such as the ``<|endoftext|>`` of Qwen's generation config, stops vLLM too, but the
@@ -210,16 +206,15 @@ def _closing(trace: Trace, budget: Budget, text: str) -> tuple[list[int], list[i
     Args:
         trace: The trace; only its template is used.
         budget: The budget, with ``on_cut``.
-        text: The thinking as text. Where it does not end in a newline, one is added.
+        text: The thinking as text. If it does not end in a newline, one is added.
 
     Returns:
         The newline or nothing; the delimiter and its newline; ``on_cut``.
-
     """
     template = trace.template
     newline = template.template.newline and not text.endswith("\n") and not template.template.open.startswith("\n")
     close = template.piece(_thinking_end(template) + "\n")
-    # The evaluator tokenises the delimiter and the words behind it together.
+    # The evaluator tokenises the delimiter and the words after it together.
     together = not template.foreign_notes(on_cut=budget.on_cut)
     whole = (
         template.piece(_thinking_end(template) + "\n" + (budget.on_cut or ""))
@@ -233,7 +228,7 @@ def _closing(trace: Trace, budget: Budget, text: str) -> tuple[list[int], list[i
 
 
 def _whole(template: BoundTemplate, ids: Sequence[int]) -> list[int]:
-    """The ids that vLLM shows as text: those at the end that are part of a character are not."""
+    """The ids that vLLM shows as text. It leaves out an incomplete character at the end."""
     shown = list(ids)
     while shown and template.decode(shown).endswith("\N{REPLACEMENT CHARACTER}"):
         shown.pop()
@@ -241,21 +236,21 @@ def _whole(template: BoundTemplate, ids: Sequence[int]) -> list[int]:
 
 
 def _leave_out_half_a_character(trace: Trace, done: Round) -> None:
-    """Take off what the README's loop loses, since it goes on from the text of a round."""
+    """Remove the ids that the README's loop loses, since it goes on from the text of a round."""
     if lost := len(done.ids) - len(_whole(trace.template, done.ids)):
         trace.drop(lost)
         trace.notes.append(f"{lost} tokens at the end of a round are part of a character: the README's loop loses them with it")
 
 
 def _throw_away(trace: Trace, waited: list[int], n: int) -> None:
-    """Drop ids of the thinking. A Wait counts as long as something behind its place is left."""
+    """Drop ids of the thinking. A Wait counts as long as an id after its place is left."""
     trace.drop(n)
     trace.cut = True
     trace.waits = sum(at < len(trace.ids) for at in waited)
 
 
 def _make_room(trace: Trace, waited: list[int], loop: str, budget: Budget, context: int) -> None:
-    """Cut the thinking back to leave the answer its room, where the original fails."""
+    """Cut the thinking back so that the answer has its room, where the original fails."""
     over = trace.thinking_tokens - max(0, room(trace, budget, context))
     trace.notes.append(
         f"the thinking fills the context of {context}, and {loop} fails: "
@@ -265,17 +260,18 @@ def _make_room(trace: Trace, waited: list[int], loop: str, budget: Budget, conte
 
 
 def _full(loop: str, round: int, waits: int, context: int) -> str:
+    """The note of a run whose context is full before its last continuation."""
     return (
         f"the context of {context} is full after {round} of {waits} continuations, and {loop} fails: the answer follows from here"
     )
 
 
 def _retokenise(trace: Trace, text: str) -> None:
-    """Append ``text`` as a continuation by tokenising all there is anew, as the README does."""
+    """Append ``text`` as a continuation by tokenising the whole text again, as the README does."""
     template = trace.template
     added = template.foreign(text)
     if template.foreign_notes(question=trace.question, wait=text):
-        # Tokenised anew, the control tokens that the caller's texts hold would be read as such.
+        # The caller's texts hold control tokens as plain text. Tokenising again would activate them.
         trace.extend(added, Source.CONTINUATION)
         return
     ids = template.encode(template.decode_whole(trace.ids) + text)

@@ -12,7 +12,8 @@ from s1lab.methods.steps import step_mark
 from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.trace import Source, Trace
 
-LAST_STEP = "0"  # how a header begins that ends the steps in the original's commands: until_thinking=<|im_start|>0
+# A header that begins so ends the steps in the original's commands: until_thinking=<|im_start|>0.
+LAST_STEP = "0"
 
 
 def _mark_id(template: BoundTemplate) -> int:
@@ -27,17 +28,25 @@ def _mark_id(template: BoundTemplate) -> int:
 
 
 def original_steps(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-    """Step control with budget forcing as the original's commands run it: the model counts, and "0" closes.
+    """Step control with budget forcing as in the original's commands: the model counts, "0" closes.
 
     Its eval/commands.sh gives its evaluator three texts for this: ``thinking_start=<|im_start|>``,
-    ``until_thinking=<|im_start|>0`` and ``thinking_end=<|im_start|>answer``. So the bare delimiter opens the
-    thinking, and the model writes the first number itself. What closes it is a header that begins with a 0,
-    an end of sequence, or the cap. Nobody compares the model's numbers with those that were asked for, and
-    an answer that the model begins by itself is no end either: it stays in the thinking, and the close
-    follows it.
+    ``until_thinking=<|im_start|>0`` and ``thinking_end=<|im_start|>answer``. So the bare delimiter
+    opens the thinking, and the model writes the first number itself. A header that begins with a 0
+    closes the thinking, and so does an end of sequence or the cap. Nothing compares the model's
+    numbers with those in the question. An answer that the model begins by itself does not end the
+    thinking either: it stays in the thinking, and the close follows it.
 
-    ``counts``: "steps" and "delimiter_tokens" as its eval/compute_sample_stats.py counts them: a step for
-    each " steps left" that ends its line, and as delimiters all tokens on the first line behind each one.
+    Args:
+        trace: The trace, up to where the model begins.
+        budget: The budget: a cap, and what concerns the answer.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace, answered. Its ``counts`` has "steps" and "delimiter_tokens" as its
+        eval/compute_sample_stats.py counts them: a step for each " steps left" that ends its line,
+        and as delimiters all tokens on the first line after each delimiter.
     """
     template = trace.template
     mark = _mark_id(template)
@@ -45,7 +54,8 @@ def original_steps(trace: Trace, budget: Budget, sampling: Sampling, context: in
     if free < 1:
         return trace
     cap = min(free, budget.max_tokens or context)
-    behind_mark = False  # whether the last id is a delimiter that the model wrote: the given one is in the prompt
+    # Whether the last id is a delimiter that the model wrote. The given one is in the prompt.
+    behind_mark = False
     rounds = count()
 
     while True:
@@ -53,12 +63,12 @@ def original_steps(trace: Trace, budget: Budget, sampling: Sampling, context: in
         if left < 1:
             trace.cut = True
             break
-        # Behind a delimiter one token is looked at, and another delimiter is an ordinary one there. The original
-        # does the same in one request, since its engine compares the text with what is to end it.
+        # Look at one token after a delimiter. Another delimiter is an ordinary token there. The
+        # original does this in one request, since its engine compares the text with the end text.
         if behind_mark:
             word: Completion = yield sampling.request(trace, 1, template.answer_stop, next(rounds))
             if not word.error and template.decode(list(word.ids)).startswith(LAST_STEP):
-                # The text that ends the thinking is taken off by its ids, so that a token with more in it than the
+                # The original removes the end text by its ids. So a token that holds more than the
                 # digit stays.
                 if list(word.ids) == template.piece(LAST_STEP):
                     trace.drop(1)
@@ -90,7 +100,7 @@ def original_steps(trace: Trace, budget: Budget, sampling: Sampling, context: in
 
 
 def _count_steps(trace: Trace, mark: int) -> None:
-    """Steps and the tokens of their first lines, as eval/compute_sample_stats.py has them."""
+    """Count steps and the tokens of their first lines, as eval/compute_sample_stats.py does."""
     trace.counts |= {"steps": trace.thinking.count(" steps left\n"), "delimiter_tokens": 0}
     heading = True
     for token in trace.of(Source.SAMPLED):
@@ -101,7 +111,20 @@ def _count_steps(trace: Trace, mark: int) -> None:
 
 
 def answer_as_original(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-    """Close as the original's evaluator does: bare after an own stop; after a cut on a line of its own and with ``on_cut``."""
+    """Close as the original's evaluator does, then answer.
+
+    After the model's own stop the close is bare. After a cut it is on a line of its own, with
+    ``on_cut``.
+
+    Args:
+        trace: The trace, with its thinking ended.
+        budget: The budget of the answer.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace, answered, or with an ``error``.
+    """
     template = trace.template
     if trace.cut:
         trace.extend(template.close_ids(trace.of(Source.SAMPLED)), Source.CLOSE)
@@ -112,7 +135,19 @@ def answer_as_original(trace: Trace, budget: Budget, sampling: Sampling, context
 
 
 def counted_harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-    """Step control without budget forcing as the original's commands run it: its evaluator's loop, steps counted after it."""
+    """Step control without budget forcing as in the original's commands.
+
+    It is the evaluator's loop, and the steps are counted afterwards.
+
+    Args:
+        trace: The trace, up to where the model begins.
+        budget: The budget, with ``compat="harness"``.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace, answered, with "steps" and "delimiter_tokens" in its ``counts``.
+    """
     trace = yield from harness(trace, budget, sampling, context)
     _count_steps(trace, _mark_id(trace.template))
     return trace

@@ -277,7 +277,7 @@ def _step(branch: _Branch, budget: Budget, sampling: Sampling, cap: int, steps: 
 
 
 def _spent(ended: Sequence[_Branch], grown: Sequence[_Branch]) -> Cost:
-    """The cost of the thinking: each step once, thrown away if no finished trace goes through it."""
+    """The thinking's cost: each step once, thrown away if no finished trace goes through it."""
     for leaf in ended:
         branch: _Branch | None = leaf
         while branch is not None and not branch.kept:

@@ -70,7 +70,7 @@ def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sam
 def rejected_as_original(
     trace: Trace, limit: int, most_tokens: int, budget: Budget, sampling: Sampling, context: int
 ) -> Program[Trace]:
-    """Rejection sampling as in the original's evaluator, but with an end (``rejection_sample=true``).
+    """Rejection sampling as in the original's evaluator (``rejection_sample=true``), with an end.
 
     The evaluator requests one token more than the limit, and accepts a try whose ``len(token_ids)``
     is at most the limit. The stop is one of those ids, so a thought of L tokens is accepted at a

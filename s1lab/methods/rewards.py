@@ -14,24 +14,50 @@ from s1lab.trace import Trace
 
 
 class Reward:
-    """A function from a (partial) trace to a number that would rather see several at once; any other callable does as well."""
+    """A function from a (partial) trace to a number that scores several traces at once.
+
+    Any other callable works too. A subclass defines :meth:`many`.
+
+    Example:
+        import s1lab as lab
+
+        class Shorter(lab.Reward):
+            def many(self, traces):
+                return [-len(t.ids) / 100 for t in traces]
+    """
 
     def __call__(self, trace: Trace) -> float:
         return self.many([trace])[0]
 
     def many(self, traces: Sequence[Trace]) -> list[float]:
-        """A number for each trace, in order; a subclass says how."""
+        """Score several traces; a subclass defines it.
+
+        Args:
+            traces: The traces.
+
+        Returns:
+            A number for each trace, in order.
+        """
         raise NotImplementedError
 
 
-Score = Callable[[Trace], float]  # a Reward among them
+Score = Callable[[Trace], float]  # a Reward is one too
 
 
 @dataclass(frozen=True)
 class Best(Samples):
     """Best-of-n: the answer of the sample with the highest score; tied samples share evenly.
 
-    scores: a number a trace; one with an error isn't scored, and is never the best while another has none.
+    Attributes:
+        question: The question.
+        traces: The n samples.
+        kind: How an answer is taken out of a trace and compared, as in
+            :mod:`s1lab.evaluation.grade`.
+        scores: A number for each trace. A trace with an error has no score, and is never the best
+            while another has no error.
+
+    Raises:
+        ValueError: There is not a finite number for every trace.
     """
 
     scores: tuple[float, ...] = ()
@@ -42,12 +68,12 @@ class Best(Samples):
 
     @property
     def trace(self) -> Trace:
-        """The best of all; of tied ones the first."""
+        """The best trace; of tied ones the first."""
         return self.traces[self._top]
 
     @property
     def answer(self) -> str | None:
-        """The answer of the best of all; None where it gives none."""
+        """The answer of the best trace; None if it gives none."""
         return self.answers[self._top]
 
     def accuracy(self, gold: str, k: int | None = None) -> float:
@@ -61,8 +87,7 @@ class Best(Samples):
             A number from 0 to 1.
 
         Raises:
-            ValueError: For a k that is no whole number from 1 to n, or a gold answer that can't be
-                used.
+            ValueError: k is not a whole number from 1 to n, or the gold answer can't be used.
         """
         k, n = self._k(k), len(self.traces)
         self._checked(gold)
@@ -73,7 +98,7 @@ class Best(Samples):
         for i, verdict in enumerate(verdicts):
             ranked.setdefault(self._rank(i), []).append(verdict)
         subsets, below, chance = math.comb(n, k), 0, 0.0
-        upto = 0  # subsets of k samples whose best is of a rank so far
+        upto = 0  # subsets of k samples whose best has one of the ranks so far
         for rank in sorted(ranked):
             tied = ranked[rank]
             below += len(tied)
@@ -90,7 +115,20 @@ class Best(Samples):
 
 
 def rated(score: Score, traces: Sequence[Trace], what: str) -> list[float]:
-    """A finite number a trace. ValueError, naming the score and the question, where it raises or gives anything else."""
+    """Score traces, and check the numbers.
+
+    Args:
+        score: The score or reward.
+        traces: The traces of one question.
+        what: The word for the score in a message.
+
+    Returns:
+        A finite number for each trace.
+
+    Raises:
+        ValueError: The score raises, or gives anything else. The message names the score and the
+            question.
+    """
     if not traces:
         return []
     name, question = getattr(score, "__name__", type(score).__name__), traces[0].question[:80]
@@ -112,7 +150,7 @@ def rated(score: Score, traces: Sequence[Trace], what: str) -> list[float]:
 
 
 def check_numbers(name: str, values: Sequence[float], traces: Sequence[Trace]) -> None:
-    """ValueError where there is not a finite number for every trace."""
+    """Check that there is a finite number for every trace. ValueError otherwise."""
     wanted = "a finite number a trace"
     if not isinstance(values, (list, tuple)) or len(values) != len(traces):
         raise ValueError(f"{name}={shown(values)} for {len(traces)} traces: give {wanted}")

@@ -1,4 +1,4 @@
-"""Several samples of a question, and what they elect: majority votes, best of n, and their accuracy."""
+"""Several samples of a question, and their answers: the base of votes, best-of-n and trees."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from s1lab.evaluation import grade
 from s1lab.trace import Cost, Counted, Trace, cost
 
 GOLD = "the right answer as text, such as '3'"
-VOTES = ("weighted", "majority")  # how a tree's traces vote
+VOTES = ("weighted", "majority")  # the ways in which a tree's traces vote
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What the methods share: the traces of a question and the answers in them.
+    """The traces of a question and their answers, which several methods share.
 
-    Args:
-        question: The question that was asked.
+    Attributes:
+        question: The question.
         traces: Its traces, one or more.
-        kind: How an answer is taken out of a trace and compared, as in :mod:`s1lab.evaluation.grade`.
+        kind: How an answer is taken out of a trace and compared, as in
+            :mod:`s1lab.evaluation.grade`.
 
     Raises:
-        ValueError: For no traces, something else among them, or an unknown kind.
+        ValueError: There are no traces, an entry is not a trace, or the kind is unknown.
     """
 
     question: str
@@ -41,16 +42,17 @@ class Samples:
 
     @cached_property
     def answers(self) -> list[str | None]:
-        """The answer that each trace gives; None where it gives none, or has an error."""
+        """The answer of each trace; None if it gives none or has an error."""
         return [None if t.error else grade.extract(t.answer, self.kind) for t in self.traces]
 
     @cached_property
     def classes(self) -> list[list[int]]:
-        """The traces, by number, that give the same answer.
+        """The numbers of the traces, grouped by their answer.
 
-        A list an answer, in the order in which they first came. Which answers are one class does not
-        depend on that order, though "5 hours" and "5 minutes" may both equal "5": the answer that most
-        samples give picks first, and a class only takes an answer that equals all it has.
+        There is a list for each answer, in the order in which the answers first came. Which answers
+        are one class does not depend on that order, though "5 hours" and "5 minutes" may both equal
+        "5". The answer that most samples give picks first, and a class only takes an answer that
+        equals all it has.
         """
         return [sorted(i for _, members in forms for i in members) for forms in self._forms]
 
@@ -58,15 +60,15 @@ class Samples:
     def _forms(self) -> list[list[tuple[str, list[int]]]]:
         """Each class as its forms: an answer as text, and the traces that write it in that form.
 
-        The first form of a class is the one that stands for it. The classes are in the order in which
-        they first came; what is in them is not a matter of order.
+        The first form of a class represents it. The classes are in the order in which they first
+        came. Their contents do not depend on the order.
         """
         forms: dict[str, list[int]] = {}
         for i, answer in enumerate(self.answers):
             if answer is not None:
                 forms.setdefault(grade.normal(answer, self.kind), []).append(i)
-        # The order of samples decides nothing here: forms of equal votes are sorted as texts, and of
-        # the texts of one form the shortest is compared.
+        # The order of samples must decide nothing here. So forms of equal votes are sorted as texts,
+        # and the shortest text of a form is compared.
         listed = [(min(map(self._given, m), key=lambda a: (len(a), a)), m) for m in forms.values()]
         listed.sort(key=lambda form: (-len(form[1]), form[0]))
         found: list[list[tuple[str, list[int]]]] = []
@@ -79,25 +81,32 @@ class Samples:
         return sorted(found, key=lambda forms: min(members[0] for _, members in forms))
 
     def _same(self, a: str, b: str) -> bool:
-        """Whether two answers are one. They are always compared the same way round."""
+        """Whether two answers are the same. They are always compared in the same order."""
         first, second = sorted((a, b))
         return grade.same(first, second, self.kind)
 
     def right(self, gold: str) -> list[bool]:
-        """Whether each class is the right answer, by the answer that stands for it.
+        """Whether each class is the right answer, judged by the form that represents it.
 
-        Raises ValueError for a gold answer that is no text, or not of this kind.
+        Args:
+            gold: The right answer.
+
+        Returns:
+            A verdict for each class, in order.
+
+        Raises:
+            ValueError: The gold answer is not a text, or not of this kind.
         """
         self._checked(gold)
         return [self._is_right(forms[0][1], gold) for forms in self._forms]
 
     def _is_right(self, members: Iterable[int], gold: str) -> bool:
-        """Grade one response of those that give an answer in the same form: the shortest."""
+        """Grade one of the responses that give an answer in the same form: the shortest."""
         responses = (self.traces[i].answer for i in members)
         return grade.is_correct(min(responses, key=lambda r: (len(r), r)), gold, self.kind)
 
     def _checked(self, gold: str) -> None:
-        """ValueError for a gold answer that can't be used, also where no trace answers."""
+        """Check the gold answer, even if no trace answers. ValueError if it can't be used."""
         grade.is_correct("", text("gold", gold, GOLD), self.kind)
 
     @property
@@ -107,13 +116,20 @@ class Samples:
 
     @property
     def cost(self) -> Cost:
-        """Of all traces."""
+        """The cost of all traces."""
         return cost(*self.traces)
 
     def tokens(self, k: int | None = None) -> float:
-        """Tokens that ``k`` of them cost, in the mean over all subsets; None is all of them.
+        """The tokens that ``k`` of the samples cost, on average over all subsets.
 
-        Raises ValueError for a k that is no whole number from 1 to n.
+        Args:
+            k: How many samples count; None for all.
+
+        Returns:
+            The mean number of tokens.
+
+        Raises:
+            ValueError: k is not a whole number from 1 to n.
         """
         return self.cost.total * self._k(k) / len(self.traces)
 
@@ -123,7 +139,7 @@ class Samples:
         return given
 
     def _k(self, k: int | None) -> int:
-        """How many samples are meant."""
+        """The number of samples that a call means."""
         n = len(self.traces)
         if k is None:
             return n
@@ -133,5 +149,5 @@ class Samples:
 
 
 def unread(answer: str | None, kind: str) -> bool:
-    """Whether the original takes a response as one without an answer: for a choice, all but A to D."""
+    """Whether a response has no answer for the original. For a choice, only A to D are answers."""
     return answer is None or (kind == "choice" and answer not in ("A", "B", "C", "D"))

@@ -13,12 +13,35 @@ from s1lab.trace import Source, Trace
 
 
 def step_header(template: ThinkTemplate, left: int) -> str:
-    """What stands before each step: ``<|im_start|>16 steps left`` and a newline. ValueError for a template without such turns."""
+    """The header of a step: ``<|im_start|>16 steps left`` and a newline.
+
+    Args:
+        template: The think template.
+        left: The number of steps left.
+
+    Returns:
+        The header.
+
+    Raises:
+        ValueError: The template has no such turns.
+    """
     return f"{step_mark(template)}{left} steps left\n"
 
 
 def step_mark(template: ThinkTemplate) -> str:
-    """The delimiter that opens a step and, before another word, the answer: ``<|im_start|>`` in the preset "s1"."""
+    """The delimiter of a step and, before another word, of the answer.
+
+    It is ``<|im_start|>`` in the preset "s1".
+
+    Args:
+        template: The think template.
+
+    Returns:
+        The delimiter.
+
+    Raises:
+        ValueError: The template can't count steps.
+    """
     mark = next((end for end in template.ends if template.close.startswith(end) and template.close != end), None)
     if mark is None or not template.close[len(mark) :].strip():
         raise ValueError(
@@ -29,15 +52,26 @@ def step_mark(template: ThinkTemplate) -> str:
 
 
 def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-    """Think step by step, each below a header that counts down (paper appendix E.1), then answer.
+    """Think step by step, each step under a header that counts down, then answer.
 
-    The first header is given, the next ones are the model's: after its delimiter one token is asked for, and only the answer's
-    first word ends the thinking; anything else begins another step. ``forced`` closes the thinking when the model begins one step
-    more than ``steps``, without ``on_cut``, since the last step is whole. Else it may go on past zero, as far as the budget and
-    the context let it.
+    See the paper's appendix E.1. The first header is given, the model writes the next ones. After
+    its delimiter one token is requested. Only the answer's first word ends the thinking; anything
+    else begins another step.
 
-    ``counts``: "steps" used, and "delimiter_tokens", those of the headers among the thinking tokens. The paper's figures for this
-    method leave them out; ``thinking_tokens`` has them.
+    Args:
+        trace: The trace, up to where the model begins.
+        steps: The number of steps in the first header.
+        forced: Whether to close the thinking when the model begins one step more than ``steps``.
+            There is then no ``on_cut``, since the last step is whole. Without it the model may go
+            on past zero, as far as the budget and the context allow.
+        budget: The budget: a cap, and what concerns the answer.
+        sampling: How ids are chosen.
+        context: The most ids of a prompt and its completion together.
+
+    Returns:
+        The trace, answered. Its ``counts`` has "steps", those used, and "delimiter_tokens", the
+        header tokens among the thinking tokens. The paper's figures for this method leave them out;
+        ``thinking_tokens`` includes them.
     """
     template = trace.template
     mark = step_mark(template.template)
@@ -47,7 +81,7 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
         return trace
     cap = min(free, budget.max_tokens or context)
     trace.counts |= {"steps": 1, "delimiter_tokens": 0}
-    heading: list[int] = []  # the delimiter and the first word of a header whose rest is to come
+    heading: list[int] = []  # the delimiter and first word of a header, before the rest of it
     rounds = count()
 
     while True:
@@ -82,7 +116,7 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
 
 
 def _rest_of_line(trace: Trace, before: int, ids: tuple[int, ...]) -> int:
-    """How many of the ids end the line that a header stands on; none where it has ended or does not end."""
+    """How many ids end the header's line; 0 if the line has ended or does not end."""
     if "\n" in trace.template.decode([before]):
         return 0
     return next((n for n, i in enumerate(ids, 1) if "\n" in trace.template.decode([i])), 0)

@@ -1,4 +1,4 @@
-"""A tree of thoughts, as REBASE grows it: its traces, its weights and what it elects."""
+"""A tree of thoughts, as REBASE grows it: its traces, its weights and its elected answer."""
 
 from __future__ import annotations
 
@@ -13,18 +13,26 @@ from s1lab.trace import Cost
 
 @dataclass(frozen=True)
 class Tree(Samples):
-    """A tree search's finished traces, and a vote among them. It has one size, so there is no k.
+    """The finished traces of a tree search, and a vote among them. It has one size, so there is no k.
 
-    Args:
-        rewards: Of each trace at the end of its thinking. A reward below 0 weighs nothing; where none
-            weighs anything, each counts as one.
-        spent: The tree's cost: a shared beginning once, and what was pruned as thrown away.
-        scored: (Partial) traces that the reward read.
-        depth: Steps of the longest path.
-        vote: "weighted" weighs the votes with the rewards, and splits a tie evenly. "majority" counts
-            as the original does by default (``majority_vote`` in its ``inference_scaling/
-            math_evaluate.py``): a vote a trace, of tied answers the one that came to so many votes
-            first, and all traces without an answer are one answer, which can win.
+    Attributes:
+        question: The question.
+        traces: The finished traces.
+        kind: How an answer is taken out of a trace and compared, as in
+            :mod:`s1lab.evaluation.grade`.
+        rewards: The reward of each trace at the end of its thinking. A reward below 0 has no
+            weight. If no reward has any weight, each trace counts as one.
+        spent: The tree's cost: a shared beginning once, and pruned branches as thrown away.
+        scored: How many (partial) traces the reward read.
+        depth: The number of steps of the longest path.
+        vote: "weighted" weighs the votes with the rewards, and splits a tie evenly. "majority"
+            counts as the original does by default (``majority_vote`` in its
+            ``inference_scaling/math_evaluate.py``): each trace has a vote, a tie goes to the answer
+            that came to that many votes first, and all traces without an answer are one answer,
+            which can win.
+
+    Raises:
+        ValueError: There is not a finite reward for every trace, or the vote is unknown.
     """
 
     rewards: tuple[float, ...] = ()
@@ -41,12 +49,12 @@ class Tree(Samples):
 
     @property
     def cost(self) -> Cost:
-        """Of the whole tree, what was pruned included."""
+        """The cost of the whole tree, with pruned branches."""
         return self.spent
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """What each trace's vote weighs: its reward, never below 0; all the same in a majority."""
+        """The weight of each trace's vote: its reward, never below 0. In a majority all are 1."""
         if self.vote == "majority":
             return (1.0,) * len(self.traces)
         weights = tuple(max(0.0, reward) for reward in self.rewards)
@@ -59,9 +67,9 @@ class Tree(Samples):
 
     @property
     def answer(self) -> str | None:
-        """The answer of most weight; of tied answers the one that was given first.
+        """The answer with the most weight; of tied answers the one that was given first.
 
-        None where none was given. With ``vote="majority"`` as said there.
+        None if there is no answer. With ``vote="majority"`` it is elected as described there.
         """
         if self.vote == "majority":
             elected = self._majority()
@@ -70,7 +78,7 @@ class Tree(Samples):
         return self._given(self.classes[sums.index(max(sums))][0]) if sums else None
 
     def accuracy(self, gold: str, k: int | None = None) -> float:
-        """1 where the answer of most weight is right, else 0; a tie of weights is split evenly.
+        """1 if the answer with the most weight is right, else 0; a tie of weights is split evenly.
 
         Args:
             gold: The right answer.
@@ -80,7 +88,7 @@ class Tree(Samples):
             A number from 0 to 1.
 
         Raises:
-            ValueError: For another k, or a gold answer that can't be used.
+            ValueError: k is another number, or the gold answer can't be used.
         """
         self._k(k)
         right = self.right(gold)
