@@ -52,9 +52,9 @@ def elected(counts: Sequence[int], silent: int, k: int | None = None) -> Any:
 def _table(counts: tuple[int, ...], silent: int) -> Any:
     """Compute all k at once, by a table over the answers instead of over the subsets.
 
-    There are so many ways for an answer to win with t votes against s others that also have t. It
-    then has a share of 1 / (s + 1). The ways are counted in floats, which overflow beyond 1,000
-    samples.
+    For each number of votes t it counts the ways in which an answer has t votes and s others have t
+    too. The answer then has a share of 1 / (s + 1). The ways are counted in floats, which overflow
+    beyond 1,000 samples.
     """
     n = sum(counts) + silent
     table = np.zeros((n + 1, len(counts)))
@@ -150,8 +150,8 @@ def _row(counts: tuple[int, ...], silent: int, k: int) -> Any:
             continue
         tied = min(sum(many for c, many in sizes.items() if c >= v) - 1, (k - v) // v)
         y, share = _legendre(min(tied // 2 + 1, math.ceil(4.5 * math.sqrt(tied)) + 4))
-        # The factor of each size, and the products from both sides. Together they give, for every
-        # size, the product of all others.
+        # The factor of each size, and the products from both sides. With one answer of a size left
+        # out, they give the product of all other answers, for every size.
         factors = [fewer[c] + (y[:, None] * (some[c][v] * roots**v) if v <= c else 0.0) for c in sizes]
         left = [np.broadcast_to(quiet, (y.size, roots.size))]
         for factor, many in zip(factors, sizes.values(), strict=True):

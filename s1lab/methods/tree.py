@@ -13,7 +13,9 @@ from s1lab.trace import Cost
 
 @dataclass(frozen=True)
 class Tree(Samples):
-    """The finished traces of a tree search, and a vote among them. It has one size, so there is no k.
+    """The finished traces of a tree search, and a vote among them.
+
+    A tree has one size, so there is no k.
 
     Attributes:
         question: The question.

@@ -1,4 +1,4 @@
-"""What is kept on disk: the store that a run resumes from, saved runs, replays of both, and their differences.
+"""Everything on disk: the store that resumes a run, saved runs, replays, and differences of runs.
 
 The folder is not called runs, because the call :func:`s1lab.runs` would hide it.
 """

@@ -1,4 +1,4 @@
-"""Where two runs part: how many traces are the same, where the others part, and what that did to the verdicts."""
+"""Compare two runs: which traces are the same, where the others differ, and which verdicts changed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,24 @@ CONTEXT = 12  # ids shown on each side of the place
 
 @dataclass(frozen=True)
 class Parting:
-    """Two traces of one question that differ: ``at`` is the place of the first id that does."""
+    """Two traces of one question that differ.
+
+    Attributes:
+        question: The question.
+        sample: The sample number of the question.
+        at: The place of the first id that differs.
+        source: The source of that id in the first run, or "end".
+        ids: How many ids each trace has.
+        before: The text before that place.
+        after: The text after it, in each trace.
+        correct: The verdict of each trace; None if not known.
+    """
 
     question: str
     sample: int
     at: int
-    source: str  # what kind of id it is in the first run
-    ids: tuple[int, int]  # how many each trace has
+    source: str
+    ids: tuple[int, int]
     before: str
     after: tuple[str, str]
     correct: tuple[bool | None, bool | None]
@@ -29,22 +40,39 @@ class Parting:
 
 @dataclass(frozen=True)
 class Diff:
-    """Two runs side by side. Traces are paired by question and sample, and by budget where a run has more budgets than one."""
+    """Two runs side by side.
+
+    Traces are paired by question and sample, and also by budget if a run has more than one.
+
+    Attributes:
+        a: The first run.
+        b: The second run.
+        same: How many traces are the same.
+        partings: The pairs that differ. Those with a changed verdict come first.
+        only: How many traces only one of the runs has.
+    """
 
     a: Run
     b: Run
     same: int
-    partings: list[Parting]  # those whose verdict turned come first
-    only: tuple[int, int]  # traces that only one of them has
+    partings: list[Parting]
+    only: tuple[int, int]
 
     @property
     def flipped(self) -> tuple[int, int]:
-        """How many verdicts turned from right to wrong and from wrong to right, among those that part."""
+        """How many verdicts changed from right to wrong, and from wrong to right."""
         graded = [p.correct for p in self.partings]
         return graded.count((True, False)), graded.count((False, True))
 
     def show(self, most: int = 10) -> str:
-        """The comparison as text; at most so many partings in full."""
+        """The comparison as text.
+
+        Args:
+            most: How many differences to show in full.
+
+        Returns:
+            The text.
+        """
         paired = self.same + len(self.partings)
         lines = [f"a  {self.a.path}", f"b  {self.b.path}", ""]
         lines += [f"{'' if x == y else '* '}{name}: {x}" + ("" if x == y else f"  |  {y}") for name, x, y in self.made()]
@@ -74,7 +102,11 @@ class Diff:
         return self.show()
 
     def made(self) -> list[tuple[str, Any, Any]]:
-        """What the two were made with: each entry's name, and its value in a and in b, None where it is missing."""
+        """The settings of the two runs.
+
+        Returns:
+            A list of (name, value in a, value in b). A missing value is None.
+        """
         a, b = _flat(self.a.made), _flat(self.b.made)
         return [(name, a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b])]
 
@@ -82,8 +114,25 @@ class Diff:
 def diff(a: str | Path, b: str | Path) -> Diff:
     """Compare two stored runs id by id.
 
-    A question is paired with itself, in the same sample. Where each run has one budget these may differ, so that a run with a
-    Wait is compared with one without; a sweep has many, and each rung is paired with its own.
+    A question is paired with itself, in the same sample. If each run has a single budget, the two
+    budgets may differ: a run with a Wait can be compared with one without. A sweep has many
+    budgets, and each rung is paired with its own.
+
+    Args:
+        a: The first run, as in :func:`s1lab.read_run`.
+        b: The second run.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A file is not a stored run.
+
+    Example:
+        import s1lab as lab
+
+        print(lab.diff("runs/x.db#1", "runs/x.db#2"))
     """
     first, second = read_run(a), read_run(b)
     one_each = all(len({trace.budget for trace in run.traces}) == 1 for run in (first, second))
@@ -104,7 +153,10 @@ def diff(a: str | Path, b: str | Path) -> Diff:
 
 
 def first_difference(a: Sequence[int], b: Sequence[int]) -> int | None:
-    """The first place at which two lists of ids differ, where one ends before the other too; None for equal ones."""
+    """The first place at which two lists of ids differ; None if they are equal.
+
+    If one list is the beginning of the other, it is the place where the shorter one ends.
+    """
     short = min(len(a), len(b))
     return next((i for i in range(short) if a[i] != b[i]), None if len(a) == len(b) else short)
 
@@ -125,7 +177,11 @@ def _part(x: StoredTrace, y: StoredTrace, texts: tuple[Any, Any]) -> Parting:
 
 
 def decoder(run: Run) -> Any:
-    """Ids to text with the run's own tokenizer, out of its store or of this machine; where neither has it, the ids themselves."""
+    """A function from ids to text, with the run's own tokenizer.
+
+    The tokenizer comes from the run's store or from this machine. If neither has it, the text is
+    the ids themselves.
+    """
     from s1lab.engines.model_files import load_tokenizer
     from s1lab.storage.store import stored_template
 

@@ -1,4 +1,7 @@
-"""A run beside its store: what the engine writes goes in, what was written before comes out; and a store alone as an engine."""
+"""Run an engine with a store beside it, or replay a store without any model.
+
+The store keeps what the engine writes, and answers requests that were answered before.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ from s1lab.trace import Trace
 
 
 class Recorded:
-    """An engine whose completions go into a store, and come out of it where they are there already.
+    """An engine with a store: completions go into the store, or come from it if they are there.
 
-    Requests with the same content that are in flight together are asked once.
+    Requests with the same content that are in flight together go to the engine once.
     """
 
     def __init__(self, engine: Engine, store: Store) -> None:
@@ -51,7 +54,7 @@ class Recorded:
         done = []
         for key, completion in collect(self.engine, self._contents):
             content = self._contents.pop(key)
-            if not completion.error:  # it may have been the server's bad day
+            if not completion.error:  # an error may be temporary, so it is not stored
                 self.store.put(content, completion)
             done += [(same, completion) for same in self._asked.pop(content)]
         self.store.flush_when_due()
@@ -74,26 +77,39 @@ class Recorded:
 
 
 class Recording:
-    """A run on its way into a store, or into none: ``engine`` is what to run on."""
+    """A run that is written to a store, or to none. Programs run on its ``engine``."""
 
     def __init__(self, engine: Engine, store: Store | None) -> None:
         self.store = store
         self.engine: Engine = Recorded(engine, store) if store else engine
 
     def add(self, place: int, traces: Sequence[Trace]) -> None:
+        """Add a question's traces to the store, if there is one."""
         if self.store:
             self.store.add(place, traces)
 
     def grade(self, verdicts: Sequence[bool | None]) -> None:
+        """Store whether each trace is right, if there is a store."""
         if self.store:
             self.store.grade(verdicts)
 
 
 @contextlib.contextmanager
 def recording(store: str | Path | Recording | None, engine: Engine, made: dict[str, Any], questions: int) -> Iterator[Recording]:
-    """Open the store a call names, as one run of it, and close it when the call ends, however it ends.
+    """Open a call's store as one run of it, and close it however the call ends.
 
-    A Recording, as one call passes it to another, is used as it is; None records nothing.
+    Args:
+        store: The store's file. A Recording, which one call may pass to another, is used as it is.
+            None records nothing.
+        engine: The engine to run on.
+        made: The settings that are stored with the run.
+        questions: The number of questions.
+
+    Yields:
+        The Recording.
+
+    Raises:
+        StoreError: The store can't be used.
     """
     if isinstance(store, Recording):
         yield store
@@ -114,7 +130,7 @@ def recording(store: str | Path | Recording | None, engine: Engine, made: dict[s
 
 
 class Replay:
-    """An engine that answers from a store alone: no model is loaded. Made by :func:`replay`."""
+    """An engine that answers from a store alone; no model is loaded. :func:`replay` makes it."""
 
     name, device, width = "store", "none", 64
 
@@ -167,16 +183,36 @@ class Replay:
 
 
 def replay(store: str | Path, run: int | None = None) -> Replay:
-    """An engine out of a store, for ``lab.force`` and all others: the same calls give the same results with no model loaded.
+    """Make an engine from a store, for ``lab.force`` and all other calls.
 
-    run: whose engine to stand in for, where several have written to the store; None is the last. What the store does not hold
-    comes back as a trace with its ``error``. StoreError for a path that is no store.
+    The same calls give the same results, and no model is loaded. A question whose completion is not
+    in the store comes back as a trace with its ``error``.
+
+    Args:
+        store: The store's file.
+        run: The number of the run whose engine to replace, if several have written to the store.
+            None is the last one.
+
+    Returns:
+        The engine.
+
+    Raises:
+        StoreError: The path is not a store, or the store has no such run.
+
+    Example:
+        import s1lab as lab
+
+        lab.force(lab.load("s1-tiny"), "How many r in raspberry?", store="runs/x.db")
+        trace = lab.force(lab.replay("runs/x.db"), "How many r in raspberry?")
     """
     return Replay(store, run)
 
 
 def _commit() -> str | None:
-    """The commit of the repository this process works in, "+" behind it where files differ from it; None where there is none."""
+    """The commit of the repository that this process works in; None if there is none.
+
+    A "+" follows it if files differ from it.
+    """
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()

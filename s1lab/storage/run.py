@@ -1,4 +1,4 @@
-"""A stored run as data: its traces below what made them, and each of them as plain data, or as a row of a Dataset."""
+"""A stored run as data: its traces and settings, as plain data or as rows of a Dataset."""
 
 from __future__ import annotations
 
@@ -18,14 +18,34 @@ from s1lab.trace import Counted, Source, Trace
 
 FORMAT = {"format": "s1lab run", "version": 1}
 _SURROGATE = re.compile("[\ud800-\udfff]")
-AS_JSON = ("source", "budget", "counts")  # what a Dataset holds as JSON text
-# Fields that the first runs were written without, and what they are where a trace is written without them.
+AS_JSON = ("source", "budget", "counts")  # the columns that a Dataset holds as JSON text
+# Fields that the first stored runs lack, and their values for a trace that is stored without them.
 LATER: dict[str, Any] = {"stops": [], "answer_cut": False, "dropped": 0, "counts": {}}
 
 
 @dataclass(frozen=True)
 class StoredTrace(Counted):
-    """A trace as it was written: the fields of :class:`s1lab.Trace`, with its answer as text and its verdict."""
+    """A trace as it was written.
+
+    It has the fields of :class:`s1lab.Trace`, with its answer as text.
+
+    Attributes:
+        question: The question.
+        sample: The sample number of the question.
+        ids: Every id, the prompt first.
+        source: The source of each id.
+        budget: The budget; None without thinking.
+        answer: The answer as text.
+        waits: How many stops were suppressed.
+        cut: Whether the thinking was closed by force.
+        notes: Sentences that a reader of this run must know.
+        error: A sentence if the question could not be run to its end, else None.
+        correct: Whether the answer is right; None if not known.
+        stops: The positions in ``ids`` at which the model stopped.
+        answer_cut: Whether the answer was cut before its end.
+        dropped: How many ids the model wrote that were thrown away.
+        counts: Further counts of a program, by name.
+    """
 
     question: str
     sample: int
@@ -46,7 +66,19 @@ class StoredTrace(Counted):
 
 @dataclass(frozen=True)
 class Run:
-    """A stored run: ``made`` says with what, ``traces`` are its rows, ``path`` is where it was read."""
+    """A stored run.
+
+    Attributes:
+        path: The file it was read from.
+        made: The settings it was made with.
+        traces: Its traces.
+
+    Example:
+        import s1lab as lab
+
+        run = lab.read_run("runs/x.db")
+        rows = run.to_dataset()
+    """
 
     path: Path
     made: dict[str, Any]
@@ -57,7 +89,12 @@ class Run:
         return f"Run({named}, {len(self.traces)} traces, {self.path})"
 
     def to_dataset(self) -> Dataset:
-        """A row a trace, with the columns of :class:`StoredTrace`; source, budget, counts and made are JSON text."""
+        """Turn the run into a Dataset with a row for each trace.
+
+        Returns:
+            The Dataset, with the columns of :class:`StoredTrace` and "made". The columns "source",
+            "budget", "counts" and "made" are JSON text.
+        """
         columns: dict[str, list[Any]] = {name: [] for name in (*StoredTrace.__dataclass_fields__, "made")}
         made = json.dumps(self.made)
         for trace in self.traces:
@@ -69,7 +106,18 @@ class Run:
 
     @classmethod
     def from_dataset(cls, rows: Dataset, path: str | Path = "a dataset") -> Run:
-        """What :meth:`to_dataset` made, wherever it has been since. ValueError for a Dataset of another kind."""
+        """Read a run from a Dataset that :meth:`to_dataset` made.
+
+        Args:
+            rows: The Dataset.
+            path: The run's path, for messages.
+
+        Returns:
+            The run.
+
+        Raises:
+            ValueError: The Dataset is of another kind.
+        """
         there = rows.column_names
         fields = [name for name in StoredTrace.__dataclass_fields__ if name in there or name not in LATER]
         missing = [c for c in (*fields, "made") if c not in there]
@@ -82,23 +130,33 @@ class Run:
         return cls(Path(path), made, traces)
 
     def save(self, path: str | Path) -> Path:
-        """Write the run as JSON lines to a new file."""
+        """Write the run as JSON lines to a new file.
+
+        Args:
+            path: The new file.
+
+        Returns:
+            The path.
+
+        Raises:
+            FileExistsError: The file exists. It is not overwritten.
+        """
         return write_rows(path, self.made, map(packed, self.traces))
 
 
 def _whole(text: str) -> str:
-    """A text that a Dataset can hold: half of a surrogate pair as its escape."""
+    """A text that a Dataset can hold: half of a surrogate pair becomes its escape."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def as_json(row: Any) -> str:
-    """A row as JSON that UTF-8 can hold. Half of a surrogate pair, as a cut question may have, is escaped."""
+    """A row as JSON that UTF-8 can hold. Half of a surrogate pair, as in a cut question, is escaped."""
     text = json.dumps(row, ensure_ascii=False)
     return text if not _SURROGATE.search(text) else json.dumps(row)
 
 
 def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str, Any]:
-    """A trace as plain data, its sources as runs of [source, how many]."""
+    """A trace as plain data, its sources as pairs [source, how many]."""
     later = {name: value for name in LATER if (value := getattr(trace, name))}
     return later | {
         "question": trace.question,
@@ -116,7 +174,7 @@ def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str,
 
 
 def unpacked(row: dict[str, Any]) -> StoredTrace:
-    """What :func:`packed` made. ValueError, KeyError or TypeError for anything else."""
+    """A trace from the data of :func:`packed`. ValueError, KeyError or TypeError for anything else."""
     source = [Source(name) for name, count in row["source"] for _ in range(count)]
     if len(source) != len(row["ids"]):
         raise ValueError("ids and sources differ in number")
@@ -124,12 +182,12 @@ def unpacked(row: dict[str, Any]) -> StoredTrace:
 
 
 def _budget(fields: dict[str, Any]) -> Budget:
-    """A stored budget. Version 0.1 had one number for both: what the answer could have was what the thinking left for it."""
+    """A stored budget. Version 0.1 had one number for ``answer_tokens`` and ``answer_room``."""
     return Budget(**{"answer_room": fields["answer_tokens"]} | fields)
 
 
 def write_rows(path: str | Path, made: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Path:
-    """Write a run as JSON lines to a new file, whole or not at all. FileExistsError where there is one."""
+    """Write a run as JSON lines to a new file, whole or not at all. FileExistsError if it exists."""
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} is there already: choose another name, or remove it first")

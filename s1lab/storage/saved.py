@@ -1,4 +1,4 @@
-"""Saved runs: files of JSON lines, written and read; a store's runs are read the same way."""
+"""Saved runs: files of JSON lines, written and read. A store's runs are read in the same way."""
 
 from __future__ import annotations
 
@@ -16,15 +16,44 @@ from s1lab.trace import Trace
 def write_run(
     path: str | Path, traces: Sequence[Trace], made: dict[str, Any], correct: Sequence[bool | None] | None = None
 ) -> Path:
-    """Write traces to ``path`` as JSON lines, whole or not at all. An existing file is not overwritten: FileExistsError."""
+    """Write traces as JSON lines, whole or not at all.
+
+    Args:
+        path: The new file.
+        traces: The traces.
+        made: The settings that are stored with the run.
+        correct: Whether each trace is right; None if not known.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: The file exists. It is not overwritten.
+    """
     verdicts: Sequence[bool | None] = correct or [None] * len(traces)
     return write_rows(path, made, (packed(t, c) for t, c in zip(traces, verdicts, strict=True)))
 
 
 def read_run(path: str | Path) -> Run:
-    """Read a run: JSON lines of :func:`write_run`, or a store, "runs/x.db" (its last run) or "runs/x.db#3" (its run 3).
+    """Read a run from JSON lines or from a store.
 
-    FileNotFoundError or ValueError, naming the file (and line), for anything else.
+    Args:
+        path: A file of :func:`write_run`, or a store: "runs/x.db" (its last run) or "runs/x.db#3"
+            (its run 3).
+
+    Returns:
+        The run.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a stored run of this version. The message names the file and the
+            line.
+
+    Example:
+        import s1lab as lab
+
+        lab.force(lab.load("s1-tiny"), "How many r in raspberry?", store="runs/x.db")
+        print(lab.read_run("runs/x.db").traces[0].answer)
     """
     name, _, number = str(path).rpartition("#")
     if name and number.isdigit() and not Path(path).exists():

@@ -1,4 +1,4 @@
-"""The SQLite file of a store: its schema, how it is opened, and what its errors say."""
+"""The SQLite file of a store: its schema, how it is opened, and its error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION, VERSION = 0x73316C62, 1  # "s1lb" in the file's header
-CHECKED_BYTES = 64 * 1024**2  # a larger file is not read whole when it is opened
+CHECKED_BYTES = 64 * 1024**2  # a larger file is not checked whole when it is opened
 SCHEMA = """
 CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, template TEXT NOT NULL, tokenizer BLOB NOT NULL);
 CREATE TABLE runs (
@@ -24,18 +24,29 @@ CREATE TABLE traces (
 
 
 class StoreError(OSError):
-    """What is wrong with a store, and the mend, in one sentence."""
+    """A fault of a store, and the fix, in one sentence."""
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A store that is there, for reading."""
+    """Open an existing store to read it. StoreError if there is none."""
     if not path.is_file():
         raise StoreError(f"no store is at {path}: a call with store={str(path)!r} makes one")
     return connect(path, write=False)
 
 
 def connect(path: Path, write: bool) -> sqlite3.Connection:
-    """Open a file and look whether it is a store of this version, whole; a new one is laid out."""
+    """Open a store, and check that it is whole and of this version. A new file gets the schema.
+
+    Args:
+        path: The file.
+        write: Whether to open it for writing. This creates a file that is missing.
+
+    Returns:
+        The connection.
+
+    Raises:
+        StoreError: The file is not a store of this version, or can't be used.
+    """
     with faults(path):
         if path.is_dir():
             raise StoreError(f"{path} is a folder: name a file, such as {path / 'store.db'}")
@@ -48,7 +59,7 @@ def connect(path: Path, write: bool) -> sqlite3.Connection:
                     )
         mode = "rwc" if write else "ro"
         if not write and not os.access(path.absolute().parent, os.W_OK):
-            mode += "&immutable=1"  # a reader of a WAL store would put two files beside it
+            mode += "&immutable=1"  # else a reader of a WAL store would create two files beside it
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30)
         try:
             asked = ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
@@ -64,7 +75,8 @@ def connect(path: Path, write: bool) -> sqlite3.Connection:
                 raise sqlite3.DatabaseError(fault)
             if write:
                 db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = NORMAL")  # outlives the process without waiting for the disk at each commit
+                # Commits survive the process, and none of them waits for the disk.
+                db.execute("PRAGMA synchronous = NORMAL")
                 if not tables:
                     db.executescript(
                         f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
@@ -79,6 +91,7 @@ def connect(path: Path, write: bool) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def faults(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into a StoreError of one sentence."""
     try:
         yield
     except sqlite3.Error as why:
@@ -86,6 +99,7 @@ def faults(path: Path) -> Iterator[None]:
 
 
 def fault_of(path: Path, why: sqlite3.Error) -> str:
+    """The sentence for an error of SQLite."""
     words = " ".join(str(why).split())
     if "full" in words or "disk I/O" in words:
         return f"{path} can't be written any more ({words}): make room on its disk and run again; what was stored stays readable"

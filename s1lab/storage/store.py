@@ -1,8 +1,9 @@
 """A SQLite cache of completions and traces. Running the same call again resumes from it.
 
-Programs are deterministic given their completions, so a store of completions restores any run: it is run again, and what it
-asks that was answered before comes out of the file. A completion is known by its content: the model's fingerprint, the
-engine's semantics, the ids it continues, its limits and stops, and (when sampled) temperature, top_p and seed.
+Programs are deterministic given their completions, so a store of completions restores any run. The
+run starts again, and the file answers every request that was answered before. A completion is known
+by its content: the model's fingerprint, the engine's semantics, the ids it continues, its limits
+and stops, and (when sampled) temperature, top_p and seed.
 """
 
 from __future__ import annotations
@@ -29,17 +30,26 @@ from s1lab.trace import Trace
 if TYPE_CHECKING:
     import pandas
 
-WRITING = 1 / 100  # the share of its time that a run may spend on writing to its store
+WRITING = 1 / 100  # the share of a run's time that it may spend on writing to its store
 
 
-LATEST = 2.0  # seconds after which a completion is written, however long the last writing took
+LATEST = 2.0  # seconds after which a completion is written, however long the last flush took
 
 
 class Store:
-    """A store open for one writer; others may read it meanwhile. Made by naming its path: ``store="runs/x.db"`` on any call.
+    """A store that is open for one writer. Others may read it meanwhile.
 
-    What has been handed to :meth:`flush` outlives a SIGKILL. StoreError for a file that is no store, is broken, is of another
-    version, belongs to another model, or is being written by another run.
+    Any call makes one from a path: ``store="runs/x.db"``. Everything that :meth:`flush` has written
+    survives a SIGKILL.
+
+    Attributes:
+        path: The store's file.
+        run: The number of the open run; 0 before :meth:`begin`.
+        reused: How many completions this run took from the store.
+
+    Raises:
+        StoreError: The file is not a store, is broken, has another version, belongs to another
+            model, or is being written by another run.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -52,7 +62,7 @@ class Store:
                 f"no store can be made at {self.path} ({why}): name a file in a folder that can be written"
             ) from None
         try:
-            # A lock that the system takes back when its holder dies, however it dies.
+            # The system releases this lock when its holder dies, however it dies.
             self._claim.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as why:
             self._claim.close()
@@ -67,12 +77,21 @@ class Store:
             self._claim.close()
             raise
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
-        self._unwritten: dict[bytes, Completion] = {}  # those among them, which a look into the file does not find yet
+        self._unwritten: dict[bytes, Completion] = {}  # pending completions, not in the file yet
         self.run, self.reused, self._began = 0, 0, 0.0
         self._flushed, self._cost = 0.0, 0.0  # when the last flush ended, and how long it took
 
     def begin(self, engine: Engine, made: dict[str, Any], questions: int) -> None:
-        """Open a run in the store, for what follows."""
+        """Open a run in the store. Everything that follows belongs to it.
+
+        Args:
+            engine: The engine that writes the completions.
+            made: The settings that are stored with the run.
+            questions: The number of questions.
+
+        Raises:
+            StoreError: The store belongs to another model.
+        """
         fingerprint, self._semantics = engine.fingerprint, engine.semantics
         with self._named():
             known = self._db.execute("SELECT fingerprint, name FROM models").fetchone()
@@ -97,10 +116,11 @@ class Store:
         self.run, self._began = int(cursor.lastrowid or 0), time.monotonic()
 
     def key(self, request: Request) -> bytes:
-        """What a completion is known by. Greedy requests differ in nothing but what decides their ids."""
+        """The key of a completion. Greedy requests have the same key if they give the same ids."""
         return key_of(self._prefix, request)
 
     def get(self, key: bytes) -> Completion | None:
+        """Look up a completion; None if the store does not have it."""
         if waiting := self._unwritten.get(key):
             self.reused += 1
             return waiting
@@ -112,18 +132,19 @@ class Store:
         return completion_of(*found)
 
     def put(self, key: bytes, completion: Completion) -> None:
+        """Add a completion; written with the next flush."""
         self._unwritten[key] = completion
         ids = array("I", completion.ids).tobytes()
         self._pending.append(("INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?)", (key, self.run, ids, completion.stop_id)))
 
     def add(self, place: int, traces: Sequence[Trace]) -> None:
-        """A question's trace, or those of its rungs; written with the next flush."""
+        """Add a question's trace, or those of its rungs; written with the next flush."""
         for rung, trace in enumerate(traces):
             row = as_json(packed(trace))
             self._pending.append(("INSERT OR REPLACE INTO traces VALUES (?, ?, ?, NULL, ?)", (self.run, place, rung, row)))
 
     def flush(self) -> None:
-        """Make what was put and added outlive this process. Ctrl-C waits until it is done."""
+        """Write everything that was put and added, so that it survives this process. Ctrl-C waits."""
         if not self._pending:
             return
         began = time.monotonic()
@@ -139,16 +160,21 @@ class Store:
         self._cost = self._flushed - began
 
     def flush_when_due(self) -> None:
-        """Flush, unless the last time was so short ago that writing would take more than its share of the run.
+        """Flush, unless writing would take more than its share of the run's time.
 
-        A completion every few milliseconds then shares its transaction with others; a slower one is on disk at once, and each
-        within two seconds.
+        The last flush may have been too recent for that. Completions that come every few
+        milliseconds then share a transaction. A slower one is on disk at once, and every one within
+        two seconds.
         """
         if time.monotonic() - self._flushed >= min(self._cost / WRITING, LATEST):
             self.flush()
 
     def grade(self, verdicts: Sequence[bool | None]) -> None:
-        """Write whether each trace of this run is right (None: not known), in the order of (place, rung)."""
+        """Store whether each trace of this run is right.
+
+        Args:
+            verdicts: True, False, or None if not known, in the order of (place, rung).
+        """
         self.flush()
         with self._named():
             self._db.execute("BEGIN IMMEDIATE")
@@ -160,7 +186,16 @@ class Store:
             self._db.execute("COMMIT")
 
     def import_run(self, run: Run) -> int:
-        """Add a run that was made elsewhere; its number here. Its completions are not known, so it can't be continued."""
+        """Add a run that was made elsewhere.
+
+        Its completions are not known, so the run can't be continued.
+
+        Args:
+            run: The run.
+
+        Returns:
+            Its number in this store.
+        """
         with self._named():
             self._db.execute("BEGIN IMMEDIATE")
             started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -179,7 +214,11 @@ class Store:
         return number
 
     def close(self, status: str | None = None) -> None:
-        """End the run, with how it ended, and let others write."""
+        """End the run and let others write.
+
+        Args:
+            status: How the run ended. None records nothing.
+        """
         try:
             with contextlib.suppress(StoreError) if status != "finished" else contextlib.nullcontext():
                 if status and self.run:
@@ -198,7 +237,7 @@ class Store:
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
-        """Turn SQLite's errors into a sentence; what is not committed is taken back, what is committed stays."""
+        """Turn SQLite's errors into a sentence. Uncommitted work is undone, committed work stays."""
         try:
             yield
         except BaseException as why:
@@ -210,12 +249,26 @@ class Store:
 
 
 def runs(store: str | Path) -> pandas.DataFrame:
-    """The runs of a store as a table, a row each: when, what, on which engine, with what, how far, how long, how many tokens.
+    """The runs of a store as a table.
 
-    finished: questions that have a trace.
-    completions and tokens: what the model wrote for this run.
-    reused: completions that were there before.
-    status: finished, interrupted, failed, imported, or unfinished (under way, or killed).
+    Args:
+        store: The store's file.
+
+    Returns:
+        A DataFrame with a row for each run: when it started, its call, engine and settings, its
+        progress, its time and its tokens. "finished" is the number of questions that have a trace.
+        "completions" and "tokens" count what the model wrote for this run. "reused" counts
+        completions that were already there. "status" is finished, interrupted, failed, imported, or
+        unfinished (in progress, or killed).
+
+    Raises:
+        StoreError: The file is not a store, or can't be read.
+
+    Example:
+        import s1lab as lab
+
+        lab.force(lab.load("s1-tiny"), "How many r in raspberry?", store="runs/x.db")
+        print(lab.runs("runs/x.db")[["run", "status", "tokens"]])
     """
     import pandas
 
@@ -241,7 +294,18 @@ def runs(store: str | Path) -> pandas.DataFrame:
 
 
 def read_stored_run(store: str | Path, run: int | None = None) -> Run:
-    """One run of a store, the last one with a trace where ``run`` is None; rungs of a ladder follow one another."""
+    """Read one run of a store. The rungs of a ladder follow one another.
+
+    Args:
+        store: The store's file.
+        run: The number of the run. None is the last one with a trace.
+
+    Returns:
+        The run.
+
+    Raises:
+        StoreError: The store has no traces of such a run, or can't be read.
+    """
     path = Path(store)
     db = open_to_read(path)
     with faults(path), contextlib.closing(db):
@@ -258,7 +322,15 @@ def read_stored_run(store: str | Path, run: int | None = None) -> Run:
 
 
 def stored_template(path: Path) -> BoundTemplate | None:
-    """The template and tokenizer that a store keeps; None for another kind of file, or a store of imported runs alone."""
+    """The template and tokenizer that a store keeps.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The template, bound to the tokenizer. None for another kind of file, or a store that has
+        only imported runs.
+    """
     if not path.is_file() or path.open("rb").read(len(MAGIC)) != MAGIC:
         return None
     db = open_to_read(path)
@@ -268,7 +340,23 @@ def stored_template(path: Path) -> BoundTemplate | None:
 
 
 def import_run(run: Run, store: str | Path) -> int:
-    """Put a run that came as JSON lines or as a Dataset into a store; its number there."""
+    """Put a run that came as JSON lines or as a Dataset into a store.
+
+    Args:
+        run: The run, from :func:`s1lab.read_run` or :meth:`s1lab.Run.from_dataset`.
+        store: The store's file.
+
+    Returns:
+        The run's number in the store.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    Example:
+        import s1lab as lab
+
+        number = lab.import_run(lab.read_run("run.jsonl"), "runs/x.db")
+    """
     opened = Store(store)
     try:
         return opened.import_run(run)
@@ -277,6 +365,7 @@ def import_run(run: Run, store: str | Path) -> int:
 
 
 def key_of(prefix: bytes, request: Request) -> bytes:
+    """The key of a request. Temperature, top_p and seed only count if it is sampled."""
     fixed = (request.max_tokens, request.min_tokens, *sorted(request.stop))
     drawn = (float(request.temperature), float(request.top_p), request.seed) if request.temperature > 0 else ()
     content = hashlib.blake2b(prefix, digest_size=16)
@@ -286,4 +375,5 @@ def key_of(prefix: bytes, request: Request) -> bytes:
 
 
 def completion_of(ids: bytes, stop: int | None) -> Completion:
+    """A completion from the columns of its row."""
     return Completion(tuple(array("I", ids)), stop)

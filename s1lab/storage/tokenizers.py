@@ -1,4 +1,4 @@
-"""The tokenizer and the template that a store keeps, so that its traces can be read without the model."""
+"""The tokenizer and the template that a store keeps. With them its traces are readable without a model."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ LARGEST_TOKENIZER = 1024**3  # bytes unpacked
 
 
 def template_text(template: BoundTemplate) -> str:
+    """A template as JSON text, for a store."""
     return json.dumps(
         {
             "template": asdict(template.template),
@@ -30,7 +31,7 @@ def template_text(template: BoundTemplate) -> str:
 
 
 def tokenizer_bytes(template: BoundTemplate) -> bytes:
-    """The tokenizer's files, zipped, below the name of its class: what a replay needs besides the completions."""
+    """The tokenizer's files and the name of its class, zipped. A replay needs them with the completions."""
     out = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         template.tokenizer.save_pretrained(folder)
@@ -42,24 +43,25 @@ def tokenizer_bytes(template: BoundTemplate) -> bytes:
 
 
 def bound(template: str, tokenizer: bytes) -> BoundTemplate:
-    """Load the template and the tokenizer of a store, which may come from anywhere: none of its code runs.
+    """Load the template and the tokenizer of a store.
+
+    The store may come from anywhere, so none of its code runs.
 
     Args:
-        template: As :func:`template_text` writes it.
-        tokenizer: As :func:`tokenizer_bytes` writes it.
+        template: The text that :func:`template_text` wrote.
+        tokenizer: The bytes that :func:`tokenizer_bytes` wrote.
 
     Returns:
         The template, bound to the tokenizer.
 
     Raises:
-        StoreError: They can't be read, or the tokenizer can't be loaded without code of its own.
-
+        StoreError: They can't be read, or the tokenizer can't be loaded without its own code.
     """
     from s1lab.engines.weights import one_line
 
     try:
         return _bound(template, tokenizer)
-    except Exception as why:  # zipfile, transformers and tokenizers raise anything here
+    except Exception as why:  # zipfile, transformers and tokenizers may raise anything here
         words = f"{type(why).__name__}: {one_line(why)}"
         if "trust_remote_code" in str(why):
             words = "it can only be loaded by running code that comes with it, which is never done"
@@ -83,7 +85,7 @@ def _bound(template: str, tokenizer: bytes) -> BoundTemplate:
         loaded = kind.from_pretrained(f"{folder}/files", trust_remote_code=False)
     fields = stored["template"] | {"ends": tuple(stored["template"]["ends"])}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its notes were given when the model was loaded
+        warnings.simplefilter("ignore")  # the user saw these notes when the model was loaded
         return bind(
             ThinkTemplate(**fields),
             loaded,
