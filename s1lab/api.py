@@ -392,6 +392,7 @@ def drive(
     from s1lab.storage.replay import recording  # inside, so that the core imports no storage
 
     results: dict[int, T] = {}
+    # For tqdm, disable=None shows the bar on a terminal only.
     with (
         driving(engine),
         recording(store, engine, made, n) as record,

@@ -178,7 +178,7 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
         if done.error:
             trace.error = done.error
             return trace
-        if not done.mark:
+        if not done.mark:  # no stop came before the cap
             cut_short(trace)
             return trace
         trace.stops.append(len(trace.ids))

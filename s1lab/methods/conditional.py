@@ -28,7 +28,8 @@ SENTENCES: dict[Length, str] = {
     "long": "Answer after a long amount of thinking. If you feel like you are finished early, spend the extra time trying to "
     "double-check your work until you are absolutely sure that you have the correct answer.",
 }
-KINDS = {"tcc": "token-conditional", "scc": "step-conditional"}  # class-conditional control is plain prompting
+# Class-conditional control is plain prompting, so it is not among the trained kinds.
+KINDS = {"tcc": "token-conditional", "scc": "step-conditional"}
 AS_ORIGINAL = {"as_original": True, "semantics": "harness"}  # stored with such a run
 
 

@@ -272,6 +272,7 @@ def ladder_program(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, co
         # that far.
         trace.extend([*done.ids, *done.mark[:-1]], Source.SAMPLED)
         going = leave([i for i in going if caps[i] <= trace.thinking_tokens], cut=True)
+        # A stop is not in the trace, so the ids of its beginning are removed again.
         if before := len(done.mark[:-1]):
             del trace.ids[-before:], trace.source[-before:]
         if done.error:

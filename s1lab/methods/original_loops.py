@@ -94,8 +94,8 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
     opened = len(trace.ids)
     cap = budget.max_tokens or _auto(trace, budget, context)
     waits, waited = budget.waits or 0, list[int]()
-    # If thinking_n_ignore is given, even as 0, every round must write one token before it may stop.
-    # This includes the first round.
+    # If thinking_n_ignore is given, even as 0, every round must write one token before it may stop,
+    # the first round included.
     least = budget.min_tokens if budget.waits is None else 1
     text = ""  # the text of all rounds and continuations, uncut
     for round in range(waits + 1):
@@ -271,7 +271,8 @@ def _retokenise(trace: Trace, text: str) -> None:
     template = trace.template
     added = template.foreign(text)
     if template.foreign_notes(question=trace.question, wait=text):
-        # The caller's texts hold control tokens as plain text. Tokenising again would activate them.
+        # The caller's texts hold control tokens as plain text. Tokenising again would turn them into
+        # real control tokens.
         trace.extend(added, Source.CONTINUATION)
         return
     ids = template.encode(template.decode_whole(trace.ids) + text)

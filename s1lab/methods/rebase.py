@@ -222,7 +222,8 @@ def grow(
             _Branch(b.trace.fork(None, budget), (*b.path, j), b) for b, n in zip(level, shares, strict=True) for j in range(n)
         ]
         yield from together([_step(b, budget, sampling, cap, steps) for b in grown])
-        distinct = {tuple(b.trace.ids): b.trace for b in grown if not b.trace.error}  # equal branches are read once
+        # Equal branches are scored once.
+        distinct = {tuple(b.trace.ids): b.trace for b in grown if not b.trace.error}
         rewards = dict(zip(distinct, rated(reward, list(distinct.values()), "reward"), strict=True))
         for branch in grown:
             branch.reward = rewards.get(tuple(branch.trace.ids), 0.0)

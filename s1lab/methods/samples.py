@@ -67,8 +67,8 @@ class Samples:
         for i, answer in enumerate(self.answers):
             if answer is not None:
                 forms.setdefault(grade.normal(answer, self.kind), []).append(i)
-        # The order of samples must decide nothing here. So forms of equal votes are sorted as texts,
-        # and the shortest text of a form is compared.
+        # The order of samples must decide nothing here. So forms with equally many votes are sorted
+        # as texts, and the shortest text of a form is compared.
         listed = [(min(map(self._given, m), key=lambda a: (len(a), a)), m) for m in forms.values()]
         listed.sort(key=lambda form: (-len(form[1]), form[0]))
         found: list[list[tuple[str, list[int]]]] = []

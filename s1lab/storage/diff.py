@@ -1,4 +1,4 @@
-"""Compare two runs: which traces are the same, where the others differ, and which verdicts changed."""
+"""Compare two runs: which traces are equal, where others differ, and which verdicts changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from s1lab.storage.run import Run, StoredTrace
 from s1lab.storage.saved import read_run
 
-CONTEXT = 12  # ids shown on each side of the place
+CONTEXT = 12  # ids shown on each side of the first difference
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from s1lab.trace import Counted, Source, Trace
 FORMAT = {"format": "s1lab run", "version": 1}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 AS_JSON = ("source", "budget", "counts")  # the columns that a Dataset holds as JSON text
-# Fields that the first stored runs lack, and their values for a trace that is stored without them.
+# Fields that the first stored runs lack. A trace that is stored without one has this value.
 LATER: dict[str, Any] = {"stops": [], "answer_cut": False, "dropped": 0, "counts": {}}
 
 
@@ -150,7 +150,10 @@ def _whole(text: str) -> str:
 
 
 def as_json(row: Any) -> str:
-    """A row as JSON that UTF-8 can hold. Half of a surrogate pair, as in a cut question, is escaped."""
+    """A row as JSON that UTF-8 can hold.
+
+    Half of a surrogate pair is escaped. A cut question may have one.
+    """
     text = json.dumps(row, ensure_ascii=False)
     return text if not _SURROGATE.search(text) else json.dumps(row)
 
@@ -174,7 +177,7 @@ def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str,
 
 
 def unpacked(row: dict[str, Any]) -> StoredTrace:
-    """A trace from the data of :func:`packed`. ValueError, KeyError or TypeError for anything else."""
+    """The trace of :func:`packed`'s data. ValueError, KeyError or TypeError for anything else."""
     source = [Source(name) for name, count in row["source"] for _ in range(count)]
     if len(source) != len(row["ids"]):
         raise ValueError("ids and sources differ in number")
@@ -187,7 +190,7 @@ def _budget(fields: dict[str, Any]) -> Budget:
 
 
 def write_rows(path: str | Path, made: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Path:
-    """Write a run as JSON lines to a new file, whole or not at all. FileExistsError if it exists."""
+    """Write a run as JSON lines, whole or not at all. FileExistsError if the file exists."""
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} is there already: choose another name, or remove it first")

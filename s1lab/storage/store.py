@@ -79,7 +79,7 @@ class Store:
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
         self._unwritten: dict[bytes, Completion] = {}  # pending completions, not in the file yet
         self.run, self.reused, self._began = 0, 0, 0.0
-        self._flushed, self._cost = 0.0, 0.0  # when the last flush ended, and how long it took
+        self._flushed, self._cost = 0.0, 0.0  # the end of the last flush, and how long it took
 
     def begin(self, engine: Engine, made: dict[str, Any], questions: int) -> None:
         """Open a run in the store. Everything that follows belongs to it.
@@ -116,7 +116,7 @@ class Store:
         self.run, self._began = int(cursor.lastrowid or 0), time.monotonic()
 
     def key(self, request: Request) -> bytes:
-        """The key of a completion. Greedy requests have the same key if they give the same ids."""
+        """The key of a completion. If it is greedy, temperature, top_p and seed do not count."""
         return key_of(self._prefix, request)
 
     def get(self, key: bytes) -> Completion | None:
@@ -144,7 +144,7 @@ class Store:
             self._pending.append(("INSERT OR REPLACE INTO traces VALUES (?, ?, ?, NULL, ?)", (self.run, place, rung, row)))
 
     def flush(self) -> None:
-        """Write everything that was put and added, so that it survives this process. Ctrl-C waits."""
+        """Write what was put and added, so that it survives this process. Ctrl-C waits for it."""
         if not self._pending:
             return
         began = time.monotonic()
@@ -237,7 +237,7 @@ class Store:
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
-        """Turn SQLite's errors into a sentence. Uncommitted work is undone, committed work stays."""
+        """Turn SQLite's errors into a sentence. Uncommitted work is undone; the rest stays."""
         try:
             yield
         except BaseException as why:

@@ -1,4 +1,7 @@
-"""The tokenizer and the template that a store keeps. With them its traces are readable without a model."""
+"""The tokenizer and the template that a store keeps.
+
+With them its traces can be read without the model.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def template_text(template: BoundTemplate) -> str:
 
 
 def tokenizer_bytes(template: BoundTemplate) -> bytes:
-    """The tokenizer's files and the name of its class, zipped. A replay needs them with the completions."""
+    """The tokenizer's files and the name of its class, zipped: a replay needs them too."""
     out = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         template.tokenizer.save_pretrained(folder)
