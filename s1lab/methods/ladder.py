@@ -239,8 +239,9 @@ def ladder_program(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, co
 
     As long as a rung thinks, its ids are those of all longer rungs. One trace goes up. At each
     rung's end it leaves a copy, which closes and answers. Rungs that end at the same place in the
-    same way are answered once. A rung's trace is the one that :func:`force` gives for its budget:
-    each request of the pass continues the same ids under the same seed, and only asks for more.
+    same way are answered once. A rung's trace is the one that :func:`s1lab.force` gives for its
+    budget: each request of the pass continues the same ids under the same seed, and only asks for
+    more.
 
     Args:
         trace: The trace, up to where the model begins.

@@ -89,20 +89,20 @@ def rebase(
             alike.
         step: A text that ends a step, as does any token that contains it; None for none.
         step_tokens: The most tokens of a step.
-        kind: As in :func:`vote`.
+        kind: As in :func:`s1lab.vote`.
         allocation: "remainder" shares the branches as described above. "ceiling" shares them as the
             original's code does, greedily: the branch of the highest reward first, each with its
             share of what is left, rounded up (:func:`ceilings`).
         vote: "weighted" votes as described above. "majority" counts as the original's code does by
             default, see :class:`s1lab.Tree`.
-        temperature: As in :func:`vote`.
-        top_p: As in :func:`vote`.
-        seed: As in :func:`vote`.
-        answer_tokens: As in :func:`vote`.
-        answer_room: As in :func:`vote`.
-        system: As in :func:`vote`.
-        store: As in :func:`vote`.
-        progress: As in :func:`vote`.
+        temperature: As in :func:`s1lab.vote`.
+        top_p: As in :func:`s1lab.vote`.
+        seed: As in :func:`s1lab.vote`.
+        answer_tokens: As in :func:`s1lab.vote`.
+        answer_room: As in :func:`s1lab.vote`.
+        system: As in :func:`s1lab.vote`.
+        store: As in :func:`s1lab.vote`.
+        progress: As in :func:`s1lab.vote`.
 
     Returns:
         A Tree for a single question, else a list of trees in the order of the questions.

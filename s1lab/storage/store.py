@@ -343,7 +343,7 @@ def import_run(run: Run, store: str | Path) -> int:
     """Put a run that came as JSON lines or as a Dataset into a store.
 
     Args:
-        run: The run, from :func:`s1lab.read_run` or :meth:`s1lab.Run.from_dataset`.
+        run: The run, from :func:`s1lab.read_run` or ``Run.from_dataset``.
         store: The store's file.
 
     Returns:
