@@ -25,7 +25,7 @@ class ThinkTemplate:
         import s1lab as lab
 
         template = lab.ThinkTemplate("<think>", ("</think>",), "</think>", newline=False)
-        engine = lab.load("s1-tiny", template="s1")
+        print(template.closing("so there are 3"))
     """
 
     open: str
