@@ -84,10 +84,10 @@ def habit(benchmark: str, model: str = "") -> Habit:
     describes. Its answers and its replies without thinking are means over 120 of its questions.
 
     On other benchmarks they are those of s1-32B, from the paper's figures. Its answers take 690
-    tokens (Table 12's mean), and a reply of its base 646 (Figure 4's first dot). A benchmark without a
-    figure in the paper counts as AIME24, whose thinking is the longest. Waits that a figure leaves
-    out add as much as on AIME24. A model called s1.1 is assumed to think longer by the ratio of the
-    traces it was trained on: 9,290 tokens on average, not 4,693.
+    tokens (Table 12's mean), and a reply of its base 646 (Figure 4's first dot). A benchmark
+    without a figure in the paper counts as AIME24, whose thinking is the longest. Waits that a
+    figure leaves out add as much as on AIME24. A model called s1.1 is assumed to think longer by
+    the ratio of the traces it was trained on: 9,290 tokens on average, not 4,693.
 
     Args:
         benchmark: The benchmark's name.
