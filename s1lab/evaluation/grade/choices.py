@@ -58,7 +58,8 @@ _OPENING = re.compile(
     r"(?P<opens>[(\[{*\"'“]*)(?P<letter>[A-Ja-j])(?P<closes>[)\]}*.:\"'”]*)(?![\w'’+])",
     re.IGNORECASE,
 )
-_RESTATED = re.compile(r"\W{0,4}([A-Ja-j])[).:](?=\W)|\W{0,4}\(([A-J])\)|\W{0,4}([A-J])(?:[.:]|\s+[-–]\s)")  # "(B) 5 m/s"
+# Such as "(B) 5 m/s".
+_RESTATED = re.compile(r"\W{0,4}([A-Ja-j])[).:](?=\W)|\W{0,4}\(([A-J])\)|\W{0,4}([A-J])(?:[.:]|\s+[-–]\s)")
 
 
 def option(text: str, *, sure: bool = False) -> str | None:

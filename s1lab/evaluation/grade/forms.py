@@ -65,7 +65,7 @@ class Comparison:
         self._equal, self.reason = equal, ""
 
     def same(self, given: str, gold: str) -> bool:
-        """Whether two answers are the same. The order matters: the reference says what is required."""
+        """Whether two answers are the same. The order matters: the reference says what is needed."""
         mine, wanted = clean(given), clean(gold)
         if plain(mine) == plain(wanted):
             self.reason = "the same text"
@@ -224,7 +224,8 @@ class Comparison:
         if words(a) == words(b):
             self.reason = "the same words"
             return True
-        if is_words(a) and not is_words(b) and (side := concluded(a)) != a and not _DENIES.search(a):  # \boxed{The area is 5}
+        # Such as \boxed{The area is 5}.
+        if is_words(a) and not is_words(b) and (side := concluded(a)) != a and not _DENIES.search(a):
             return self._forms(read(clean(side)), read(b))
         return False
 
@@ -253,7 +254,7 @@ class Comparison:
 
 
 def _readings(given: str, gold: str) -> list[tuple[str, str]]:
-    """The ways to read two answers: commas between thousands may also separate a list of numbers."""
+    """The ways to read two answers: commas between thousands may also separate list items."""
     joined = given, gold = _joined(given), _joined(gold)
     if is_grouped(given) == is_grouped(gold):
         return [joined]

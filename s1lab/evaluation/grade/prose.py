@@ -1,4 +1,4 @@
-"""What a sentence answers: "The largest $n$ is 34." and "There are 34 apples in 3 bags." answer 34."""
+"""The answer in a sentence: 34 in "The largest $n$ is 34." and "There are 34 apples in 3 bags."."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def sentences(text: str) -> list[str]:
 
 
 def first_sentence(text: str) -> str:
-    """A marked line's first sentence, or the last one that concludes ("There are 5. So it is 1.")."""
+    """A marked line's first sentence, or its last one that concludes ("There are 5. So it is 1.")."""
     found = sentences(text)
     if not found:
         return text
@@ -162,7 +162,7 @@ def _part(found: re.Match[str]) -> str:
 
 
 def last_answered(text: str) -> tuple[str, str] | None:
-    """(answer, sentence) of the last sentence that contains an answer, else the text's last words."""
+    """(answer, sentence) of the last sentence with an answer in it, else the text's last words."""
     found = [s for s in sentences(text[-8 * LONGEST :]) if not _CLOSING_WORDS.match(s)]
     for sentence in reversed(found[-SENTENCES:]):
         if len(sentence) <= LONGEST and (told := answered(sentence, last=True)) and (answer := bare(told)):
@@ -209,7 +209,7 @@ def without_condition(text: str) -> str:
 
 
 def bare(text: str) -> str | None:
-    """An answer without emphasis, formula dollars, a lone dollar and the full stop; None for nothing."""
+    """An answer without emphasis, formula dollars, a lone dollar and the full stop, or None."""
     text = text.strip().strip("*`").strip()
     text = text.rstrip(".。").strip() if not text.endswith("\\.") else text
     text = text.strip("*`").strip()

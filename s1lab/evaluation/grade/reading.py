@@ -21,7 +21,8 @@ _NAMES = re.compile(  # (p, q), V_1:V_2, |AB|
     r"|[A-Za-z](?:_\{?\w+\}?)?(?:\s*:\s*[A-Za-z](?:_\{?\w+\}?)?)+"
     r"|m?\s*\\(?:angle|triangle|overline|vec|overrightarrow)\s*\{?[A-Z]{1,3}\}?|\\frac\{d\w*\}\{d\w\}"
 )
-_SUM_OF_NAMES = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\s*(?:[+-]|\\cdot)?\s*[A-Za-z](?:_\{?\w+\}?)?)*")  # m + n, xy
+# Such as m + n or xy.
+_SUM_OF_NAMES = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\s*(?:[+-]|\\cdot)?\s*[A-Za-z](?:_\{?\w+\}?)?)*")
 # Such as f(x).
 LABEL = re.compile(r"(?:[A-Za-z]{1,2}|\\[a-z]+)(?:_\{?[\w, ]+\}?|'|\^\{?-1\}?)*\s*\(\s*[A-Za-z0-9, ]*\s*\)")
 _COMMAND = re.compile(r"\\(?:begin|end)\{\w+\}(?:\{[clr|]+\})?|\\(?!text)[A-Za-z]+")
@@ -63,7 +64,7 @@ def words(text: str) -> str:
 
 
 def is_words(text: str) -> bool:
-    r"""Whether an answer is words: ``\text{...}`` with letters, or plain words of 4 letters or more."""
+    r"""Whether an answer is words: ``\text{...}`` with letters, or words of 4 letters or more."""
     expression, _, _, _ = split_unit(text)
     if re.search(r"\\text\{[^{}]*[A-Za-z]{2}", expression):
         return True
