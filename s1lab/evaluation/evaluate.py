@@ -99,9 +99,6 @@ class Results:
             problems: The benchmark, as in :func:`evaluate`.
             traces: One trace a question, or n a question, question by question.
             made: How the traces were made. It becomes ``Results.made``.
-
-        Raises:
-            ValueError: The benchmark is not valid, or not every question has as many traces.
         """
         n, rest = divmod(len(traces), max(1, len(problems)))
         if rest or not n:
@@ -161,16 +158,17 @@ def evaluate(
         n: Samples a question. The accuracy is the mean over them.
         thinking: False asks without opening any thinking. It takes no budget.
         prefix: As in :func:`s1lab.direct`; for ``thinking=False`` only.
-        temperature, top_p, seed, system: As in :func:`s1lab.force`.
-        answer_tokens, answer_room: As in :func:`s1lab.force`. They override the budgets. A warning
-            says how many answers were cut, and ``Results.answers_cut`` counts them.
+        temperature: As in :func:`s1lab.force`.
+        top_p: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`.
+        answer_tokens: As in :func:`s1lab.force`, instead of the budgets' own. A warning says how
+            many answers were cut, and ``Results.answers_cut`` counts them.
+        answer_room: As in :func:`s1lab.force`, instead of the budgets' own.
+        system: As in :func:`s1lab.force`.
         store: As in :func:`s1lab.force`. It also keeps the verdicts.
         grader: Grades in place of the rules of :mod:`s1lab.evaluation.grade`, for example
             ``lab.grade.by_model(engine)``.
         progress: Whether to show a progress bar.
-
-    Returns:
-        The graded results.
 
     Raises:
         ValueError: A column is missing, there are no rows, or a row has no answer.
@@ -223,15 +221,24 @@ def sweep(
     """Measure a scaling curve with one ladder a question.
 
     Args:
-        engine, problems, n: As in :func:`evaluate`.
-        caps, waits, budget: As in :func:`s1lab.ladder`, and so are all other options.
+        engine: As in :func:`evaluate`.
+        problems: As in :func:`evaluate`.
+        caps: As in :func:`s1lab.ladder`.
+        waits: As in :func:`s1lab.ladder`.
+        budget: As in :func:`s1lab.ladder`.
+        n: Samples a question, as in :func:`evaluate`.
+        temperature: As in :func:`s1lab.ladder`.
+        top_p: As in :func:`s1lab.ladder`.
+        seed: As in :func:`s1lab.ladder`.
+        answer_tokens: As in :func:`s1lab.ladder`.
+        answer_room: As in :func:`s1lab.ladder`.
+        system: As in :func:`s1lab.ladder`.
+        store: As in :func:`evaluate`.
+        progress: Whether to show a progress bar.
 
     Returns:
         The Results of every rung by its name: "cap 16", "own stop", "2 Waits". Each equals what
         :func:`evaluate` gives for that rung's budget.
-
-    Example:
-        curve = lab.sweep(engine, problems, caps=[16, 32], waits=[1, 2])
     """
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]

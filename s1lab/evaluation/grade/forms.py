@@ -65,7 +65,7 @@ class Comparison:
         self._equal, self.reason = equal, ""
 
     def same(self, given: str, gold: str) -> bool:
-        """Whether two answers are the same. The order matters: the reference says what is needed."""
+        """Whether two answers are the same. The order matters: the second is the reference."""
         mine, wanted = clean(given), clean(gold)
         if plain(mine) == plain(wanted):
             self.reason = "the same text"

@@ -120,7 +120,7 @@ def sentences(text: str) -> list[str]:
 
 
 def first_sentence(text: str) -> str:
-    """A marked line's first sentence, or its last one that concludes ("There are 5. So it is 1.")."""
+    """A marked line's first sentence, or its last that concludes ("There are 5. So it is 1.")."""
     found = sentences(text)
     if not found:
         return text

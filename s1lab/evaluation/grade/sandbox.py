@@ -47,7 +47,7 @@ class Worker:
     def ask(self, item: dict[str, str]) -> dict[str, Any]:
         """Send an item, and wait for its answer or the end of its time.
 
-        Processor time decides, never the clock: a verdict must not depend on other load on the machine.
+        Processor time decides, never the clock: other load must not change a verdict.
         A worker that got no processor time is replaced, and the item is tried again.
 
         Args:

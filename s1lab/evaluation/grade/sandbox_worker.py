@@ -146,7 +146,7 @@ def peak_memory() -> int:
 
 
 def alone() -> None:
-    """Allow imports of the modules beside this file without s1lab, which takes seconds to import."""
+    """Allow imports of the modules beside this file without s1lab, which is slow to import."""
     import types
 
     here = os.path.dirname(os.path.abspath(__file__))

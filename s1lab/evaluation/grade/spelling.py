@@ -71,7 +71,7 @@ _PLAIN_NAMES = (
 
 
 def signs(text: str) -> str:
-    """Unicode signs as LaTeX or ASCII. Raised and lowered digits keep their place: ``x²`` is ``x^{2}``."""
+    """Unicode signs as LaTeX or ASCII. Raised and lowered digits stay so: ``x²`` is ``x^{2}``."""
     text = _RAISED.sub(lambda m: "^{" + "".join(map(_SUPER.__getitem__, m[0])) + "}", text)
     text = _LOWERED.sub(lambda m: "_{" + "".join(map(_SUB.__getitem__, m[0])) + "}", text)
     text = _HALVES.sub(_vulgar, text)
@@ -130,7 +130,7 @@ def unboxed(text: str) -> str:
 
 
 def braced(text: str, command: str) -> str:
-    """``command(...)`` as ``command{...}``, with any nesting. An unclosed bracket stays unchanged."""
+    """``command(...)`` as ``command{...}``, with any nesting. An unclosed one stays unchanged."""
     at = 0
     while (at := text.find(command, at)) >= 0:
         at += len(command)
