@@ -1,4 +1,4 @@
-"""A prefix cache of the keys and values of finished rows, so a question's next round reuses them."""
+"""A prefix cache of finished rows' keys and values, which a question's next round reuses."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Shelf:
 
 
 def _marks(ids: list[int]) -> list[int]:
-    """A hash for each prefix of 16, 32, 48 ... ids. Equal hashes almost certainly mean equal prefixes."""
+    """A hash for each prefix of 16, 32, 48 ... ids. Equal hashes are almost surely equal prefixes."""
     marks, mark = [], 0
     for at in range(BLOCK, len(ids) + 1, BLOCK):
         mark = hash((mark, *ids[at - BLOCK : at]))

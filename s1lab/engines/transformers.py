@@ -36,8 +36,8 @@ class TransformersEngine:
     """An engine on ``transformers`` that decodes many requests as one batch.
 
     Args:
-        model: "s1-tiny", "s1-tiny-base", a folder or a hub id; or a loaded model, with ``tokenizer``.
-        tokenizer: The tokenizer of a loaded model.
+        model: "s1-tiny", "s1-tiny-base", a folder or a hub id; or a loaded model.
+        tokenizer: The tokenizer of a loaded model, which needs one.
         template: As in :func:`s1lab.load`.
         chat_template_kwargs: As in :func:`s1lab.load`.
         allow_special: As in :func:`s1lab.load`.
@@ -127,7 +127,8 @@ class TransformersEngine:
             row.random = torch.Generator().manual_seed(request.seed)
         row.error = misfit(request, self.context, self._embedded)
         row.kept = self._shelf.best(row.ids)
-        # A later round goes before new questions: its cache is still there, and questions finish early.
+        # A later round goes before new questions: its cache is still there, and questions that were
+        # started are finished first.
         (self._queue.appendleft if row.kept else self._queue.append)(row)
 
     @torch.inference_mode()
@@ -169,7 +170,7 @@ class TransformersEngine:
         self.close()
 
     def _admit(self) -> list[tuple[int, Completion]]:
-        """Give the free slots to waiting rows: copy in their cached ids, and feed the others at once."""
+        """Give the free slots to waiting rows: copy in cached ids, and feed the others at once."""
         failed = []
         start = len(self._rows)
         while self._queue and len(self._rows) < self.width:
@@ -268,8 +269,8 @@ class TransformersEngine:
     def _choose(self, rows: list[_Row], logits: torch.Tensor) -> list[int]:
         """Choose one id a row: the best one, or the best after seeded Gumbel noise.
 
-        The latter is a sample from the softmax. A row that is still being fed draws no random number,
-        so its numbers do not depend on what was cached.
+        The latter is a sample from the softmax. A row that is still being fed draws no random
+        number, so its numbers do not depend on what was cached.
         """
         early = [i for i, r in enumerate(rows) if r.written < r.request.min_tokens]
         sampled = [i for i, r in enumerate(rows) if r.random is not None and not r.pending]
@@ -317,7 +318,7 @@ class _Slab(Cache):
         self.slots, self.capacity = 0, 0
 
     def aim(self, slot: int, rows: int, positions: torch.Tensor, length: int) -> None:
-        """Set the place of the next pass: ``rows`` slots from ``slot``, at ``positions`` [rows, width]."""
+        """Set the place of the next pass: ``rows`` slots from ``slot``, [rows, width] positions."""
         self._span = slice(slot, slot + rows)
         self._positions, self._length = positions, length
         self._at = torch.arange(slot, slot + rows, device=positions.device)[:, None]
@@ -335,7 +336,7 @@ class _Slab(Cache):
         return out[0], out[1]
 
     def reserve(self, slots: int, capacity: int) -> None:
-        """Make room for this many rows of this many ids. The size doubles, so that growth is rare."""
+        """Make room for this many rows and ids. The size doubles, so that growth is rare."""
         if slots <= self.slots and capacity <= self.capacity:
             return
         if slots > self.slots:
@@ -374,7 +375,7 @@ class _Slab(Cache):
 
 
 def _top_p(logits: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Drop the least likely ids, whose mass is beyond ``top_p``. The most likely id always stays."""
+    """Drop the least likely ids, whose mass is beyond ``top_p``. The most likely id stays."""
     if top_p >= 1:
         return logits
     ordered, order = logits.sort(descending=True)
