@@ -74,8 +74,8 @@ class Client:
         certificates = httpx.create_ssl_context()  # those that the environment names
 
         def lane() -> httpx.AsyncHTTPTransport:
-            # The client uses the proxy that was found, so messages name the right one. httpx by itself
-            # also creates proxies that it never uses, and fails if it can't.
+            # The client uses the proxy that was found, so messages name the right one. httpx by
+            # itself also creates proxies that it never uses, and fails if it can't.
             return httpx.AsyncHTTPTransport(
                 verify=certificates,
                 trust_env=False,
@@ -121,7 +121,7 @@ class Client:
         self._loop.close()
 
     def drop(self) -> bool:
-        """Stop the loop from its own thread, which can't wait for itself. False in other threads."""
+        """Stop the loop from its own thread, which can't wait for itself. False in other ones."""
         if threading.current_thread() is not self._thread:
             return False
         self._loop.stop()
@@ -151,8 +151,8 @@ class Client:
             ReplyError: There is a reply that another try would not improve.
         """
         try:
-            # httpx limits each read only. A byte now and then, or interim replies (1xx) without end,
-            # would satisfy those limits for ever.
+            # httpx limits each read only. A byte now and then, or interim replies (1xx) without
+            # end, would satisfy those limits for ever.
             async with (
                 asyncio.timeout(seconds),
                 self._http.stream(method, path, json=body, headers={"Connection": "close"} if last else None) as response,
@@ -169,8 +169,8 @@ class Client:
     async def _content(self, response: httpx.Response, most: int, words: bool) -> bytes:
         """The body of a response. For a refusal (``words``) its beginning is enough."""
         packed = response.headers.get("content-encoding", "identity").strip().lower()
-        # httpx would unpack without limit: a thousand bytes for each sent byte, and a thousand times
-        # more for every further packing that the header names.
+        # httpx would unpack without limit: a thousand bytes for each sent byte, and a thousand
+        # times more for every further packing that the header names.
         if packed not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise ReplyError(f"the server's answer is packed as {self.words(packed)!r}, which was not asked for")
         parts, size = [], 0

@@ -167,7 +167,8 @@ class ServerEngine:
         if self._client.closed:
             raise RuntimeError("this server engine is closed: load it again")
         # An outage of an earlier run says nothing about this one. Having nothing in flight
-        # does not mark a new run: all requests of one may have failed at once. Keys restart with it.
+        # does not mark a new run: all requests of one may have failed at once. Keys restart with
+        # it.
         idle = not self._flying and time.monotonic() - self._idle > IDLE
         if key <= self._last_key or idle:
             self._retries.forget()
@@ -310,9 +311,9 @@ class ServerEngine:
                     if stop not in stops:  # the server stopped at a stop of its own
                         written.append(stop)
                         stop = None
-                # Qwen's models have rows beyond their vocabulary and sometimes choose one. Such an id
-                # can't be decoded: continue from there with all of them masked. If their number is
-                # known, they are stops, so that nothing is written after one.
+                # Qwen's models have rows beyond their vocabulary and sometimes choose one. Such an
+                # id can't be decoded: continue from there with all of them masked. If their number
+                # is known, they are stops, so that nothing is written after one.
                 if undecodable:
                     if masked:
                         raise ReplyError("the server ignores allowed_token_ids and wrote an id that can't be decoded")

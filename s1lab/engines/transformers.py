@@ -188,8 +188,9 @@ class TransformersEngine:
         fresh = self._rows[start:]
         if not fresh:
             return failed
-        # Feed all but each row's last id, whose logits the next decoding step needs. A few new ids (a
-        # Wait, a close) need no pass of their own: decoding feeds them one by one with the other rows.
+        # Feed all but each row's last id, whose logits the next decoding step needs. A few new ids
+        # (a Wait, a close) need no pass of their own: decoding feeds them one by one with the other
+        # rows.
         if max(r.pending for r in fresh) <= FEW_IDS:
             return failed
         while (width := max(r.pending for r in fresh) - 1) > 0:

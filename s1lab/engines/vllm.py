@@ -204,8 +204,8 @@ class VllmEngine:
         stop = ids.pop() if reason == "stop" else None
         flight.written += ids
         if stop in self._outside:
-            # Qwen's models have rows beyond their vocabulary and sometimes choose one. Such an id can't be
-            # decoded: continue from here with all of them masked. The mask needs the whole
+            # Qwen's models have rows beyond their vocabulary and sometimes choose one. Such an id
+            # can't be decoded: continue from here with all of them masked. The mask needs the whole
             # vocabulary, so it is only used after this happened.
             flight.tries += 1
             self._launch(flight)

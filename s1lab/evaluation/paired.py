@@ -117,8 +117,8 @@ def smallest_difference(n: int, *, disagree: float | None = None, level: float =
     differ = differ[:: 1 + differ.size // 801]
     chance = stats.binom.pmf(differ, n, differing)
     chance /= chance.sum()
-    # The test finds a difference if at most this many of the differing questions go one way. It is -1
-    # if too few differ for the test to find anything.
+    # The test finds a difference if at most this many of the differing questions go one way. It is
+    # -1 if too few differ for the test to find anything.
     tail = np.where(2 * stats.binom.cdf(0, differ, 0.5) <= 1 - level, stats.binom.ppf((1 - level) / 2, differ, 0.5), -1)
     tail = np.where(2 * stats.binom.cdf(tail, differ, 0.5) > 1 - level, tail - 1, tail)
 

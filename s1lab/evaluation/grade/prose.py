@@ -16,7 +16,8 @@ VERB = (
     r"(?:it's|is\s+equal\s+to|is|are|was|were|will\s+be|would\s+be|should\s+be|must\s+be|equal\s+to|equals?|becomes?)(?:\s+at\b)?"
 )
 # A dollar opens a formula if no space follows it. It closes one if no space comes before it and no
-# digit after it. All others are money. The length of a formula is bounded: unclosed ones cost little.
+# digit after it. All others are money. The length of a formula is bounded: unclosed ones cost
+# little.
 FORMULA = re.compile(
     r"(?<!\\)\$\$(.{1,1500}?)(?<!\\)\$\$"
     r"|(?<![\\\w])\$(?=\S)((?:\\.|[^$\\\n]){1,1500}?)(?<![\s\\])\$(?![\d])"

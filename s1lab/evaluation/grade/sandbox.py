@@ -26,8 +26,8 @@ SECONDS = 2.0
 PATIENCE = 1.5  # further seconds of processor time before a worker is killed
 # Processor time in which a worker must start, in seconds: sympy's import on a cold disk is slow.
 START = 120.0
-# Seconds on the clock after which a worker that got no processor time is replaced. Its item is tried
-# again.
+# Seconds on the clock after which a worker that got no processor time is replaced. Its item is
+# tried again.
 STARVED = 300.0
 UNWATCHED = 30.0  # the same if the system does not report processor time
 TRIES = 3
