@@ -191,7 +191,7 @@ def check_unread(model: str, *, trust_remote_code: bool = False) -> None:
     - architectures that transformers does not load as a causal language model (models with images),
       or only with their own code;
     - weights that are not in safetensors;
-    - a machine without accelerate, if the names and shapes in the files are not exactly the model's.
+        - a machine without accelerate, if the files' names and shapes are not exactly the model's.
 
     Args:
         model: Embedded name, folder or hub id.

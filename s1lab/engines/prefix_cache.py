@@ -87,7 +87,10 @@ class Shelf:
 
 
 def _marks(ids: list[int]) -> list[int]:
-    """A hash for each prefix of 16, 32, 48 ... ids. Equal hashes mean equal prefixes, almost surely."""
+    """A hash for each prefix of 16, 32, 48 ... ids.
+
+    Equal hashes mean equal prefixes, almost surely.
+    """
     marks, mark = [], 0
     for at in range(BLOCK, len(ids) + 1, BLOCK):
         mark = hash((mark, *ids[at - BLOCK : at]))

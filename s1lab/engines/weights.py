@@ -140,7 +140,7 @@ def check_sizes(path: Path, content: dict[str, Any]) -> None:
 
 
 def _sizes(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The sizes in a configuration. A model with images has those of its text in ``text_config``."""
+    """The sizes in a configuration. A model with images has its text's in ``text_config``."""
     text = content.get("text_config")
     for part in (content, text if isinstance(text, dict) else {}):
         yield from ((name, part.get(name)) for name in (*SIZES, *LAYERS))

@@ -139,7 +139,8 @@ def _stands(text: str, found: re.Match[str]) -> bool:
             return False
         if letter.islower() and letter in "ai" and after:
             return False
-    if letter == "I" and re.match(r"\s*(?:,|and|or)\s+(?:I{2,3}|IV)\b", text[end:]):  # Roman numerals
+    # Roman numerals.
+    if letter == "I" and re.match(r"\s*(?:,|and|or)\s+(?:I{2,3}|IV)\b", text[end:]):
         return False
     return not re.match(r"\s*(?:[=<>^_+*]|\\[a-z])", text[end:])
 

@@ -96,7 +96,8 @@ def read(text: str) -> Form:
         return Form("list", text, [read(p) for p in parts])
     if _RATIO.fullmatch(text):
         first, *rest = text.split(":")
-        return Form("row", text, [Form("one", f"({part})/({first})") for part in rest], ":")  # 2:4:6 is 1:2:3
+        # 2:4:6 is 1:2:3.
+        return Form("row", text, [Form("one", f"({part})/({first})") for part in rest], ":")
     if matrix := _MATRIX.fullmatch(text):
         rows = [r for r in re.split(r"\\\\", matrix[2]) if r.strip()]
         cells = [c for r in rows for c in r.split("&")]

@@ -108,7 +108,8 @@ def _parsed(text: str) -> Any:
 
     whole = NormalizationConfig(basic_latex=True, units=False, malformed_operators=False, nits=True, boxed="none")
     try:
-        text = re.sub(r"(\d+)\s*\^\s*\\circ", r"(\1 \\cdot \\pi / 180)", text)  # as in sin 30 degrees
+        # As in sin 30 degrees.
+        text = re.sub(r"(\d+)\s*\^\s*\\circ", r"(\1 \\cdot \\pi / 180)", text)
         real = not should_treat_as_complex(text)
         formula = latex2sympy(text, is_real=real, convert_degrees=False, normalization_config=whole)
         imaginary = [symbol for symbol in getattr(formula, "free_symbols", ()) if symbol.name == "i"]
