@@ -115,7 +115,7 @@ def habit(benchmark: str, model: str = "") -> Habit:
     caps = tuple((float(p.how[4:]), float(p.tokens)) for p in curve if p.how.startswith("cap"))
     forced = {p.how: p.tokens for p in paper.FIGURE_4_LEFT}
     longer = {w: forced[f"{w} Waits"] / forced["own stop"] for w in (2, 4, 6)}
-    if first := next((p for p in curve if p.how == "2 Waits"), None):  # the figure has its own Waits
+    if first := next((p for p in curve if p.how == "2 Waits"), None):  # the figure's own
         longer = {w: ratio * first.tokens / own / longer[2] for w, ratio in longer.items()}
     if "s1.1" in model:
         own *= S11_LONGER

@@ -55,8 +55,8 @@ class BoundTemplate:
     Attributes:
         template: The template.
         tokenizer: The tokenizer.
-        think_stop: Ids at which a request for thinking ends. Most of them end the thinking. The last
-            id of a delimiter of several tokens, and a tool call's id, must be checked, see
+        think_stop: Ids at which a request for thinking ends. Most of them end the thinking. The
+            last id of a delimiter of several tokens, and a tool call's id, must be checked, see
             :meth:`stopped`.
         answer_stop: Ids that end the answer.
         chat: How to render a question with the chat template.
@@ -130,12 +130,12 @@ class BoundTemplate:
                 used, if there is one.
 
         Returns:
-            The ids. The control tokens among them are the chat template's own, whatever the question
-            contains.
+            The ids. The control tokens among them are the chat template's own, whatever the
+            question contains.
 
         Raises:
-            ValueError: The template takes no system text, turns the thinking off because of words in
-                one of the texts, or changes a text that contains control tokens.
+            ValueError: The template takes no system text, turns the thinking off because of words
+                in one of the texts, or changes a text that contains control tokens.
         """
         text = self.chat.render(question, system, thinking=thinking)
         if thinking and self.chat.strict and self.template.closed(text):
@@ -197,7 +197,7 @@ class BoundTemplate:
         return self.piece(self.template.opening(self.decode(after[-MARK_IDS:])))
 
     def skip_ids(self, after: Sequence[int]) -> list[int]:
-        """Ids that lead from a prompt to an answer without thinking; none if it opens no thinking."""
+        """Ids that lead from a prompt to an answer without thinking, if it opens thinking."""
         return self.piece(self.template.skipping(self.decode(after[-MARK_IDS:])))
 
     def close_ids(self, after: Sequence[int]) -> list[int]:

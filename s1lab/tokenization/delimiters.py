@@ -10,8 +10,8 @@ from s1lab.tokenization.encoding import Encoder
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Texts before and after a delimiter whose characters a tokenizer may join with those of the
-# delimiter.
+# Texts that may come before and after a delimiter. Some tokenizers join their characters with those
+# of the delimiter.
 _BEFORE = ("", "\n", " ", "a", ".", "1")
 _BEHIND = ("", "\n", "\n\n", " ")
 

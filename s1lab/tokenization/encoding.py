@@ -82,9 +82,10 @@ class Encoder:
     def foreign(self, text: str | None) -> list[int]:
         """Ids of a caller's text after other text.
 
-        They contain no control token unless ``allow_special`` is set. A text without control tokens has
-        the ids of :meth:`piece`. In other texts each control token is split after its first character.
-        The pieces are encoded one by one, so that none of them can become a control token.
+        They contain no control token unless ``allow_special`` is set. A text without control tokens
+        has the ids of :meth:`piece`. In other texts each control token is split after its first
+        character. The pieces are encoded one by one, so that none of them can become a control
+        token.
 
         Args:
             text: The text; None is the empty text.

@@ -42,7 +42,8 @@ def preset(template: str | ThinkTemplate | None, tokenizer: PreTrainedTokenizerB
             raise ValueError(f"no template preset is called {template!r}: choose from {list(PRESETS)} or pass a ThinkTemplate")
         return PRESETS[template]
     for candidate, texts in KNOWN_BY:
-        switched = candidate is not DEEPSEEK or mentions(tokenizer, "thinking")  # R1 has the same tokens but no switch
+        # R1 has the same tokens, but no switch.
+        switched = candidate is not DEEPSEEK or mentions(tokenizer, "thinking")
         if switched and all(single_id(text, tokenizer) is not None for text in texts):
             return candidate
     raise ValueError(
