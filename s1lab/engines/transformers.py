@@ -292,7 +292,7 @@ class _Row:
     key: int
     request: Request
     ids: list[int]  # the request's ids and the written ones
-    fed: int = 0  # how many of them the slab holds
+    fed: int = 0  # how many of them are in the slab
     random: torch.Generator | None = None
     kept: Kept | None = None
     error: str | None = None

@@ -1,11 +1,11 @@
-"""lm-evaluation-harness on s1lab: its tasks, answered within a budget.
+r"""Run tasks of lm-evaluation-harness with s1lab, within a budget.
 
-    python -m s1lab.interop.lm_eval --model s1lab --tasks aime24 --output_path runs/out \\
+    python -m s1lab.interop.lm_eval --model s1lab --tasks aime24 --output_path runs/out \
         --model_args model=s1-tiny,max_tokens=512,waits=2
 
-takes the arguments of ``lm_eval``, which it calls. Importing this module registers the model
-"s1lab" there, for ``lm_eval.simple_evaluate(model="s1lab", model_args=...)``. Needs ``pip install
-"s1lab[harness]"``.
+The command takes the arguments of ``lm_eval``, and calls it. An import of this module registers the
+model "s1lab" in the harness, for ``lm_eval.simple_evaluate(model="s1lab", model_args=...)``. It
+needs ``pip install "s1lab[harness]"``.
 """
 
 from __future__ import annotations
@@ -147,14 +147,11 @@ class S1Lab(LM):  # type: ignore[misc]
 
     @property
     def tokenizer_name(self) -> str:
-        """The name in the harness's cache of prompts. They have no template, so one name serves all."""
+        """One name in the cache of prompts for all models, because prompts have no template."""
         return "s1lab"
 
     def get_model_info(self) -> dict[str, Any]:
-        """The part of the results' config that the harness takes from a model.
-
-        It says how the run was made, and its counts.
-        """
+        """How the run was made and its counts, for the config of the harness's results."""
         budget = {key: getattr(self.budget, key) for key in sorted(_BUDGET)}
         counts = {"asked": self.asked, "failed": self.failed, "thinking_tokens": self.thinking / max(1, self.asked)}
         return {"s1lab": {**describe(self.engine), "budget": budget, "seed": self.seed, "system": self.system, **counts}}

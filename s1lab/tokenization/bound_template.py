@@ -193,7 +193,7 @@ class BoundTemplate:
         return ids
 
     def open_ids(self, after: Sequence[int] = ()) -> list[int]:
-        """Ids of the opening delimiter after these ids. Empty if they already end in it."""
+        """Ids of the opening delimiter after these ids, or of the rest that they lack."""
         return self.piece(self.template.opening(self.decode(after[-MARK_IDS:])))
 
     def skip_ids(self, after: Sequence[int]) -> list[int]:

@@ -221,7 +221,7 @@ def _tried(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str,
     """A rendering; ``otherwise`` if it fails or loses the question."""
     try:
         text = _render(tokenizer, QUESTION, None, parts, kwargs)
-    except Exception:  # templates raise what they like
+    except Exception:  # templates may raise anything
         return otherwise
     return text if text.count(QUESTION) == 1 else otherwise
 
@@ -246,7 +246,7 @@ def _parts(tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, A
     for parts in (False, True):
         try:
             text = _render(tokenizer, QUESTION, None, parts, kwargs)
-        except Exception as why:  # templates raise what they like
+        except Exception as why:  # templates may raise anything
             faults.append(f"can't render a question ({' '.join(str(why).split())})")
             continue
         times = text.count(QUESTION)
@@ -268,7 +268,7 @@ def _parts(tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, A
 def _system_fault(tokenizer: PreTrainedTokenizerBase, name: str, parts: bool, kwargs: Mapping[str, Any]) -> str | None:
     try:
         text = _render(tokenizer, QUESTION, SYSTEM, parts, kwargs)
-    except Exception as why:  # templates raise what they like
+    except Exception as why:  # templates may raise anything
         fault = f"takes no system text ({' '.join(str(why).split())})"
     else:
         times = text.count(SYSTEM)

@@ -61,7 +61,7 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
         ValueError: The gold answer is not of its kind, or the kind is unknown.
 
     Example:
-        is_correct("The answer is $\frac{1}{2}$.", "0.5")
+        is_correct(r"The answer is $\frac{1}{2}$.", "0.5")
     """
     found = verdict(response, gold, kind)
     if found.error and found.error.startswith("the gold answer"):
