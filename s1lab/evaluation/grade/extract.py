@@ -110,6 +110,10 @@ def normal(answer: str, kind: str = "math") -> str:
     """An answer without differences that its kind ignores: sign and zeros, case, spaces.
 
     Answers are equal if their normal forms are equal.
+
+    Args:
+        answer: An answer, as :func:`extract` gives it.
+        kind: As in :func:`extract`.
     """
     return whole(answer) if kind == "integer" else answer.strip().upper() if kind == "choice" else spelled(answer)
 

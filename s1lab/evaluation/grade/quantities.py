@@ -65,6 +65,12 @@ def close(a: Fraction, b: Fraction, a_exact: bool, b_exact: bool) -> bool:
     Exact numbers must be equal. Two decimals may differ by one part in a million. A decimal
     compared with an exact number must also be that number rounded or cut off: its last digit is off
     by less than one. Zero equals only zero.
+
+    Args:
+        a: One number.
+        b: The other number.
+        a_exact: False if the first is written as a decimal.
+        b_exact: False if the second is written as a decimal.
     """
     if a == b:
         return True

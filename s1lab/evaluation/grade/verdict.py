@@ -70,7 +70,13 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
 
 
 def same(given: str, wanted: str, kind: str = "math") -> bool:
-    """Whether two answers from :func:`extract` are equal. It is also False if comparing failed."""
+    """Whether two answers are equal. It is also False if comparing failed.
+
+    Args:
+        given: An answer, as :func:`extract` gives it.
+        wanted: The answer to compare it with, in the same form.
+        kind: As in :func:`is_correct`.
+    """
     found = _compared(given, wanted, kind)
     if not isinstance(found, Verdict):
         found = _by_mathematics(found, pool.ask_all([{"given": given, "gold": wanted}], None)[0])
