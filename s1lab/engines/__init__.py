@@ -1,4 +1,4 @@
-"""The engines behind :func:`s1lab.load`, one file each, and what they share: model files, weights, the prefix cache.
+"""The engines behind :func:`s1lab.load`, one file each, and the files they share.
 
-Nothing is imported before it is needed: torch, transformers and vLLM take seconds.
+Nothing is imported before it is needed, because torch, transformers and vLLM take seconds.
 """

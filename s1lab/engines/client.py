@@ -1,6 +1,7 @@
-"""One server over HTTP, from a thread of its own, with answers in bounded time and memory.
+"""One server over HTTP, on its own thread, with replies in bounded time and memory.
 
-No secret is in what :meth:`Client.words` gives: keys and passwords are masked in whatever a server says.
+The output of :meth:`Client.words` contains no secret: keys and passwords are masked in all text of
+a server.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ BYTES_OF_WORDS = 64 * 1024  # most bytes of a refusal that are read
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, whole."""
+    """One whole reply."""
 
     status: int
     headers: httpx.Headers
     content: bytes
 
     def json(self) -> Any:
-        """The content as JSON; None where it is none."""
+        """The content as JSON; None if it is not JSON."""
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
@@ -40,21 +41,20 @@ class Answer:
 
 
 class TroubleError(Exception):
-    """A failure that may pass."""
+    """A failure that may be temporary."""
 
 
 class Client:
     """The connections to one server.
 
     Args:
-        address: Where the API is. A user and a password in it are sent as basic authentication,
-            unless there is a key.
+        address: The address of the API. A user and a password in it are sent as basic
+            authentication, unless there is a key.
         api_key: Sent as a bearer token; None sends none.
-        timeout: Seconds that an answer may take.
+        timeout: The most seconds for one reply.
 
     Raises:
         ValueError: The address, or the proxy that leads to it, can't be used.
-
     """
 
     def __init__(self, address: str, api_key: str | None, timeout: float) -> None:
@@ -66,16 +66,16 @@ class Client:
             secrets.append(userinfo[1] or userinfo[0])
         known = [secret for secret in secrets if secret]
         self._mask = masker(known, [userinfo] if userinfo else [])
-        # A short password may be a part of a model's name by chance.
+        # A short password may be part of a model's name by chance.
         self.mask_name = masker(secret for secret in known if len(secret) >= 8)
-        headers = {"Accept-Encoding": "identity"}  # a few ids: packing them costs more than it saves
+        headers = {"Accept-Encoding": "identity"}  # for a few ids, packing costs more than it saves
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         certificates = httpx.create_ssl_context()  # those that the environment names
 
         def lane() -> httpx.AsyncHTTPTransport:
-            # The proxy that was found is the one that is used, and so the one that messages name. httpx
-            # by itself also makes proxies that it never asks, and fails where it can't.
+            # The client uses the proxy that was found, so messages name the right one. httpx by
+            # itself also creates proxies that it never uses, and fails if it can't.
             return httpx.AsyncHTTPTransport(
                 verify=certificates,
                 trust_env=False,
@@ -106,7 +106,7 @@ class Client:
         return self._loop.is_closed()
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run ``work`` on the client's loop, and go on."""
+        """Start ``work`` on the client's loop, without waiting."""
         asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -121,7 +121,7 @@ class Client:
         self._loop.close()
 
     def drop(self) -> bool:
-        """Stop the loop from its own thread, which can't wait for itself. False in any other thread."""
+        """Stop the loop from its own thread, which can't wait for itself. False in other ones."""
         if threading.current_thread() is not self._thread:
             return False
         self._loop.stop()
@@ -136,16 +136,23 @@ class Client:
         body: dict[str, Any] | None = None,
         last: bool = False,
     ) -> Answer:
-        """One answer, whole, in bounded time and memory; the ``last`` one on its connection.
+        """Get one whole reply, in bounded time and memory.
+
+        Args:
+            method: The HTTP method.
+            path: The path below the address.
+            most: The most bytes of the reply.
+            seconds: The most seconds for all of it.
+            body: The JSON to send; None sends none.
+            last: Whether the connection is closed afterwards.
 
         Raises:
-            TroubleError: There is none; trying again may help.
-            ReplyError: There is one that no second try makes better.
-
+            TroubleError: There is no reply; another try may help.
+            ReplyError: There is a reply that another try would not improve.
         """
         try:
-            # httpx' own limits are for each read: a byte now and then, or interim replies (1xx) without
-            # end, satisfy them for ever.
+            # httpx limits each read only. A byte now and then, or interim replies (1xx) without
+            # end, would satisfy those limits for ever.
             async with (
                 asyncio.timeout(seconds),
                 self._http.stream(method, path, json=body, headers={"Connection": "close"} if last else None) as response,
@@ -160,10 +167,10 @@ class Client:
             raise TroubleError(told) from None
 
     async def _content(self, response: httpx.Response, most: int, words: bool) -> bytes:
-        """The body of a response. ``words``: of a refusal the beginning is enough."""
+        """The body of a response. For a refusal (``words``) its beginning is enough."""
         packed = response.headers.get("content-encoding", "identity").strip().lower()
-        # httpx would unpack as much as there is: a thousand bytes for each that is sent, and that
-        # again for every further packing that the header names.
+        # httpx would unpack without limit: a thousand bytes for each sent byte, and a thousand
+        # times more for every further packing that the header names.
         if packed not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise ReplyError(f"the server's answer is packed as {self.words(packed)!r}, which was not asked for")
         parts, size = [], 0
@@ -190,14 +197,14 @@ class Client:
         said = said.get("error", said) if isinstance(said, dict) else said
         said = said.get("message", said) if isinstance(said, dict) else said
         if said is None:
-            # Half a key at the end would not be recognised: so the last part of a cut text is left out.
+            # Half a key at the end would not be recognised, so the end of a cut text is left out.
             cut = len(answer.content) >= BYTES_OF_WORDS
             said = answer.content[: BYTES_OF_WORDS - BYTES_OF_WORDS // 4 * cut]
             said = said.decode(errors="replace")
         return self.words(said) or "no words"
 
     def words(self, said: Any, most: int = WORDS) -> str:
-        """Someone else's words on one line, the secrets masked and what can't be printed left out."""
+        """Foreign text on one line, with secrets masked and without unprintable characters."""
         try:
             text = self._mask(str(said))
         except (RecursionError, ValueError):  # lists within lists, or an endless number

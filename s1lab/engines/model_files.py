@@ -1,4 +1,4 @@
-"""What every engine needs of a model's files: where they lie, the tokenizer, the ids that end a sequence."""
+"""The model files that every engine needs: where they are, the network, the tokenizer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ _TINY = Path(__file__).parent.parent / "tiny"
 
 
 def locate(model: str) -> str:
-    """The folder or hub id of a model's files; FileNotFoundError for what can be neither."""
+    """The folder or hub id of a model's files.
+
+    Raises:
+        FileNotFoundError: The name can be neither.
+    """
     if model in EMBEDDED:
         return str(_TINY / model)
     if Path(model).is_dir():
@@ -60,29 +64,30 @@ def locate(model: str) -> str:
 
 @contextlib.contextmanager
 def reading(model: str, file: str = "") -> Iterator[None]:
-    """Turn whatever a library raises for missing or broken files into one sentence, and show no bars meanwhile.
+    """Turn any error of a library about missing or broken files into one sentence.
+
+    It also hides progress bars meanwhile.
 
     Args:
         model: The name to show.
-        file: What is being read, where that is known: its name is in the sentence then.
+        file: The file that is read, if known. The sentence names it.
 
     Raises:
         ModelFilesError: A library raised something.
-
     """
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
         yield
-    except ModelFilesError:  # a sentence already
+    except ModelFilesError:  # already one sentence
         raise
     except BaseException as why:
-        # A panic in the Rust code of tokenizers is no Exception. It is no reason to end the process either.
+        # A panic in the Rust code of tokenizers is not an Exception. It must not end the process.
         if not isinstance(why, Exception) and type(why).__name__ != "PanicException":
             raise
         if "trust_remote_code" in str(why):
             raise ModelFilesError(code_needed(model)) from why
-        # Libraries raise anything here, such as a bare KeyError: the sentence says what kind it was then.
+        # Libraries raise anything here, such as a bare KeyError. Then the sentence names its type.
         named = "" if isinstance(why, (OSError, ValueError)) else f"{type(why).__name__}: "
         if file and folder_of(model):
             raise ModelFilesError(
@@ -99,7 +104,7 @@ def reading(model: str, file: str = "") -> Iterator[None]:
 
 
 def code_needed(model: str) -> str:
-    """The sentence on a model that can't be loaded without its own code."""
+    """The sentence about a model that needs its own code to load."""
     return (
         f"the model {model!r} can only be loaded by running code that its own files name (auto_map), and that is not done "
         "unless you ask for it: pass trust_remote_code=True to lab.load if you have read that code and trust it"
@@ -107,7 +112,7 @@ def code_needed(model: str) -> str:
 
 
 def folder_of(model: str) -> Path | None:
-    """The folder on this machine that holds a model's files; None for a hub id that was never fetched."""
+    """The local folder of a model's files; None for a hub id that was never fetched."""
     where = Path(locate(model))
     if where.is_dir():
         return where
@@ -115,16 +120,16 @@ def folder_of(model: str) -> Path | None:
 
     try:
         cached = try_to_load_from_cache(model, "config.json")
-    except ValueError:  # no id that the hub could have
+    except ValueError:  # not a valid hub id
         return None
     return Path(cached).parent if isinstance(cached, str) else None
 
 
 def settings_of(model: str, file: str) -> dict[str, Any]:
-    """One of a model's JSON files, as it is written; empty where there is none.
+    """One of a model's JSON files, as it is written; empty if the file is missing.
 
-    A transformers configuration would fill in what the file leaves out: ``LlamaConfig`` says that id
-    2 ends a sequence, which in most vocabularies is an ordinary token.
+    A transformers configuration would fill in missing values. ``LlamaConfig`` says that id 2 ends a
+    sequence, which is an ordinary token in most vocabularies.
     """
     where = locate(model)
     if Path(where).is_dir():
@@ -135,26 +140,25 @@ def settings_of(model: str, file: str) -> dict[str, Any]:
 
 
 def check_model(model: str) -> Header:
-    """Check a model's files if they are on this machine; see :func:`s1lab.engines.weights.check_files`."""
+    """Check a model's files if they are local; see :func:`s1lab.engines.weights.check_files`."""
     folder = folder_of(model)
     return check_files(folder) if folder else {}
 
 
 def load_network(model: str, dtype: str | torch.dtype = "auto", *, trust_remote_code: bool = False) -> PreTrainedModel:
-    """A model's weights, all of them and no others.
+    """Load a model with all of its weights and no others.
 
     Args:
         model: Embedded name, folder or hub id.
-        dtype: What the weights are turned into; "auto" is the files' own.
+        dtype: The dtype of the loaded weights; "auto" is the files' own.
         trust_remote_code: Whether code that the model's files name may run.
 
     Returns:
         The model in memory, on the CPU.
 
     Raises:
-        ModelFilesError: A file is missing or broken, or the weights are not those of the
-            configuration. The message is one sentence.
-
+        ModelFilesError: A file is missing or broken, or the weights do not match the configuration.
+            The message is one sentence.
     """
     where = locate(model)
     with reading(model):
@@ -165,7 +169,8 @@ def load_network(model: str, dtype: str | torch.dtype = "auto", *, trust_remote_
             config = AutoConfig.from_pretrained(where, trust_remote_code=False)
             check_size(folder_of(model) or Path(where), config, header)
     with reading(model), no_report():
-        # With mismatches let through they are in the information, by name; without, they are one error that names none.
+        # If mismatches are allowed, the information names each one. Otherwise they are one error
+        # without names.
         network: PreTrainedModel
         info: dict[str, Any]
         network, info = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
@@ -176,26 +181,25 @@ def load_network(model: str, dtype: str | torch.dtype = "auto", *, trust_remote_
 
 
 def check_unread(model: str, *, trust_remote_code: bool = False) -> None:
-    """Check a model's files for an engine that loads them by itself and does not report missing weights.
+    """Check files for an engine that loads them itself and does not report missing weights.
 
-    Whether a name in the files belongs to the model is decided by transformers' own loading, on the
-    meta device: it knows the checkpoints that are stored under other names. In these cases transformers
-    can't tell, and only the files' headers are checked:
+    transformers loads the model on the meta device, and so decides whether a name in the files
+    belongs to the model. It knows the checkpoints that are stored under other names. In these cases
+    transformers can't tell, and only the headers of the files are checked:
 
     - quantized checkpoints, whose weights have other shapes;
     - architectures that transformers does not load as a causal language model (models with images),
-      or not without code of their own;
+      or only with their own code;
     - weights that are not in safetensors;
-    - a machine without accelerate, if the names and shapes in the files are not simply those of the model.
+        - a machine without accelerate, if the files' names and shapes are not exactly the model's.
 
     Args:
         model: Embedded name, folder or hub id.
-        trust_remote_code: Whether code that the model's files name may run in the engine. What it
-            builds is not known here, so only the headers are checked then.
+        trust_remote_code: Whether code that the model's files name may run in the engine. The
+            model that it builds is not known here, so only the headers are checked then.
 
     Raises:
         ModelFilesError: A file is broken, or weights are missing, left over or of another shape.
-
     """
     with reading(model):
         header = check_model(model)
@@ -219,54 +223,58 @@ def check_unread(model: str, *, trust_remote_code: bool = False) -> None:
             finally:
                 if bars:
                     transformers_logging.enable_progress_bar()
-        except Exception:  # transformers can't judge it: the engine has to
+        except Exception:  # transformers can't judge it, so the engine must
             LOG.debug("transformers can't lay out %s", model, exc_info=True)
             return
     check_loaded(model, info, content)
 
 
-# Spaces, line ends, digits, other scripts, code: what tokenizers differ in.
+# Tokenizers differ in spaces, line ends, digits, other scripts and code.
 PROBES = (
     "How many r in raspberry?",
     " two  spaces,\n\n\ta tab\r\nand an end ",
     "1234567890 3.14159 -7/8 x^2+y_1",
-    "Ünïcödé e\u0301 日本語 Привет 😀 ½ ﬁ",  # an accent of its own and a ligature: normalisers change them
+    # A separate accent and a ligature, which normalisers change.
+    "Ünïcödé e\u0301 日本語 Привет 😀 ½ ﬁ",
     "def f(x):\n    return {'a': [x, \"b\"]}  # it's\n",
     "Don't WAIT... Wait, hmm",
 )
 LETTERS = "eTa7?"  # any language model has tokens for these
-GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")  # names of the class that is all in its file
+# Names of the generic class, which is fully described by its file.
+GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 
 def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model: the one that its ``tokenizer.json`` describes, where there is one.
+    """The tokenizer of a model, as its ``tokenizer.json`` describes it, if that file exists.
 
-    ``tokenizer_config.json`` may name a class that builds another one out of the same words. Folders
-    in the form of the R1 distills do: a Llama class lost every space of a byte-level vocabulary.
+    ``tokenizer_config.json`` may name a class that builds another tokenizer from the same words.
+    This happened in folders in the form of the R1 distills: a Llama class lost every space of a
+    byte-level vocabulary.
 
     Args:
         model: Embedded name, folder or hub id.
         trust_remote_code: Whether code that the model's files name may run.
 
     Returns:
-        The tokenizer. A warning says where it is not of the class that the files name.
+        The tokenizer. A warning says if it is not of the class that the files name.
 
     Raises:
         ModelFilesError: A file is missing or broken. The message is one sentence.
-
     """
     where = locate(model)
     embedded = Path(where).parent.resolve() == _TINY.resolve()
-    with reading(model, "tokenizer or config.json"):  # the one can't be read without the other
+    with reading(model, "tokenizer or config.json"):  # one can't be read without the other
         if (folder := folder_of(model)) and not embedded:
             for path in (folder / "tokenizer_config.json", folder / "config.json"):
                 check_sizes(path, read_json(path) if path.is_file() else {})
-        # AutoTokenizer gives every Qwen2 model Qwen's normaliser, which changes some text. The embedded model's file has none.
+        # AutoTokenizer gives every Qwen2 model Qwen's normaliser, which changes some text. The
+        # embedded model's file has no normaliser.
         kind = PreTrainedTokenizerFast if embedded else AutoTokenizer
         tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(where, trust_remote_code=trust_remote_code)
         if lost := [letter for letter in LETTERS if not tokenizer.encode(letter, add_special_tokens=False)]:
             raise ModelFilesError(f"the tokenizer of {model!r} has no token for {lost[0]!r}: fetch the model's files again")
-        if embedded or type(tokenizer).__module__.startswith("transformers_modules"):  # code that was asked for
+        # The second is code that the user allowed.
+        if embedded or type(tokenizer).__module__.startswith("transformers_modules"):
             return tokenizer
         file = (folder_of(model) or Path(where)) / "tokenizer.json"
         if not file.is_file() or _agrees(tokenizer, by_file := Tokenizer.from_file(str(file))):
@@ -278,7 +286,8 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
                 f"{file} can't be used: transformers makes another tokenizer of it, as {used} and as the file's own class; "
                 "save the tokenizer again with the transformers that is installed"
             )
-    if named not in GENERIC:  # the generic class says that all is in the file, so the files agree
+    # With the generic class the file describes everything, so the files agree.
+    if named not in GENERIC:
         warnings.warn(
             f"the tokenizer class {used} of {model!r} encodes some texts differently from its tokenizer.json: the file is used",
             stacklevel=4,
@@ -288,7 +297,8 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
 
 def _agrees(tokenizer: PreTrainedTokenizerBase, by_file: Tokenizer) -> bool:
     """Whether a tokenizer encodes and decodes the probe texts as its file does."""
-    by_file.no_truncation()  # settings of a call that someone saved with the file: transformers sets them anew
+    # Truncation may be saved in the file from someone's call. transformers sets it for each call.
+    by_file.no_truncation()
     by_file.no_padding()
     for text in PROBES:
         ids = by_file.encode(text, add_special_tokens=False).ids
@@ -301,7 +311,10 @@ def _agrees(tokenizer: PreTrainedTokenizerBase, by_file: Tokenizer) -> bool:
 
 
 def formats_of(model: str) -> tuple[str, ...] | None:
-    """The formats of conditional control that a model's config says it was trained in; None where its files are not at hand."""
+    """The formats of conditional control that a model's config says it was trained in.
+
+    None if its files are not on this machine.
+    """
     try:
         config = AutoConfig.from_pretrained(locate(model), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError):
@@ -309,15 +322,17 @@ def formats_of(model: str) -> tuple[str, ...] | None:
     return tuple(getattr(config, "s1lab_formats", None) or ())
 
 
-WHOLE_BYTES = 1024**3  # of weights; of more than that, evenly spread pieces are read
+# Up to this many bytes of weights are read as a whole. Of larger ones only pieces are read.
+WHOLE_BYTES = 1024**3
 PIECES, PIECE = 256, 64 * 1024
 
 
 def fingerprint(model: str) -> str:
-    """What tells a model's files from any other's: a digest of config, tokenizer and weights, or the hub's commit.
+    """A digest of a model's config, tokenizer and weights, or the hub's commit.
 
-    Of weight files over a gigabyte in all, 256 pieces each are read, and the sizes: enough to tell two trainings apart, not to
-    prove that nothing was tampered with.
+    It distinguishes a model's files from all others. If the weight files have over a gigabyte in
+    all, only 256 evenly spread pieces of each and the sizes are read. That distinguishes two
+    trainings, but does not prove that nothing was tampered with.
     """
     where = Path(locate(model))
     if not where.is_dir():
@@ -345,7 +360,10 @@ def fingerprint(model: str) -> str:
 
 @torch.inference_mode()
 def fingerprint_of(network: PreTrainedModel) -> str:
-    """The same for a model that is in memory and came from no file: a digest of up to 4,096 numbers of each weight."""
+    """The fingerprint of a model in memory that has no files.
+
+    It is a digest of up to 4,096 numbers of each weight.
+    """
     digest = hashlib.blake2b(network.config.to_json_string().encode(), digest_size=20)
     for name, weight in network.state_dict().items():
         flat = weight.reshape(-1)

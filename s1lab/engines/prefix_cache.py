@@ -1,4 +1,4 @@
-"""Keys and values of finished rows, found again by what their ids begin with: a question's next round re-reads nothing."""
+"""A prefix cache of finished rows' keys and values, which a question's next round reuses."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from dataclasses import dataclass, field
 
 import torch
 
-BLOCK = 16  # beginnings are told apart at every so many ids
-LOOKED_AT = 32  # rows compared id by id, the newest first, where many share a beginning
+# Prefixes are compared in blocks of this many ids.
+BLOCK = 16
+LOOKED_AT = 32  # the most rows with the same prefix that are compared id by id, newest first
 
 
 @dataclass
 class Kept:
-    """Keys and values of a finished row: a pair a layer, [heads, len(ids), width]."""
+    """Keys and values of a finished row.
+
+    Attributes:
+        ids: The ids of the row.
+        layers: One pair of keys and values a layer, each [heads, len(ids), width].
+    """
 
     ids: list[int]
     layers: list[tuple[torch.Tensor, torch.Tensor]] = field(repr=False)
@@ -23,7 +29,7 @@ class Kept:
         return sum(t.numel() * t.element_size() for pair in self.layers for t in pair)
 
     def common(self, ids: list[int]) -> int:
-        """How many ids both begin with."""
+        """The length of the common prefix of this row and ``ids``."""
         n = min(len(self.ids), len(ids))
         if self.ids[:n] == ids[:n]:
             return n
@@ -31,12 +37,13 @@ class Kept:
 
 
 class Shelf:
-    """The newest finished rows, ``most_bytes`` of them."""
+    """The newest finished rows, up to ``most_bytes`` in all."""
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes, self.bytes = most_bytes, 0
         self._rows: OrderedDict[int, Kept] = OrderedDict()
-        self._beginnings: dict[int, list[int]] = {}  # the numbers of the rows that begin so, oldest first
+        # For each prefix, the numbers of the rows that begin with it, oldest first.
+        self._beginnings: dict[int, list[int]] = {}
         self._number = 0
 
     def __len__(self) -> int:
@@ -52,7 +59,10 @@ class Shelf:
             self._drop_oldest()
 
     def best(self, ids: list[int]) -> Kept | None:
-        """The row that shares the longest beginning with ``ids``, if it is over half of them: less is not worth copying."""
+        """The row with the longest common prefix with ``ids``.
+
+        None if it is at most half of them, because a shorter one is not worth copying.
+        """
         marks = _marks(ids)
         for place in range(len(marks), 0, -1):
             if place * BLOCK <= len(ids) // 2:
@@ -71,13 +81,16 @@ class Shelf:
         self.bytes -= kept.bytes
         for mark in _marks(kept.ids):
             numbers = self._beginnings[mark]
-            numbers.remove(number)  # it is the oldest: the first of them
+            numbers.remove(number)  # it is the oldest, so it is the first
             if not numbers:
                 del self._beginnings[mark]
 
 
 def _marks(ids: list[int]) -> list[int]:
-    """A number for each beginning of 16, 32, 48 ... ids; two lists with the same number begin alike, all but surely."""
+    """A hash for each prefix of 16, 32, 48 ... ids.
+
+    Equal hashes mean equal prefixes, almost surely.
+    """
     marks, mark = [], 0
     for at in range(BLOCK, len(ids) + 1, BLOCK):
         mark = hash((mark, *ids[at - BLOCK : at]))

@@ -1,4 +1,4 @@
-"""Asking a server until it answers: pauses that grow, and an end to the patience that all questions share."""
+"""Retries with growing pauses, and one limit of patience for all questions together."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from typing import Any
 from s1lab.engines.client import Answer, Client, TroubleError
 from s1lab.engines.reply import MixedUpError, ReplyError, check_prompt
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries: doubling from the one to the other
-# Bytes of a reply. An id takes about 8 and the text of a token seldom more than 20, but both may be
-# escaped or indented, and the ids of the prompt come back too.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries, doubling from the first to the last
+# Bytes of a reply. An id takes about 8, and the text of a token rarely more than 20. Both may be
+# escaped or indented, and the reply repeats the ids of the prompt.
 BYTES_AT_LEAST, BYTES_AN_ID = 256 * 1024, 256
 
 
 class Retries:
-    """Requests for completions, each tried again while its failures may pass.
+    """Requests for completions, each repeated while its failures may be temporary.
 
     Args:
         client: The server.
-        timeout: Seconds that one try may take.
+        timeout: The most seconds for one try.
         retries: How often one request is tried again.
-        patience: Seconds of failures, without any answer between them, after which the server counts
+        patience: Seconds of failures, without any reply between them, after which the server counts
             as lost.
-
     """
 
     def __init__(self, client: Client, timeout: float, retries: int, patience: float) -> None:
         self._client, self._timeout, self._retries, self._patience = client, timeout, retries, patience
-        self._pauses = random.Random()  # jitter only: nothing that is sampled depends on it
-        self._failing: float | None = None  # since when there has been nothing but failures
+        self._pauses = random.Random()  # for jitter only: no sample depends on it
+        self._failing: float | None = None  # the time of the first failure since the last reply
         self._lost = False
         self._trouble = ""  # the last failure, in words
         self.retried = 0
@@ -43,7 +42,14 @@ class Retries:
         self._failing, self._lost = None, False
 
     async def ask(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The choice of one answer, asked for until it is there. ReplyError when it never is."""
+        """Request one choice until the server gives it.
+
+        Args:
+            body: The JSON to send.
+
+        Raises:
+            ReplyError: The server never gives it.
+        """
         most = BYTES_AT_LEAST + BYTES_AN_ID * (len(body["prompt"]) + body["max_tokens"])
         tries = mixed = 0
         while (seconds := self._allowed()) > 0:
@@ -65,15 +71,16 @@ class Retries:
                 asked = seconds_to_wait(answer.headers.get("retry-after"))
                 pause = max(pause, min(LONGEST_PAUSE, asked))
             except MixedUpError:
-                # A server that sends too much leaves it in the connection, for whoever asks next.
+                # If a server sends too much, the rest stays in the connection, for the next
+                # request.
                 mixed += 1
                 if mixed > 2:
                     raise
                 continue
             except TroubleError as why:
                 self._trouble = str(why)
-            # Whoever has waited in vain for so long speaks for all: the others try once each, until
-            # one of them succeeds.
+            # After so long without success, the server counts as lost for all requests. The others
+            # try once each, until one of them succeeds.
             now = time.monotonic()
             self._failing = self._failing or now
             left = self._failing + self._patience - now
@@ -93,10 +100,10 @@ class Retries:
         )
 
     def _allowed(self) -> float:
-        """Seconds that a try may take from now on.
+        """The seconds that a try may take from now on.
 
-        A server that answers nothing and closes nothing takes the whole timeout of every try. Without
-        an end for all together, each round of the questions that wait would take that long again.
+        A server that replies to nothing and closes nothing takes the whole timeout of every try.
+        Without a common limit, each round of waiting questions would take that long again.
         """
         if self._failing is None:
             return self._timeout
@@ -104,7 +111,7 @@ class Retries:
         return min(self._timeout, end - time.monotonic())
 
     def _choice(self, answer: Answer) -> dict[str, Any]:
-        """The choice in an answer. It is the place where a server counts as one that answers."""
+        """The choice in a reply. After this the server counts as one that replies."""
         said = answer.json()
         choices = said.get("choices") if isinstance(said, dict) else None
         choice = choices[0] if isinstance(choices, list) and choices else None
@@ -123,7 +130,7 @@ class Retries:
 
 
 def seconds_to_wait(said: str | None) -> float:
-    """What a Retry-After header asks for; 0 where it is no time to come. The caller has a limit."""
+    """The seconds in a Retry-After header; 0 if it is not a future time. The caller has a limit."""
     if not said:
         return 0.0
     try:

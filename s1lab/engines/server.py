@@ -1,9 +1,9 @@
 """Any OpenAI-compatible completions endpoint that takes token ids and returns them.
 
-That is vLLM's server, or many of them behind one address. One asynchronous client on a thread of its
-own keeps many requests in flight, so the engine works in a script and inside a running event loop (a
-notebook) alike. Failures that pass (429, 5xx, a dropped connection, half an answer) are tried again
-with growing pauses. Everything else that a server does wrong is the error of that one question.
+That is vLLM's server, or many of them behind one address. One asynchronous client on its own thread
+keeps many requests in flight, so the engine works in a script and inside a running event loop (a
+notebook). Temporary failures (429, 5xx, a dropped connection, half a reply) are retried with
+growing pauses. Any other fault of the server becomes the error of that one question.
 """
 
 from __future__ import annotations
@@ -40,34 +40,36 @@ class ServerEngine:
     """Requests in, completions out, over HTTP.
 
     Args:
-        address: Where the API is, such as "http://host:8000/v1". A user and a password in it are
-            sent as basic authentication, unless there is a key, and are shown nowhere.
-        model: The name it serves the model under; None takes the only one there is.
+        address: The address of the API, such as "http://host:8000/v1". A user and a password in it
+            are sent as basic authentication, unless there is a key. They are never shown.
+        model: The name the server uses for the model; None takes its only model.
         tokenizer: Folder, hub id or embedded name of the model's tokenizer; None takes the place
             that the server names for its model.
         template: As in :func:`s1lab.load`.
         chat_template_kwargs: As in :func:`s1lab.load`.
         allow_special: As in :func:`s1lab.load`.
-        api_key: Sent as a bearer token, and never shown; None takes the environment variable
-            S1LAB_API_KEY, where it is set.
-        concurrency: Most requests in flight. The server batches them.
-        timeout: Seconds that one try may take in all, however the server spends them.
+        api_key: Sent as a bearer token, and never shown. None takes the environment variable
+            S1LAB_API_KEY, if it is set.
+        concurrency: The most requests in flight. The server batches them.
+        timeout: The most seconds for one try, in all.
         retries: How often one request is tried again.
-        patience: Seconds of failures, without any answer between them, after which the server counts
-            as lost. From then on each question gets one more try, and none begins later than
-            ``timeout`` after that.
-        max_model_len: The context, for a server that doesn't say it.
+        patience: Seconds of failures, without any reply between them, after which the server counts
+            as lost. Then each question gets one more try, and none begins later than ``timeout``
+            after that.
+        max_model_len: The context, for a server that does not say it.
 
-    A server may write fewer ids than it was asked for and call that "length": it has a limit of its
-    own. The rest is asked for, and all pieces are one request. With a temperature each piece has a
-    seed of its own (the request's plus the number of the piece), so a sampled completion in pieces
-    differs from the same one written whole. Greedy ones are equal.
+    A server may write fewer ids than requested and call that "length", because of a limit of its
+    own. The engine then requests the rest, and all pieces are one request. With a temperature each
+    piece has its own seed (the request's plus the number of the piece), so a sampled completion in
+    pieces differs from the same one written whole. Greedy completions are equal.
 
     Raises:
         ConnectionError: The server can't be reached.
         PermissionError: It refuses the key.
         ValueError: It can't return token ids, or an argument is wrong.
 
+    Example:
+        engine = lab.load("http://localhost:8000/v1")
     """
 
     name = "server"
@@ -111,7 +113,7 @@ class ServerEngine:
         self._inbox: queue.Queue[tuple[int, Completion]] = queue.Queue()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._flying, self._last_key, self._idle = 0, -1, 0.0
-        self._limit: int | None = None  # ids after which the server was seen to end by itself
+        self._limit: int | None = None  # the number of ids at which the server ended by itself
         self._told = False  # whether the user was warned of that
         self._slots = asyncio.Semaphore(concurrency)
         try:
@@ -128,9 +130,9 @@ class ServerEngine:
         bound: Callable[..., BoundTemplate],
         max_model_len: int | None,
     ) -> None:
-        """Learn what the server serves, and check that it can do what is needed."""
+        """Find out what the server serves, and check that it can do what is needed."""
         card = card_of(self._client, model, self._timeout)
-        self._served = str(card["id"])  # as the server has to hear it
+        self._served = str(card["id"])  # the server's own name for it
         self.model = self._client.mask_name(self._served)
         root = card.get("root") or card["id"]
         if not isinstance(root, str):
@@ -164,14 +166,15 @@ class ServerEngine:
     def submit(self, key: int, request: Request) -> None:
         if self._client.closed:
             raise RuntimeError("this server engine is closed: load it again")
-        # An outage of an earlier run says nothing about this one. That nothing is in flight is no sign
-        # of a new run: all requests of one may have failed in the same moment. Keys begin anew.
+        # An outage of an earlier run says nothing about this one. Having nothing in flight
+        # does not mark a new run: all requests of one may have failed at once. Keys restart with
+        # it.
         idle = not self._flying and time.monotonic() - self._idle > IDLE
         if key <= self._last_key or idle:
             self._retries.forget()
         self._last_key = key
         self._flying += 1
-        # A server may serve as much of it as fits, and not say so.
+        # A server may only serve the part that fits, and not say so.
         if error := misfit(request, self.context):
             self._inbox.put((key, Completion((), error=error)))
             return
@@ -182,7 +185,7 @@ class ServerEngine:
             return []
         try:
             done = [self._inbox.get(timeout=MOMENT)]
-        except queue.Empty:  # whoever drives can stop meanwhile
+        except queue.Empty:  # the caller can stop between polls
             return []
         with contextlib.suppress(queue.Empty):
             while True:
@@ -212,7 +215,7 @@ class ServerEngine:
         self._flying, self._last_key = 0, -1
 
     def close(self) -> None:
-        """Drop what is in flight and end the client's thread. Closing twice is allowed."""
+        """Drop all requests in flight and end the client's thread. Closing twice is allowed."""
         if self._client.closed:
             return
         self._client.wait(self._stop())
@@ -220,10 +223,10 @@ class ServerEngine:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What a store knows the model by.
+        """The name of the model in a store.
 
-        A server doesn't show its weights. Unless they are on this machine too, the server's name for
-        them is trusted.
+        A server does not show its weights. Unless they are also on this machine, the server's name
+        for them is trusted.
         """
         if Path(self._root).is_dir():
             return fingerprint(self._root)
@@ -249,19 +252,19 @@ class ServerEngine:
 
     def __del__(self) -> None:
         if (client := getattr(self, "_client", None)) is None or client.closed or not threading:
-            return  # closed; or the interpreter is going, and modules with it
+            return  # closed, or the interpreter is shutting down
         if not client.drop():
             self.close()
 
     async def _start(self, key: int, request: Request) -> None:
-        inbox = self._inbox  # after a cancel a late answer lands in the one that was thrown away
+        inbox = self._inbox  # after a cancel, a late reply goes to the discarded inbox
         task = asyncio.current_task()
         assert task
         self._tasks[key] = task
         try:
             async with self._slots:
                 done = await self._complete(request)
-        except Exception as why:  # a defect of ours must not leave the run waiting for ever
+        except Exception as why:  # a defect here must not make the run wait for ever
             error = f"the request failed: {type(why).__name__}: {self._client.words(str(why))}"
             done = Completion((), error=error)
         finally:
@@ -276,7 +279,7 @@ class ServerEngine:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _complete(self, request: Request) -> Completion:
-        """One completion, in as many replies as the server needs for it."""
+        """One completion, in as many replies as the server needs."""
         written: list[int] = []
         stops = request.stop | self._outside
         pieces = empty = 0
@@ -305,12 +308,12 @@ class ServerEngine:
                     pieces += 1
                     stop = await self._which(request, written, stops, pieces)
                     undecodable = stop >= self._vocabulary
-                    if stop not in stops:  # the server stopped at something of its own
+                    if stop not in stops:  # the server stopped at a stop of its own
                         written.append(stop)
                         stop = None
-                # Qwen's models have rows beyond their vocabulary and now and then choose one. Such an
-                # id can't be decoded: go on from there with all of them masked. Where their number is
-                # known they are stops, so that nothing is written after one.
+                # Qwen's models have rows beyond their vocabulary and sometimes choose one. Such an
+                # id can't be decoded: continue from there with all of them masked. If their number
+                # is known, they are stops, so that nothing is written after one.
                 if undecodable:
                     if masked:
                         raise ReplyError("the server ignores allowed_token_ids and wrote an id that can't be decoded")
@@ -335,11 +338,11 @@ class ServerEngine:
             return Completion(tuple(written), error=str(why))
 
     async def _which(self, request: Request, written: list[int], stops: frozenset[int], pieces: int) -> int:
-        """Learn at which id a server stopped that neither writes its stops nor names them.
+        """Find the id at which a server stopped that neither writes its stops nor names them.
 
-        The next id is asked for with nothing to stop at. Greedy, that is the id itself, or an ordinary
-        id if the server stopped for a reason of its own. Sampled, it is drawn from the stops alone: one
-        of them was drawn, as far as anybody can know.
+        The next id is requested without any stop. Greedy decoding gives the stop itself, or an
+        ordinary id if the server stopped for a reason of its own. Sampling draws from the stops
+        only: the server drew one of them, and nobody can know which.
         """
         if request.temperature > 0 and len(stops) == 1:
             return next(iter(stops))
@@ -363,9 +366,9 @@ class ServerEngine:
         return reply.ids[0]
 
     def _probe(self) -> None:
-        """Ask for one token before anything depends on it.
+        """Request one token before anything depends on it.
 
-        It shows whether prompts of ids are taken and ids come back.
+        It shows whether the server takes prompts of ids and returns ids.
         """
         probe = Request(tuple(self.template.prompt("?")), 1, self.template.think_stop)
         done = self._client.wait(self._complete(probe))

@@ -1,4 +1,4 @@
-"""What a server says of itself: the model that it serves, and its version."""
+"""What a server says about itself: its model and its version."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from s1lab.engines.client import Answer, Client, TroubleError
 from s1lab.engines.reply import ReplyError
 from s1lab.engines.retries import BYTES_AT_LEAST
 
-AT_LOAD = 60.0  # most seconds for the list of models and the version, which take no computing
+AT_LOAD = 60.0  # most seconds for the list of models and the version, which are cheap
 
 
 def card_of(client: Client, model: str | None, timeout: float) -> dict[str, Any]:
-    """What the server says of the model."""
+    """The server's entry for the model."""
     seconds = min(AT_LOAD, timeout)
     try:
         answer: Answer = client.wait(client.fetch("GET", "models", 16 * BYTES_AT_LEAST, seconds))
@@ -49,7 +49,7 @@ def card_of(client: Client, model: str | None, timeout: float) -> dict[str, Any]
 
 
 def versions_of(client: Client, timeout: float) -> dict[str, str]:
-    """What the server runs, as far as it says; nothing of this machine's."""
+    """The versions the server reports. None of them is of this machine."""
     address = f"{client.address.removesuffix('/v1')}/version"
     said = None
     with contextlib.suppress(TroubleError, ReplyError):

@@ -1,4 +1,8 @@
-"""Ids past the vocabulary: models with more rows than their tokenizer has tokens, and tokenizers with more tokens than rows."""
+"""Ids past the vocabulary.
+
+Some models have more rows than their tokenizer has tokens, and some tokenizers have more tokens
+than the model has rows.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def rows_of(model: str) -> int | None:
-    """How many ids the model's output has, those beyond its tokenizer's counted; None where its files don't say."""
+    """How many ids the model's output has, including those past its tokenizer's vocabulary.
+
+    None if its files don't say.
+    """
     try:
         return int(AutoConfig.from_pretrained(locate(model), trust_remote_code=False).vocab_size)
     except Exception:  # no config, or one that transformers does not know
@@ -24,16 +31,23 @@ def rows_of(model: str) -> int | None:
 
 
 def check_embeddings(model: str, template: BoundTemplate, rows: int) -> None:
-    """Compare a tokenizer with the rows of the model's embeddings, and warn of control tokens without a row.
+    """Compare a tokenizer with the rows of the model's embeddings.
+
+    It warns of control tokens without a row.
+
+    Args:
+        model: The name to show.
+        template: The template in the ids of the tokenizer.
+        rows: How many ids the model's embeddings have a row for.
 
     Raises:
         ModelFilesError: Ordinary tokens, or tokens that every question needs, have no row.
-
     """
     tokenizer, marks = template.tokenizer, template.template
     try:
         shown = tokenizer.apply_chat_template([{"role": "user", "content": "Go"}], tokenize=False, add_generation_prompt=True)
-    except Exception:  # a template may want more than one turn of a user; each question says what it lacks
+    # A template may require more than one user turn. Each question then has its own error.
+    except Exception:
         shown = ""
     needed = set(template.think_stop | template.answer_stop)
     for text in (str(shown), marks.open, marks.close, *marks.ends):
@@ -43,7 +57,7 @@ def check_embeddings(model: str, template: BoundTemplate, rows: int) -> None:
 
 
 def beyond(ids: Mapping[str, int], rows: int) -> dict[str, int]:
-    """The tokens whose ids have no row in embeddings of so many rows."""
+    """The tokens whose ids have no row in embeddings with this many rows."""
     return {token: number for token, number in ids.items() if number >= rows}
 
 
@@ -57,12 +71,11 @@ def check_tokens(model: str, tokenizer: Any, needed: Collection[int], rows: int)
         rows: How many ids the model's embeddings have a row for.
 
     Returns:
-        A note where only control tokens that no question needs have no row, such as a ``[PAD]`` that
-        was added without resizing the embeddings; else None.
+        A note if the only tokens without a row are control tokens that no question needs, such as a
+        ``[PAD]`` that was added without resizing the embeddings; else None.
 
     Raises:
         ModelFilesError: Ordinary tokens, or needed ones, have no row.
-
     """
     if len(tokenizer) <= rows and max(needed, default=0) < rows:
         return None

@@ -1,7 +1,9 @@
-"""The paper's benchmarks as data: from the hub by a pinned revision, or from a local file; and results beside the paper's.
+"""Load the paper's benchmarks, and compare results with the paper's.
 
-A set is known by its rows and by a checksum of its questions. Where a revision or a checksum stands as None, this project could
-not look it up: then the number of rows alone is held. The checksum of what was asked is written beside every run.
+A benchmark comes from the hub at a pinned revision, or from a local file. It is checked by its
+number of rows and by a checksum of its questions. If a revision or checksum is None, this project
+could not look it up, and only the number of rows is checked. Every run stores the checksum of the
+questions that were asked.
 """
 
 from __future__ import annotations
@@ -30,17 +32,24 @@ if TYPE_CHECKING:
 QUESTION = ("question", "problem", "Question", "Problem")
 ANSWER = ("answer", "Answer", "Correct Answer")
 WRONG = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
-UNANSWERED = "unanswered"  # a column: what a response without an answer counts as
+UNANSWERED = "unanswered"  # a column: the answer that a response without one counts as
 FILES = (".parquet", ".jsonl", ".json", ".csv")
 _FIGURE = re.compile(r"\s*\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Where a set lies, and what it must be. kind: how it is graded. paper: what :mod:`s1lab.paper.numbers` calls it.
+    """Where a benchmark is, and what it must contain.
 
-    task: what a harness calls the set, the authors' where they have it. checksum: of the questions as published, see
-    :func:`s1lab.evaluation.evaluate.checksum`. note: what must be done to get it, where it is gated.
+    Attributes:
+        hub: Its id on the hub; ``split`` and ``config`` are those of that data set.
+        rows: The number of its questions.
+        kind: How its answers are graded.
+        task: Its name in lm-evaluation-harness; the authors' name if they have one.
+        paper: Its name in :mod:`s1lab.paper.numbers`.
+        revision: The pinned revision on the hub; None if it could not be looked up.
+        checksum: Of the published questions, see :func:`s1lab.evaluation.evaluate.checksum`.
+        note: How to get access, for a gated set.
     """
 
     hub: str
@@ -58,8 +67,10 @@ class Benchmark:
 _MATH500 = "3fb9fc9822127d12"
 _GPQA = "it is gated: accept its terms on its page, then log in with `hf auth login`"
 
-# The authors report aime24_nofigures: figures are Asymptote code in the question, kept there only where the question needs it.
-# For AIME 2025 "aime25" is the set that can be pinned, and "aime25-nofigures" what the authors' task of that name loads
+# The authors report aime24_nofigures. Figures are Asymptote code in the question; it is kept only
+# where the question needs it.
+# For AIME 2025, "aime25" is the set that can be pinned. "aime25-nofigures" is what the authors'
+# task of that name loads
 # (``dataset_path`` in its aime25_nofigures.yaml): TIGER-Lab's set, not one of their own.
 BENCHMARKS: dict[str, Benchmark] = {
     "aime24": Benchmark(
@@ -86,7 +97,10 @@ ALIASES = {"aime24-nofigures": "aime24", "math-500": "math500", "gpqa": "gpqa-di
 
 
 def known(name: str) -> tuple[str, Benchmark | None]:
-    """The name of a benchmark as :data:`BENCHMARKS` has it, from any spelling or a file of that name; None for another's."""
+    """The name of a benchmark in :data:`BENCHMARKS`, and the benchmark; None for an unknown one.
+
+    The name may have any spelling, or be a file of that name.
+    """
     key = (Path(name).stem if Path(name).suffix in FILES else name).lower().replace("_", "-")
     key = ALIASES.get(key, key)
     return key, BENCHMARKS.get(key)
@@ -102,23 +116,37 @@ def load(
     check: bool = True,
     as_original: bool = False,
 ) -> Dataset:
-    """A benchmark for :func:`s1lab.evaluate`: ``question``, ``answer``, ``kind``, and the set's other columns as they are.
+    """Load a benchmark for :func:`s1lab.evaluate`.
 
-    name: one of :data:`BENCHMARKS`, "_" or "-" between its words. "aime24" is the task that the paper reports, aime24_nofigures.
-        "embedded" are the 500 test questions of the embedded world that all its published numbers are on, or the first n. Or
-        the path of a file that bears a benchmark's name, such as "data/aime24.jsonl".
-    path: a file (parquet, JSON lines, CSV), or a folder that holds one; None loads from the hub, or from its cache where
-        HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set.
-    n: the first n questions alone; a run on some of them compares with no published number.
-    figures=False takes the figures' code, [asy] to [/asy], out of every question; some may then not be solvable.
-    seed: of the order in which a multiple-choice question's options stand (None: 0); each question has its own, whatever stands
-        around it. With "embedded", of other questions drawn from the same split.
-    check=False takes a set with other rows or questions than the one that is known.
-    as_original: for GPQA-Diamond alone, what the original's evaluator asks: see :func:`choices_as_original`. ``seed`` is then of
-        its one generator (None: 0), and a column ``unanswered`` makes a response without an answer count as "A".
+    Args:
+        name: One of :data:`BENCHMARKS`, with "_" or "-" between its words. "aime24" is the task
+            that the paper reports, aime24_nofigures. "embedded" is the embedded world's 500 test
+            questions, which all its published numbers are on, or the first n of them. It may also
+            be the path of a file with a benchmark's name, such as "data/aime24.jsonl".
+        path: A file (parquet, JSON lines, CSV), or a folder that holds one. None loads from the
+            hub, or from its cache if HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set.
+        n: Take only the first n questions. Such a run does not compare with published numbers.
+        figures: False removes the code of figures, [asy] to [/asy], from every question. Some
+            questions may then not be solvable.
+        seed: Seed of the order of a multiple-choice question's options (None: 0). Each order
+            depends on the question alone, not on the questions around it. For "embedded" the seed
+            draws other questions from the same split.
+        check: False accepts a set with other rows or questions than the known one.
+        as_original: For GPQA-Diamond only: ask what the original's evaluator asks, see
+            :func:`choices_as_original`. ``seed`` is then the seed of its one generator (None: 0). A
+            column ``unanswered`` makes a response without an answer count as "A".
 
-    Raises ValueError for an unknown name, another number of rows, other questions, or a row without question or answer, and
-    FileNotFoundError, with how to get the set, where it is not there.
+    Returns:
+        A Dataset with ``question``, ``answer`` and ``kind``. The set's other columns are unchanged.
+
+    Raises:
+        ValueError: The name is unknown, the number of rows or the questions differ from the known
+            ones, or a row has no question or no answer.
+        FileNotFoundError: The set was not found. The message says how to get it.
+
+    Example:
+        problems = lab.benchmarks.load("embedded", n=30)
+        print(problems[0]["question"])
     """
     if not isinstance(name, Path):
         text("name", name, "a benchmark's name, such as 'aime24', or the path of a file")
@@ -178,15 +206,19 @@ def load(
 
 
 def _named(questions: Dataset, name: str) -> Dataset:
-    """The same with its name, which every run on it writes down."""
+    """Set the name of a set of questions, which every run on it stores."""
     questions.info.dataset_name = name
     return questions
 
 
 def choice_question(question: str, right: str, wrong: Sequence[str], seed: int = 0) -> tuple[str, str]:
-    """A multiple-choice question with its options in a drawn order, as the authors ask GPQA, and the letter of the right one.
+    """A multiple-choice question with its options in a drawn order, as the authors ask GPQA.
 
-    The order depends on seed and question alone. The options stand below the question, "A) ..." to "D) ...", a line each.
+    The order depends only on the seed and the question.
+
+    Returns:
+        The question with its options below it, "A) ..." to "D) ...", one a line; and the letter of
+        the right option.
     """
     options = [right, *wrong]
     order = list(range(len(options)))
@@ -196,27 +228,27 @@ def choice_question(question: str, right: str, wrong: Sequence[str], seed: int =
 
 
 def choices_as_original(rows: Sequence[tuple[str, str, Sequence[str]]], seed: int = 0) -> list[tuple[str, str]]:
-    """Multiple-choice questions with their options in the order that the original's evaluator draws.
+    r"""Multiple-choice questions with their options in the order of the original's evaluator.
 
     One generator of Python's ``random`` shuffles the options of all rows, one row after another
-    (``process_docs`` in its ``lm_eval/tasks/gpqa/openai/utils.py``). So a row's order depends on all
-    rows before it. The wrong options come before the right one as it starts; texts are taken as they
-    are, with their spaces. Of equal options the first counts as the right one.
+    (``process_docs`` in its ``lm_eval/tasks/gpqa/openai/utils.py``). So a row's order depends on
+    all rows before it. Before the shuffle, the wrong options come before the right one. Texts keep
+    their spaces. If options are equal, the first one counts as the right one.
 
-    Its harness seeds that generator with 0 when it starts (``random_seed`` of ``simple_evaluate``).
-    What runs in the same process may seed it again: the harness starts vLLM with the seed 1234. It
-    also keeps the questions in the cache of ``datasets``, and later runs take them from there. So
-    which of the seeds a published run had is not known from its code.
+    The original's harness seeds that generator with 0 when it starts (``random_seed`` of
+    ``simple_evaluate``). Other code in the same process may seed it again: the harness starts vLLM
+    with the seed 1234. It also keeps the questions in the cache of ``datasets``, and later runs
+    take them from there. So its code does not show which seed a published run had.
 
     Args:
         rows: (question, right option, wrong options) in the order of the data set.
-        seed: Of the generator.
+        seed: The seed of the generator.
 
     Returns:
-        For each row the text that is asked, and the letter of the right option.
+        For each row the text to ask, and the letter of the right option.
 
     Raises:
-        ValueError: For a seed that is no whole number.
+        ValueError: The seed is not a whole number.
 
     Example:
         >>> choices_as_original([("Which?", "right", ["wrong", "worse", "worst"])])
@@ -236,7 +268,7 @@ def choices_as_original(rows: Sequence[tuple[str, str, Sequence[str]]], seed: in
 def _from_hub(key: str, known: Benchmark) -> Dataset:
     try:
         return load_dataset(known.hub, known.config, split=known.split, revision=known.revision)
-    except Exception as why:  # of the hub, the network, a cache, a file: many kinds, and all mean the same here
+    except Exception as why:  # many kinds (hub, network, cache, file), one meaning
         cause = f"{type(why).__name__}: {str(why).strip().splitlines()[0] if str(why).strip() else ''}"[:160]
         revision = f" --revision {known.revision}" if known.revision else ""
         raise FileNotFoundError(
@@ -246,7 +278,7 @@ def _from_hub(key: str, known: Benchmark) -> Dataset:
 
 
 def _file(key: str, known: Benchmark, path: Path) -> Path:
-    """The file itself, or the one in a folder that is the only one or bears the benchmark's name."""
+    """The file itself, or a folder's only data file, or the one with the benchmark's name."""
     if not path.exists():
         raise FileNotFoundError(
             f"no file or folder is at {path}: get {key} with `hf download {known.hub} --repo-type dataset --local-dir {path}`"
@@ -277,11 +309,18 @@ def _column(table: Dataset, names: Sequence[str], where: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs beside the paper's. Printed it is one table; :meth:`to_pandas` and :meth:`to_dataset` have its rows.
+    """Our runs and the paper's in one table.
 
-    rows: run, whose ("ours" or "the paper's"), accuracy with its 95 % interval (low, high), all in percent, thinking_tokens (None
-        where the paper gives none), not_graded. smallest: the difference, in points, below which no two runs on so many questions
-        can be told apart.
+    It prints as a table. :meth:`to_pandas` and :meth:`to_dataset` give its rows.
+
+    Attributes:
+        benchmark: The benchmark.
+        questions: The number of its questions.
+        smallest: The smallest difference, in percentage points, that two runs on so many questions
+            can show.
+        rows: One row a run: run, whose ("ours" or "the paper's"), accuracy with its 95 % interval
+            (low, high), all in percent, thinking_tokens (None if the paper gives none), and
+            not_graded.
     """
 
     benchmark: str
@@ -290,7 +329,7 @@ class Comparison:
     rows: list[dict[str, Any]] = field(repr=False)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a table of pandas."""
+        """The rows as a pandas DataFrame."""
         import pandas
 
         return pandas.DataFrame(self.rows)
@@ -317,12 +356,20 @@ class Comparison:
 
 
 def compare(results: Results | Mapping[str, Results], name: str | None = None) -> Comparison:
-    """Our results on a benchmark in one table with those of the paper (Table 1, and what Table 5 has besides).
+    """Put our results on a benchmark beside the paper's (Table 1, and what only Table 5 has).
 
-    results: one, or several by what they are to be called, such as what ``lab.sweep`` gives.
-    name: the benchmark; None takes the one that :func:`load` wrote into the rows.
-    The paper gives no intervals there: theirs are Wilson's.
-    Raises ValueError for a benchmark the paper has no numbers of, and for results on another number of questions.
+    The paper gives no intervals for these numbers. The intervals here are Wilson's.
+
+    Args:
+        results: One Results, or several by the name to show, such as the result of ``lab.sweep``.
+        name: The benchmark. None takes the name that :func:`load` wrote into the rows.
+
+    Raises:
+        ValueError: The paper has no numbers for this benchmark, or the results are on another
+            number of questions.
+
+    Example:
+        print(lab.benchmarks.compare(results, "math500"))
     """
     runs = dict(results) if isinstance(results, Mapping) else {getattr(results, "made", {}).get("model", "ours"): results}
     if not runs or not all(isinstance(run, Results) for run in runs.values()):
@@ -339,7 +386,7 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
             )
         rows.append(_row(label, "ours", run.interval, run.thinking_tokens, run.grading_errors))
     published: dict[str, float] = {}
-    for table in (paper.TABLE_1, paper.TABLE_5):  # where both have a model, the first one's number
+    for table in (paper.TABLE_1, paper.TABLE_5):  # Table 1 wins if both have a model
         for label, accuracies in table.items():
             if (accuracy := accuracies.get(benchmark.paper)) is not None:
                 published.setdefault(label, accuracy)

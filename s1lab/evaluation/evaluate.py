@@ -1,4 +1,4 @@
-"""A benchmark in, graded rows out."""
+"""Run an engine on a benchmark and grade the answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from s1lab.storage.replay import recording
 from s1lab.storage.saved import write_run
 from s1lab.trace import Trace
 
-COUNTED = ("thinking_tokens", "forced_tokens", "waits", "cut", "answer_cut")  # of each trace, a column each
+# Numbers of each trace. Each one becomes a column of the rows.
+COUNTED = ("thinking_tokens", "forced_tokens", "waits", "cut", "answer_cut")
 
 
 class AnswersCut(UserWarning):
@@ -37,24 +38,31 @@ class AnswersCut(UserWarning):
 
 @dataclass(frozen=True)
 class Results:
-    """Graded rows and what they come to.
+    """The graded rows of a run on a benchmark, with the accuracy and its interval.
 
-    rows: a row a question: question, answer (the benchmark's), kind, response, given (what was extracted), correct, reason (the
-        rule that decided), thinking_tokens, forced_tokens, waits, cut, answer_cut (the answer was cut before its end), error,
-        grade_error (where grading failed; it stands in ``error`` too), and the benchmark's other columns as they were. With n
-        samples a question the response and its reason are the first one's, the numbers, ``correct`` among them, are means over
-        the n, and the errors are the first there are.
-    traces: a Trace a question and sample, question by question.
-    graded: the verdict on each trace, with its reason.
-    made: what the run was made with: model, engine, dtype, versions, temperature, top_p, seed, semantics, and the benchmark's
-        name, number of questions and their checksum.
+    With n samples a question, a row's response and reason are those of the first sample. Its
+    numbers, ``correct`` included, are means over the n samples. Its errors are the first ones.
+
+    Attributes:
+        rows: One row a question. Its columns are question, answer (the benchmark's), kind,
+            response, given (the extracted answer), correct, reason (the rule that decided),
+            thinking_tokens, forced_tokens, waits, cut, answer_cut (the answer was cut before its
+            end), error, and grade_error (grading failed; ``error`` has it too). The benchmark's
+            other columns follow unchanged.
+        traces: One Trace for each question and sample, question by question.
+        accuracy: pass@1, in percent.
+        interval: The 95 % interval of the accuracy, in percent.
+        thinking_tokens: Mean thinking tokens a question.
+        graded: The verdict on each trace, with its reason.
+        made: How the run was made: model, engine, dtype, versions, temperature, top_p, seed,
+            semantics, and the benchmark's name, number of questions and their checksum.
     """
 
     rows: Dataset
     traces: list[Trace]
-    accuracy: float  # percent, pass@1
-    interval: Interval  # of the accuracy, 95 %
-    thinking_tokens: float  # mean a question
+    accuracy: float
+    interval: Interval
+    thinking_tokens: float
     graded: list[Verdict]
     made: dict[str, Any]
 
@@ -65,27 +73,33 @@ class Results:
 
     @property
     def grading_errors(self) -> int:
-        """How many traces could not be graded. They count as not right: look at them where there are more than a few."""
+        """How many traces could not be graded. They count as wrong: check them if they are many."""
         return sum(v.error is not None for v in self.graded)
 
     @property
     def answers_cut(self) -> int:
-        """How many traces have an answer that was cut before its end, by ``answer_tokens`` or by the context."""
+        """How many answers were cut before their end, by ``answer_tokens`` or by the context."""
         return sum(t.answer_cut for t in self.traces)
 
     @property
     def correct(self) -> list[float]:
-        """Row by row, for the paired tests of :mod:`s1lab.evaluation.metrics`."""
+        """The outcome of each row, for the paired tests of :mod:`s1lab.evaluation.metrics`."""
         return [float(c) for c in self.rows["correct"]]
 
     @property
     def failed(self) -> int:
-        """Questions that could not be run to their end, or not graded: they count as wrong, and their rows have an ``error``."""
+        """How many questions failed, in the run or in grading. They count as wrong."""
         return sum(error is not None for error in self.rows["error"])
 
     @classmethod
     def of(cls, problems: Dataset, traces: Sequence[Trace], made: dict[str, Any] | None = None) -> Results:
-        """Grade the traces that any call gave for ``problems["question"]``: one a question, or n, question by question."""
+        """Grade traces that any call gave for ``problems["question"]``.
+
+        Args:
+            problems: The benchmark, as in :func:`evaluate`.
+            traces: One trace a question, or n a question, question by question.
+            made: How the traces were made. It becomes ``Results.made``.
+        """
         n, rest = divmod(len(traces), max(1, len(problems)))
         if rest or not n:
             raise ValueError(f"{len(traces)} traces do not share out over {len(problems)} questions: give as many for each")
@@ -93,11 +107,14 @@ class Results:
         return _graded(problems, columns, traces, _verdicts(columns, traces, n), n, made or {})
 
     def save(self, path: str | Path) -> Path:
-        """Write the run, a trace a line, to a new file; ``s1lab diff`` compares two, :func:`s1lab.read_run` reads one."""
+        """Write the run to a new file, one trace a line, and return its path.
+
+        ``s1lab diff`` compares two such files, and :func:`s1lab.read_run` reads one.
+        """
         return write_run(path, self.traces, self.made, [v.mark for v in self.graded])
 
     def save_harness(self, folder: str | Path, task: str | None = None) -> Path:
-        """Write the results in the files of lm-evaluation-harness: :func:`s1lab.interop.exports.save_harness`."""
+        """Write the files of lm-evaluation-harness: :func:`s1lab.interop.exports.save_harness`."""
         return save_harness(self, folder, task)
 
     def __repr__(self) -> str:
@@ -127,18 +144,37 @@ def evaluate(
     grader: Grader | None = None,
     progress: bool = True,
 ) -> Results:
-    """Ask a benchmark under a budget and grade the answers: pass@1, the mean over ``n`` samples a question.
+    """Ask a benchmark under a budget and grade the answers (pass@1).
 
-    problems: a Dataset with ``question`` and ``answer``; ``kind`` says how each is graded, "math" where it is missing. A column
-        ``unanswered`` says what a response without an answer counts as (the original's "A" for GPQA-Diamond, see
-        :func:`s1lab.evaluation.benchmarks.load`); rules alone keep to it, and ``made`` and the row's reason say so.
-    budget: one for all, or a list with one a question; None lets the model think until it stops.
-    thinking=False asks without opening any thinking (``prefix`` as in :func:`s1lab.direct`); it takes no budget.
-    answer_tokens, answer_room: as in :func:`s1lab.force`, whatever the budgets say. Where answers were cut before their end,
-        ``Results.answers_cut`` counts them, and a warning says so.
-    store: as in :func:`s1lab.force`; the verdicts are kept too.
-    grader: what grades in place of the rules of :mod:`s1lab.evaluation.grade`, such as ``lab.grade.by_model(engine)``.
-    Raises ValueError for a benchmark with a column missing, without rows, or with a row without an answer.
+    Args:
+        engine: The engine, from :func:`s1lab.load`.
+        problems: A Dataset with the columns ``question`` and ``answer``. A column ``kind`` says how
+            each row is graded; without it every row is "math". A column ``unanswered`` says what a
+            response without an answer counts as. The original uses "A" for GPQA-Diamond, see
+            :func:`s1lab.evaluation.benchmarks.load`. Only the rules use that column, and ``made``
+            and the row's reason say so.
+        budget: One budget for all questions, or a list with one a question. None lets the model
+            think until it stops.
+        n: Samples a question. The accuracy is the mean over them.
+        thinking: False asks without opening any thinking. It takes no budget.
+        prefix: As in :func:`s1lab.direct`; for ``thinking=False`` only.
+        temperature: As in :func:`s1lab.force`.
+        top_p: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`.
+        answer_tokens: As in :func:`s1lab.force`, instead of the budgets' own. A warning says how
+            many answers were cut, and ``Results.answers_cut`` counts them.
+        answer_room: As in :func:`s1lab.force`, instead of the budgets' own.
+        system: As in :func:`s1lab.force`.
+        store: As in :func:`s1lab.force`. It also keeps the verdicts.
+        grader: Grades in place of the rules of :mod:`s1lab.evaluation.grade`, for example
+            ``lab.grade.by_model(engine)``.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: A column is missing, there are no rows, or a row has no answer.
+
+    Example:
+        results = lab.evaluate(engine, problems, lab.Budget(max_tokens=64))
     """
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
@@ -182,9 +218,27 @@ def sweep(
     store: Storing = None,
     progress: bool = True,
 ) -> dict[str, Results]:
-    """A scaling curve: the Results of every rung by its name ("cap 16", "own stop", "2 Waits"), from one ladder a question.
+    """Measure a scaling curve with one ladder a question.
 
-    Each is what :func:`evaluate` gives for that rung's budget. caps, waits, budget as in :func:`s1lab.ladder`, the rest as there.
+    Args:
+        engine: As in :func:`evaluate`.
+        problems: As in :func:`evaluate`.
+        caps: As in :func:`s1lab.ladder`.
+        waits: As in :func:`s1lab.ladder`.
+        budget: As in :func:`s1lab.ladder`.
+        n: Samples a question, as in :func:`evaluate`.
+        temperature: As in :func:`s1lab.ladder`.
+        top_p: As in :func:`s1lab.ladder`.
+        seed: As in :func:`s1lab.ladder`.
+        answer_tokens: As in :func:`s1lab.ladder`.
+        answer_room: As in :func:`s1lab.ladder`.
+        system: As in :func:`s1lab.ladder`.
+        store: As in :func:`evaluate`.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The Results of every rung by its name: "cap 16", "own stop", "2 Waits". Each equals what
+        :func:`evaluate` gives for that rung's budget.
     """
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
@@ -207,7 +261,7 @@ def sweep(
 
 
 def _warn_cut(traces: Sequence[Trace], context: int) -> None:
-    """Say once for a call how many answers were cut before their end, and what to do about it."""
+    """Warn once a call: how many answers were cut before their end, and the fix."""
     cut = [trace for trace in traces if trace.answer_cut]
     if not cut:
         return
@@ -226,7 +280,7 @@ def _warn_cut(traces: Sequence[Trace], context: int) -> None:
 
 
 def checksum(questions: Sequence[str]) -> str:
-    """Sixteen hex digits of SHA-256 over the questions without spaces and case, in sorted order."""
+    """Sixteen hex digits of SHA-256 over the sorted questions, without spaces and case."""
     return hashlib.sha256("\n".join(sorted(map(plain, questions))).encode("utf-8", "replace")).hexdigest()[:16]
 
 
@@ -288,10 +342,10 @@ def _answered_for(
     golds: Sequence[str],
     kinds: Sequence[str],
 ) -> list[Verdict]:
-    """The verdicts, with what stands in for an answer where a response has none.
+    """Replace the verdicts on responses without an answer by verdicts on the stand-in letter.
 
-    The original's evaluator takes a GPQA question without an answer as answered "A". A benchmark asks
-    for that by a column ``unanswered``. A question that could not be run has no response.
+    The original's evaluator counts a GPQA question without an answer as answered "A". A benchmark
+    asks for that with a column ``unanswered``. A question that could not be run has no response.
     """
     found = []
     for trace, verdict, letter, gold, kind in zip(traces, verdicts, letters, golds, kinds, strict=True):

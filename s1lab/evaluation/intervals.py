@@ -10,15 +10,15 @@ from scipy import stats
 
 from s1lab.arguments import numbers, outcomes, real, share, whole
 
-MOST = 10**9  # questions, and resamples times a hundred: above it a call would take hours
+MOST = 10**9  # the most questions, and resamples times 100: more would take hours
 _PAIRED = "one outcome a question, from 0 to 1 (True and False will do)"
 _ACCURACY = "an accuracy in percents from 0 to 100"
-SLACK = 1e-9  # outcomes that are means may miss 0 or 1 by a rounding
+SLACK = 1e-9  # rounding may put an outcome that is a mean just outside 0 or 1
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A number with its interval, all in the unit of what came in."""
+    """A number with its interval, all three in the unit of the input."""
 
     value: float
     low: float
@@ -31,18 +31,18 @@ class Interval:
 def accuracy_interval(correct: Sequence[bool], level: float = 0.95) -> Interval:
     """Accuracy in percent with its Wilson score interval.
 
-    The interval is sound at 0 % and 100 % too, where the bootstrap has no width.
+    The interval is also sound at 0 % and 100 %, where the bootstrap has no width.
 
     Args:
         correct: One outcome a question: True or False, or 1 or 0.
-        level: The share of such intervals that hold the true accuracy.
+        level: The share of such intervals that contain the true accuracy.
 
     Returns:
         The accuracy and its interval, in percent.
 
     Raises:
-        ValueError: For no outcomes, an outcome that is neither right nor wrong, or a level that is
-            no share.
+        ValueError: There are no outcomes, an outcome is neither right nor wrong, or the level is
+            not a share.
 
     Example:
         >>> print(accuracy_interval([True] * 17 + [False] * 13))
@@ -56,24 +56,28 @@ def accuracy_interval(correct: Sequence[bool], level: float = 0.95) -> Interval:
 
 
 def share_interval(percent: float, n: int, level: float = 0.95) -> Interval:
-    """Wilson's interval for an accuracy that was published, in percent of n questions.
+    """Wilson's interval for a published accuracy, in percent of n questions.
 
     Args:
-        percent: The accuracy, 0 to 100; it need not be a whole number of questions.
-        n: How many questions it was measured on.
-        level: The share of such intervals that hold the true accuracy.
+        percent: The accuracy, 0 to 100. It need not be a whole number of questions.
+        n: The number of questions it was measured on.
+        level: The share of such intervals that contain the true accuracy.
 
     Returns:
         The accuracy and its interval, in percent.
 
     Raises:
-        ValueError: For a percentage outside 0 to 100, no questions, or a level that is no share.
+        ValueError: The percentage is outside 0 to 100, there are no questions, or the level is not
+            a share.
+
+    Example:
+        print(share_interval(56.7, 30))
     """
     return _published("percent", percent, "n", n, level)
 
 
 def _published(name: str, percent: float, size: str, n: int, level: float) -> Interval:
-    """:func:`share_interval`, under the names that the caller knows its arguments by."""
+    """:func:`share_interval`, with the argument names that the caller uses."""
     percent = real(name, percent, _ACCURACY, 0, 100)
     n, level = whole(size, n, 1, MOST), share("level", level)
     z, part = float(stats.norm.ppf((1 + level) / 2)), percent / 100
@@ -96,15 +100,18 @@ def paired_bootstrap(
         a: Outcomes of one run: booleans, or numbers from 0 to 1. Row i is question i.
         b: Outcomes of the other run on the same questions, in the same order.
         resamples: How often the questions are drawn with replacement.
-        level: The interval holds the middle ``level`` of the means that were drawn.
-        seed: Of the generator that draws.
+        level: The interval contains the middle ``level`` of the drawn means.
+        seed: The seed of the generator that draws.
 
     Returns:
         The difference and its interval, in percentage points.
 
     Raises:
-        ValueError: For lists that don't pair, entries outside 0 to 1, or numbers that make no
-            sense.
+        ValueError: The lists have different lengths, an entry is outside 0 to 1, or an option is
+            out of range.
+
+    Example:
+        print(paired_bootstrap(results.correct, others.correct))
     """
     x, y = (numbers(name, given, _PAIRED, low=-SLACK, high=1 + SLACK, booleans=True) for name, given in (("a", a), ("b", b)))
     if x.size != y.size:
@@ -114,7 +121,7 @@ def paired_bootstrap(
     resamples, level = whole("resamples", resamples, 1, MOST // 100), share("level", level)
     difference = x - y
     generator = np.random.default_rng(whole("seed", seed, 0))
-    # The generator gives the same draws in chunks of any size; large benchmarks take small ones.
+    # The generator gives the same draws for any chunk size. Large benchmarks take small chunks.
     rows = max(1, min(500, 10**7 // x.size))
     means = np.empty(resamples)
     for start in range(0, resamples, rows):
@@ -127,7 +134,13 @@ def paired_bootstrap(
 
 @dataclass(frozen=True)
 class Unpaired:
-    """Two accuracies measured apart. difference: a - b in points; gain: a over b, less one, in percent; p: Fisher's exact."""
+    """The comparison of two accuracies that were measured separately.
+
+    Attributes:
+        difference: a - b, in percentage points.
+        gain: a / b - 1, in percent.
+        p: The p-value of Fisher's exact test.
+    """
 
     difference: Interval
     gain: Interval
@@ -135,25 +148,26 @@ class Unpaired:
 
 
 def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.95) -> Unpaired:
-    """Is one published accuracy above another, where nobody has the answers question by question?
+    """Test whether one published accuracy is above another, without answers question by question.
 
-    The difference has Newcombe's interval (from Wilson's of each), the gain that of its logarithm,
-    the test is Fisher's on the nearest counts. An accuracy that is no whole number of questions (a
-    mean over samples) is taken as it is. The same questions asked of both would tell more: see
-    :func:`mcnemar`.
+    The difference has Newcombe's interval, made from Wilson's interval of each accuracy. The gain
+    has the interval of its logarithm. The test is Fisher's, on the nearest counts. An accuracy
+    that is not a whole number of questions (a mean over samples) is used unchanged. If both runs
+    answered the same questions, :func:`mcnemar` tells more.
 
     Args:
         a: One accuracy, in percent.
-        b: The other.
-        n: Questions of the first.
-        m: Questions of the second; None for as many as the first.
-        level: Of the intervals.
+        b: The other accuracy, in percent.
+        n: The number of questions of the first.
+        m: The number of questions of the second. None means as many as the first.
+        level: The level of the intervals.
 
     Returns:
         The difference, the gain and the p-value.
 
     Raises:
-        ValueError: For an accuracy outside 0 to 100, no questions, or a level that is no share.
+        ValueError: An accuracy is outside 0 to 100, there are no questions, or the level is not a
+            share.
     """
     first = _published("a", a, "n", n, level)
     m = n if m is None else m

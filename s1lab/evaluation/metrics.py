@@ -1,4 +1,4 @@
-"""The paper's metrics of a method's runs: Control, Scaling and Performance; the best of several methods, and a fitted line."""
+"""The paper's metrics (Control, Scaling, Performance), the frontier of runs, and a fitted line."""
 
 from __future__ import annotations
 
@@ -43,25 +43,29 @@ __all__ = [
     "unpaired",
 ]
 
-# What the sentences of bad input ask for.
+# The input that error messages ask for.
 _TOKENS = "one number of thinking tokens a run, 0 or more"
 _SOME_TOKENS = "one number of thinking tokens a run, above 0: no tokens have no logarithm"
 Bound = float | Sequence[float | None] | None
 
 
 def control(tokens: Sequence[float], low: Bound = None, high: Bound = None) -> float:
-    """Control (paper section 3.2): the share of runs whose thinking keeps to what was asked.
+    """Control (paper section 3.2): the share of runs whose thinking stays within the limits.
 
     Args:
         tokens: Mean thinking tokens, one number a run.
-        low: The least that was asked for: one number for all runs, or one a run; None for none.
-        high: The most that was asked for, likewise.
+        low: The smallest number of tokens that was requested: one number for all runs, or one a
+            run. None means no lower limit.
+        high: The largest number of tokens that was requested, in the same form.
 
     Returns:
-        The share of the runs, in percent. A run at its bound keeps it.
+        The share of the runs, in percent. A run exactly at its limit counts as within it.
 
     Raises:
-        ValueError: For tokens or bounds that are no such numbers, or a lower bound above the upper.
+        ValueError: Tokens or bounds are not such numbers, or a lower bound is above the upper one.
+
+    Example:
+        control([480, 1010], high=[500, 1000])  # 50.0
     """
     runs = numbers("tokens", tokens, _TOKENS, low=0)
     lows, highs = _bounds("low", low, runs.size, -np.inf), _bounds("high", high, runs.size, np.inf)
@@ -72,7 +76,7 @@ def control(tokens: Sequence[float], low: Bound = None, high: Bound = None) -> f
 
 
 def _bounds(name: str, bound: Any, runs: int, free: float) -> Any:
-    """A bound for each run; ``free`` where there is none."""
+    """A bound for each run; ``free`` for a run without one."""
     wanted = "a number of tokens, one for all runs or one a run; None for no bound"
     if bound is None:
         return np.full(runs, free)
@@ -87,18 +91,21 @@ def _bounds(name: str, bound: Any, runs: int, free: float) -> Any:
 def scaling(tokens: Sequence[float], accuracy: Sequence[float]) -> float:
     """Scaling (paper section 3.2): the mean slope over all pairs of runs.
 
-    The paper doesn't state the unit; its Table 3 comes out with log2 of the tokens.
+    The paper does not state the unit. Its Table 3 comes out with log2 of the tokens.
 
     Args:
         tokens: Mean thinking tokens of each run, above 0.
-        accuracy: Of each run, in percent.
+        accuracy: The accuracy of each run, in percent.
 
     Returns:
-        Percentage points a doubling of thinking tokens. Pairs of runs with equally many tokens
-        have no slope and are left out.
+        Percentage points for each doubling of the thinking tokens. Pairs of runs with equally many
+        tokens have no slope and are left out.
 
     Raises:
-        ValueError: For numbers that make no sense, or runs that all have the same tokens.
+        ValueError: A number is out of range, or all runs have the same tokens.
+
+    Example:
+        scaling([500, 1000, 2000], [30, 40, 50])  # 10.0
     """
     x, y = _curve(tokens, accuracy, _SOME_TOKENS, np.nextafter(0, 1))
     i, j = np.triu_indices(x.size, 1)
@@ -112,13 +119,13 @@ def performance(accuracy: Sequence[float]) -> float:
     """Performance (paper section 3.2): the best run's accuracy, in percent.
 
     Args:
-        accuracy: Of each run, in percent.
+        accuracy: The accuracy of each run, in percent.
 
     Returns:
-        The highest of them.
+        The highest accuracy.
 
     Raises:
-        ValueError: For no runs, or an accuracy outside 0 to 100.
+        ValueError: There are no runs, or an accuracy is outside 0 to 100.
     """
     return float(_percents(accuracy).max())
 
@@ -137,7 +144,14 @@ def _curve(tokens: Any, accuracy: Any, wanted: str, least: float = 0.0) -> tuple
 
 @dataclass(frozen=True)
 class Score:
-    """A method's row of the paper's Table 3, each number with its interval over questions. runs: how many budgets."""
+    """A method's row of the paper's Table 3, each number with its interval over questions.
+
+    Attributes:
+        control: Control, in percent.
+        scaling: Scaling, in percentage points for each doubling of the thinking tokens.
+        performance: Performance, in percent.
+        runs: The number of runs, one a budget.
+    """
 
     control: Interval
     scaling: Interval
@@ -160,9 +174,9 @@ def score(
 ) -> Score:
     """Control, Scaling and Performance of one method from its runs, with bootstrap intervals.
 
-    The best of several runs is biased upwards, and its interval with it: compare Performance
-    between methods of as many runs. A resample whose runs all come to the same tokens has no slope
-    and is left out of Scaling's interval.
+    The best of several runs is biased upwards, and so is its interval. Compare Performance only
+    between methods with equally many runs. A resample in which all runs have the same tokens has no
+    slope. It is left out of Scaling's interval.
 
     Args:
         tokens: [runs, questions], thinking tokens. Column i of every run is question i, so that a
@@ -171,14 +185,14 @@ def score(
         low: As in :func:`control`.
         high: As in :func:`control`.
         resamples: How often the questions are drawn with replacement.
-        level: The interval holds the middle ``level`` of what was drawn.
-        seed: Of the generator that draws.
+        level: The interval contains the middle ``level`` of the drawn values.
+        seed: The seed of the generator that draws.
 
     Returns:
         The three metrics with their intervals, and the number of runs.
 
     Raises:
-        ValueError: For numbers that make no sense, or runs that all have the same tokens.
+        ValueError: A number is out of range, or all runs have the same tokens.
     """
     grid = "[runs, questions], a list of equally many questions for each run"
     t = numbers("tokens", tokens, f"thinking tokens, 0 or more, as {grid}", low=0, dimensions=2)
@@ -205,25 +219,28 @@ def score(
     drawn = np.asarray([three(generator.integers(0, t.shape[1], t.shape[1])) for _ in range(resamples)])
     columns = [column[~np.isnan(column)] for column in drawn.T]
     middle = [(1 - level) / 2, (1 + level) / 2]
-    # Where no resample has a slope, its interval is not known.
+    # If no resample has a slope, the interval of Scaling is not known.
     ends = [np.quantile(column, middle) if column.size else (np.nan, np.nan) for column in columns]
     kept, slope, best = (Interval(value, float(a), float(b)) for value, (a, b) in zip(measured, ends, strict=True))
     return Score(kept, slope, best, t.shape[0])
 
 
 def frontier(tokens: Sequence[float], accuracy: Sequence[float]) -> list[int]:
-    """The runs that are more accurate than every run of as many tokens or fewer.
+    """The runs that are more accurate than every run with as many tokens or fewer.
 
     Args:
         tokens: Mean tokens of each run, 0 or more.
-        accuracy: Of each run, in percent.
+        accuracy: The accuracy of each run, in percent.
 
     Returns:
-        Their numbers, cheapest first. Of runs with equal tokens and accuracy the earlier stands for
-        both.
+        The positions of these runs, cheapest first. If runs have equal tokens and equal accuracy,
+        only the earliest is returned.
 
     Raises:
-        ValueError: For numbers that make no sense, or lists of different lengths.
+        ValueError: A number is out of range, or the lists have different lengths.
+
+    Example:
+        frontier([100, 200, 300], [20, 50, 40])  # [0, 1]
     """
     x, y = _curve(tokens, accuracy, _TOKENS)
     found: list[int] = []
@@ -235,18 +252,31 @@ def frontier(tokens: Sequence[float], accuracy: Sequence[float]) -> list[int]:
 
 @dataclass(frozen=True)
 class Fit:
-    """Accuracy as a straight line over log2 of thinking tokens. slope: points a doubling, with its interval."""
+    """Accuracy as a straight line over log2 of the thinking tokens.
+
+    Attributes:
+        slope: Percentage points for each doubling, with their interval.
+        intercept: The accuracy of the line at one token, in percent.
+        level: The level of the slope's interval and of the band.
+    """
 
     slope: Interval
     intercept: float
     level: float
     _x: tuple[float, ...]
-    _spread: float  # standard deviation of what the line leaves
+    _spread: float  # standard deviation of the residuals
 
     def at(self, tokens: float) -> Interval:
-        """The line at so many thinking tokens, with the band within which the true line lies.
+        """The line at a number of thinking tokens, with the band that contains the true line.
 
-        Raises ValueError for tokens that are not above 0.
+        Args:
+            tokens: Thinking tokens, above 0.
+
+        Returns:
+            The accuracy and its band, in percent.
+
+        Raises:
+            ValueError: The tokens are not above 0.
         """
         tokens = real("tokens", tokens, "a number of thinking tokens above 0", np.nextafter(0, 1))
         x = np.asarray(self._x)
@@ -258,18 +288,18 @@ class Fit:
 
 
 def scaling_fit(tokens: Sequence[float], accuracy: Sequence[float], *, level: float = 0.95) -> Fit:
-    """Least squares of accuracy on log2 of mean thinking tokens, with a band around the line.
+    """Fit accuracy to log2 of the mean thinking tokens by least squares, with a band.
 
     Args:
-        tokens: Mean thinking tokens of each run, above 0; three runs or more.
-        accuracy: Of each run, in percent.
-        level: Of the slope's interval and of the band.
+        tokens: Mean thinking tokens of each run, above 0; at least three runs.
+        accuracy: The accuracy of each run, in percent.
+        level: The level of the slope's interval and of the band.
 
     Returns:
-        The line, and its slope in percentage points a doubling.
+        The line. Its slope is in percentage points for each doubling.
 
     Raises:
-        ValueError: For numbers that make no sense, fewer than three runs, or runs that all have the
+        ValueError: A number is out of range, there are fewer than three runs, or all runs have the
             same tokens.
     """
     x, y = _curve(tokens, accuracy, _SOME_TOKENS, np.nextafter(0, 1))

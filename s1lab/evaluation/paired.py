@@ -1,4 +1,4 @@
-"""Two methods on the same questions: which answers flipped, and what a test can see."""
+"""Two methods on the same questions: which answers flipped, and what a test can detect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from s1lab.evaluation.intervals import MOST
 
 @dataclass(frozen=True)
 class Flips:
-    """How many answers two runs agree on, and how many turned each way from the first to the second."""
+    """How many answers two runs share, and how many changed from the first run to the second."""
 
     right_to_wrong: int
     wrong_to_right: int
@@ -34,16 +34,19 @@ def flips(before: Sequence[bool], after: Sequence[bool]) -> Flips:
         after: Outcomes of the second run on the same questions.
 
     Returns:
-        How many went from right to wrong, from wrong to right, and stayed.
+        How many went from right to wrong, how many from wrong to right, and how many stayed.
 
     Raises:
-        ValueError: For lists that don't pair, or an outcome that is neither right nor wrong.
+        ValueError: The lists have different lengths, or an outcome is neither right nor wrong.
+
+    Example:
+        flips([True, False, True], [True, True, False])
     """
     return _flips(("before", before), ("after", after))
 
 
 def _flips(first: tuple[str, Any], second: tuple[str, Any]) -> Flips:
-    """:func:`flips`, under the names that the caller knows its arguments by."""
+    """:func:`flips`, with the argument names that the caller uses."""
     a, b = outcomes(*first), outcomes(*second)
     if a.size != b.size:
         raise ValueError(
@@ -62,11 +65,11 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
         b: Outcomes of the other run on the same questions.
 
     Returns:
-        The p-value: how likely flips as uneven as these are, were both runs equally good. Only
-        questions on which the runs differ count; with none of them it is 1.
+        The p-value: how likely flips at least as uneven as these are if both runs are equally good.
+        Only questions on which the runs differ count. If there are none, it is 1.
 
     Raises:
-        ValueError: For lists that don't pair, or an outcome that is neither right nor wrong.
+        ValueError: The lists have different lengths, or an outcome is neither right nor wrong.
     """
     found = _flips(("a", a), ("b", b))
     n = found.right_to_wrong + found.wrong_to_right
@@ -77,20 +80,23 @@ def smallest_difference(n: int, *, disagree: float | None = None, level: float =
     """The smallest difference between two runs that a benchmark of ``n`` questions can show.
 
     Args:
-        n: Questions of the benchmark.
+        n: The number of questions of the benchmark.
         disagree: The share of questions, in percent, on which the runs differ. None is the best
-            case: every answer that changes changes the same way. On AIME24 that takes 6 of 30
-            questions, 20 points.
-        level: McNemar's exact test is to call the difference at this level.
-        power: With ``disagree``, how often the test is to find the difference, summed over how many
-            questions come to differ; above 1 - level.
+            case: all answers that change, change in the same direction. On AIME24 that takes 6 of
+            30 questions, 20 points.
+        level: McNemar's exact test must find the difference at this level.
+        power: With ``disagree``: how often the test must find the difference, summed over the
+            possible numbers of differing questions. It must be above 1 - level.
 
     Returns:
-        The difference in percentage points. NaN where even all answers that change, all of them one
-        way, would not do.
+        The difference in percentage points. NaN if the test could not find it even if all answers
+        that change did so in the same direction.
 
     Raises:
-        ValueError: For numbers that make no sense.
+        ValueError: A number is out of range.
+
+    Example:
+        smallest_difference(30)  # 20.0
     """
     n, level, power = whole("n", n, 1, MOST), share("level", level), share("power", power)
     if disagree is None:
@@ -104,19 +110,21 @@ def smallest_difference(n: int, *, disagree: float | None = None, level: float =
             "chance: raise the power or the level"
         )
     differing = disagree / 100
-    # Numbers of differing questions that hardly ever come up are left out; of many, a part stands
-    # for all, because from one to the next the chance to find the difference hardly changes.
+    # Very rare numbers of differing questions are left out. If there are many, only some are used,
+    # because the chance to find the difference hardly changes from one to the next.
     ends = stats.binom.ppf([1e-18, 1 - 1e-16], n, differing)
     differ = np.arange(max(0, int(ends[0]) - 10), min(n, int(ends[1]) + 10) + 1)
     differ = differ[:: 1 + differ.size // 801]
     chance = stats.binom.pmf(differ, n, differing)
     chance /= chance.sum()
-    # The test calls a difference where at most so many of those that differ go one way; -1 where too few differ for any call.
+    # The test finds a difference if at most this many of the differing questions go one way. It is
+    # -1 if too few differ for the test to find anything.
     tail = np.where(2 * stats.binom.cdf(0, differ, 0.5) <= 1 - level, stats.binom.ppf((1 - level) / 2, differ, 0.5), -1)
     tail = np.where(2 * stats.binom.cdf(tail, differ, 0.5) > 1 - level, tail - 1, tail)
 
     def found(difference: float) -> float:
-        upwards = (1 + difference / differing) / 2  # of those that differ, the share that goes the better way
+        # The share of the differing questions that go from wrong to right.
+        upwards = (1 + difference / differing) / 2
         return float(
             (chance * (stats.binom.cdf(tail, differ, upwards) + stats.binom.sf(differ - tail - 1, differ, upwards))).sum()
         )

@@ -1,4 +1,4 @@
-"""How long models think: mean tokens a question at each budget, as measured here or published, to plan with."""
+"""Mean tokens a question at each budget, measured here or published: the basis of planning."""
 
 from __future__ import annotations
 
@@ -21,8 +21,12 @@ S11_LONGER = 9_290 / 4_693
 class Habit:
     """How long a model thinks and answers on a benchmark, in mean tokens a question.
 
-    own: until it stops by itself. capped: (cap, tokens thought under it). waited: (Waits, tokens thought with them), 0 the own
-    stop. answer: of an answer. direct: of a reply without thinking, at once and as the model likes.
+    Attributes:
+        own: Thinking until the model stops by itself.
+        capped: Pairs (cap, thinking tokens under it).
+        waited: Pairs (number of Waits, thinking tokens with them); 0 Waits is the own stop.
+        answer: The answer.
+        direct: A reply without thinking: asked for the answer at once, and written freely.
     """
 
     own: float
@@ -32,25 +36,39 @@ class Habit:
     direct: tuple[float, float]
 
     def under(self, cap: float) -> float:
-        """Mean thinking under a cap; beyond the last known one it nears the own stop.
+        """Mean thinking tokens under a cap. Beyond the last known cap they approach the own stop.
 
-        Raises ValueError for a cap that is no number of tokens.
+        Args:
+            cap: The cap, in thinking tokens.
+
+        Raises:
+            ValueError: The cap is not a number of tokens.
         """
         cap = real("cap", cap, "a number of thinking tokens, 0 or more", 0)
         last = max(2 * self.capped[-1][0], 1.5 * self.own)
         return min(cap, self.own, _between((*self.capped, (last, self.own)), cap))
 
     def after(self, waits: int) -> float:
-        """Mean thinking with so many Waits; beyond the last known number each adds as much as the last ones did.
+        """Mean thinking tokens with a number of Waits.
 
-        Raises ValueError for a number of Waits that is none.
+        Beyond the last known number, each Wait adds as much as the last known ones did.
+
+        Args:
+            waits: The number of Waits.
+
+        Raises:
+            ValueError: It is not a number of Waits.
         """
         number = real("waits", waits, "a number of Waits, 0 or more", 0)
         return _between(self.waited, number, beyond=True)
 
 
 def _between(points: tuple[tuple[float, float], ...], at: float, beyond: bool = False) -> float:
-    """Linear between known points; before the first from zero, behind the last flat, or (beyond) with the last slope."""
+    """Interpolate linearly between known points.
+
+    Before the first point the line starts at zero. After the last it is flat, or keeps the last
+    slope if ``beyond`` is set.
+    """
     known = ((0.0, 0.0), *points) if points[0][0] > 0 else points
     for (x, y), (nx, ny) in pairwise(known):
         if at <= nx:
@@ -60,13 +78,26 @@ def _between(points: tuple[tuple[float, float], ...], at: float, beyond: bool = 
 
 
 def habit(benchmark: str, model: str = "") -> Habit:
-    """The embedded model's on its own world, from the run that its card tells of; else s1-32B's, from the paper's figures.
+    """Mean token counts of a model on a benchmark.
 
-    A model called s1.1 is taken to think as much longer as the traces it was trained on are: 9,290 tokens in the mean, not 4,693.
-    The embedded model's answers, and replies without thinking, are means over 120 of its questions. s1-32B's answers: 690 tokens,
-    Table 12's mean; a reply of its base: 646, Figure 4's first dot. A benchmark that the paper has no figure of is taken as
-    AIME24, whose thinking is the longest. Waits that a figure leaves out add what they add on AIME24.
-    Raises ValueError for a name that is no text.
+    On the embedded world they are those of the embedded model, from the run that its card
+    describes. Its answers and its replies without thinking are means over 120 of its questions.
+
+    On other benchmarks they are those of s1-32B, from the paper's figures. Its answers take 690
+    tokens (Table 12's mean), and a reply of its base 646 (Figure 4's first dot). A benchmark
+    without a figure in the paper counts as AIME24, whose thinking is the longest. Waits that a
+    figure leaves out add as much as on AIME24. A model called s1.1 is assumed to think longer by
+    the ratio of the traces it was trained on: 9,290 tokens on average, not 4,693.
+
+    Args:
+        benchmark: The benchmark's name.
+        model: The model's name; "" for none.
+
+    Returns:
+        The mean token counts.
+
+    Raises:
+        ValueError: A name is not text.
     """
     text("benchmark", benchmark, _NAME)
     if not isinstance(model, str):
@@ -84,7 +115,7 @@ def habit(benchmark: str, model: str = "") -> Habit:
     caps = tuple((float(p.how[4:]), float(p.tokens)) for p in curve if p.how.startswith("cap"))
     forced = {p.how: p.tokens for p in paper.FIGURE_4_LEFT}
     longer = {w: forced[f"{w} Waits"] / forced["own stop"] for w in (2, 4, 6)}
-    if first := next((p for p in curve if p.how == "2 Waits"), None):  # the figure has its own
+    if first := next((p for p in curve if p.how == "2 Waits"), None):  # the figure's own
         longer = {w: ratio * first.tokens / own / longer[2] for w, ratio in longer.items()}
     if "s1.1" in model:
         own *= S11_LONGER
@@ -93,9 +124,13 @@ def habit(benchmark: str, model: str = "") -> Habit:
 
 
 def rows_of(benchmark: str) -> int:
-    """Questions in a benchmark; one that is not known is taken to have as many as the embedded one.
+    """The number of questions in a benchmark. An unknown one counts as large as the embedded one.
 
-    Raises ValueError for a name that is no text.
+    Args:
+        benchmark: The benchmark's name.
+
+    Raises:
+        ValueError: The name is not text.
     """
     text("benchmark", benchmark, _NAME)
     _, found = known(benchmark)

@@ -1,1 +1,1 @@
-"""Other programs: lm-evaluation-harness, result files in its form, and the import paths of version 0.1."""
+"""Other programs: lm-evaluation-harness, its result files, and the import paths of version 0.1."""

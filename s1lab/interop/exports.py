@@ -1,4 +1,4 @@
-"""Results in the files of lm-evaluation-harness (those of 0.4.13), for whoever has tools that read them."""
+"""Write results in the file format of lm-evaluation-harness (0.4.13), for tools that read it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,24 @@ MEASURED = (
 
 
 def save_harness(results: Results, folder: str | Path, task: str | None = None) -> Path:
-    """Write ``results_TIME.json`` and ``samples_TASK_TIME.jsonl`` into ``folder/MODEL``, as ``lm_eval --output_path`` does.
+    """Write results as ``lm_eval --output_path`` does.
 
-    task: what the harness calls the benchmark; None takes its name here. Accuracy is ``exact_match,none`` (a share, not percent)
-    with its standard error; ``thinking_tokens,none`` stands beside it, and ``config.s1lab`` holds what the run was made with.
-    Gives the path of the results. A response is all that follows the prompt, as in the original's logged samples: the opening of
-    the thinking, the thinking, its close and the answer, special tokens shown (:func:`response`).
+    The files are ``results_TIME.json`` and ``samples_TASK_TIME.jsonl`` in ``folder/MODEL``.
+    Accuracy is ``exact_match,none`` (a share, not percent), with its standard error.
+    ``thinking_tokens,none`` is next to it, and ``config.s1lab`` says how the run was made. A
+    response is all text after the prompt, as in the original's logged samples (:func:`response`):
+    the opening of the thinking, the thinking, its close and the answer, with special tokens shown.
+
+    Args:
+        results: The results of a run.
+        folder: Where the folder of the model is made.
+        task: The harness's name for the benchmark; None takes its name here.
+
+    Returns:
+        The path of the results file.
+
+    Raises:
+        ValueError: The task can't be part of a file's name.
     """
     name = str(results.made.get("model") or "model")
     task = task or str(results.made.get("benchmark", {}).get("name") or "s1lab")
@@ -106,20 +118,21 @@ def _samples(results: Results) -> Iterable[dict[str, Any]]:
 
 
 def response(trace: Trace) -> str:
-    """All that follows the prompt, as the original's evaluator logs it, special tokens shown.
+    """All text after the prompt, as the original's evaluator logs it, with special tokens shown.
 
-    Its ``generate_until`` returns the opening of the thinking, the thinking, the close and the answer
-    as one text, which its graders split at the close and its ``compute_sample_stats.py`` counts.
+    The original's ``generate_until`` returns the opening of the thinking, the thinking, the close
+    and the answer as one text. Its graders split it at the close, and its
+    ``compute_sample_stats.py`` counts it.
 
     Args:
         trace: A run on one question.
 
     Returns:
-        The text. Where no thinking was opened it is the answer alone.
+        The text. If no thinking was opened, it is only the answer.
     """
     prompt = trace.of(Source.PROMPT)
     written = trace.template.decode(trace.ids[len(prompt) :])
-    # The opening is a part of the prompt here, because the model doesn't write it.
+    # The opening is part of the prompt here, because the model does not write it.
     mark = trace.template.template.open.strip()
     before = trace.template.decode(prompt[-MARK_IDS:])
     opened = bool(mark) and before.rstrip().endswith(mark)

@@ -1,10 +1,11 @@
-"""lm-evaluation-harness on s1lab: its tasks, answered within a budget.
+r"""Run tasks of lm-evaluation-harness with s1lab, within a budget.
 
-    python -m s1lab.interop.lm_eval --model s1lab --tasks aime24 --output_path runs/out \\
+    python -m s1lab.interop.lm_eval --model s1lab --tasks aime24 --output_path runs/out \
         --model_args model=s1-tiny,max_tokens=512,waits=2
 
-takes the arguments of ``lm_eval``, which it calls. Importing this module registers the model "s1lab" there, for
-``lm_eval.simple_evaluate(model="s1lab", model_args=...)``. Needs ``pip install "s1lab[harness]"``.
+The command takes the arguments of ``lm_eval``, and calls it. An import of this module registers the
+model "s1lab" in the harness, for ``lm_eval.simple_evaluate(model="s1lab", model_args=...)``. It
+needs ``pip install "s1lab[harness]"``.
 """
 
 from __future__ import annotations
@@ -33,15 +34,30 @@ _BUDGET = {field.name for field in fields(Budget)}
 
 @register_model("s1lab")
 class S1Lab(LM):  # type: ignore[misc]
-    """An engine of s1lab as a model of the harness. Each task's prompt is asked as one user turn, under one budget.
+    """An engine of s1lab as a model of the harness.
 
-    model: what :func:`s1lab.load` loads (``pretrained`` is the same). engine and any other argument go to it.
-    max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, answer_room, compat: the :class:`s1lab.Budget`. seed, system,
-        store: as in :func:`s1lab.force`.
-    A task's ``max_gen_toks`` caps the answer, never the thinking, and only below ``answer_tokens``; ``until`` cuts the answer's
-    text, and the harness is given the answer alone. ``temperature`` and ``top_p`` are kept to; ``do_sample: false`` is greedy.
-    The engine puts the chat template around a prompt by itself, with or without ``--apply_chat_template``.
-    A question that can't be run is given an empty answer, is logged, and counted in the results' config (``s1lab.failed``).
+    Each task's prompt is one user turn, under one budget. A task's ``max_gen_toks`` caps the
+    answer, never the thinking, and only if it is below ``answer_tokens``. ``until`` cuts the
+    answer's text, and the harness gets only the answer. ``temperature`` and ``top_p`` are used;
+    ``do_sample: false`` is greedy. The engine applies the chat template itself, with or without
+    ``--apply_chat_template``. A question that can't be run gets an empty answer, is logged, and is
+    counted in the results' config (``s1lab.failed``).
+
+    Args:
+        model: A model for :func:`s1lab.load`.
+        pretrained: The same as ``model``.
+        engine: As in :func:`s1lab.load`.
+        seed: As in :func:`s1lab.force`.
+        system: As in :func:`s1lab.force`.
+        store: As in :func:`s1lab.force`.
+        batch_size: Accepted from the harness, without effect.
+        max_batch_size: Accepted from the harness, without effect.
+        device: The engine's device; "cuda:0", the harness's default, lets the engine choose.
+        options: max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, answer_room and compat
+            are those of :class:`s1lab.Budget`. All others go to :func:`s1lab.load`.
+
+    Raises:
+        ValueError: No model is named.
     """
 
     def __init__(
@@ -63,7 +79,8 @@ class S1Lab(LM):  # type: ignore[misc]
         if not name:
             raise ValueError("--model_args names no model: give model=s1-tiny, a folder, a hub id or a server's address")
         self.budget = Budget(**{key: options.pop(key) for key in list(options) if key in _BUDGET})
-        # "cuda:0" is what the harness says where nobody said anything: the engine looks for itself.
+        # "cuda:0" is the harness's default if the user named no device: the engine then chooses
+        # itself.
         if device not in (None, "cuda:0"):
             options["device"] = device
         self.engine = load(name, engine=engine, **options)
@@ -71,7 +88,10 @@ class S1Lab(LM):  # type: ignore[misc]
         self.asked, self.failed, self.thinking = 0, 0, 0
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
-        """The answers to the requests' prompts, in order. Requests that sample alike are asked together."""
+        """The answers to the requests' prompts, in order.
+
+        Requests with the same sampling options are asked together.
+        """
         answers = [""] * len(requests)
         alike: dict[tuple[float, float, int | None], list[int]] = {}
         for place, request in enumerate(requests):
@@ -107,13 +127,13 @@ class S1Lab(LM):  # type: ignore[misc]
         return temperature, float(asked.get("top_p") or 1.0), min(limits, default=None)
 
     def loglikelihood(self, requests: Sequence[Any]) -> Any:
-        """Refused: forcing makes text, and gives other texts no likelihood."""
+        """Refused: forcing generates text, and gives no likelihood of other texts."""
         raise NotImplementedError("s1lab answers by writing: choose tasks of output_type generate_until (no loglikelihood)")
 
     loglikelihood_rolling = loglikelihood
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """The one user turn as it stands: the engine puts the template around it."""
+        """The one user turn, unchanged: the engine puts the template around it."""
         if [turn["role"] for turn in chat_history] != ["user"]:
             raise ValueError(
                 "s1lab asks one user turn: give the system turn as system=... in --model_args, and few-shot examples without "
@@ -122,16 +142,16 @@ class S1Lab(LM):  # type: ignore[misc]
         return chat_history[0]["content"]
 
     def chat_template(self, chat_template: bool | str = False) -> str:
-        """The text of the model's own template, which the harness writes into its results."""
+        """The model's own template, which the harness writes into its results."""
         return str(self.engine.template.tokenizer.chat_template)
 
     @property
     def tokenizer_name(self) -> str:
-        """Whose prompts the harness's cache holds: they carry no template, so one name for all."""
+        """One name in the cache of prompts for all models, because prompts have no template."""
         return "s1lab"
 
     def get_model_info(self) -> dict[str, Any]:
-        """What the harness writes into the config of its results: how it was made, and what it came to."""
+        """How the run was made and its counts, for the config of the harness's results."""
         budget = {key: getattr(self.budget, key) for key in sorted(_BUDGET)}
         counts = {"asked": self.asked, "failed": self.failed, "thinking_tokens": self.thinking / max(1, self.asked)}
         return {"s1lab": {**describe(self.engine), "budget": budget, "seed": self.seed, "system": self.system, **counts}}
@@ -145,7 +165,7 @@ def _until(text: str, stops: str | Sequence[str] | None) -> str:
 
 
 def main() -> None:
-    """``lm_eval``, with the model "s1lab" known to it."""
+    """Run ``lm_eval`` with the model "s1lab" registered."""
     from lm_eval.__main__ import cli_evaluate
 
     cli_evaluate()

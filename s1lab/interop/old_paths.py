@@ -1,6 +1,6 @@
-"""The import paths of version 0.1: they work in this version, with a warning that names the new path.
+"""The import paths of version 0.1. They work in this version, with a warning about the new path.
 
-``MOVED`` is the whole table. A module that was divided has several new homes; its old path offers
+``MOVED`` is the whole table. A module that was divided has several new homes. Its old path offers
 the names of all of them, each from the first home that has it.
 """
 
@@ -74,13 +74,13 @@ MOVED = {
     "widgets.slider": "widgets.ladder",
 }
 
-# Modules that stayed, and where some of their names went.
+# Modules that stayed, and the new homes of some of their names.
 LEFT = {
     "engine": "load",
     "template": "tokenization.bound_template tokenization.presets tokenization.delimiters",
 }
 
-# What the repository needs and the library does not: these modules are outside the package.
+# Only the repository needs these modules, so they are outside the package.
 OUTSIDE = {
     "beside": "tools/report.py, which 'make reproduce' prints",
     "bench": "'make bench'",
@@ -100,8 +100,12 @@ PACKAGE = "s1lab."
 
 
 def install() -> None:
-    """Let Python find the old paths, and the names that modules which stayed have lost. Nothing is imported by this."""
-    # First in the list: Python would look for s1lab.grade.places in the folder of s1lab.evaluation.grade, and load it twice.
+    """Let Python find the old paths, and names that left the modules that stayed.
+
+    It imports nothing but the modules that stayed.
+    """
+    # First in the list: otherwise Python would look for s1lab.grade.places in the folder of
+    # s1lab.evaluation.grade, and load it twice.
     sys.meta_path.insert(0, _OldPaths())
     for module, home in LEFT.items():
         left = importlib.import_module(PACKAGE + module)
@@ -110,7 +114,10 @@ def install() -> None:
 
 
 def divided(name: str) -> ModuleType:
-    """A module of 0.1 that was divided, with the names of all its homes; its parts are imported when they are used."""
+    """A module of 0.1 that was divided, with the names of all its homes.
+
+    The homes are imported when a name is used.
+    """
     homes = _homes(name)
     module = ModuleType(name, f"{name} of version 0.1: see {' and '.join(homes)}.")
     vars(module)["__getattr__"] = _Names(name, homes)
@@ -122,7 +129,7 @@ def _homes(name: str) -> list[str]:
 
 
 class _Names:
-    """A module's ``__getattr__``: names from the first home that has them."""
+    """A module's ``__getattr__``. It takes a name from the first home that has it."""
 
     def __init__(self, module: str, homes: Sequence[str], warned: bool = False) -> None:
         self.module, self.homes, self.warned = module, homes, warned
@@ -139,7 +146,7 @@ class _Names:
                             stacklevel=2,
                         )
                     return vars(found)[name]
-        if name == "__all__" and not self.warned:  # for a star
+        if name == "__all__" and not self.warned:  # for a star import
             return sorted({n for home in self.homes for n in vars(importlib.import_module(home)) if not n.startswith("_")})
         raise AttributeError(f"module {self.module!r} has no attribute {name!r}")
 
@@ -160,7 +167,7 @@ class _OldPaths(MetaPathFinder, Loader):
         name = module.__name__
         homes = _homes(name)
         _warn(name, homes)
-        # What is in sys.modules when this returns is what the import gives.
+        # The import returns the entry that is in sys.modules afterwards.
         sys.modules[name] = importlib.import_module(homes[0]) if len(homes) == 1 else divided(name)
 
     def get_code(self, name: str) -> CodeType | None:
@@ -179,9 +186,10 @@ def _warn(name: str, homes: Sequence[str]) -> None:
 
 
 class _Package(ModuleType):
-    """The package s1lab, whose functions an old path does not hide.
+    """The package s1lab, whose functions are not hidden by an old path.
 
-    Python sets ``s1lab.evaluate`` to the module once ``s1lab.evaluate`` is imported; it is the function :func:`s1lab.evaluate`.
+    Python sets ``s1lab.evaluate`` to the module when ``s1lab.evaluate`` is imported. It must stay
+    the function :func:`s1lab.evaluate`.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the paper reports: its numbers as data, and the table that sets measured ones beside them.
+"""The paper's reported numbers as data, and the table that compares our results with them.
 
 The names of :mod:`s1lab.paper.numbers` are here too: ``lab.paper.TABLE_1``.
 """

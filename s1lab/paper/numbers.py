@@ -1,7 +1,8 @@
-"""Numbers of the paper, "s1: Simple test-time scaling" (arXiv 2501.19393 v3), as data: marked as the paper's, never ours.
+"""Numbers of the paper "s1: Simple test-time scaling" (arXiv 2501.19393 v3), as data.
 
-Each name says its table or figure. Points of figures were read off the published vector graphics (Figure 4 off its pixels, about
-0.3 % in tokens). What was derived, or does not fit together in the paper, stands beside the number.
+They are the paper's numbers, never ours. Each name says its table or figure. Points of figures were
+read off the published vector graphics (Figure 4 off its pixels, with about 0.3 % error in tokens).
+Comments mark derived numbers, and numbers that contradict each other in the paper.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Point:
-    """One dot of a published figure: mean thinking tokens, accuracy in percent, and what was done to get it."""
+    """One dot of a published figure.
+
+    Attributes:
+        tokens: Mean thinking tokens.
+        accuracy: Accuracy, in percent.
+        how: The budget that gave it.
+    """
 
     tokens: int
     accuracy: float
@@ -20,7 +27,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Method:
-    """A row of Table 3, AIME24: Control in percent, Scaling in points a doubling (a derived unit), Performance in percent."""
+    """A row of Table 3, on AIME24.
+
+    Attributes:
+        control: Control, in percent.
+        scaling: Scaling, in percentage points for each doubling of the tokens (a derived unit).
+        performance: Performance, in percent.
+        runs: The number of runs.
+    """
 
     control: int
     scaling: int
@@ -30,10 +44,17 @@ class Method:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Runs of one method on AIME24 (Tables 12 and 13): what was asked, and what came of it, a number a run.
+    """Runs of one method on AIME24 (Tables 12 and 13), one number a run.
 
-    limits: the most thinking tokens that the instruction allows; for steps, 100 tokens each. For steps also how many were used,
-    and the tokens of each, without the delimiters, which cost about 6 tokens a step.
+    Attributes:
+        asked: The requested limits: tokens in Table 12, steps in Table 13.
+        limits: The most thinking tokens that the instruction allows; for steps, 100 tokens each.
+        thinking_tokens: Mean thinking tokens.
+        answer_tokens: Mean answer tokens.
+        accuracy: Accuracy, in percent.
+        steps: The steps that were used; for step-conditional control only.
+        tokens_a_step: The tokens of each step, without the delimiters, which take about 6 tokens a
+            step; for step-conditional control only.
     """
 
     asked: tuple[int, ...]
@@ -45,18 +66,27 @@ class Sweep:
     tokens_a_step: tuple[int, ...] = ()
 
 
-# Questions in each benchmark.
+# The number of questions in each benchmark.
 QUESTIONS = {"AIME24": 30, "MATH500": 500, "GPQA-Diamond": 198}
 
 
 def exact(accuracy: float, benchmark: str) -> float:
-    """An accuracy as it was before it was printed with one decimal: so many right answers of the benchmark's, in percent."""
+    """An accuracy before it was rounded to one decimal.
+
+    Args:
+        accuracy: The printed accuracy, in percent.
+        benchmark: The benchmark's name. The result is a whole number of right answers of it.
+
+    Returns:
+        The accuracy, in percent.
+    """
     n = QUESTIONS[benchmark]
     return 100 * round(accuracy * n / 100) / n
 
 
-# Table 1, pass@1 in percent, greedy; None where the paper has no number. The row with budget forcing mixes settings: 4 Waits on
-# AIME24, 2 on the other two. QwQ's GPQA-Diamond is 65.2 in the paper's version 2.
+# Table 1, pass@1 in percent, greedy; None if the paper has no number. The row with budget forcing
+# mixes settings: 4 Waits on AIME24, 2 on the other two. QwQ's GPQA-Diamond is 65.2 in the paper's
+# version 2.
 TABLE_1: dict[str, dict[str, float | None]] = {
     "o1-preview": {"AIME24": 44.6, "MATH500": 85.5, "GPQA-Diamond": 73.3},
     "o1-mini": {"AIME24": 70.0, "MATH500": 90.0, "GPQA-Diamond": 60.0},
@@ -72,13 +102,14 @@ TABLE_1: dict[str, dict[str, float | None]] = {
     "s1-32B": {"AIME24": 56.7, "MATH500": 93.0, "GPQA-Diamond": 59.6},
 }
 
-# Table 1 and Figure 2 right: examples each model was fine-tuned on; r1 itself on far more than 800,000, the others not told.
+# Table 1 and Figure 2 right: the number of examples each model was fine-tuned on. r1 itself had far
+# more than 800,000. The paper gives none for the others.
 EXAMPLES: dict[str, int] = {
     "s1 w/o BF": 1_000, "s1-32B": 1_000, "Sky-T1": 17_000, "Bespoke-32B": 17_000, "r1-distill": 800_000,
 }  # fmt: skip
 
-# Table 2, all under a cap of about 30,000 thinking tokens: accuracy, and the paired bootstrap interval of its difference to s1K
-# (None for s1K itself), in percent.
+# Table 2, all under a cap of about 30,000 thinking tokens: accuracy, and the paired bootstrap
+# interval of its difference to s1K (None for s1K itself), in percent.
 TABLE_2: dict[str, dict[str, tuple[float, tuple[float, float] | None]]] = {
     "1K-random": {"AIME24": (36.7, (-26.7, -3.3)), "MATH500": (90.6, (-4.8, 0.0)), "GPQA-Diamond": (52.0, (-12.6, 2.5))},
     "1K-diverse": {"AIME24": (26.7, (-40.0, -10.0)), "MATH500": (91.2, (-4.0, 0.2)), "GPQA-Diamond": (54.6, (-10.1, 5.1))},
@@ -87,7 +118,8 @@ TABLE_2: dict[str, dict[str, tuple[float, tuple[float, float] | None]]] = {
     "s1K": {"AIME24": (50.0, None), "MATH500": (93.0, None), "GPQA-Diamond": (57.6, None)},
 }
 
-# Table 3, AIME24. RS does not fit together: its Performance of 40.0 is a run that no five runs with a Scaling of -35 include.
+# Table 3, AIME24. The row of RS contradicts itself: no five runs with a Scaling of -35 include the
+# run with its Performance of 40.0.
 TABLE_3: dict[str, Method] = {
     "BF": Method(100, 15, 56.7, 5),
     "TCC": Method(40, -24, 40.0, 5),
@@ -98,7 +130,7 @@ TABLE_3: dict[str, Method] = {
     "RS": Method(100, -35, 40.0, 5),
 }
 
-# Table 4: accuracy by what is put in place of the suppressed delimiter, in percent.
+# Table 4: accuracy in percent, by the text that replaces the suppressed delimiter.
 TABLE_4: dict[str, dict[str, float]] = {
     "no extrapolation": {"AIME24": 50.0, "MATH500": 93.0, "GPQA-Diamond": 57.6},
     "2x without string": {"AIME24": 50.0, "MATH500": 90.2, "GPQA-Diamond": 55.1},
@@ -107,9 +139,10 @@ TABLE_4: dict[str, dict[str, float]] = {
     '2x "Wait"': {"AIME24": 53.3, "MATH500": 93.0, "GPQA-Diamond": 59.6},
 }
 
-# Table 5 (s1.1, 1,000 traces of r1), in percent. r1's MATH500 is printed as "07.3" there and 97.3 in Table 1; QwQ's AIME24 is
-# 46.7 here and 50.0 there. The model card, "up to four Waits", gives s1.1 56.7 on AIME24, 60.0 on the first half of AIME25,
-# 95.4 on MATH500 and 63.6 on GPQA-Diamond, and s1 56.7, 26.7, 93.0 and 59.6.
+# Table 5 (s1.1, 1,000 traces of r1), in percent. r1's MATH500 is printed as "07.3" there and 97.3
+# in Table 1; QwQ's AIME24 is 46.7 here and 50.0 there. The model card, "up to four Waits", gives
+# s1.1 56.7 on AIME24, 60.0 on the first half of AIME25, 95.4 on MATH500 and 63.6 on GPQA-Diamond,
+# and s1 56.7, 26.7, 93.0 and 59.6.
 TABLE_5: dict[str, dict[str, float]] = {
     "o3-mini-low": {"MATH500": 95.8, "GPQA-Diamond": 70.6, "AIME24": 56.3, "AIME25": 42.1},
     "o3-mini-medium": {"MATH500": 97.3, "GPQA-Diamond": 76.8, "AIME24": 75.8, "AIME25": 70.4},
@@ -129,7 +162,7 @@ TABLE_5: dict[str, dict[str, float]] = {
     "s1.1 Wait 2x": {"MATH500": 95.4, "GPQA-Diamond": 63.6, "AIME24": 56.7, "AIME25": 50.0},
 }
 
-# Section 2: questions after each step, in the paper, and where it differs in the authors' notebook.
+# Section 2: questions after each step, in the paper, and in the authors' notebook if it differs.
 FUNNEL: dict[str, tuple[int, int]] = {
     "collected": (59_029, 59_029),
     "without missing features and API errors": (54_116, 54_116),
@@ -138,11 +171,12 @@ FUNNEL: dict[str, tuple[int, int]] = {
     "taken at once as high quality": (384, 393),
     "chosen": (1_000, 1_000),
 }
-# Of the chosen thousand's traces, graded by a model: 46.4 % are wrong, and stay. The same of s1K-1.1 (r1's traces).
+# Traces of the chosen thousand, graded by a model: 46.4 % are wrong, and are kept. The same for
+# s1K-1.1 (r1's traces).
 CORRECT = {"s1K": 53.6, "s1K-1.1": 63.0}
 
-# Table 6: questions of each domain of the chosen thousand, and the tokens of their traces in thousands. The text says 50 domains,
-# the table's last row 51.
+# Table 6: questions of each domain of the chosen thousand, and the tokens of their traces in
+# thousands. The text says 50 domains, the table's last row 51.
 TABLE_6: dict[str, tuple[int, float]] = {
     "Geometry": (109, 560.2),
     "Number theory": (98, 522.5),
@@ -190,7 +224,7 @@ TABLE_7: dict[str, tuple[int, float]] = {
     "s1-teasers": (23, 4.1),
 }
 
-# Table 8: the share of rows, in percent, that a training block of so many tokens cuts.
+# Table 8: the share of rows, in percent, that a training block of this many tokens cuts.
 TABLE_8_CUT = {4_096: 74, 32_768: 0}
 # Table 8, by the length of the training block: (accuracy in percent, mean thinking tokens).
 TABLE_8: dict[int, dict[str, tuple[float, int]]] = {
@@ -223,18 +257,20 @@ TABLE_13: dict[str, Sweep] = {
     ),
 }  # fmt: skip
 
-# Table 14, class-conditional: (accuracy in percent, mean thinking tokens). On AIME24 the short prompt should stay below the 6,109
-# tokens of no prompt and doesn't, the long one should exceed them and does: a Control of 1 in 2.
+# Table 14, class-conditional: (accuracy in percent, mean thinking tokens). On AIME24 the short
+# prompt should stay below the 6,109 tokens of no prompt and doesn't. The long one should exceed
+# them and does: a Control of 1 in 2.
 TABLE_14: dict[str, dict[str, tuple[float, int]]] = {
     "short": {"AIME24": (30.0, 8_033), "MATH500": (90.4, 2_537), "GPQA-Diamond": (56.6, 4_177)},
     "long": {"AIME24": (36.7, 9_651), "MATH500": (91.4, 3_875), "GPQA-Diamond": (51.0, 4_827)},
     "none": {"AIME24": (50.0, 6_109), "MATH500": (93.0, 3_298), "GPQA-Diamond": (57.6, 3_510)},
 }
 
-# Figure 1, read off the coordinates of the published vector figure. Which budget a dot is stands nowhere beside it: the names are
-# derived from the authors' command list (caps of 500, 1,000, 2,000, 4,000 and more, then 1, 2, 4 and 6 Waits). The AIME24 dot at
-# 5,300 tokens is one of the caps 8,000 and 16,000 or no cap (the caption does not say; Table 14 has 6,109 tokens for the same
-# accuracy). MATH500 at 3,200 tokens stands 0.2 above the paper's own tables.
+# Figure 1, read off the coordinates of the published vector figure. The figure does not name the
+# budget of a dot: the names are derived from the authors' command list (caps of 500, 1,000, 2,000,
+# 4,000 and more, then 1, 2, 4 and 6 Waits). The AIME24 dot at 5,300 tokens is one of the caps 8,000
+# and 16,000 or no cap (the caption does not say; Table 14 has 6,109 tokens for the same accuracy).
+# MATH500 at 3,200 tokens is 0.2 above the paper's own tables.
 FIGURE_1: dict[str, tuple[Point, ...]] = {
     "MATH500": (
         Point(499, 64.0, "cap 500"),
@@ -261,8 +297,8 @@ FIGURE_1: dict[str, tuple[Point, ...]] = {
     ),
 }
 
-# Figure 4 left, AIME24: caps, the own stop, Waits. It flattens at six. Its labels say "forcing 2048" and "forcing 4096", where
-# the command list and Figure 1 have 2,000 and 4,000.
+# Figure 4 left, AIME24: caps, the own stop, Waits. It flattens at six. Its labels say "forcing
+# 2048" and "forcing 4096", where the command list and Figure 1 have 2,000 and 4,000.
 FIGURE_4_LEFT = (
     Point(1000, 13.3, "cap 1000"),
     Point(2003, 30.0, "cap 2048"),
@@ -273,8 +309,9 @@ FIGURE_4_LEFT = (
     Point(8459, 56.7, "6 Waits"),
 )
 
-# Figure 4 right, GPQA-Diamond; tokens are summed over all 198 questions. The first dot of voting stands at the cost of one
-# sample, though the caption counts from 2; the forced dots are those of Figure 1 with as many tokens, and named so (derived).
+# Figure 4 right, GPQA-Diamond; tokens are summed over all 198 questions. The first dot of voting is
+# at the cost of one sample, though the caption counts from 2. The forced dots are those of Figure 1
+# with as many tokens, with its names (derived).
 FIGURE_4_RIGHT: dict[str, tuple[Point, ...]] = {
     "majority voting, base": (
         Point(128_000, 45.5, "first"),
@@ -287,8 +324,9 @@ FIGURE_4_RIGHT: dict[str, tuple[Point, ...]] = {
     "s1 with forcing": (Point(345_000, 51.0, "cap 2000"), Point(641_000, 57.6, "own stop"), Point(921_000, 59.6, "2 Waits")),
 }
 
-# Figure 6, rejection sampling on AIME24 at temperature 1. The figure's tick labels are cut (22 is 22.5); these are the accuracies
-# that fit Table 3 and 30 questions (derived). The caption names five limits, the figure has six dots: 6,000 is missing there.
+# Figure 6, rejection sampling on AIME24 at temperature 1. The figure's tick labels are cut (22 is
+# 22.5). These are the accuracies that fit Table 3 and 30 questions (derived). The caption names
+# five limits, but the figure has six dots: the caption omits 6,000.
 FIGURE_6 = (
     Point(2974, 40.0, "up to 3500"),
     Point(3703, 36.7, "up to 4000"),
@@ -298,12 +336,13 @@ FIGURE_6 = (
     Point(5293, 23.3, "up to 16000"),
 )
 
-# Tries a question. The caption gives six numbers for its five limits; they fit the six dots (derived). Section E.2 has an older
-# model that needed 199 for up to 4,000.
+# Tries a question. The caption gives six numbers for its five limits. They fit the six dots
+# (derived). Section E.2 has an older model that needed 199 for up to 4,000.
 FIGURE_6_TRIES = {3_500: 655, 4_000: 97, 5_000: 8, 6_000: 3, 8_000: 2, 16_000: 1}
 
-# Figure 7, AIME24, a step-conditional model on older data: steps in sequence, and 16 trajectories side by side. At 512 steps 12
-# of the 30 questions exceed the context. REBASE's tokens leave out its reward model's.
+# Figure 7, AIME24, a step-conditional model on older data: steps in sequence, and 16 trajectories
+# side by side. At 512 steps 12 of the 30 questions exceed the context. REBASE's tokens leave out
+# its reward model's.
 FIGURE_7: dict[str, tuple[Point, ...]] = {
     "sequential": (
         Point(2862, 30.0, "32 steps"),
@@ -315,10 +354,12 @@ FIGURE_7: dict[str, tuple[Point, ...]] = {
     "REBASE": (Point(229_085, 56.7, "16 of 256 steps"),),
 }
 
-# The five longest runs of rejection sampling, from which its Scaling of -35 comes out (derived); its Performance is the sixth.
+# The five longest runs of rejection sampling, which give its Scaling of -35 (derived). Its
+# Performance is the sixth run's.
 TABLE_3_RS_RUNS = FIGURE_6[1:]
 
-# The five runs of budget forcing from which Table 3's first row comes out (derived: the paper does not say which five).
+# The five runs of budget forcing that give Table 3's first row (derived: the paper does not say
+# which five).
 TABLE_3_BF_RUNS = FIGURE_4_LEFT[1:6]
 
 
@@ -327,8 +368,8 @@ def _points(sweep: Sweep, unit: str) -> tuple[Point, ...]:
     return tuple(Point(tokens, accuracy, f"{n:,} {unit} asked") for n, tokens, accuracy in asked)
 
 
-# The runs behind each row of Table 3, as far as they are published: Tables 12 to 14 and Figures 4 and 6. Its Scaling comes out of
-# them, but for RS, where it takes the five longest (derived, see TABLE_3_RS_RUNS).
+# The published runs of each row of Table 3: Tables 12 to 14 and Figures 4 and 6. They give its
+# Scaling, except for RS, which needs the five longest runs (derived, see TABLE_3_RS_RUNS).
 TABLE_3_RUNS: dict[str, tuple[Point, ...]] = {
     "BF": TABLE_3_BF_RUNS,
     "TCC": _points(TABLE_12["TCC"], "tokens"),

@@ -1,1 +1,1 @@
-"""From text to ids and back: chat templates, control tokens in a caller's text, and delimiters in one tokenizer's ids."""
+"""From text to ids and back: chat templates, delimiters, and control tokens in a caller's text."""

@@ -1,4 +1,4 @@
-"""A template in the ids of one tokenizer: what programs and engines use."""
+"""A template in the ids of one tokenizer, which programs and engines use."""
 
 from __future__ import annotations
 
@@ -18,24 +18,27 @@ from s1lab.tokenization.presets import preset
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-MARK_IDS = 32  # the most ids that an opening delimiter is looked for in
-HEADER_IDS = 64  # and a header of harmony
-# Tokens that begin a call of a tool: Qwen3's, Mistral's, gpt-oss' (which ends one), Llama's, DeepSeek's, Kimi's.
+MARK_IDS = 32  # the most ids that are searched for an opening delimiter
+HEADER_IDS = 64  # the same for a header of harmony
+# Tokens that begin a tool call: Qwen3's, Mistral's, gpt-oss' (which ends one), Llama's, DeepSeek's,
+# Kimi's.
 TOOL_CALLS = (
     "<tool_call>", "[TOOL_CALLS]", "<|call|>", "<|python_tag|>", "<｜tool▁calls▁begin｜>", "<|tool_calls_section_begin|>",
 )  # fmt: skip
-TOOL_HEADER = " to="  # the recipient in a header of harmony: <|channel|>commentary to=functions.search
-# What chat templates do to the ends of a text.
+# The recipient in a header of harmony: <|channel|>commentary to=functions.search
+TOOL_HEADER = " to="
+# The changes that chat templates make to the ends of a text.
 _TRIMS: tuple[Callable[[str], str], ...] = (str, str.strip, str.rstrip, str.lstrip)
 
 
 @dataclass(frozen=True)
 class Stop:
-    """What a sampled stop is: the end of the thinking, or the call of a tool.
+    """The meaning of a sampled stop: the end of the thinking, or a tool call.
 
-    before: how many of the ids before it belong to it.
-    end: the delimiter; "" for an end of sequence.
-    tool: the token of a tool call.
+    Attributes:
+        before: The number of ids before it that belong to it.
+        end: The delimiter; "" for an end of sequence.
+        tool: The token of a tool call.
     """
 
     before: int = 0
@@ -45,13 +48,23 @@ class Stop:
 
 @dataclass(frozen=True)
 class BoundTemplate:
-    """A ThinkTemplate in the ids of one tokenizer: what programs and engines use. Made by :func:`bind`.
+    """A ThinkTemplate in the ids of one tokenizer, which programs and engines use.
 
-    think_stop: ids at which a request for thinking ends. Most of them end the thinking; the last id of a delimiter of several
-        tokens, or a tool call's, has to be looked at: see :meth:`stopped`.
-    answer_stop: ids that end the answer.
-    delimiters: those of several tokens. tools: ids that begin a tool call, with their texts.
-    notes: what a reader of results must know of the model's chat template, a sentence each.
+    It is made by :func:`bind`.
+
+    Attributes:
+        template: The template.
+        tokenizer: The tokenizer.
+        think_stop: Ids at which a request for thinking ends. Most of them end the thinking. The
+            last id of a delimiter of several tokens, and a tool call's id, must be checked, see
+            :meth:`stopped`.
+        answer_stop: Ids that end the answer.
+        chat: How to render a question with the chat template.
+        allow_special: Whether control tokens in a caller's text become their ids.
+        delimiters: The delimiters of several tokens.
+        tools: Ids that begin a tool call, with their texts.
+        notes: Facts about the model's chat template that a reader of results must know, one
+            sentence each.
     """
 
     template: ThinkTemplate
@@ -69,19 +82,25 @@ class BoundTemplate:
         return Encoder(self.tokenizer, _named(self.template), self.allow_special)
 
     def encode(self, text: str | None) -> list[int]:
-        """Ids of a text from its beginning, nothing added around it; control tokens in it are read as such."""
+        """Ids of a whole text, with nothing added. Control tokens in it become their ids."""
         return self.encoder.whole(text)
 
     def piece(self, text: str | None) -> list[int]:
-        """Ids of a text of our own that follows other text; control tokens in it are read as such."""
+        """Ids of one of our own texts after other text. Control tokens in it become their ids."""
         return self.encoder.piece(text)
 
     def foreign(self, text: str | None) -> list[int]:
-        """Ids of a caller's text that follows other text; no control token is among them, unless ``allow_special`` is set."""
+        """Ids of a caller's text after other text.
+
+        They contain no control token unless ``allow_special`` is set.
+        """
         return self.encoder.foreign(text)
 
     def foreign_notes(self, **texts: str | None) -> list[str]:
-        """A sentence for each text that holds control tokens, which :meth:`foreign` and :meth:`prompt` encode as plain text."""
+        """One sentence for each text that contains control tokens.
+
+        :meth:`foreign` and :meth:`prompt` encode them as plain text.
+        """
         if self.allow_special:
             return []
         held = ((what.replace("_", " "), self.encoder.controls_in(text)) for what, text in texts.items())
@@ -93,28 +112,30 @@ class BoundTemplate:
         ]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids that follow others, special tokens shown, spaces as they are."""
+        """Text of ids that follow others, with special tokens shown and spaces unchanged."""
         return self.encoder.decode(ids)
 
     def decode_whole(self, ids: Sequence[int]) -> str:
-        """Text of ids that nothing comes before, such as a prompt's."""
+        """Text of ids with nothing before them, such as a prompt's."""
         return self.encoder.decode_whole(ids)
 
     def prompt(self, question: str, system: str | None = None, *, thinking: bool = True) -> list[int]:
-        """Ids of the chat prompt up to where the assistant's turn begins.
+        """Ids of the chat prompt, up to the beginning of the assistant's turn.
 
         Args:
-            question: The question. Control tokens in it are encoded as plain text, unless ``allow_special`` is set.
-            system: The system text, likewise; None for none.
-            thinking: Whether thinking is to follow. Without it the template's own form for that is used, if it has one.
+            question: The question. Control tokens in it are encoded as plain text, unless
+                ``allow_special`` is set.
+            system: The system text, encoded in the same way; None for none.
+            thinking: Whether thinking follows. If not, the template's own form without thinking is
+                used, if there is one.
 
         Returns:
-            The ids. Whatever the question holds, the control tokens among them are the chat template's own.
+            The ids. The control tokens among them are the chat template's own, whatever the
+            question contains.
 
         Raises:
-            ValueError: The template takes no system text, turns the thinking off because of what one of the texts says, or
-                changes a text that holds control tokens.
-
+            ValueError: The template takes no system text, turns the thinking off because of words
+                in one of the texts, or changes a text that contains control tokens.
         """
         text = self.chat.render(question, system, thinking=thinking)
         if thinking and self.chat.strict and self.template.closed(text):
@@ -129,7 +150,7 @@ class BoundTemplate:
         if apart is not None:
             return apart
         if not any(self.encoder.may_hold_control(t) for t in (question, system)):
-            return ids  # the template itself has others for these texts, such as none for an empty system text
+            return ids  # the template has its own form for these texts
         raise ValueError(
             "the chat template changes a text that holds control tokens, so they can't be told from its own: take them out, "
             "or load with allow_special=True"
@@ -139,7 +160,7 @@ class BoundTemplate:
         return [i for i in ids if i in self.encoder.control_ids]
 
     def _own_controls(self, system: bool, thinking: bool) -> list[int]:
-        """The control tokens of a prompt that are the template's own, in order."""
+        """The template's own control tokens in a prompt, in order."""
         known: dict[tuple[bool, bool], list[int]] = self.__dict__.setdefault("_own", {})
         if (system, thinking) not in known:
             text = self.chat.render(QUESTION, SYSTEM if system else None, thinking=thinking)
@@ -147,11 +168,14 @@ class BoundTemplate:
         return known[system, thinking]
 
     def _apart(self, text: str, question: str, system: str | None, thinking: bool) -> list[int] | None:
-        """A prompt's ids, the template's own pieces encoded apart from the caller's texts; None if it changes those."""
+        """A prompt's ids, with the template's pieces encoded apart from the caller's texts.
+
+        None if the template changes those texts.
+        """
         marked = self.chat.render(QUESTION, None if system is None else SYSTEM, thinking=thinking)
         places = {QUESTION: question} | ({} if system is None else {SYSTEM: system})
         at = {mark: marked.index(mark) for mark in places}
-        # Gemma's template trims the question alone, SmolLM3's the end of the system text.
+        # Gemma's template trims only the question, SmolLM3's the end of the system text.
         for trims in product(_TRIMS, repeat=len(places)):
             own, given, done = list[str](), list[str](), 0
             for mark, trim in zip(sorted(places, key=lambda m: at[m]), trims, strict=True):
@@ -169,20 +193,20 @@ class BoundTemplate:
         return ids
 
     def open_ids(self, after: Sequence[int] = ()) -> list[int]:
-        """Ids of the opening delimiter behind these ids, which may have it already."""
+        """Ids of the opening delimiter after these ids, or of the rest that they lack."""
         return self.piece(self.template.opening(self.decode(after[-MARK_IDS:])))
 
     def skip_ids(self, after: Sequence[int]) -> list[int]:
-        """Ids that lead from a prompt to an answer without thinking; none where the prompt opens no thinking."""
+        """Ids that lead from a prompt to an answer without thinking, if it opens thinking."""
         return self.piece(self.template.skipping(self.decode(after[-MARK_IDS:])))
 
     def close_ids(self, after: Sequence[int]) -> list[int]:
-        """The close behind these ids, on a line of its own where the template wants it."""
+        """Ids of the close after these ids, on its own line if the template requires that."""
         return self.piece(self.template.closing(self.decode(after[-1:])))
 
     @property
     def longest_end(self) -> int:
-        """The most tokens of a delimiter."""
+        """The largest number of tokens in a delimiter."""
         return max([1, *(len(way) for d in self.delimiters for way in d.ways)])
 
     @cached_property
@@ -192,11 +216,19 @@ class BoundTemplate:
 
     @cached_property
     def last_ids(self) -> frozenset[int]:
-        """Ids that complete a delimiter of several tokens, and may be ordinary text elsewhere."""
+        """Ids that complete a delimiter of several tokens. Elsewhere they may be ordinary text."""
         return frozenset[int]().union(*(d.last for d in self.delimiters)) - set(self._single)
 
     def stopped(self, before: Sequence[int], stop: int) -> Stop | None:
-        """What a stop of ``think_stop`` is, sampled behind these ids of the thinking; None if it is ordinary text."""
+        """Find the meaning of a stop that was sampled in the thinking.
+
+        Args:
+            before: The ids of the thinking before it.
+            stop: An id of ``think_stop``.
+
+        Returns:
+            The stop; None if it is ordinary text.
+        """
         for delimiter in self.delimiters:
             if stop in delimiter.last and (n := self._length(delimiter, before, stop)) is not None:
                 return Stop(n, delimiter.text)
@@ -211,7 +243,7 @@ class BoundTemplate:
 
     @cached_property
     def _single(self) -> dict[int, str]:
-        """Stops that are whole by themselves: delimiters of one token, and ends of sequence."""
+        """Stops that are complete by themselves: delimiters of one token, and ends of sequence."""
         ends = {i: "" for i in self.answer_stop if i in self.think_stop}
         for end in self.template.ends:
             if (i := single_id(end, self.tokenizer)) is not None:
@@ -219,9 +251,9 @@ class BoundTemplate:
         return ends
 
     def _length(self, delimiter: Delimiter, before: Sequence[int], stop: int) -> int | None:
-        """How many ids before a stop belong to a delimiter that it completes; None if it completes none."""
+        """The number of ids before a stop that belong to the delimiter it completes, or None."""
         last = len(self.decode([stop]))
-        most = min(len(before), len(delimiter.text.encode()) + 1)  # a token has a byte at least
+        most = min(len(before), len(delimiter.text.encode()) + 1)  # a token has at least one byte
         if delimiter.text not in self.decode([*before[len(before) - most :], stop]):
             return None
         for n in range(most + 1):
@@ -231,12 +263,12 @@ class BoundTemplate:
             behind = text[at + len(delimiter.text) :]
             if behind.strip() or len(behind) >= last:
                 return None
-            # A token that has a word of the thinking in it, before the delimiter, stays in the thinking.
+            # A token with a word of the thinking before the delimiter stays in the thinking.
             return n if not text[:at].strip() else max(0, n - 1)
         return None
 
     def begun(self, ids: Sequence[int]) -> int:
-        """How many of the last ids are the beginning of a delimiter of several tokens, as far as they go."""
+        """The number of last ids that begin a delimiter of several tokens without completing it."""
         for n in range(min(self.longest_end - 1, len(ids)), 0, -1):
             tail = tuple(ids[len(ids) - n :])
             if any(len(way) > n and way[:n] == tail for d in self.delimiters for way in d.ways):
@@ -258,18 +290,21 @@ def bind(
     Args:
         template: A preset's name, a ThinkTemplate, or None for the preset that the tokenizer knows.
         tokenizer: The tokenizer, with its chat template.
-        eos_ids: The ids that end a sequence for this model (its generation config's and its tokenizer's).
+        eos_ids: The ids that end a sequence for this model (its generation config's and its
+            tokenizer's).
         chat_template_kwargs: Variables of the chat template, such as ``{"enable_thinking": True}``.
-        allow_special: Whether control tokens in questions and other texts of the caller are read as such.
-        as_of_01: Take the chat template as it is and tool calls as text, as version 0.1 did, for a store that it wrote.
+        allow_special: Whether control tokens in questions and other texts of the caller become
+            their ids.
+        as_of_01: Use the chat template unchanged and tool calls as text, as version 0.1 did, for a
+            store that it wrote.
 
     Returns:
         The template in ids. Its ``notes`` have been given as warnings.
 
     Raises:
-        ValueError: The tokenizer has no chat template or can't encode a delimiter; the chat template loses or doubles the
-            question, or closes the thinking before it begins; or the model names no end of sequence.
-
+        ValueError: The tokenizer has no chat template or can't encode a delimiter; the chat
+            template loses or doubles the question, or closes the thinking before it begins; or the
+            model names no end of sequence.
     """
     if not tokenizer.chat_template:
         raise ValueError(
@@ -285,7 +320,8 @@ def bind(
             delimiters.append(delimiter_of(end, encoder))
     if not eos_ids:
         raise ValueError("the model names no end-of-sequence token: set eos_token_id in its generation config")
-    # A token within a delimiter (gpt-oss' <|end|>) does not end the thinking by itself, even if it ends a turn elsewhere.
+    # A token within a delimiter (gpt-oss' <|end|>) does not end the thinking by itself, even if it
+    # ends a turn elsewhere.
     within = {i for d in delimiters for way in d.ways for i in way[:-1]}
     last = {i for d in delimiters for i in d.last}
     known = {} if as_of_01 else {single_id(text, tokenizer): text for text in TOOL_CALLS}
@@ -309,7 +345,7 @@ def bind(
 
 
 def _check_opening(template: ThinkTemplate, chat: Chat) -> None:
-    """Refuse a chat template that opens the thinking and goes on with words of its own: it would be opened a second time."""
+    """Refuse a chat template that opens the thinking and adds words: it would be opened twice."""
     mark, behind = template.open.strip(), chat.render(QUESTION).partition(QUESTION)[2]
     at = behind.rfind(mark) if mark else -1
     words = behind[at + len(mark) :]

@@ -1,4 +1,4 @@
-"""A tokenizer's chat template: what it makes of a question and a system text, and how it opens the thinking or closes it."""
+"""A tokenizer's chat template: how it renders a question, and opens or closes the thinking."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Texts that no template has of its own. Letters alone, so that no template escapes, trims or splits them.
+# Texts that are in no template. They are letters only, so that no template escapes, trims or splits
+# them.
 QUESTION, SYSTEM = "QUESTIONzqxMARK", "SYSTEMzqxMARK"
-# Texts that some templates cut or escape, each under the words that a note calls it by.
+# Texts that some templates cut or escape, each with its name in a note.
 ODD = {
     "quotes": "\"a\" 'b'",
     "<, > or &": "a < b & c > d",
@@ -23,8 +24,8 @@ ODD = {
     "backslashes or braces": "\\frac{a}{b} {{ c }}",
     "a long text": "a " * 20_000,
 }
-# Switches by which today's templates turn their thinking on and off: Qwen3 and many others have the first, DeepSeek V3.1 and
-# Granite the second.
+# The switches of today's templates for their thinking. Qwen3 and many others have the first,
+# DeepSeek V3.1 and Granite the second.
 SWITCHES = ("enable_thinking", "thinking")
 OFF = "the chat template has thinking off by default: it is used with {}=True"
 RESERVED = (
@@ -38,11 +39,15 @@ _CLOCKS = (datetime(2001, 2, 3, 4, 5, 6), datetime(2022, 11, 30, 17, 18, 19))
 class Chat:
     """How to render a question with one tokenizer's chat template. Made by :func:`examine`.
 
-    kwargs: the template's own variables, such as ``enable_thinking``. parts: whether content is given as a list of parts.
-    without: variables that turn the thinking off, beside ``kwargs``; None if the template has no such form.
-    system_fault: why a system text can't be given, as a sentence; None if it can.
-    notes: what a reader of results must know of the template, a sentence each.
-    strict: whether it was checked; not so for the template of an old store.
+    Attributes:
+        tokenizer: The tokenizer.
+        kwargs: The template's own variables, such as ``enable_thinking``.
+        parts: Whether content is given as a list of parts.
+        without: Variables that turn the thinking off, in addition to ``kwargs``; None if the
+            template has no such form.
+        system_fault: Why a system text can't be given, as a sentence; None if it can.
+        notes: Facts about the template that a reader of results must know, one sentence each.
+        strict: Whether the template was checked. The template of an old store is not.
     """
 
     tokenizer: PreTrainedTokenizerBase = field(repr=False)
@@ -54,11 +59,15 @@ class Chat:
     strict: bool = True
 
     def render(self, question: str, system: str | None = None, *, thinking: bool = True) -> str:
-        """The prompt as text, up to where the assistant's turn begins.
+        """The prompt as text, up to the beginning of the assistant's turn.
+
+        Args:
+            question: The question.
+            system: The system text; None for none.
+            thinking: Whether thinking follows.
 
         Raises:
             ValueError: A system text is given, and the template loses or refuses it.
-
         """
         if system is not None and self.system_fault:
             raise ValueError(self.system_fault)
@@ -74,7 +83,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, question: str, system: str | Non
     turns.append({"role": "user", "content": content(question)})
     variables = dict(kwargs)
     day = variables.get("strftime_now")
-    if isinstance(day, str):  # a fixed day, in a form that a store can hold
+    if isinstance(day, str):  # a fixed day, in a form that can be stored
         variables["strftime_now"] = datetime.fromisoformat(day).strftime
     text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **variables)
     assert isinstance(text, str)
@@ -96,16 +105,15 @@ def examine(
         closed: Whether a prompt ends in closed thinking.
         opened: Whether a prompt ends in open thinking.
         kwargs: Variables of the template, as the user gave them.
-        strict: Whether to refuse a template that can't be used, and to turn on thinking that is off. Off for the template of
-            an old store, whose prompts must stay as they were.
+        strict: Whether to refuse a template that can't be used, and to turn on thinking that is
+            off. It is False for the template of an old store, whose prompts must not change.
 
     Returns:
         How to render with it.
 
     Raises:
-        ValueError: The template loses or doubles the question, or closes the thinking and no known switch opens it; or
-            ``kwargs`` holds what no template can take.
-
+        ValueError: The template loses or doubles the question, or closes the thinking and no known
+            switch opens it; or ``kwargs`` contains something that no template can take.
     """
     kwargs = _variables(kwargs)
     name = tokenizer.name_or_path or "the tokenizer"
@@ -135,15 +143,16 @@ def examine(
         prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
         notes.append(OFF.format(switch))
     elif strict and not opened(prompt):
-        # Granite's template asks for thinking in its system turn, where thinking=True is given.
+        # Granite's template asks for thinking in its system turn if thinking=True is given.
         for switch in _switches(tokenizer, kwargs):
             on, off = (_tried(tokenizer, parts, {**kwargs, switch: value}, prompt) for value in (True, False))
             if on != prompt and off == prompt and (opened(on) or _same_end(on, prompt)):
                 kwargs[switch], prompt = True, on
                 notes.append(OFF.format(switch))
                 break
-    # A form without thinking is closed, does not open what the usual form opens, or says so before the assistant's turn, as
-    # Hunyuan's /no_think does. Any other end belongs to another format than the user's.
+    # A form without thinking is closed, does not open what the usual form opens, or says so before
+    # the assistant's turn, as Hunyuan's /no_think does. Any other end belongs to another format
+    # than the user's.
     without = None
     for switch in SWITCHES if strict else ():
         if mentions(tokenizer, switch):
@@ -170,7 +179,7 @@ def examine(
 
 
 def _variables(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The user's variables of a template, checked."""
+    """The user's variables of a template, after a check."""
     if not isinstance(kwargs, Mapping | None) or not all(isinstance(name, str) for name in kwargs or {}):
         raise ValueError(
             f"chat_template_kwargs={kwargs!r} must be a dict of the template's variables, such as {{'enable_thinking': True}}"
@@ -197,47 +206,47 @@ def _variables(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def mentions(tokenizer: PreTrainedTokenizerBase, variable: str) -> bool:
-    """Whether the source of a tokenizer's chat template has a variable in it."""
+    """Whether a variable is in the source of a tokenizer's chat template."""
     template: Any = tokenizer.chat_template
     source = "\n".join(template.values()) if isinstance(template, dict) else str(template)
     return re.search(rf"\b{re.escape(variable)}\b", source) is not None
 
 
 def _switches(tokenizer: PreTrainedTokenizerBase, kwargs: Mapping[str, Any]) -> list[str]:
-    """The known switches that a template mentions and the user has not set."""
+    """The known switches in a template that the user has not set."""
     return [s for s in SWITCHES if s not in kwargs and mentions(tokenizer, s)]
 
 
 def _tried(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any], otherwise: str) -> str:
-    """A rendering that may fail or lose the question: ``otherwise`` if it does."""
+    """A rendering; ``otherwise`` if it fails or loses the question."""
     try:
         text = _render(tokenizer, QUESTION, None, parts, kwargs)
-    except Exception:  # templates raise what they like
+    except Exception:  # templates may raise anything
         return otherwise
     return text if text.count(QUESTION) == 1 else otherwise
 
 
 def _same_end(one: str, other: str) -> bool:
-    """Whether two prompts are the same behind the question."""
+    """Whether two prompts are the same after the question."""
     return one.partition(QUESTION)[2] == other.partition(QUESTION)[2]
 
 
 def _changes(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any], odd: str) -> bool:
-    """Whether a template writes a question other than it is given; white space around it does not count."""
+    """Whether a template changes a question. White space around it does not count."""
     question = f"{QUESTION} {odd} {QUESTION}"
     try:
         return question not in _render(tokenizer, question, None, parts, kwargs)
-    except Exception:  # a template that raises gives that question its error
+    except Exception:  # a question gets the error that its template raises
         return False
 
 
 def _parts(tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, Any], strict: bool) -> bool | None:
-    """Whether the template wants content in parts; None if neither works and ``strict`` is off."""
+    """Whether the template needs content in parts; None if neither works and ``strict`` is off."""
     faults = []
     for parts in (False, True):
         try:
             text = _render(tokenizer, QUESTION, None, parts, kwargs)
-        except Exception as why:  # templates raise what they like
+        except Exception as why:  # templates may raise anything
             faults.append(f"can't render a question ({' '.join(str(why).split())})")
             continue
         times = text.count(QUESTION)
@@ -246,7 +255,7 @@ def _parts(tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, A
         faults.append("loses the question" if not times else f"has the question {times} times")
     if not strict:
         return None
-    # Of the two, what it does with plain text is what its author will recognise.
+    # Of the two faults, the template's author will recognise the one with plain text.
     fix = "correct tokenizer.chat_template and save it"
     fix = (
         f"give the variables that it needs as chat_template_kwargs=, or {fix}"
@@ -259,7 +268,7 @@ def _parts(tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, A
 def _system_fault(tokenizer: PreTrainedTokenizerBase, name: str, parts: bool, kwargs: Mapping[str, Any]) -> str | None:
     try:
         text = _render(tokenizer, QUESTION, SYSTEM, parts, kwargs)
-    except Exception as why:  # templates raise what they like
+    except Exception as why:  # templates may raise anything
         fault = f"takes no system text ({' '.join(str(why).split())})"
     else:
         times = text.count(SYSTEM)

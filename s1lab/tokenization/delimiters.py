@@ -1,4 +1,4 @@
-"""Delimiters as a tokenizer writes them: one token, or several in more than one way."""
+"""Delimiters in a tokenizer's ids: one token, or several tokens in more than one way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from s1lab.tokenization.encoding import Encoder
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# What may stand before and behind a delimiter, where a tokenizer joins its characters with those of the delimiter.
+# Texts that may come before and after a delimiter. Some tokenizers join their characters with those
+# of the delimiter.
 _BEFORE = ("", "\n", " ", "a", ".", "1")
 _BEHIND = ("", "\n", "\n\n", " ")
 
@@ -19,7 +20,11 @@ _BEHIND = ("", "\n", "\n\n", " ")
 class Delimiter:
     """A delimiter of several tokens.
 
-    ways: the sequences of ids that the tokenizer may write it as. last: ids that complete it. first: ids that begin it.
+    Attributes:
+        text: The delimiter.
+        ways: The sequences of ids that the tokenizer may write it as.
+        last: Ids that complete it.
+        first: Ids that begin it.
     """
 
     text: str
@@ -29,15 +34,23 @@ class Delimiter:
 
 
 def single_id(text: str, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The id of a text that is one token of the tokenizer, whatever comes before it."""
+    """The id of a text that is always one token of the tokenizer; None if there is none."""
     ids = tokenizer.encode(text, add_special_tokens=False)
-    # A tokenizer has one id for all that it can't write, and may not name it.
+    # A tokenizer has one id for everything that it can't write, and may not name that id.
     known = len(ids) == 1 and text in tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     return ids[0] if known else None
 
 
 def delimiter_of(text: str, encoder: Encoder) -> Delimiter:
-    """All ways in which a tokenizer writes a delimiter, behind and before other text."""
+    """All ways in which a tokenizer writes a delimiter, after and before other text.
+
+    Args:
+        text: The delimiter.
+        encoder: The tokenizer's encoder.
+
+    Raises:
+        ValueError: The tokenizer can't write the delimiter.
+    """
     if not text.strip() or text not in encoder.decode(encoder.piece(text)):
         raise ValueError(
             f"the tokenizer can't write the end-of-thinking delimiter {text!r}: add it to the tokenizer as a special token, or "
@@ -47,7 +60,8 @@ def delimiter_of(text: str, encoder: Encoder) -> Delimiter:
     for before in _BEFORE:
         for behind in _BEHIND:
             ids = encoder.piece(before + text + behind)
-            # A character whose bytes are not all there yet is decoded as a replacement character, which does not count.
+            # A character with missing bytes is decoded as a replacement character, which does not
+            # count.
             ends = [len(encoder.decode(ids[:n]).rstrip("\N{REPLACEMENT CHARACTER}")) for n in range(len(ids) + 1)]
             start = max(n for n in range(len(ids)) if ends[n] <= len(before))
             stop = min(n for n in range(len(ids) + 1) if ends[n] >= len(before + text))

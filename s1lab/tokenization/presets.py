@@ -1,4 +1,4 @@
-"""Which preset a tokenizer belongs to."""
+"""The preset of a tokenizer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from s1lab.tokenization.delimiters import single_id
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# In the order in which they are looked for: a tokenizer must know these texts as one token each.
+# In the order of the search. A tokenizer must have each of these texts as one token.
 KNOWN_BY = (
     (DEEPSEEK, (*DEEPSEEK.ends, "<｜Assistant｜>")),
     (THINK_TAGS, THINK_TAGS.ends),
@@ -22,10 +22,18 @@ KNOWN_BY = (
 
 
 def preset(template: str | ThinkTemplate | None, tokenizer: PreTrainedTokenizerBase) -> ThinkTemplate:
-    """The template itself, a preset by name, or (None) the preset whose delimiters the tokenizer knows.
+    """The template itself, a preset by name, or the preset whose delimiters the tokenizer knows.
 
-    A tokenizer with ``</think>`` as one token gets "think-tags" (or "deepseek-v3.1", by its chat template), one with
-    ``[/THINK]`` "magistral", one with the tokens of gpt-oss "harmony", and one with ChatML's ``<|im_start|>`` "s1".
+    A tokenizer with ``</think>`` as one token gets "think-tags" (or "deepseek-v3.1", depending on
+    its chat template). One with ``[/THINK]`` gets "magistral", one with the tokens of gpt-oss
+    "harmony", and one with ChatML's ``<|im_start|>`` "s1".
+
+    Args:
+        template: A ThinkTemplate, a preset's name, or None for the tokenizer's preset.
+        tokenizer: The tokenizer.
+
+    Raises:
+        ValueError: No preset has that name, or the tokenizer knows the delimiters of none.
     """
     if isinstance(template, ThinkTemplate):
         return template
@@ -34,7 +42,8 @@ def preset(template: str | ThinkTemplate | None, tokenizer: PreTrainedTokenizerB
             raise ValueError(f"no template preset is called {template!r}: choose from {list(PRESETS)} or pass a ThinkTemplate")
         return PRESETS[template]
     for candidate, texts in KNOWN_BY:
-        switched = candidate is not DEEPSEEK or mentions(tokenizer, "thinking")  # R1 has the same tokens, and no switch
+        # R1 has the same tokens, but no switch.
+        switched = candidate is not DEEPSEEK or mentions(tokenizer, "thinking")
         if switched and all(single_id(text, tokenizer) is not None for text in texts):
             return candidate
     raise ValueError(

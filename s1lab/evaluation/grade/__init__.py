@@ -1,8 +1,9 @@
-"""Is this answer right? By rules, offline, deterministic, and bounded: no answer, however hostile, costs more than some seconds.
+"""Decide whether an answer is right: by rules, offline, deterministic and with bounded cost.
 
-:func:`extract` says which answer a response gives, and in which order it is looked for. :func:`is_correct` and :func:`verdict`
-compare it with the gold answer; :func:`verdicts` does so for many, in parallel processes. :func:`by_model` asks a model instead,
-and is never the default.
+No answer costs more than a few seconds, however hostile it is. :func:`extract` says which answer a
+response gives, and in which order it looks for it. :func:`is_correct` and :func:`verdict` compare
+it with the gold answer. :func:`verdicts` does so for many responses, in parallel processes.
+:func:`by_model` asks a model instead, and is never the default.
 """
 
 from s1lab.evaluation.grade.extract import KINDS, extract, normal

@@ -1,4 +1,4 @@
-"""Numbers that are written as arithmetic or in words."""
+"""Numbers written as arithmetic or in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import re
 from fractions import Fraction
 
-LONGEST = 400  # digits of a number that is read, and the largest power of ten
+LONGEST = 400  # the most digits of a number, and the largest power of ten
 _NUMBER = re.compile(
     r"(?P<repeating>\d*\.(?P<head>\d*)(?:\\overline\s*\{(?P<bar>\d+)\}|\\dot\s*\{?(?P<dot>\d)\}?))"
     r"|(?P<decimal>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE](?P<exponent>[+-]?\d{1,4})(?![\dA-Za-z]))?"
@@ -14,7 +14,7 @@ _NUMBER = re.compile(
 
 
 class Reader:
-    """Reads arithmetic from left to right: sums of products of powers of numbers, fractions and brackets."""
+    """A left-to-right parser of arithmetic: sums, products, powers, fractions and brackets."""
 
     def __init__(self, text: str) -> None:
         self.text, self.at, self.exact, self.depth = text, 0, True, 0
@@ -114,7 +114,7 @@ class Reader:
 
     @staticmethod
     def _root(value: Fraction) -> Fraction:
-        """The root of a square; others are left to formulas."""
+        """The root of a square. Other roots are left to the comparison of formulas."""
         root = Fraction(math.isqrt(max(0, value.numerator)), math.isqrt(value.denominator))
         if value < 0 or root * root != value:
             raise ValueError("no square")

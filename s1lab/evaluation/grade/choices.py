@@ -1,14 +1,15 @@
 """Which option of a multiple-choice question a text names: a letter from A to J.
 
-A letter counts where it stands as an option. In "2.5 C", "ΔH > 0" and "I believe" it does not. A text that names
-two options and rules out neither is hedged: it names both, which is the letter of none.
+A letter counts only if it is used as an option. It does not count in "2.5 C", "ΔH > 0" and "I
+believe". A text that names two options and rules out neither is hedged: it names both, which
+equals no single letter.
 """
 
 from __future__ import annotations
 
 import re
 
-NONE = "none"  # what a text names that says "none of the above"
+NONE = "none"  # the result for "none of the above"
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|bf|rm|boxed|fbox)\s*\{([^{}]*)\}")
 # "option B", "(B)", "[B]", "B)", "B." before a word, "**B**"
 _STRONG = re.compile(
@@ -57,15 +58,19 @@ _OPENING = re.compile(
     r"(?P<opens>[(\[{*\"'“]*)(?P<letter>[A-Ja-j])(?P<closes>[)\]}*.:\"'”]*)(?![\w'’+])",
     re.IGNORECASE,
 )
-_RESTATED = re.compile(r"\W{0,4}([A-Ja-j])[).:](?=\W)|\W{0,4}\(([A-J])\)|\W{0,4}([A-J])(?:[.:]|\s+[-–]\s)")  # "(B) 5 m/s"
+# Such as "(B) 5 m/s".
+_RESTATED = re.compile(r"\W{0,4}([A-Ja-j])[).:](?=\W)|\W{0,4}\(([A-J])\)|\W{0,4}([A-J])(?:[.:]|\s+[-–]\s)")
 
 
 def option(text: str, *, sure: bool = False) -> str | None:
-    """The option that a marked text names: "B", or "B or D" where it hedges; None where it names none.
+    """The option that a marked text names.
 
     Args:
-        text: what stands behind "the answer is", or in a box or a tag.
-        sure: whether the text is an answer and nothing else, as in a box.
+        text: The text after "the answer is", or in a box or a tag.
+        sure: Whether the text is only an answer, as in a box.
+
+    Returns:
+        The option, such as "B"; "B or D" if the text hedges; None if it names none.
     """
     text = _unwrapped(text)
     if re.match(r"\W*(?:none|neither|all)\s+of\s+(?:the|these|them)\b", text, re.IGNORECASE) and not _STRONG.search(text):
@@ -84,7 +89,10 @@ def option(text: str, *, sure: bool = False) -> str | None:
 
 
 def unmarked_option(text: str) -> str | None:
-    """The option that a whole response names, where nothing marks it: its last statement, else the last option in it."""
+    """The option that a whole response names without a mark.
+
+    It is the option of the response's last statement, or else the last option in it.
+    """
     text = _unwrapped(text)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     if not lines:
@@ -104,19 +112,19 @@ def unmarked_option(text: str) -> str | None:
 
 
 def _several(text: str) -> str | None:
-    """The options of a text that is nothing but two letters or more: "C/D"; None for any other."""
+    """The options of a text that is only two letters or more, such as "C/D"; None for any other."""
     if len(text) > 60 or not re.fullmatch(r"\W*[A-J](?:\W+[A-J])+\W*", text):
         return None
     return " or ".join(dict.fromkeys(re.findall(r"[A-J]", text)))
 
 
 def hedged(text: str) -> bool:
-    """Whether a text joins several answers by "or"."""
+    """Whether a text joins several answers with "or"."""
     return bool(re.search(r"(?<![A-Za-z\\])or(?![A-Za-z])", text))
 
 
 def _stands(text: str, found: re.Match[str]) -> bool:
-    """Whether the letter that was found is an option, and not a word or a symbol: "A distractor", "I think", "a cat"."""
+    """Whether a letter is an option, not a word or a symbol ("A distractor", "I think")."""
     if _NAMED_BY.search(text[max(0, found.start("letter") - 30) : found.start("letter")]):
         return False
     groups = found.groupdict()
@@ -131,7 +139,8 @@ def _stands(text: str, found: re.Match[str]) -> bool:
             return False
         if letter.islower() and letter in "ai" and after:
             return False
-    if letter == "I" and re.match(r"\s*(?:,|and|or)\s+(?:I{2,3}|IV)\b", text[end:]):  # Roman numerals
+    # Roman numerals.
+    if letter == "I" and re.match(r"\s*(?:,|and|or)\s+(?:I{2,3}|IV)\b", text[end:]):
         return False
     return not re.match(r"\s*(?:[=<>^_+*]|\\[a-z])", text[end:])
 
@@ -141,7 +150,7 @@ def _denied(text: str, begin: int, end: int) -> bool:
 
 
 def _last_of(text: str, whole: str | None = None) -> str | None:
-    """The last option of a text that is not ruled out; strong forms before bare letters."""
+    """The last option of a text that is not ruled out. Strong forms win over bare letters."""
     for pattern in (_STRONG, _WEAK):
         kept = []
         for found in pattern.finditer(text):
@@ -168,7 +177,7 @@ def _is_word(text: str, letter: str, end: int, name: str) -> bool:
 
 
 def _with_others(text: str, letter: str, end: int, before: list[tuple[str, int]] | None = None) -> str:
-    """The letter, with those that it is joined to: "B or D"."""
+    """The letter, with the letters that it is joined to: "B or D"."""
     letters = [letter]
     while (joined := _HEDGE.match(text[end:])) and len(letters) < 10:
         if _denied(text, end + joined.start("next"), end + joined.end("next")):

@@ -1,14 +1,14 @@
-"""Which answer does a response give? Rules in a fixed order, each in time linear in the text.
+r"""Extract the answer that a response gives, by rules in a fixed order, in linear time.
 
-The places where an answer may stand are tried from the most explicit one on:
+The possible places of an answer are tried, the most explicit first:
 
-1. the last ``\\boxed{...}``;
-2. what is marked as the answer: ``<answer>...</answer>``, ``"answer": ...`` in JSON, ``#### ...``, "Final Answer",
-   "the answer is";
-3. the last sentence that holds anything of the kind.
+1. the last ``\boxed{...}``;
+2. a text marked as the answer: ``<answer>...</answer>``, ``"answer": ...`` in JSON, ``#### ...``,
+   "Final Answer", "the answer is";
+3. the last sentence that contains an answer of the kind.
 
-A place that holds an answer of another kind decides too: a response whose last box holds 12.5 gives no whole number,
-whatever stands around the box.
+A place with an answer of another kind decides too. A response whose last box contains 12.5 gives
+no whole number, whatever text is around the box.
 """
 
 from __future__ import annotations
@@ -34,31 +34,40 @@ from s1lab.evaluation.grade.reading import values
 from s1lab.evaluation.grade.spelling import clean, signs
 
 KINDS = ("math", "choice", "integer", "exact")
-TAIL = 100_000  # characters: an answer stands at the end, and only so much of the end is searched
+TAIL = 100_000  # characters that are searched; an answer is at the end of a response
 
 
 @dataclass(frozen=True)
 class Found:
-    """An answer as it was found. whole: the sentence around it, for references that are words; else the same text."""
+    """An answer as it was found.
+
+    Attributes:
+        text: The answer.
+        whole: The sentence around it, for references that are words; else the same text.
+    """
 
     text: str
     whole: str
 
 
 def extract(response: str, kind: str = "math") -> str | None:
-    r"""The answer that a response gives, as text; None where it gives none of the kind.
+    """The answer that a response gives, as text; None if it gives none of the kind.
 
-    The last box decides, else what is marked as the answer, else the last sentence that holds one. Boxes joined by "and" or
-    a comma are one list. Boxes joined by "or", and other hedges ("74 or 73", "(A) or (D)"), come back with their "or":
-    they equal no single answer.
+    The last box decides, else a text marked as the answer, else the last sentence that contains
+    one. Boxes joined by "and" or a comma are one list. Boxes joined by "or" and other hedges ("74
+    or 73", "(A) or (D)") are returned with their "or"; they equal no single answer.
 
     Args:
-        response: what a model wrote. Its last 100,000 characters are searched.
-        kind: "math" takes a number, a formula, or words; out of a sentence it takes its number. "integer" takes a whole
-            number. "choice" takes a letter from A to J. "exact" takes the text as it stands.
+        response: The text that a model wrote. Its last 100,000 characters are searched.
+        kind: "math" extracts a number, a formula or words; from a sentence it extracts the number.
+            "integer" extracts a whole number. "choice" extracts a letter from A to J. "exact"
+            extracts the unchanged text.
+
+    Returns:
+        The answer, or None.
 
     Raises:
-        ValueError: for an unknown kind.
+        ValueError: The kind is unknown.
 
     Example:
         >>> extract("So there are 12 of them. The answer is $x = 5$.")
@@ -69,7 +78,7 @@ def extract(response: str, kind: str = "math") -> str | None:
 
 
 def find(response: str, kind: str) -> Found | None:
-    """:func:`extract`, with the sentence that the answer stands in."""
+    """:func:`extract`, with the sentence around the answer."""
     if kind not in KINDS:
         raise ValueError(f"no kind of answer is called {kind!r}: choose from {list(KINDS)}")
     taker = {"math": _math, "integer": _integer, "choice": _choice, "exact": _exact}[kind]
@@ -83,7 +92,10 @@ def find(response: str, kind: str) -> Found | None:
 
 
 def reference(gold: str, kind: str) -> str | None:
-    """The gold answer as :func:`extract` would give it: a benchmark's answer column holds the answer alone, or a box with it."""
+    """The gold answer in the form that :func:`extract` gives.
+
+    A benchmark's answer column holds the answer alone, or a box with it.
+    """
     if "\\boxed" in gold:
         return extract(gold, kind)
     if kind == "math":
@@ -95,22 +107,32 @@ def reference(gold: str, kind: str) -> str | None:
 
 
 def normal(answer: str, kind: str = "math") -> str:
-    """An answer without what its kind doesn't tell apart: sign and zeros, case, spaces. Equal ones are equal answers."""
+    """An answer without differences that its kind ignores: sign and zeros, case, spaces.
+
+    Answers are equal if their normal forms are equal.
+
+    Args:
+        answer: An answer, as :func:`extract` gives it.
+        kind: As in :func:`extract`.
+    """
     return whole(answer) if kind == "integer" else answer.strip().upper() if kind == "choice" else spelled(answer)
 
 
 def plain(text: str) -> str:
-    """A text without spaces, case, and the differences that Unicode's NFKC levels."""
+    """A text without spaces, case, and the differences that Unicode's NFKC removes."""
     return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).casefold()
 
 
 def spelled(text: str) -> str:
-    """:func:`plain` in one spelling of signs: "5²" is not "52"."""
+    """:func:`plain` with one spelling of signs, so that "5²" is not "52"."""
     return plain(signs(text))
 
 
 def whole(text: str) -> str:
-    """Digits with sign and without leading zeros: compared as text, so that a hostile length costs nothing."""
+    """Digits with a sign and without leading zeros.
+
+    They are compared as text, so that a hostile length costs nothing.
+    """
     text = text.replace(",", "")
     sign = "-" if text.startswith("-") else ""
     digits = text.lstrip("+-").lstrip("0") or "0"
@@ -118,7 +140,7 @@ def whole(text: str) -> str:
 
 
 class _Other:
-    """An answer is there, and it is not of the kind that is asked for."""
+    """The marker for an answer of another kind than the requested one."""
 
 
 _OTHER = _Other()
@@ -132,7 +154,7 @@ def _exact(place: Place) -> _Taken:
 
 
 def _cut(text: str) -> str:
-    """The end of the sentence that a mark opens."""
+    """The end of the sentence that a mark begins."""
     formula = FORMULA.match(text)
     end = re.compile(r"\.\s+(?=[A-Z])").search(text, formula.end() if formula else 0)
     return text[: end.start()] if end else text
@@ -173,7 +195,7 @@ def _integer(place: Place) -> _Taken:
 
 
 def _whole_in(text: str) -> str | _Other | None:
-    """The whole number that an answer is, as digits; _OTHER for another number, None for no number."""
+    """The whole number in an answer, as digits; _OTHER for another number, None for no number."""
     if re.fullmatch(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)", text.strip(), re.ASCII):
         return text.strip()
     text = re.sub(r"^\\\{([^{},]*)\\\}$", r"\1", clean(text))

@@ -1,9 +1,9 @@
-"""The form of an answer: lists, tuples, intervals, equations, units and bases, compared part by part.
+"""Compare the form of two answers: lists, tuples, intervals, equations, units and bases.
 
-Two answers are taken apart until numbers, words or formulas are left. Numbers and words are compared here, exactly.
-Formulas go to the function ``equal`` that the caller gives: math-verify, in a process of its own. So the rules that
-mathematics alone would get wrong are in one place: 40 in base 9 is not 40, 5 hours are not 5 minutes, and (-2, 1) is
-not "-2 and 1".
+Two answers are taken apart until numbers, words or formulas are left. Numbers and words are
+compared here, exactly. Formulas go to the caller's function ``equal``: math-verify, in a process of
+its own. So this module holds all the rules that mathematics alone would get wrong: 40 in base 9 is
+not 40, 5 hours are not 5 minutes, and (-2, 1) is not "-2 and 1".
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from s1lab.evaluation.grade.spelling import clean
 Equal = Callable[[str, str], bool]
 
 
-MOST = 64  # parts of a list that are compared
+MOST = 64  # the most parts of a list that are compared
 
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
@@ -54,16 +54,18 @@ _DENIES = re.compile(r"\bnot\b|n't\b|\bcannot\b|\bnever\b", re.IGNORECASE)
 
 
 class Comparison:
-    """Compares two answers; ``reason`` says afterwards what decided.
+    """Compares two answers. Afterwards ``reason`` says what decided.
 
-    equal: decides on two formulas, as LaTeX. It may raise; the exception goes on to the caller.
+    Args:
+        equal: Decides on two formulas, given as LaTeX. If it raises, the exception goes on to the
+            caller.
     """
 
     def __init__(self, equal: Equal) -> None:
         self._equal, self.reason = equal, ""
 
     def same(self, given: str, gold: str) -> bool:
-        """Whether two answers are the same one. The order matters: the reference says what must be named."""
+        """Whether two answers are the same. The order matters: the second is the reference."""
         mine, wanted = clean(given), clean(gold)
         if plain(mine) == plain(wanted):
             self.reason = "the same text"
@@ -98,7 +100,10 @@ class Comparison:
         return self._ones(a.text, b.text)
 
     def _alternatives(self, a: Form, b: Form) -> bool:
-        """Alternatives: "3 or 5" answers a reference that names both, and none that names one number."""
+        """Compare alternatives.
+
+        "3 or 5" equals a reference that names both, and no reference that names one number.
+        """
         first, second = (_pieces(f) if f.kind == "or" else list(f.parts) if f.kind in ("list", "union") else [f] for f in (a, b))
         if b.kind != "one" and b.kind != "row":
             return self._matched(first, second)
@@ -134,7 +139,7 @@ class Comparison:
         return False
 
     def _matched(self, first: list[Form], second: list[Form]) -> bool:
-        """Whether two lists hold the same answers, in any order. One that is named twice counts once."""
+        """Whether two lists contain the same answers in any order. Repeats count once."""
         first, second = _flat(first), _flat(second)
         if len(first) != len(second):
             first, second = (list({plain(f.text): f for f in forms}.values()) for forms in (first, second))
@@ -150,7 +155,7 @@ class Comparison:
         return True
 
     def _ones(self, a: str, b: str) -> bool:
-        """Two answers without parts: bases, numbers, equations, words, and at last formulas."""
+        """Compare two answers without parts: bases, numbers, equations, words, then formulas."""
         if (based := self._bases(a, b)) is not None:
             return based
         numbers = quantity(a), quantity(b)
@@ -172,10 +177,10 @@ class Comparison:
         return a.same(b)
 
     def _bases(self, a: str, b: str) -> bool | None:
-        """A number with its base below. None where neither is one.
+        """Compare numbers with a base written below them; None if neither is one.
 
-        The digits decide where the response leaves the base out, as in the original's judge; a base that the reference
-        leaves out makes it the value that decides.
+        If the response leaves the base out, the digits decide, as in the original's judge. If the
+        reference leaves the base out, the value decides.
         """
         mine, wanted = _based(a), _based(b)
         if mine is None and wanted is None:
@@ -191,7 +196,10 @@ class Comparison:
         return mine[1] == wanted[1] and mine[0].lower().lstrip("0") == wanted[0].lower().lstrip("0")
 
     def _related(self, a: str, b: str) -> bool | None:
-        """Equations: "x = 5" names a value, and so does "2 + 3 = 5"; "x^2 = 4" states something. None for no equation."""
+        """Compare equations; None if neither is one.
+
+        "x = 5" names a value, and so does "2 + 3 = 5". "x^2 = 4" states something.
+        """
         first, second = sides_of(a), sides_of(b)
         if len(first) == 1 and len(second) == 1:
             return None
@@ -216,7 +224,8 @@ class Comparison:
         if words(a) == words(b):
             self.reason = "the same words"
             return True
-        if is_words(a) and not is_words(b) and (side := concluded(a)) != a and not _DENIES.search(a):  # \boxed{The area is 5}
+        # Such as \boxed{The area is 5}.
+        if is_words(a) and not is_words(b) and (side := concluded(a)) != a and not _DENIES.search(a):
             return self._forms(read(clean(side)), read(b))
         return False
 
@@ -245,7 +254,7 @@ class Comparison:
 
 
 def _readings(given: str, gold: str) -> list[tuple[str, str]]:
-    """The ways to read two answers: commas between thousands may be those of a list of numbers too."""
+    """The ways to read two answers: commas between thousands may also separate list items."""
     joined = given, gold = _joined(given), _joined(gold)
     if is_grouped(given) == is_grouped(gold):
         return [joined]
@@ -253,14 +262,14 @@ def _readings(given: str, gold: str) -> list[tuple[str, str]]:
 
 
 def _joined(text: str) -> str:
-    """A calculation with the commas between its thousands left out: "14,507 + 213 = 14,720"."""
+    """A calculation without the commas between its thousands: "14,507 + 213 = 14,720"."""
     if re.search(r"[+=*/]|\\cdot|\\times", text) and not re.search(r",\s|,(?!\d{3}(?!\d))|[(\[{;]", text):
         return _THOUSANDS.sub("", text)
     return text
 
 
 def _as_row(form: Form) -> Form:
-    """An inequality as the interval that it says, ``x \\in S`` as S; anything else as it is."""
+    r"""An inequality as its interval, ``x \in S`` as S, anything else unchanged."""
     if form.kind != "one":
         return form
     if member := _MEMBER.match(form.text):
@@ -269,7 +278,10 @@ def _as_row(form: Form) -> Form:
 
 
 def _interval(text: str) -> Form | None:
-    """An inequality as an interval: "x < 3" as (-infinity, 3), "1 <= x < 2" as [1, 2); None for anything else."""
+    """An inequality as an interval; None for anything else.
+
+    "x < 3" becomes (-infinity, 3), and "1 <= x < 2" becomes [1, 2).
+    """
     signs = _ORDER.findall(text)
     sides = [s.strip() for s in _ORDER.split(text)]
     if not signs or len(signs) > 2 or not all(sides):
@@ -293,13 +305,16 @@ def _interval(text: str) -> Form | None:
 
 
 def _pieces(form: Form) -> list[Form]:
-    """The parts of a union, or of "x < 1 or x > 2", as intervals; "x \\in" before the first is left out."""
+    r"""The parts of a union, or of "x < 1 or x > 2", as intervals, without a leading "x \in"."""
     parts = list(form.parts) if form.kind in ("or", "union") else [form]
     return [piece for part in map(_as_row, parts) for piece in ([part] if part.kind != "union" else _pieces(part))]
 
 
 def _flat(forms: Sequence[Form]) -> list[Form]:
-    """Answers out of lists within a list, such as the two of a plus-or-minus sign; "x = 1, y = 2" stays together."""
+    """The answers of lists within a list, such as the two of a plus-or-minus sign.
+
+    "x = 1, y = 2" stays together.
+    """
     flat: list[Form] = []
     for form in forms:
         flat += _flat(form.parts) if form.kind in ("list", "or") and _assigned(form) is None else [form]
@@ -307,7 +322,10 @@ def _flat(forms: Sequence[Form]) -> list[Form]:
 
 
 def _assigned(form: Form) -> list[Form] | None:
-    """The values of "x = 1, y = 2" in the order of the names; None where the parts are no assignments of different names."""
+    """The values of "x = 1, y = 2" in the order of the names.
+
+    None if the parts are not assignments of different names.
+    """
     pairs = [sides_of(part.text) for part in form.parts]
     if not all(len(p) == 2 and SYMBOL.fullmatch(p[0]) for p in pairs) or len({p[0] for p in pairs}) != len(pairs):
         return None
@@ -315,7 +333,7 @@ def _assigned(form: Form) -> list[Form] | None:
 
 
 def _value_side(text: str) -> str:
-    """What an assignment assigns; a text without one as it is."""
+    """The value of an assignment; a text without one unchanged."""
     found = values(text) if len(sides_of(text)) > 1 else []
     return found[0] if found else text
 
@@ -330,7 +348,7 @@ def _based(text: str) -> tuple[str, int] | None:
 
 
 def _worth(digits: str, base: int) -> Fraction | None:
-    """The value of digits in a base; None where one of them is no digit of it."""
+    """The value of digits in a base; None if one of them is not a digit of that base."""
     whole, _, behind = digits.partition(".")
     try:
         return Fraction(int(whole + behind, base), base ** len(behind))

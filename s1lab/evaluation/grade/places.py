@@ -1,4 +1,4 @@
-"""Where in a response the answer may stand: boxes, tags, marks such as "the answer is", and the text as a whole."""
+"""The places of a response where the answer may be: boxes, tags, marks, and the whole text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from s1lab.evaluation.grade.choices import option
 from s1lab.evaluation.grade.prose import FORMULA, LONGEST, VERB, reads
 from s1lab.evaluation.grade.quantities import quantity
 
-MARKS = 20  # marks that are tried, from the last
+MARKS = 20  # the most marks that are tried, the last one first
 
 _BOX = re.compile(
     r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)|\\boxed\s+(?P<bare>-?\d[\d.,]*|[A-Za-z](?![A-Za-z]))|\\.|[{}]", re.DOTALL
@@ -43,9 +43,12 @@ _OR_BETWEEN = re.compile(rf"(?:[A-Za-z]{{1,12}}\s+){{0,2}},?\s*or(?:\s+(?:perhap
 
 @dataclass(frozen=True)
 class Place:
-    """A stretch of a response where an answer may stand.
+    """A stretch of a response where the answer may be.
 
-    marked: whether something says that it is the answer. sure: whether it is the answer and nothing else, as in a box.
+    Attributes:
+        text: The stretch.
+        marked: Whether something says that it is the answer.
+        sure: Whether it is only the answer, as in a box.
     """
 
     text: str
@@ -56,13 +59,13 @@ class Place:
 def places(text: str, kind: str) -> Iterator[Place]:
     """The places of a response, the most explicit one first.
 
-    The last box decides, and nothing else is tried. One exception: for a choice, a formula in a box that an explicit
-    "Answer: D" follows, since that names an option.
+    The last box decides, and nothing else is tried. There is one exception, for a choice: if a
+    formula is in the box and an explicit "Answer: D" follows, the latter names the option.
     """
     text = _END_OF_TURN.sub("", text.replace("−", "-").rstrip())
-    if thoughts := list(_THOUGHT.finditer(text)):  # what was thought is no answer, where one follows
+    if thoughts := list(_THOUGHT.finditer(text)):  # a thought is not the answer if one follows
         text = text[thoughts[-1].end() :] if text[thoughts[-1].end() :].strip() else text
-    if "\\\\boxed" in text:  # its backslashes are escaped, as in a program's string
+    if "\\\\boxed" in text:  # escaped backslashes, as in a program's string
         text = re.sub(r"\\\\(?=[A-Za-z(\[])", lambda _: "\\", text)
     if boxes := _boxes(text):
         content, end = _last_boxes(text, boxes)
@@ -81,7 +84,7 @@ def places(text: str, kind: str) -> Iterator[Place]:
 
 
 def _attached(behind: str) -> str:
-    """What belongs to a box from outside of it: its power, its base, a factor, a known unit."""
+    """The text outside a box that belongs to it: its power, its base, a factor, a known unit."""
     behind = behind.removeprefix("}")
     formula = _ATTACHED.match(behind)
     if formula:
@@ -93,7 +96,7 @@ def _attached(behind: str) -> str:
 
 
 def _marked(text: str, kind: str) -> Iterator[Place]:
-    """What stands behind each mark, the last one first."""
+    """The text after each mark, the last one first."""
     for mark in reversed(list(_MARK.finditer(text))[-MARKS:]):
         behind = text[mark.end() : mark.end() + 3 * LONGEST]
         said = mark[0].strip().lower()
@@ -112,7 +115,7 @@ def _marked(text: str, kind: str) -> Iterator[Place]:
 
 
 def _line(text: str) -> str:
-    """From a mark on, the end of its line; a formula that begins there is kept whole."""
+    """The rest of a mark's line. A formula that begins there is kept whole."""
     text = text.lstrip()
     formula = FORMULA.match(text)
     end = text.find("\n", formula.end() if formula else 0)
@@ -120,7 +123,10 @@ def _line(text: str) -> str:
 
 
 def _block(mark: str, below: str) -> str | None:
-    """What stands below a mark that is alone on its line, where its first line is no answer by itself; else None."""
+    """The text below a mark that is alone on its line.
+
+    None if the first line below it is an answer by itself.
+    """
     lines = [line for line in below.splitlines() if line.strip()]
     if not re.search(r"\n\s*[*_]*\s*$", mark) or len(lines) < 2 or (reads(lines[0]) and not _CALCULATES.match(lines[0])):
         return None
@@ -128,7 +134,10 @@ def _block(mark: str, below: str) -> str | None:
 
 
 def _json_value(text: str) -> str:
-    """The value at the beginning of a text, as JSON writes it; LaTeX whose backslashes are not escaped, as it stands."""
+    """The value at the beginning of a text, read as JSON.
+
+    LaTeX whose backslashes are not escaped is returned unchanged.
+    """
     if re.match(r'"(?:[^"\\]|\\[^A-Za-z])*\\[A-Za-z]{2}', text):
         quoted = re.match(r'"((?:\\.|[^"\\])*)"', text, re.DOTALL)
         return quoted[1] if quoted else text
@@ -140,12 +149,16 @@ def _json_value(text: str) -> str:
 
 
 def _boxes(text: str) -> list[tuple[int, int, int]]:
-    """(where its command begins, where its content begins and ends) of each box whose braces close, in order.
+    """The place of each box whose braces close, in order.
 
-    One pass, with the open braces on a stack. Of a box within a box the outer one counts.
+    One pass, with the open braces on a stack. For a box within a box the outer one counts.
+
+    Returns:
+        (start of the command, start of the content, end of the content) of each box.
     """
     found: list[tuple[int, int, int]] = []
-    opened: list[tuple[int, int]] = []  # of each open brace: where its command and its content begin; (-1, 0) for no box
+    # For each open brace: the start of its command and of its content; (-1, 0) for no box.
+    opened: list[tuple[int, int]] = []
     for token in _BOX.finditer(text):
         if token["open"]:
             opened.append((token.start(), token.end()))
@@ -163,7 +176,7 @@ def _boxes(text: str) -> list[tuple[int, int, int]]:
 
 
 def _last_boxes(text: str, boxes: list[tuple[int, int, int]]) -> tuple[str, int]:
-    """The content of the last box, with those that are joined to it, and where it ends."""
+    """The content of the last box and the boxes joined to it, and the end of the last box."""
     contents = [text[boxes[-1][1] : boxes[-1][2]].strip()]
     joints: list[str] = []
     for (_, begin, end), (following, _, _) in zip(reversed(boxes[:-1]), reversed(boxes[1:]), strict=True):
@@ -179,13 +192,13 @@ def _last_boxes(text: str, boxes: list[tuple[int, int, int]]) -> tuple[str, int]
 
 
 def _joint(between: str) -> str | None:
-    """How two boxes are joined by what stands between them: ", ", " or ", or None for not at all."""
+    """How the text between two boxes joins them: ", " or " or "; None if it does not."""
     if len(between) > 90 or "\n\n" in between:
         return None
     between = " ".join(_SIGNS_BETWEEN.sub(" ", _WORDS_BETWEEN.sub(r" \1 ", between)).split()).strip("( ")
     if between in ("/", "or"):
         return " or "
-    if re.match(r"(?:if|when)\b.*,$", between):  # one answer a case
+    if re.match(r"(?:if|when)\b.*,$", between):  # one answer for each case
         return ", "
     if _OR_BETWEEN.fullmatch(between):
         return " or "

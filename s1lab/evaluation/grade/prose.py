@@ -1,4 +1,4 @@
-"""What a sentence answers: "The largest $n$ is 34." answers 34, and so does "There are 34 apples in 3 bags."."""
+"""The answer in a sentence: 34 in "The largest $n$ is 34." and "There are 34 apples in 3 bags."."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from s1lab.evaluation.grade.arithmetic import NUMBER_WORDS, number_in_words
 from s1lab.evaluation.grade.quantities import quantity, split_unit
 from s1lab.evaluation.grade.spelling import clean, signs
 
-LONGEST = 2_000  # characters of a text that is read as an answer
-SENTENCES = 12  # sentences of a text that are tried, from the last
+LONGEST = 2_000  # the most characters of a text that is read as an answer
+SENTENCES = 12  # the most sentences of a text that are tried, the last one first
 
 VERB = (
     r"(?:it's|is\s+equal\s+to|is|are|was|were|will\s+be|would\s+be|should\s+be|must\s+be|equal\s+to|equals?|becomes?)(?:\s+at\b)?"
 )
-# A dollar opens a formula where no space follows it, and closes one where no space stands before it and no digit
-# behind it; all others are money. A formula's length is bounded, so that many that never close cost little.
+# A dollar opens a formula if no space follows it. It closes one if no space comes before it and no
+# digit after it. All others are money. The length of a formula is bounded: unclosed ones cost
+# little.
 FORMULA = re.compile(
     r"(?<!\\)\$\$(.{1,1500}?)(?<!\\)\$\$"
     r"|(?<![\\\w])\$(?=\S)((?:\\.|[^$\\\n]){1,1500}?)(?<![\s\\])\$(?![\d])"
@@ -39,7 +40,7 @@ _CONDITION = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ONE_LETTER = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'*")
-# A number that stands in a calculation in words or signs is no amount by itself: "the square root of 3", "2π/3".
+# A number inside a calculation is not an amount by itself: "the square root of 3", "2π/3".
 _OPERATED = re.compile(
     r"^\(|^\s?(?:\\?pi\b|\\?sqrt|√|\\times|\\cdot|/\s?[A-Za-z]|!|choose\b|factorial\b|squared\b|cubed\b"
     r"|(?:times|plus|minus|divided\s+by|multiplied\s+by)\s+\d|to\s+the\s+\w+\s+power)"
@@ -49,7 +50,7 @@ _OPERATES = re.compile(
     r"|\bchoose|\btimes|\bplus|\bminus)\s*$",
     re.IGNORECASE,
 )
-_WORDED = (  # calculations in words that are read
+_WORDED = (  # the calculations in words that are understood
     (re.compile(r"\b(?:negative|minus)\s+(?=\d)", re.IGNORECASE), "-"),
     (re.compile(r"\b(\d+)\s+(?:out\s+of|over)\s+(\d+)\b", re.IGNORECASE), r"\1/\2"),
     (re.compile(r"\bthe\s+square\s+root\s+of\s+(\d+)\b", re.IGNORECASE), r"\\sqrt{\1}"),
@@ -95,7 +96,7 @@ _NUMBER = re.compile(
     r"(?:\s?/\s?(?P<below>\d+)(?![\d/]))?(?![\d^_]|\.\d|,\d{3})"
     r"(?P<percent>\s?(?:\\?%|percent\b))?(?P<unit>\s?[A-Za-z°¢]+)?"
 )
-# What stands before a number that is not the point of its sentence: "in 3 bags", "the 15 eggs", "to save $80".
+# Words before a number that is not the point of its sentence: "in 3 bags", "to save $80".
 _CIRCUMSTANCE = re.compile(
     r"\b(?:in|after|for|from|with|at|per|over|within|during|than|every|each|of|before|between|on|out\s+of|among|until"
     r"|by\s+\w+ing)\s+(?:(?:the|an?|about|only|all|these|those|her|his|their|its|my|our|another|first|last|next)\s+)"
@@ -114,13 +115,13 @@ _PLAIN_WORDS = re.compile(
 
 
 def sentences(text: str) -> list[str]:
-    """A text's sentences and lines; none ends within a formula."""
+    """A text's sentences and lines. None of them ends within a formula."""
     hidden = FORMULA.sub(lambda m: re.sub(r"\s", "\x00", m[0]), text)
     return [s.strip().replace("\x00", " ") for s in _SENTENCE.split(hidden) if s and s.strip()]
 
 
 def first_sentence(text: str) -> str:
-    """A marked line's first sentence, or the last one in it that concludes: "There are 5 and 4. So it is 1."."""
+    """A marked line's first sentence, or its last that concludes ("There are 5. So it is 1.")."""
     found = sentences(text)
     if not found:
         return text
@@ -129,11 +130,14 @@ def first_sentence(text: str) -> str:
 
 
 def answered(sentence: str, *, last: bool = False) -> str | None:
-    """The answer in a sentence: all of it, what it says at its end, its formula, or its number; None for words alone.
+    """The answer in a sentence; None if it has only words.
+
+    It is the whole sentence, the end of the sentence, its formula, or its number.
 
     Args:
-        sentence: the sentence, with its formulas between dollars or brackets.
-        last: whether its last formula answers, as in a sentence that nothing marks; else the first one does.
+        sentence: The sentence, with its formulas between dollars or brackets.
+        last: Whether its last formula is the answer, as in a sentence without a mark. Otherwise the
+            first formula is.
     """
     sentence = worded(_OPENING.sub("", _emphasis(sentence)))
     if reads(sentence):
@@ -143,7 +147,7 @@ def answered(sentence: str, *, last: bool = False) -> str | None:
 
 
 def worded(sentence: str) -> str:
-    """A sentence with the calculations in words that can be read in signs: "minus 5", "two thirds", "17 in base 8"."""
+    """A sentence with calculations in words written in signs: "minus 5", "17 in base 8"."""
     if "\\" in sentence or "$" in sentence:
         return sentence
     sentence = _SIGNED.sub(lambda m: f"-{number_in_words(m[1])}", sentence)
@@ -159,7 +163,7 @@ def _part(found: re.Match[str]) -> str:
 
 
 def last_answered(text: str) -> tuple[str, str] | None:
-    """(answer, its sentence) of the last sentence of a text that holds one, else the words that it ends with."""
+    """(answer, sentence) of the last sentence with an answer in it, else the text's last words."""
     found = [s for s in sentences(text[-8 * LONGEST :]) if not _CLOSING_WORDS.match(s)]
     for sentence in reversed(found[-SENTENCES:]):
         if len(sentence) <= LONGEST and (told := answered(sentence, last=True)) and (answer := bare(told)):
@@ -173,7 +177,10 @@ def last_answered(text: str) -> tuple[str, str] | None:
 
 
 def reads(text: str) -> bool:
-    """Whether a text is an answer as a whole: a number with its unit, a formula, or several joined by commas or "and"."""
+    """Whether a whole text is an answer.
+
+    That is a number with its unit, a formula, or several joined by commas or "and".
+    """
     text = _emphasis(text)
     if not text or len(text) > LONGEST or re.search(r"\b(?:so|thus|hence)\b", text):
         return False
@@ -191,19 +198,19 @@ def reads(text: str) -> bool:
 
 
 def is_sentence(text: str) -> bool:
-    """Whether a text is prose, rather than an answer: three plain words or more."""
+    """Whether a text is prose, not an answer: three plain words or more."""
     opened = re.sub(r"\\(?:text|mathrm|textbf|mbox)\s*\{([^{}]*)\}", r"\1", text)
     found = re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+|\\ ", " ", opened))
     return len(found) >= 3 and not reads(text)
 
 
 def without_condition(text: str) -> str:
-    """A sentence without what follows "for all", "where", "because" and the like."""
+    """A sentence without the part after "for all", "where", "because" and the like."""
     return _CONDITION.sub("", text)
 
 
 def bare(text: str) -> str | None:
-    """An answer without emphasis, the dollars around a formula, a lone dollar, and the full stop; None for nothing."""
+    """An answer without emphasis, formula dollars, a lone dollar and the full stop, or None."""
     text = text.strip().strip("*`").strip()
     text = text.rstrip(".。").strip() if not text.endswith("\\.") else text
     text = text.strip("*`").strip()
@@ -215,9 +222,10 @@ def bare(text: str) -> str | None:
 
 
 def number_in(text: str) -> str | None:
-    """The number that a sentence tells, with its unit where that is a known one; None for a sentence without numbers.
+    """The number that a sentence gives, with its unit if that is known; None without numbers.
 
-    It is what the sentence calculates, its total, or its first number that is no circumstance.
+    It is the number that the sentence calculates, its total, or its first number that is not a
+    circumstance.
 
     Example:
         >>> number_in("In 3 days he reads 14 pages for $2."), number_in("7 + $6 = $13")
@@ -236,7 +244,7 @@ def number_in(text: str) -> str | None:
     if not found:
         return _number_word(text)
     if any(_BOUND.search(_before(text, m)) for m in found) and len(found) <= 2:
-        return None  # "greater than 3", "between 3 and 5": no number is given
+        return None  # "greater than 3", "between 3 and 5" give no number
     for first, second in pairwise(found):
         if _EITHER.fullmatch(text[first.end("number") : second.start("number")]):
             return f"{_with_unit(first)} or {_with_unit(second)}"
@@ -254,7 +262,7 @@ def number_in(text: str) -> str | None:
 
 
 def _compound(text: str, found: list[re.Match[str]]) -> str | None:
-    """An amount in two units, as one: "2 hours and 15 minutes"; None where the sentence has none."""
+    """An amount in two units, as one: "2 hours and 15 minutes"; None if there is none."""
     if len(found) != 2:
         return None
     both = text[found[0].start("number") : found[1].end()]
@@ -263,7 +271,7 @@ def _compound(text: str, found: list[re.Match[str]]) -> str | None:
 
 
 def _told(text: str, last: bool) -> str | None:
-    """:func:`answered`, for a sentence that is no answer as a whole."""
+    """:func:`answered` for a sentence that is not an answer as a whole."""
     if (said := _SAID.match(text)) and len(text) <= 500 and reads(said[1]):
         return said[1]
     ends = [m.end() for m in _SAYS.finditer(text)]
@@ -274,9 +282,9 @@ def _told(text: str, last: bool) -> str | None:
 
 
 def _formula_in(text: str, ends: list[int], last: bool) -> str | None:
-    """The formulas that answer, joined where commas or "and" join them.
+    """The formulas that answer, joined if commas or "and" join them.
 
-    None where all are names of one letter, or where the sentence tells a number besides.
+    None if all of them are one-letter names, or if the sentence also gives a number.
     """
     formulas = list(FORMULA.finditer(text))
     telling = [i for i, f in enumerate(formulas) if not _ONE_LETTER.fullmatch(_inside(f).strip())]
@@ -304,13 +312,13 @@ def _formula_in(text: str, ends: list[int], last: bool) -> str | None:
 
 
 def _formulas_alone(text: str) -> bool:
-    """Whether a text is formulas with nothing but "and", "or" and commas between them."""
+    """Whether a text is only formulas with "and", "or" and commas between them."""
     rest = FORMULA.sub(" ", text)
     return not re.sub(r"\b(?:and|or)\b|[,;.\s]|\\text\{\s*\w*\s*\}", "", rest)
 
 
 def _joined(text: str, formulas: list[re.Match[str]]) -> str | None:
-    """Formulas as one answer: a list, or alternatives where an "or" stands between them."""
+    """Formulas as one answer: a list, or alternatives if an "or" is between them."""
     gaps = [text[a.end() : b.start()] for a, b in pairwise(formulas)]
     either = any(re.search(r"\bor\b", gap) for gap in gaps)
     return (" or " if either else ", ").join(_inside(f).strip() for f in formulas) or None
@@ -325,7 +333,7 @@ def _emphasis(text: str) -> str:
 
 
 def _number_word(text: str) -> str | None:
-    """The first number in words; "one" only at the beginning, since it is a pronoun elsewhere."""
+    """The first number in words. "one" counts only at the beginning; elsewhere it is a pronoun."""
     for found in NUMBER_WORDS.finditer(text):
         number = number_in_words(found[0])
         if number is not None and (number != 1 or found.start() == 0):
@@ -334,20 +342,23 @@ def _number_word(text: str) -> str | None:
 
 
 def _before(text: str, number: re.Match[str]) -> str:
-    """What stands before a number and its currency sign."""
+    """The text before a number and its currency sign."""
     begin = number.start("money") if number["money"] else number.start("number")
     return text[max(0, begin - 60) : begin]
 
 
 def _aside(before: str) -> int:
-    """How far a number is from the point of its sentence, by what stands before it: 0 the point, 2 a circumstance."""
+    """How far a number is from the point of its sentence: 0 is the point, 2 a circumstance."""
     if _MEASURED.search(before):
         return 0
     return 2 if _CIRCUMSTANCE.search(before) else 1 if _KNOWN.search(before) else 0
 
 
 def _is_label(text: str, number: re.Match[str]) -> bool:
-    """Whether a number is no amount: it counts lines ("3. ...", "Step 2:"), is denied, or stands in a calculation."""
+    """Whether a number is not an amount.
+
+    It may count lines ("3. ...", "Step 2:"), be denied, or be inside a calculation.
+    """
     if number.start("number") == 0 and re.match(r"\s*[.)]\s", text[number.end("number") :]):
         return True
     before, behind = _before(text, number), text[number.end("number") :]

@@ -1,7 +1,7 @@
-"""Numbers as people write them: with separators, fractions, powers of ten, words, and a unit behind.
+"""Numbers as people write them: with separators, fractions, powers of ten, words and units.
 
-A text is a number as a whole or not at all. What this module can't read exactly (roots, symbols) is left to
-:mod:`s1lab.evaluation.grade.forms`, which asks math-verify.
+A text is a number as a whole or not at all. Anything that this module can't read exactly (roots,
+symbols) is left to :mod:`s1lab.evaluation.grade.forms`, which asks math-verify.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ from s1lab.evaluation.grade.spelling import clean, closing
 TOLERANCE = Fraction(1, 10**6)  # relative, for decimals
 
 
-NOISE = Fraction(1, 10**9)  # relative: what floating point leaves of an exact number
+NOISE = Fraction(1, 10**9)  # relative: the rounding of floating point
 
 
 @dataclass(frozen=True)
 class Quantity:
     """A number with its unit.
 
-    value: exact, as written. exact: False for a decimal, which may be rounded. unit: None where none is written, or one that
-    is not known ("apples"). percent: whether a percent sign stands behind it; the value is without it, 35 for 35 %.
+    Attributes:
+        value: The exact value, as written. For a percentage it is without the sign: 35 for 35 %.
+        exact: False for a decimal, which may be rounded.
+        unit: None if no unit is written, or an unknown one ("apples").
+        percent: Whether a percent sign follows the number.
     """
 
     value: Fraction
@@ -33,7 +36,7 @@ class Quantity:
     percent: bool = False
 
     def same(self, other: Quantity) -> bool:
-        """Whether two are the same amount. A unit that only one of them has is taken for the other's."""
+        """Whether two are the same amount. A unit that only one of them has counts for both."""
         if self.percent != other.percent:
             whole, part = (other, self) if self.percent else (self, other)
             if whole.unit is None and close(part.value / 100, whole.value, part.exact, whole.exact):
@@ -50,7 +53,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit that is known: what it measures, and its size in that measure's first unit."""
+    """A known unit: what it measures, and its size in that measure's first unit."""
 
     measures: str
     size: Fraction = Fraction(1)
@@ -59,8 +62,15 @@ class Unit:
 def close(a: Fraction, b: Fraction, a_exact: bool, b_exact: bool) -> bool:
     """Whether two numbers are equal as far as they are written.
 
-    Exact ones must be equal. Two decimals may differ by one part in a million. A decimal beside an exact number
-    must besides be that number rounded or cut off: its last digit is off by less than one. Zero is only itself.
+    Exact numbers must be equal. Two decimals may differ by one part in a million. A decimal
+    compared with an exact number must also be that number rounded or cut off: its last digit is off
+    by less than one. Zero equals only zero.
+
+    Args:
+        a: One number.
+        b: The other number.
+        a_exact: False if the first is written as a decimal.
+        b_exact: False if the second is written as a decimal.
     """
     if a == b:
         return True
@@ -78,7 +88,7 @@ def _digits(value: Fraction) -> int:
 
 
 def _last_place(value: Fraction) -> Fraction:
-    """What one more in a decimal's last digit would add."""
+    """The value of one unit in a decimal's last digit."""
     places, rest = 0, value.denominator
     while rest % 10 == 0:
         rest, places = rest // 10, places + 1
@@ -91,7 +101,7 @@ def _last_place(value: Fraction) -> Fraction:
 
 
 def _units() -> dict[str, Unit]:
-    """Units by every name they go by."""
+    """All units by every name they have."""
     table: dict[str, dict[str, int | Fraction]] = {
         "time": {
             "s sec secs second seconds": 1,
@@ -159,7 +169,7 @@ def _units() -> dict[str, Unit]:
 UNITS = _units()
 
 
-_ONE_LETTER = frozenset("msghlLJNWVAKC")  # units of one letter that may follow a number and a space
+_ONE_LETTER = frozenset("msghlLJNWVAKC")  # one-letter units that may follow a number and a space
 
 
 _POWER = re.compile(r"\^?\{?\s*([23])\s*\}?$")
@@ -183,18 +193,20 @@ _TRAILING = re.compile(
 )
 
 
-_OPERATION = re.compile(  # words behind a number that make it another one, or no number
+_OPERATION = re.compile(  # words after a number that change it, or make it no number
     r"(?:factorial|choose|squared|cubed|more than|less than|fewer than|times|plus|minus|divided|multiplied|over|to the|or)\b",
     re.IGNORECASE,
 )
 
 
 def quantity(text: str) -> Quantity | None:
-    r"""The number that a text is as a whole; None where it is anything else.
+    r"""The number that a text is as a whole; None if it is anything else.
 
     Example:
-        >>> quantity("\\$18.00").value, quantity("2+2"), quantity("3 apples").value, quantity("x")
-        (Fraction(18, 1), Quantity(value=Fraction(4, 1), exact=True, unit=None, percent=False), Fraction(3, 1), None)
+        >>> quantity("\\$18.00").value, quantity("3 apples").value, quantity("x")
+        (Fraction(18, 1), Fraction(3, 1), None)
+        >>> quantity("2+2")
+        Quantity(value=Fraction(4, 1), exact=True, unit=None, percent=False)
     """
     text = _WORDS_BEFORE.sub("", _whole_text(clean(text))) if len(text) <= 4 * LONGEST else ""
     if not text:
@@ -231,13 +243,18 @@ def _compound(text: str) -> Quantity | None:
 
 
 def _whole_text(text: str) -> str:
-    r"""``\text{204 minutes}`` as "204 minutes", where the mark is around all of it."""
+    r"""``\text{204 minutes}`` as "204 minutes", if the command is around all of it."""
     inside = re.fullmatch(r"\\text\{([^{}]*)\}", text)
     return inside[1].strip() if inside else text
 
 
 def split_unit(text: str) -> tuple[str, Unit | None, bool, bool]:
-    """A cleaned text as (what stands before its unit, the unit or None, whether it is a percentage, whether all was read)."""
+    """Split a cleaned text at its unit.
+
+    Returns:
+        The text before the unit, the unit or None, whether it is a percentage, and whether all of
+        the text was understood.
+    """
     unit: Unit | None = None
     if money := _MONEY.match(text):
         unit, text = UNITS[_currency(money[2])], money[1] + text[money.end() :]
@@ -273,7 +290,7 @@ def _currency(sign: str) -> str:
 
 
 def _aside(text: str) -> str:
-    """Without a remark in brackets behind the number: ``73 (25 + 48)``, ``12 (in dollars)``, ``73 (mod 1000)``."""
+    """Remove a remark in brackets after the number: ``73 (25 + 48)``, ``73 (mod 1000)``."""
     if not text.endswith(")") or (begin := text.rfind(" (")) < 1 or closing(text, begin + 1) != len(text) - 1:
         return text
     inside, before = text[begin + 2 : -1], text[:begin].rstrip()
@@ -284,7 +301,7 @@ def _aside(text: str) -> str:
 
 
 def _is_formula(before: str, behind: str) -> bool:
-    """Whether letters behind a number are symbols of a formula, as in ``3x`` and ``2 ab``, and no unit."""
+    """Whether letters after a number are symbols of a formula (``3x``, ``2 ab``), not a unit."""
     letters = behind.strip()
     if letters.startswith(("%", "'", "°", "¢", "€", "£", "^\\circ", "\\%")) or re.fullmatch(r"[cdk]?m\^\{?[23]\}?", letters):
         return False
@@ -302,7 +319,7 @@ def _is_formula(before: str, behind: str) -> bool:
 
 
 def _named(words: str) -> Unit | None:
-    """The unit that words name, with its power: "square cm", "cm^2"; None for words that name none that is known."""
+    """The unit that words name, with its power ("square cm", "cm^2"); None for unknown words."""
     words = words.strip().lower() if words.strip() not in _ONE_LETTER else words.strip()
     above, slash, below = re.sub(r"\s+per\s+|\s+an?\s+(?=hour|minute|second|day)", "/", words).partition("/")
     if slash and words not in UNITS:
@@ -322,7 +339,11 @@ def _named(words: str) -> Unit | None:
 
 
 def _value(text: str) -> tuple[Fraction, bool] | None:
-    """Arithmetic on written numbers, exactly: (value, whether it was written exactly); None for anything else."""
+    """Calculate arithmetic on written numbers exactly.
+
+    Returns:
+        The value, and whether it was written exactly; None for anything else.
+    """
     text = text.strip()
     if not text or len(text) > 2 * LONGEST:
         return None

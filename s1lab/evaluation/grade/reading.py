@@ -1,4 +1,4 @@
-"""An answer in LaTeX or in plain text, read into the forms that can be compared."""
+"""Read an answer in LaTeX or plain text into a form that can be compared."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ _NAMES = re.compile(  # (p, q), V_1:V_2, |AB|
     r"|[A-Za-z](?:_\{?\w+\}?)?(?:\s*:\s*[A-Za-z](?:_\{?\w+\}?)?)+"
     r"|m?\s*\\(?:angle|triangle|overline|vec|overrightarrow)\s*\{?[A-Z]{1,3}\}?|\\frac\{d\w*\}\{d\w\}"
 )
-_SUM_OF_NAMES = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\s*(?:[+-]|\\cdot)?\s*[A-Za-z](?:_\{?\w+\}?)?)*")  # m + n, xy
-LABEL = re.compile(r"(?:[A-Za-z]{1,2}|\\[a-z]+)(?:_\{?[\w, ]+\}?|'|\^\{?-1\}?)*\s*\(\s*[A-Za-z0-9, ]*\s*\)")  # f(x)
+# Such as m + n or xy.
+_SUM_OF_NAMES = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\s*(?:[+-]|\\cdot)?\s*[A-Za-z](?:_\{?\w+\}?)?)*")
+# Such as f(x).
+LABEL = re.compile(r"(?:[A-Za-z]{1,2}|\\[a-z]+)(?:_\{?[\w, ]+\}?|'|\^\{?-1\}?)*\s*\(\s*[A-Za-z0-9, ]*\s*\)")
 _COMMAND = re.compile(r"\\(?:begin|end)\{\w+\}(?:\{[clr|]+\})?|\\(?!text)[A-Za-z]+")
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?){2,}")
 _MATRIX = re.compile(r"\\begin\{([pbvB]?(?:matrix|array))\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
@@ -32,8 +34,14 @@ _PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "\\langle": "\\rangle"}
 
 @dataclass
 class Form:
-    """An answer taken apart. kind: "one", "list" (no order), "row" (in order), "union" or "or".
-    edges: a row's brackets. name: the unknown of an inequality that was read as an interval.
+    """An answer taken apart.
+
+    Attributes:
+        kind: "one", "list" (no order), "row" (in order), "union" or "or".
+        text: The text that was read.
+        parts: The forms of its parts.
+        edges: A row's brackets.
+        name: The unknown of an inequality that was read as an interval.
     """
 
     kind: str
@@ -49,14 +57,14 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """The words of an answer, without case, marks, brackets around one letter, and articles."""
+    """The words of an answer without case, marks, brackets around one letter, and articles."""
     text = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text)
     text = re.sub(r"[^\w\s+\-\u0080-\U0010ffff]", " ", text).casefold()
     return " ".join(word for word in text.split() if word not in ("the", "a", "an"))
 
 
 def is_words(text: str) -> bool:
-    r"""Whether an answer is made of words: ``\text{...}`` with letters, or plain words of four letters or more."""
+    r"""Whether an answer is words: ``\text{...}`` with letters, or words of 4 letters or more."""
     expression, _, _, _ = split_unit(text)
     if re.search(r"\\text\{[^{}]*[A-Za-z]{2}", expression):
         return True
@@ -65,7 +73,7 @@ def is_words(text: str) -> bool:
 
 
 def concluded(text: str) -> str:
-    """What a sentence says at its end: what stands behind its last "is", "are" or "equals"."""
+    """The conclusion of a sentence: the text after its last "is", "are" or "equals"."""
     return re.split(r"(?<![A-Za-z])(?:is|are|equals|was|be)(?![A-Za-z])(?:\\?\s|:)*", text)[-1]
 
 
@@ -88,7 +96,8 @@ def read(text: str) -> Form:
         return Form("list", text, [read(p) for p in parts])
     if _RATIO.fullmatch(text):
         first, *rest = text.split(":")
-        return Form("row", text, [Form("one", f"({part})/({first})") for part in rest], ":")  # 2:4:6 is 1:2:3
+        # 2:4:6 is 1:2:3.
+        return Form("row", text, [Form("one", f"({part})/({first})") for part in rest], ":")
     if matrix := _MATRIX.fullmatch(text):
         rows = [r for r in re.split(r"\\\\", matrix[2]) if r.strip()]
         cells = [c for r in rows for c in r.split("&")]
@@ -101,12 +110,12 @@ def read(text: str) -> Form:
 
 
 def is_grouped(text: str) -> bool:
-    """Whether a text is one number with commas between its thousands, and perhaps a unit."""
+    """Whether a text is one number with commas between its thousands, perhaps with a unit."""
     return bool(re.match(r"^-?\\?\$?\s*\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])(?!.*[,;])", text))
 
 
 def _unwrapped(text: str) -> str:
-    """Without braces, or round brackets, around all of it."""
+    """Remove braces or round brackets that enclose all of the text."""
     text = text.strip()
     for _ in range(4):
         if text[:1] not in ("{", "(") or closing(text, 0) != len(text) - 1:
@@ -119,7 +128,10 @@ def _unwrapped(text: str) -> str:
 
 
 def _enclosed(text: str, opens: str, closes: str) -> Form | None:
-    """A row or a set in brackets; None where the brackets are not around all of it, or hold one part of something else."""
+    """A row or a set in brackets.
+
+    None if the brackets do not enclose all of the text, or contain one part of something else.
+    """
     for end in [closes] if opens.startswith("\\") else [")", "]"]:
         if not text.endswith(end) or len(text) < len(opens) + len(end):
             continue
@@ -145,7 +157,7 @@ def _balanced(text: str) -> bool:
 
 
 def split_outside(text: str, pattern: re.Pattern[str]) -> list[str]:
-    """The parts between matches that stand outside of all brackets and environments; empty ones are left out."""
+    """Split at matches outside of all brackets and environments. Empty parts are left out."""
     depths, depth = [], 0
     marks = {m.start(): 1 if m[0].startswith("\\begin") else -1 for m in re.finditer(r"\\(?:begin|end)(?=\{)", text)}
     for place, character in enumerate(text):
@@ -164,10 +176,11 @@ def sides_of(text: str) -> list[str]:
 
 
 def values(text: str) -> list[str]:
-    """The sides of an equation that may be the answer; none for one that states something, such as x^2 + y^2 = 4.
+    """The sides of an equation that may be the answer.
 
-    A name on one side ("x", "f(x)", "m + n", words) names the other. A calculation ends with its value, which is the first
-    side too, and the only exact one before a rounded one.
+    There are none for an equation that states something, such as x^2 + y^2 = 4. A name on one side
+    ("x", "f(x)", "m + n", words) names the other side. The value of a calculation is its last side.
+    Its first side has the same value, and is the only exact one if the last is rounded.
     """
     sides = sides_of(text)
     named = [side for side in sides if not (is_name(side) or _SUM_OF_NAMES.fullmatch(side))]
@@ -186,6 +199,6 @@ def is_name(side: str) -> bool:
 
 
 def _has_unknown(side: str) -> bool:
-    """Whether a side has a letter that is no function and no constant."""
+    """Whether a side has a letter that is neither a function nor a constant."""
     bare = _COMMAND.sub(" ", re.sub(r"\\text\{[^{}]*\}", " ", side))
     return bool(re.search(r"[A-Za-df-hj-z]", bare) or re.search(r"\\(?:theta|alpha|beta|lambda|mu|phi)(?![a-z])", side))

@@ -1,8 +1,9 @@
-"""Worker processes that read answers as mathematics, each item within hard bounds of time and memory.
+"""Worker processes that read answers as mathematics, within hard limits of time and memory.
 
-They are plain subprocesses that speak JSON lines, not :mod:`multiprocessing`: so they start from a thread, a notebook and a
-daemonic child process alike, import none of s1lab, and end with whoever started them, because their input ends. Memory is
-bounded where the system holds to it (Linux); elsewhere time alone is.
+They are plain subprocesses that exchange JSON lines, not :mod:`multiprocessing`. So they start from
+a thread, a notebook and a daemonic child process alike, and import none of s1lab. They end with the
+process that started them, because their input ends. Memory is limited only where the system
+supports it (Linux); elsewhere only time is.
 """
 
 from __future__ import annotations
@@ -20,27 +21,40 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-SECONDS = 2.0  # of processor time for one item; MATH-500 takes some hundredths
-PATIENCE = 1.5  # seconds of processor time beyond that, for a worker that no longer listens
-START = 120.0  # seconds of processor time in which a worker must have started: sympy's import on a cold disk
-STARVED = 300.0  # seconds on the clock after which a worker that got no processor time is given up, and the item tried again
-UNWATCHED = 30.0  # the same where the system does not tell how much a process has used
+# Processor time for one item, in seconds. An item of MATH-500 takes some hundredths.
+SECONDS = 2.0
+PATIENCE = 1.5  # further seconds of processor time before a worker is killed
+# Processor time in which a worker must start, in seconds: sympy's import on a cold disk is slow.
+START = 120.0
+# Seconds on the clock after which a worker that got no processor time is replaced. Its item is
+# tried again.
+STARVED = 300.0
+UNWATCHED = 30.0  # the same if the system does not report processor time
 TRIES = 3
-MEMORY = 400 * 1024**2  # bytes of address space for a worker; 60 MB of them are sympy
+MEMORY = 400 * 1024**2  # bytes of address space of a worker; sympy takes 60 MB of them
 
 
 class Worker:
-    """One process; :meth:`ask` asks it one thing. After an overrun it is gone, and the next question starts another."""
+    """One process, which answers one item at a time.
+
+    After an overrun the process is ended, and the next item starts another.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._was_starved = False
 
     def ask(self, item: dict[str, str]) -> dict[str, Any]:
-        """Send an item, and wait for its answer or for its time to be up: {"same", "how"} or {"error"}.
+        """Send an item, and wait for its answer or the end of its time.
 
-        Processor time decides, never the clock: a verdict must not depend on what else the machine does. A worker that was
-        starved by others is replaced, and the item is tried again.
+        Processor time decides, never the clock: other load must not change a verdict.
+        A worker that got no processor time is replaced, and the item is tried again.
+
+        Args:
+            item: The two answers, ``given`` and ``gold``.
+
+        Returns:
+            {"same", "how"} or {"error"}.
         """
         for _ in range(TRIES):
             if self._process is None and (error := self._start()):
@@ -53,7 +67,7 @@ class Worker:
         return {"error": f"got no processor time in {TRIES} times {STARVED:g} s: the machine is too busy to grade"}
 
     def _start(self) -> str | None:
-        """Start the process; a sentence where that fails."""
+        """Start the process. Returns a sentence if that fails."""
         try:
             self._process = _started()
         except OSError as why:
@@ -72,9 +86,15 @@ class Worker:
         return "the grading process did not start: is math-verify installed beside s1lab?"
 
     def _exchange(self, item: dict[str, str], seconds: float, patience: float | None = None) -> dict[str, Any] | None:
-        """None where the process ended, or had to be ended, before it answered.
+        """Send an item and read the answer.
 
-        seconds: of processor time. patience: seconds on the clock; None is STARVED.
+        Args:
+            item: The item to send.
+            seconds: The limit of processor time.
+            patience: The limit on the clock, in seconds; None is STARVED.
+
+        Returns:
+            The answer; None if the process ended, or had to be ended, before it answered.
         """
         process = self._process
         assert process is not None and process.stdin and process.stdout
@@ -90,14 +110,14 @@ class Worker:
             return dict(json.loads(line)) if line else None
         except (OSError, ValueError):
             return None
-        except BaseException:  # Ctrl-C: its answer is still to come, and would be taken for that to the next question
+        except BaseException:  # Ctrl-C: a late answer would be read as the next item's
             self.close()
             raise
         finally:
             answered.set()
 
     def _watch(self, process: subprocess.Popen[bytes], seconds: float, patience: float, answered: threading.Event) -> None:
-        """End a process that has used up its processor time, or got none for very long."""
+        """End a process that has used all its processor time, or got none for very long."""
         before, began = _processor_time(process.pid), time.monotonic()
         patience = patience if before is not None else UNWATCHED
         while not answered.wait(0.2):
@@ -115,17 +135,17 @@ class Worker:
             process.communicate()
 
     def forget(self) -> None:
-        """Leave the process to the one who started it: in a child that was forked, whose copies of the pipes these are."""
+        """Leave the process alone in a forked child, which holds copies of its parent's pipes."""
         process, self._process = self._process, None
         if process is not None:
-            process.returncode = 0  # it is no child of this process: there is nothing to wait for
+            process.returncode = 0  # not a child of this process: nothing to wait for
             for pipe in (process.stdin, process.stdout):
                 if pipe:
                     pipe.close()
 
 
 def _processor_time(pid: int) -> float | None:
-    """Seconds of processor time that a process has used; None where the system does not tell."""
+    """The seconds of processor time that a process has used; None if the system does not say."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -136,10 +156,11 @@ def _processor_time(pid: int) -> float | None:
 def _started() -> subprocess.Popen[bytes]:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "OPENBLAS_NUM_THREADS": "1",  # numpy, where sympy asks for it, would take memory for each core
+        # If sympy uses numpy, OpenBLAS would take memory for each core.
+        "OPENBLAS_NUM_THREADS": "1",
     }
     command = [sys.executable, "-P", str(Path(__file__).with_name("sandbox_worker.py")), str(SECONDS), str(MEMORY)]
-    # Without buffers, so that a forked child's copies of the pipes hold nothing that it could write.
+    # Without buffers, a forked child's copies of the pipes contain nothing that it could write.
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, env=environment
     )  # fmt: skip
@@ -150,7 +171,7 @@ _all: list[Worker] = []
 
 
 def ask(item: dict[str, str]) -> dict[str, Any]:
-    """Ask an idle worker, or a new one where all are busy. From any thread."""
+    """Ask an idle worker, or a new one if all are busy. Any thread may call this."""
     try:
         worker = _idle.get_nowait()
     except queue.Empty:
@@ -163,26 +184,34 @@ def ask(item: dict[str, str]) -> dict[str, Any]:
 
 
 def ask_all(items: Sequence[dict[str, str]], workers: int | None = None) -> list[dict[str, Any]]:
-    """Ask many at once, the answers in order. workers: how many processes; None is one a core."""
+    """Ask many items at once.
+
+    Args:
+        items: The items, as in :meth:`Worker.ask`.
+        workers: The number of processes; None is one a core.
+
+    Returns:
+        The answers, in order.
+    """
     count = min(len(items), workers or cores())
     if count <= 1:
         return [ask(item) for item in items]
     with ThreadPoolExecutor(count, thread_name_prefix="grading") as threads:
         try:
             return list(threads.map(ask, items))
-        except BaseException:  # Ctrl-C: what has not begun is not waited for
+        except BaseException:  # Ctrl-C: do not wait for items that have not begun
             threads.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def cores() -> int:
-    """The cores this process may run on."""
+    """The number of cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @atexit.register
 def close() -> None:
-    """End all workers; the next question starts new ones."""
+    """End all workers. The next item starts new ones."""
     global _idle
     _idle = queue.LifoQueue()
     while _all:
@@ -190,7 +219,10 @@ def close() -> None:
 
 
 def _forked() -> None:
-    """In a child that was forked: its parent's workers, and locks that another thread may have held, are left alone."""
+    """Reset the state in a forked child.
+
+    It leaves its parent's workers alone, and the locks that another thread may have held.
+    """
     global _idle
     _idle = queue.LifoQueue()
     while _all:

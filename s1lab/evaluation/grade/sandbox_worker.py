@@ -1,9 +1,10 @@
-"""The process in which answers are read as mathematics: JSON lines in, JSON lines out, within bounds of its own.
+"""The process that reads answers as mathematics: JSON lines in, JSON lines out, within limits.
 
-It is run by its path, so that it imports math-verify and of s1lab the comparison alone:
-``python -P sandbox_worker.py SECONDS BYTES``. A line holds ``given`` and ``gold``; the answer to it is
-``{"same": true or false, "how": ...}`` or ``{"error": ...}``. Python is interrupted after SECONDS of processor time
-on one line; where it is too deep in one big number to notice, the system ends the process a second later.
+It is run by its path (``python -P sandbox_worker.py SECONDS BYTES``), so that it imports only
+math-verify and s1lab's comparison. A line holds ``given`` and ``gold``. The reply to it is
+``{"same": true or false, "how": ...}`` or ``{"error": ...}``. Python is interrupted after SECONDS
+of processor time on one line. If it is too deep in one big number to notice, the system ends the
+process a second later.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from typing import Any
 
 
 class TimeUp(BaseException):
-    """Past the handlers of Exception in what is interrupted."""
+    """Not an Exception, so that handlers in the interrupted code do not catch it."""
 
 
 def bound_memory(size: int) -> None:
-    """Let this process grow no further than ``size`` bytes: Linux holds to it, others may not."""
+    """Limit this process to ``size`` bytes. Linux enforces it; other systems may not."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -34,8 +35,8 @@ def bound_memory(size: int) -> None:
 
 @contextlib.contextmanager
 def bounded_time(seconds: float) -> Iterator[None]:
-    """Raise TimeUp after so much processor time; end the process a second later where that was not heard."""
-    if not hasattr(signal, "setitimer"):  # Windows: whoever started this process ends it
+    """Raise TimeUp after this much processor time. End the process a second later if need be."""
+    if not hasattr(signal, "setitimer"):  # Windows: the parent process ends this one
         yield
         return
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.1)
@@ -56,7 +57,7 @@ def same(given: str, gold: str) -> dict[str, Any]:
 
 
 def equal(given: str, gold: str) -> bool:
-    """Whether two formulas are equal. One that can't be read as a whole is equal to no other."""
+    """Whether two formulas are equal. One that can't be read as a whole equals no other."""
     mine, wanted = _parsed(given), _parsed(gold)
     if mine is None or wanted is None:
         return False
@@ -69,7 +70,11 @@ def equal(given: str, gold: str) -> bool:
 
 
 def _number(formula: Any) -> tuple[Any, bool] | None:
-    """The value of a formula without unknowns to 50 digits, and whether it was written exactly; None for any other."""
+    """The value of a formula without unknowns.
+
+    Returns:
+        The value to 50 digits, and whether it was written exactly; None for any other formula.
+    """
     from sympy import Basic, Float, zoo
 
     if not isinstance(formula, Basic) or formula.free_symbols or not getattr(formula, "is_number", False):
@@ -81,7 +86,10 @@ def _number(formula: Any) -> tuple[Any, bool] | None:
 
 
 def _close(a: Any, a_exact: bool, b: Any, b_exact: bool) -> bool:
-    """Equal to 30 digits; where one is a decimal, to one part in a million. Zero is only itself."""
+    """Whether two values agree to 30 digits, or to one part in a million if one is a decimal.
+
+    Zero equals only zero.
+    """
     from sympy import Abs
 
     size = max(Abs(a), Abs(b))
@@ -93,26 +101,27 @@ def _close(a: Any, a_exact: bool, b: Any, b_exact: bool) -> bool:
 
 @functools.lru_cache(1_000)  # one gold answer is compared with many responses
 def _parsed(text: str) -> Any:
-    """A formula as sympy reads it, the whole of it; None where it can't be read."""
+    """A formula as sympy reads it, as a whole; None if it can't be read."""
     from latex2sympy2_extended import NormalizationConfig, latex2sympy
     from math_verify.grader import should_treat_as_complex
     from sympy import I
 
     whole = NormalizationConfig(basic_latex=True, units=False, malformed_operators=False, nits=True, boxed="none")
     try:
-        text = re.sub(r"(\d+)\s*\^\s*\\circ", r"(\1 \\cdot \\pi / 180)", text)  # within a function: sin 30 degrees
+        # As in sin 30 degrees.
+        text = re.sub(r"(\d+)\s*\^\s*\\circ", r"(\1 \\cdot \\pi / 180)", text)
         real = not should_treat_as_complex(text)
         formula = latex2sympy(text, is_real=real, convert_degrees=False, normalization_config=whole)
         imaginary = [symbol for symbol in getattr(formula, "free_symbols", ()) if symbol.name == "i"]
         return formula.subs(imaginary[0], I) if imaginary else formula
     except (MemoryError, RecursionError):
         raise
-    except Exception:  # whatever its parser trips over
+    except Exception:  # the parser raises many kinds
         return None
 
 
 def answer(line: str, seconds: float) -> dict[str, Any]:
-    """One line's verdict; whatever goes wrong is an error by name."""
+    """The verdict on one line. Any failure becomes an error with its name."""
     try:
         item = json.loads(line)
         with bounded_time(seconds):
@@ -128,14 +137,17 @@ def answer(line: str, seconds: float) -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """The most bytes this process has held; 0 where the system does not tell. (getrusage counts what its parent held, too.)"""
+    """The most bytes this process has held; 0 if the system does not say.
+
+    getrusage is not used: it also counts what the parent process held.
+    """
     with contextlib.suppress(OSError, ValueError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
         return next((1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:")), 0)
     return 0
 
 
 def alone() -> None:
-    """Let the modules beside this file be imported without the rest of s1lab, which takes seconds to import."""
+    """Allow imports of the modules beside this file without s1lab, which is slow to import."""
     import types
 
     here = os.path.dirname(os.path.abspath(__file__))
@@ -152,10 +164,10 @@ def _time_up(*_: object) -> None:
 
 def main() -> None:
     seconds, size = float(sys.argv[1]), int(sys.argv[2])
-    # What is printed by what is imported must not come between the lines.
+    # Text that imported modules print must not come between the lines.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent process
     if hasattr(signal, "SIGVTALRM"):
         signal.signal(signal.SIGVTALRM, _time_up)
     import logging
@@ -167,7 +179,8 @@ def main() -> None:
     bound_memory(size)
     for line in sys.stdin:
         found = answer(line, seconds)
-        if peak_memory() > size / 2:  # sympy takes a MemoryError for "not equal": near the limit that is no verdict
+        # sympy turns a MemoryError into "not equal". Near the limit that is not a verdict.
+        if peak_memory() > size / 2:
             found = {"spent": True, **(found if found.get("same") else {"error": "took too much memory"})}
         print(json.dumps(found), file=out, flush=True)
 

@@ -1,7 +1,7 @@
-"""One spelling for what people write in many ways: Unicode signs, plain-text functions, LaTeX that changes nothing.
+"""One spelling for Unicode signs, plain-text functions, and LaTeX that changes nothing.
 
-Everything here keeps the whole answer. A sign that can't be translated stays where it is, so that nothing
-is ever read as a part of itself: ``5²`` becomes ``5^{2}`` and never 52.
+All functions here keep the whole answer. A sign that can't be translated stays, so that no answer
+is read as a part of itself: ``5²`` becomes ``5^{2}`` and never 52.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SIGNS = str.maketrans(
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z]|\{[^{}]*\})?")
 _CUBE_ROOT = re.compile(r"∛\s*(\d+|[A-Za-z])")
 _HALVES = re.compile(r"(\d?)([¼-¾⅐-⅞])")
-# Commands that change how a formula looks and not what it says.
+# Commands that change how a formula looks, not its meaning.
 _LOOKS = re.compile(
     r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|left(?![a-z])|right(?![a-z])|[bB]igg?[lrm]?(?![a-z])"
     r"|hfill|phantom\{[^{}]*\}|vphantom\{[^{}]*\}|tiny|small|large|Large|bf|rm|it|sf|tt)(?![A-Za-z])\s*\.?(?=\W|$|[A-Za-z0-9])"
@@ -71,7 +71,7 @@ _PLAIN_NAMES = (
 
 
 def signs(text: str) -> str:
-    """Unicode signs as LaTeX or ASCII; raised and lowered digits keep their place: ``x²`` is ``x^{2}``."""
+    """Unicode signs as LaTeX or ASCII. Raised and lowered digits stay so: ``x²`` is ``x^{2}``."""
     text = _RAISED.sub(lambda m: "^{" + "".join(map(_SUPER.__getitem__, m[0])) + "}", text)
     text = _LOWERED.sub(lambda m: "_{" + "".join(map(_SUB.__getitem__, m[0])) + "}", text)
     text = _HALVES.sub(_vulgar, text)
@@ -121,7 +121,7 @@ def clean(text: str) -> str:
 
 
 def unboxed(text: str) -> str:
-    r"""A text without the ``\boxed{}`` around what is in it."""
+    r"""A text without the ``\boxed{}`` around its content."""
     for _ in range(4):
         if not (box := _BOX.search(text)) or (end := closing(text, box.end() - 1)) is None:
             break
@@ -130,7 +130,7 @@ def unboxed(text: str) -> str:
 
 
 def braced(text: str, command: str) -> str:
-    """``command(...)`` as ``command{...}``, whatever is nested in it; what does not close stays as it is."""
+    """``command(...)`` as ``command{...}``, with any nesting. An unclosed one stays unchanged."""
     at = 0
     while (at := text.find(command, at)) >= 0:
         at += len(command)
@@ -141,7 +141,7 @@ def braced(text: str, command: str) -> str:
 
 
 def closing(text: str, at: int) -> int | None:
-    """The place of the bracket that closes the one at ``at``; None where it stays open."""
+    """The position of the bracket that closes the one at ``at``; None if it stays open."""
     opens = text[at]
     closes = {"(": ")", "{": "}", "[": "]"}[opens]
     depth = 0
@@ -156,7 +156,7 @@ def closing(text: str, at: int) -> int | None:
 
 
 def _unwrapped(match: re.Match[str]) -> str:
-    r"""What is in ``\text{...}``: words keep the mark, a number or one letter stands for itself."""
+    r"""The content of ``\text{...}``: words keep the command, a number or one letter loses it."""
     inside = match[1].strip()
     if not inside:
         return " "

@@ -1,4 +1,4 @@
-"""Is this answer right? Verdicts with their reasons, one by one or many at once in worker processes."""
+"""Verdicts with their reasons: one by one, or many at once in worker processes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from s1lab.evaluation.grade.spelling import clean
 if TYPE_CHECKING:
     from s1lab.engine import Engine
 
-LONGEST = 1_000  # characters of an answer that are read as mathematics; MATH-500's longest has 159
+LONGEST = 1_000  # characters read as mathematics at most; MATH-500's longest answer has 159
 
 
 @dataclass(frozen=True)
 class Verdict:
     """Whether a response is right, and why.
 
-    given: the answer that was found in it; None for none. reason: the rule that decided, in words.
-    error: a sentence where grading itself failed, or the gold answer can't be used: ``correct`` is False for want of a verdict.
+    Attributes:
+        correct: Whether the response is right. It is False if grading failed.
+        given: The answer that was found in the response; None if there is none.
+        reason: The rule that decided, in words.
+        error: One sentence if grading failed or the gold answer can't be used; else None.
     """
 
     correct: bool
@@ -34,18 +37,31 @@ class Verdict:
 
     @property
     def mark(self) -> bool | None:
-        """What is stored beside a trace: whether it is right, and None where that is not known."""
+        """The stored form: whether the trace is right, or None if that is not known."""
         return None if self.error else self.correct
 
 
 def is_correct(response: str, gold: str, kind: str = "math") -> bool:
-    """Whether a response gives the gold answer.
+    r"""Whether a response gives the gold answer.
 
-    kind: "integer" compares whole numbers, "choice" letters, "exact" text without spaces and case, "math" what math-verify holds
-    to be equal, in a process with bounds of its own (never evaluated as code), but for what
-    :mod:`s1lab.evaluation.grade.forms` tells apart.
-    False also where grading failed: :func:`verdict` tells.
-    Raises ValueError for a gold answer that is not of its kind.
+    It is also False if grading failed. :func:`verdict` shows that.
+
+    Args:
+        response: The text that a model wrote.
+        gold: The right answer.
+        kind: "integer" compares whole numbers, "choice" compares letters, and "exact" compares text
+            without spaces and case. "math" uses math-verify in a process with limits of its own
+            (the answer is never run as code), and first the distinctions of
+            :mod:`s1lab.evaluation.grade.forms`.
+
+    Returns:
+        Whether the response is right.
+
+    Raises:
+        ValueError: The gold answer is not of its kind, or the kind is unknown.
+
+    Example:
+        is_correct(r"The answer is $\frac{1}{2}$.", "0.5")
     """
     found = verdict(response, gold, kind)
     if found.error and found.error.startswith("the gold answer"):
@@ -54,7 +70,13 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
 
 
 def same(given: str, wanted: str, kind: str = "math") -> bool:
-    """Whether two answers, as :func:`extract` gives them, are one answer; False also where that could not be found out."""
+    """Whether two answers are equal. It is also False if comparing failed.
+
+    Args:
+        given: An answer, as :func:`extract` gives it.
+        wanted: The answer to compare it with, in the same form.
+        kind: As in :func:`is_correct`.
+    """
     found = _compared(given, wanted, kind)
     if not isinstance(found, Verdict):
         found = _by_mathematics(found, pool.ask_all([{"given": given, "gold": wanted}], None)[0])
@@ -62,17 +84,47 @@ def same(given: str, wanted: str, kind: str = "math") -> bool:
 
 
 def verdict(response: str, gold: str, kind: str = "math") -> Verdict:
-    """:func:`is_correct` with its reason. What goes wrong is the verdict's ``error``. ValueError for an unknown kind."""
+    """The verdict on one response: :func:`is_correct` with its reason.
+
+    If something goes wrong, the verdict's ``error`` says so.
+
+    Args:
+        response: The text that a model wrote.
+        gold: The right answer.
+        kind: As in :func:`is_correct`.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        ValueError: The kind is unknown.
+    """
     return verdicts([response], [gold], [kind])[0]
 
 
 def verdicts(
     responses: Sequence[str], golds: Sequence[str], kinds: str | Sequence[str] = "math", *, workers: int | None = None
 ) -> list[Verdict]:
-    """Verdicts on many responses, in order; row i of each list belongs together.
+    """Verdicts on many responses, in order.
 
-    kinds: one for all, or one a response. workers: processes for what math-verify must decide; None is one a core. What text or
-    digits decide needs none. An item costs at most some seconds and 400 MB, whatever stands in it; equal items are decided once.
+    An item costs at most a few seconds and 400 MB, whatever it contains. Equal items are decided
+    once.
+
+    Args:
+        responses: The texts that a model wrote.
+        golds: The right answers, one a response.
+        kinds: As in :func:`is_correct`: one kind for all, or one a response.
+        workers: The number of processes for the items that need math-verify; None is one a core.
+            Items that text or digits decide need no process.
+
+    Returns:
+        One verdict a response.
+
+    Raises:
+        ValueError: The lists have different lengths, or a kind is unknown.
+
+    Example:
+        grade.verdicts(["It is 12.", "So 7."], ["12", "8"], "integer")
     """
     listed = [kinds] * len(responses) if isinstance(kinds, str) else list(kinds)
     if not len(responses) == len(golds) == len(listed):
@@ -84,7 +136,7 @@ def verdicts(
 
 
 def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
-    """A verdict where text or digits decide; else the two answers that are to be compared as mathematics."""
+    """A verdict if text or digits decide; else the two answers to compare as mathematics."""
     if kind not in KINDS:
         raise ValueError(f"no kind of answer is called {kind!r}: choose from {list(KINDS)}")
     for name, text in (("response", response), ("gold answer", gold)):
@@ -110,7 +162,7 @@ def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
 
 
 def _same_words(sentence: str, wanted: str) -> bool:
-    """Whether a reference is words, and a sentence the same ones: its number alone ("June 20") would not be."""
+    """Whether a reference is words, and a sentence has the same words ("June 20", not only 20)."""
     if max(len(sentence), len(wanted)) > LONGEST:
         return False
     wanted = clean(wanted)
@@ -118,7 +170,7 @@ def _same_words(sentence: str, wanted: str) -> bool:
 
 
 def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
-    """The same for two answers that were extracted already."""
+    """:func:`_by_rule` for two answers that were already extracted."""
     if normal(given, kind) == normal(wanted, kind):
         return Verdict(
             True, given, {"integer": "whole numbers compared", "choice": "letters compared"}.get(kind, "the same text")
@@ -141,7 +193,7 @@ def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
 
 
 class _FormulaAsked(Exception):
-    """Two formulas must be compared, which happens in a process of its own."""
+    """Two formulas must be compared. That happens in another process."""
 
 
 def _later(given: str, gold: str) -> bool:
@@ -166,15 +218,27 @@ Given answer: {response}
 
 Does the given answer agree with the reference answer? Write one word, yes or no."""
 
-Grader = Callable[[Sequence[str], Sequence[str], Sequence[str]], list[Verdict]]  # questions, responses, golds
+Grader = Callable[[Sequence[str], Sequence[str], Sequence[str]], list[Verdict]]
 
 
 def by_model(engine: Engine, *, prompt: str = ASKED, answer_tokens: int = 8) -> Grader:
-    """A model as grader, for ``lab.evaluate(..., grader=...)``; never the default.
+    """Use a model as the grader, for ``lab.evaluate(..., grader=...)``. It is never the default.
 
-    It is asked greedily, without thinking, whether the response (its last 2,000 characters) agrees with the reference, and its
-    first "yes" or "no" is taken; neither is the verdict's ``error``. Its name stands in the reason. A response can talk it into a
-    yes: prefer rules.
+    The model decodes greedily, without thinking. It is asked whether the response (its last 2,000
+    characters) agrees with the reference. Its first "yes" or "no" counts; if there is neither, the
+    verdict has an ``error``. The reason names the model. A response can persuade the model to say
+    yes, so prefer rules.
+
+    Args:
+        engine: The model that grades.
+        prompt: The text to ask, with the fields {question}, {gold} and {response}.
+        answer_tokens: The most tokens that the model may write.
+
+    Returns:
+        A function from questions, responses and gold answers to verdicts.
+
+    Example:
+        lab.evaluate(engine, problems, grader=lab.grade.by_model(judge))
     """
     from s1lab.api import direct
 
