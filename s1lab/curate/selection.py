@@ -148,7 +148,7 @@ def full(pool: Dataset) -> tuple[Dataset, Report]:
 
 
 class _Drawing:
-    """A pool's questions in a fixed order, their domains and lengths, and seeded draws from them."""
+    """A pool's questions in a fixed order, with domains and lengths, and seeded draws from them."""
 
     def __init__(self, pool: Dataset, n: int, seed: int, domain: str | None, lengths: bool = False) -> None:
         needs(pool, "the pool", question="text", **({domain: "text"} if domain else {}))
