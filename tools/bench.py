@@ -379,8 +379,8 @@ def main(
 ) -> None:
     """Time each kind of work against its rival.
 
-    The rival is the way it would be done without s1lab; both take turns, and the ratios are printed. Rows that are named
-    "force-" and "ladder-" need vLLM, "sft-" needs trl.
+    The rival does the same work without s1lab. Both take turns, and the ratios are printed. Rows
+    named "force-" and "ladder-" need vLLM, rows named "sft-" need trl.
 
     \b
     Example:

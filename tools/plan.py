@@ -367,9 +367,10 @@ def main(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say what a profile comes to: tokens, memory, time and price.
+    """Estimate a profile: tokens, memory, time and price.
 
-    Nothing is downloaded and no model is asked, unless --measure takes some seconds to see how fast this machine is.
+    Nothing is downloaded and no model is asked. Only --measure takes some seconds to measure how
+    fast this machine is.
 
     \b
     Example:

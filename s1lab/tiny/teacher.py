@@ -38,7 +38,7 @@ class Piece:
 
 
 def numbered(problem: Problem, start: int, end: int) -> str:
-    """Return thinking lines ``start`` to ``end`` (from 1, inclusive), each with number and newline."""
+    """Return thinking lines ``start`` to ``end`` (from 1, inclusive), numbered, with newlines."""
     return "".join(f"{k} {problem.lines[k - 1]}\n" for k in range(start, min(end, len(problem.lines)) + 1))
 
 

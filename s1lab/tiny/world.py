@@ -164,7 +164,7 @@ def _added(numbers: list[int], target: int, size: str) -> Problem | None:
 
 
 def _signs(rng: random.Random, size: str) -> Problem | None:
-    """Make a target from numbers in their order with + and -: all sign patterns, in binary order."""
+    """Make a target from numbers in their order with + and -: all sign patterns, counted up."""
     n = {"small": 2, "medium": 3, "large": 4}[size]
     numbers = [rng.randint(4 * n, 60), *(rng.randint(1, 9) for _ in range(n))]
     signs = rng.choice(list(itertools.product("+-", repeat=n)))
