@@ -111,13 +111,13 @@ def secret(where: str) -> str:
     So the key is in no list of processes and in no shell's history.
 
     Args:
-        where: The variable or the file, such as "env:KEY".
+        where: The variable or the file: "env:NAME" or "file:PATH".
 
     Returns:
         The key.
 
     Raises:
-        ValueError: If there is no key.
+        ValueError: If the variable or the file holds no key, or the text names neither.
     """
     kind, _, name = where.partition(":")
     if kind == "env" and name.isidentifier():

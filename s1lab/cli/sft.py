@@ -1,4 +1,4 @@
-"""``s1lab sft``, and ``python -m s1lab.sft`` under a launcher: fine-tune by a recipe, or plan it."""
+"""``s1lab sft``, and ``python -m s1lab.sft`` under a launcher: fine-tune by a recipe or plan it."""
 
 from __future__ import annotations
 

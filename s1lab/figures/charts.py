@@ -55,7 +55,7 @@ def funnel(measured: Mapping[str, int], paper: Mapping[str, int], *, title: str 
         The figure.
 
     Example:
-        figure = charts.funnel({"pool": 59_029, "quality": 51_000}, {"pool": 59_029, "quality": 51_581})
+        figure = charts.funnel(dict(measured), {"pool": 59_029, "quality": 51_581})
     """
     figure = go.Figure()
     for name, counts, color, look in (

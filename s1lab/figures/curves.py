@@ -1,4 +1,7 @@
-"""Accuracy over thinking tokens, on log2 axes: intervals are bands, the paper's points open markers."""
+"""Accuracy over thinking tokens, on log2 axes.
+
+Intervals are bands, and the paper's points are open markers.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ class Rung:
 
 
 def called(model: str) -> str:
-    """Return the name of the measured model for a figure; it says if the model is an embedded one."""
+    """Name the measured model for a figure. The name of an embedded model says that it is one."""
     return f"the embedded model {model}" if model.startswith("s1-tiny") else Path(model).name
 
 
@@ -182,9 +185,9 @@ def rivals(
 
 
 def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Point]]) -> go.Figure:
-    """Draw one panel for each group of questions, above one panel for each benchmark of the paper's Figure 1.
+    """Draw one panel for each group of questions, above one for each benchmark of the paper.
 
-    The paper's points have open markers.
+    The paper's points are those of its Figure 1, with open markers.
 
     Args:
         groups: For each group its rungs: the caps, the own stop, and the Waits. A rung is a Wait if

@@ -97,7 +97,7 @@ def _plain(value: Any) -> Any:
 
 
 def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure's data (:func:`shown`) as NAME.json, and its pictures as NAME.png and NAME.svg.
+    """Write a figure: its data (:func:`shown`) as NAME.json, pictures as NAME.png and NAME.svg.
 
     A Chrome or Chromium draws the pictures (through kaleido). On a machine without one, only the
     data is written. The same figure gives the same bytes on the same machine, so a committed file
@@ -144,7 +144,10 @@ def show(figure: go.Figure) -> Any:
 
 
 def bundle(figure: go.Figure) -> dict[str, Any]:
-    """Return a figure as notebooks hold it: for plotly's viewer, and as a picture if a browser is there."""
+    """Return a figure as notebooks hold it: for plotly's viewer, and as a picture if possible.
+
+    The picture needs a browser to draw it.
+    """
     picture = _drawn(figure, "png")
     return alive(figure) | ({"image/png": base64.b64encode(picture).decode()} if picture is not None else {})
 
