@@ -150,7 +150,7 @@ class Playground(Panel):
             self.status.value = sentence(f"done: {trace.summary()}. {short(trace.answer, 200)}.{sampled}")
 
     def _draw(self, at: int, newest: bool = False) -> None:
-        """Draw the trace around a position; with ``newest``, its last window, scrolled to its end."""
+        """Draw the trace around a position; with ``newest``, its last window, scrolled down."""
         trace = self.trace
         assert trace is not None
         sight = see(trace, trace.template.decode, at, top=not newest)

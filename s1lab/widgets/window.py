@@ -134,7 +134,7 @@ class Window:
             self._moved(at)
 
     def show(self, sights: Mapping[str, Sight]) -> None:
-        """Say which token is looked at, in each trace by name, and on which sides there are more."""
+        """Say which token is looked at, in each trace by name, and where there are more."""
         self.sights = list(sights.values())
         self.field.disabled = False
         self.earlier.disabled = all(s.start == s.part.start for s in self.sights)
