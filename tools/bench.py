@@ -62,6 +62,7 @@ def compare(name: str, ours: Work, rival: Work, repeats: int, unit: str = "token
 
 
 def written(traces: Sequence[lab.Trace]) -> int:
+    """Count the tokens that the model wrote."""
     assert not [t.error for t in traces if t.error]
     return sum(t.sampled_tokens + t.dropped for t in traces)
 
@@ -395,6 +396,7 @@ def bench(
 
 
 def table(rows: Sequence[Row]) -> str:
+    """Write the rows as a table."""
     lines = [f"{'row':26}{'ours':>9}{'rival':>9}  {'unit':10}{'ratio':>7}  {'spread':16}{'at least':>8}"]
     for r in rows:
         least = LEAST.get(r["name"], math.nan)

@@ -72,7 +72,6 @@ class Plan:
         profile: The profile.
         steps: Its notebooks.
         memory: What a GPU holds, in sentences.
-        hours: Hours of the machine; None if no speed is given.
     """
 
     profile: Profile
@@ -81,10 +80,12 @@ class Plan:
 
     @property
     def tokens(self) -> float:
+        """Tokens of all notebooks."""
         return sum(step.tokens for step in self.steps)
 
     @property
     def hours(self) -> float | None:
+        """Hours of the machine; None if no speed is given."""
         known = [step.hours for step in self.steps]
         return None if None in known else sum(h for h in known if h is not None)
 
@@ -225,10 +226,10 @@ def _quickstart(p: dict[str, Any], _: Profile) -> Estimate:
     return f"{n} questions at {len(p['caps']) + 2} budgets", tokens, 0.0
 
 
-# The share of the embedded pool that reaches the models, and the share of that which the first one
-# solves, both from notebook 01. The paper publishes no share for its first model, so the same one
-# is used. Then the ratio of the tokens of answers to the pool to those of answers to the test
-# questions.
+# REACHED is the share of the embedded pool that reaches the models. SOLVED is the share of that
+# which the first model solves. Both are from notebook 01. The paper publishes no share for its
+# first model, so the same one is used. Answers to the pool have LONGER more tokens than answers to
+# the test questions.
 REACHED, SOLVED, LONGER = 0.83, 0.28, 0.8
 
 

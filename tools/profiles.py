@@ -230,7 +230,7 @@ def _named(value: Any, names: re.Pattern[str]) -> str | None:
 def _alike(own: Any, value: Any) -> bool:
     """Return whether a value is of the same kind as the notebook's own.
 
-    None stands for a number or a text. Numbers are not negative.
+    None counts as a number or a text. Numbers are not negative.
     """
     if own is None or value is None:
         return value is None or not isinstance(own, (list, dict, bool))

@@ -86,7 +86,7 @@ def _method_row(name: str, root: Path) -> list[str]:
 
 
 def _rivals(name: str, root: Path) -> list[str]:
-    """The best point of each method, counting all its tokens per question: measured, then published."""
+    """The best point of each method, with all its tokens: measured, then the paper's figures."""
     stored = _stored(name, "06_parallel", root)
     if stored is None:
         return []

@@ -55,7 +55,7 @@ def funnel(measured: Mapping[str, int], paper: Mapping[str, int], *, title: str 
         The figure.
 
     Example:
-        figure = charts.funnel(dict(measured), {"pool": 59_029, "quality": 51_581})
+        figure = charts.funnel(measured, {"pool": 59_029, "quality": 51_581})
     """
     figure = go.Figure()
     for name, counts, color, look in (
@@ -288,8 +288,16 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
 class Live:
     """The log of a fine-tuning as a figure that grows.
 
-    Pass it as ``watch=`` of :func:`s1lab.sft.train`, and end with :meth:`close`. In a notebook it
-    is drawn again about once in ``seconds``, in place.
+    In a notebook it is drawn again about once in ``seconds``, in place. End it with :meth:`close`.
+
+    Args:
+        steps: Steps of the whole training.
+        seconds: Seconds between two drawings.
+
+    Example:
+        live = charts.Live(steps=315)
+        trained = sft.train("s1-tiny-base", rows, "tiny", watch=live)
+        figure = live.close()
     """
 
     def __init__(self, steps: int, seconds: float = 1.0) -> None:

@@ -87,10 +87,12 @@ class Keeper(TrainerCallback):
 
 
 def record(folder: Path, made: dict[str, Any]) -> None:
+    """Write the record of a run to its folder."""
     write_whole(folder / "run.json", [(json.dumps(made, indent=1) + "\n").encode()])
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Read the entries of a run's log."""
     return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
@@ -138,11 +140,13 @@ def finished_run(folder: Path, made: dict[str, Any]) -> Trained | None:
 
 
 def last_whole(folder: Path) -> Path | None:
+    """Return the last checkpoint that is whole, or None."""
     found = [path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}")]
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def remove_broken(folder: Path) -> None:
+    """Remove the checkpoints that are not whole."""
     for path in folder.glob("checkpoint-*"):
         if not (path / WHOLE).exists():
             shutil.rmtree(path, ignore_errors=True)

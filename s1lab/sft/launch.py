@@ -26,7 +26,8 @@ def launch(
 ) -> Path:
     """Run ``accelerate launch -m s1lab.sft`` and wait until it ends.
 
-    The same call resumes from the last whole checkpoint.
+    The same call resumes from the last whole checkpoint. For "nodes" the same call is made on each
+    node, and it returns when all have ended.
 
     Args:
         config: Name of a file of ``s1lab/sft/accelerate``: "cpu" (two processes), "gpu", "node" or
@@ -37,8 +38,7 @@ def launch(
         out: The folder for the model.
         first: For "nodes": address of the first node.
         rank: For "nodes": number of this node, from 0.
-        port: For "nodes": a port that is free on the first node. The same call is made on each
-            node. It returns when all have ended.
+        port: For "nodes": a port that is free on the first node.
 
     Returns:
         The folder with the model. :func:`s1lab.sft.train` then finds the run finished.

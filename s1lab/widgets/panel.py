@@ -75,6 +75,7 @@ def sentence(text: str, error: bool = False) -> str:
 
 
 def button(text: str, tip: str, pressed: Callable[[], Any]) -> ipw.Button:
+    """Make a button with a tip, and call ``pressed`` when it is pressed."""
     made = ipw.Button(description=text, tooltip=tip, layout=ipw.Layout(width="auto"))
     made.on_click(lambda _: pressed())
     return made
@@ -83,13 +84,14 @@ def button(text: str, tip: str, pressed: Callable[[], Any]) -> ipw.Button:
 def choices(name: str, options: Sequence[tuple[str, Any]] = ()) -> ipw.ToggleButtons:
     """Make buttons to choose one of a few.
 
-    They are no drop-down list, because JupyterLab keeps the arrow keys and letters for its cells
+    A drop-down list would not work, because JupyterLab keeps the arrow keys and letters for its cells
     there.
     """
     return ipw.ToggleButtons(options=options, description=name, style={"button_width": "auto", **NARROW})
 
 
 def row(*children: ipw.Widget) -> ipw.HBox:
+    """Put widgets side by side."""
     return ipw.HBox(children, layout=ipw.Layout(flex_flow="row wrap", align_items="center"))
 
 
