@@ -62,7 +62,7 @@ def compare(name: str, ours: Work, rival: Work, repeats: int, unit: str = "token
 
 
 def written(traces: Sequence[lab.Trace]) -> int:
-    """Count the tokens that the model wrote."""
+    """Count the tokens that the model wrote, dropped ones included. No trace may have an error."""
     assert not [t.error for t in traces if t.error]
     return sum(t.sampled_tokens + t.dropped for t in traces)
 

@@ -84,7 +84,7 @@ def button(text: str, tip: str, pressed: Callable[[], Any]) -> ipw.Button:
 def choices(name: str, options: Sequence[tuple[str, Any]] = ()) -> ipw.ToggleButtons:
     """Make buttons to choose one of a few.
 
-    A drop-down list would not work, because JupyterLab keeps the arrow keys and letters for its cells
+    JupyterLab keeps the arrow keys and letters for its cells, so a drop-down list would not work
     there.
     """
     return ipw.ToggleButtons(options=options, description=name, style={"button_width": "auto", **NARROW})
