@@ -26,7 +26,7 @@ def reward() -> TinyReward:
     Example:
         score = tiny.reward()
     """
-    from s1lab.tiny.reward_model import TinyReward  # it needs the engines, which are slow to import
+    from s1lab.tiny.reward_model import TinyReward  # it is built on the engines
 
     return TinyReward()
 
