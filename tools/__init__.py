@@ -1,6 +1,7 @@
-"""What needs this repository, outside the package: reproduce, profiles, plan, rehearse, report, bench, grading, and training.
+"""Tools that need this repository and are not part of the package.
 
-``tools/tiny/`` trains the embedded models.
+They are reproduce, profiles, plan, rehearse, report, bench, grading, count_lines, and the training
+in ``tools/tiny/``, which makes the embedded models.
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
-"""``make bench``: what each kind of work costs against the way it would be done without s1lab, in one run, in turns.
+"""``make bench``: compare each kind of work with the way it would be done without s1lab.
 
-A machine's speed changes from minute to minute, so nothing here is a time: ours and the rival's runs alternate, and a row is
-the ratio of their medians, above 1 where ours is faster. The rivals are written as one would write them to be fast.
+A machine's speed changes from minute to minute, so no result is a time. Our runs and the rival's
+alternate, and a row is the ratio of their medians, above 1 if ours is faster. The rivals are
+written to be fast.
 """
 
 from __future__ import annotations
@@ -24,11 +25,22 @@ from s1lab.engine import Completion, Program, Request, run
 from s1lab.methods.ladder import rungs_of
 
 Row = dict[str, Any]
-Work = Callable[[], int]  # does it and returns how much of it there was: the tokens that were written, the rows that were read
+Work = Callable[[], int]  # does the work and returns its amount: tokens written, or rows read
 
 
 def compare(name: str, ours: Work, rival: Work, repeats: int, unit: str = "tokens/s") -> Row:
-    """Time both in turns after one warm-up each, in ``unit``; the work must come to as many tokens or rows."""
+    """Time both in turns, after one warm-up each.
+
+    Args:
+        name: The row's name.
+        ours: Our work.
+        rival: The rival's work. It must come to as many tokens or rows.
+        repeats: Turns of each side.
+        unit: Unit of the speeds.
+
+    Returns:
+        The row.
+    """
     rates: dict[str, list[float]] = {"ours": [], "rival": []}
     for turn in range(repeats + 1):
         pairs = [("ours", ours), ("rival", rival)]
@@ -50,12 +62,22 @@ def compare(name: str, ours: Work, rival: Work, repeats: int, unit: str = "token
 
 
 def written(traces: Sequence[lab.Trace]) -> int:
+    """Count the tokens that the model wrote, dropped ones included. No trace may have an error."""
     assert not [t.error for t in traces if t.error]
     return sum(t.sampled_tokens + t.dropped for t in traces)
 
 
 def generate(engine: Any, prompts: Sequence[Any], parameters: Sequence[Any]) -> list[Any]:
-    """``vllm.LLM.generate`` without its progress bar, on the same vLLM: prompts of text or ids, all at once, in order."""
+    """Call ``vllm.LLM.generate`` without its progress bar, on the same vLLM.
+
+    Args:
+        engine: Our vLLM engine.
+        prompts: Prompts of text or ids, all at once.
+        parameters: The sampling parameters of each.
+
+    Returns:
+        The outputs, in order.
+    """
     from vllm.sampling_params import RequestOutputKind
 
     for i, (prompt, sampling) in enumerate(zip(prompts, parameters, strict=True)):
@@ -68,12 +90,12 @@ def generate(engine: Any, prompts: Sequence[Any], parameters: Sequence[Any]) -> 
 
 
 def kept(out: Any) -> int:
-    """Tokens that were written, without the stop."""
+    """Count the tokens that were written, without the stop."""
     return len(out.token_ids) - bool(out.finish_reason == "stop")
 
 
 def one_by_one(engine: Any, repeats: int) -> Row:
-    """96 questions, two Waits, against the loop of the original's README: one question after another."""
+    """96 questions with two Waits, against one question at a time, as in the original's README."""
     from vllm import SamplingParams
 
     questions = list(lab.tiny.problems(96, 41, "dev")["question"])
@@ -107,10 +129,14 @@ def one_by_one(engine: Any, repeats: int) -> Row:
 
 
 def barrier(engine: Any, repeats: int) -> Row:
-    """96 questions whose thinking differs tenfold in length, against rounds in which all wait for the slowest."""
+    """96 questions with thinking of very different lengths, against rounds with a barrier.
+
+    The lengths differ tenfold. In each round of the rival, all wait for the slowest.
+    """
     questions, answer = list(lab.tiny.problems(96, 42, "dev")["question"]), 64
     rng = random.Random(0)
-    lengths = [round(60 * 10 ** rng.random()) for _ in questions]  # 60 to 600, evenly on a log scale
+    # 60 to 600, evenly on a log scale
+    lengths = [round(60 * 10 ** rng.random()) for _ in questions]
     budgets = [lab.Budget(max_tokens=n, min_tokens=n, answer_tokens=answer) for n in lengths]
     return compare(
         "force-vs-barrier",
@@ -121,7 +147,7 @@ def barrier(engine: Any, repeats: int) -> Row:
 
 
 def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int) -> int:
-    """The evaluator's way: whoever goes on takes part in the next round, which starts when all have ended the last."""
+    """Run the evaluator's way: a round starts when all have ended the last one."""
     from vllm import SamplingParams
 
     template = engine.template
@@ -164,9 +190,10 @@ def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int) 
 
 
 def plain(engine: Any, repeats: int) -> Row:
-    """Traces of 400 tokens and more, three Waits each, against generating as many tokens from the same prompts in one go.
+    """Traces of 400 tokens and more with three Waits each, against plain generation.
 
-    The questions are those of the world's longest searches whose traces come to that length.
+    The rival generates as many tokens from the same prompts in one go. The questions are those of
+    the world's longest searches whose traces come to that length.
     """
     from vllm import SamplingParams
 
@@ -184,9 +211,10 @@ def plain(engine: Any, repeats: int) -> Row:
 
 
 def ladder(engine: Any, repeats: int) -> Row:
-    """128 large questions at 6 caps and 4 Waits, all from one thinking pass each, against each rung on its own.
+    """128 large questions at 6 caps and 4 Waits, against each rung alone.
 
-    No rung thinks beyond 512 tokens. Tokens a second count those of the rungs, which are the same on both sides.
+    Ours takes all rungs of a question from one thinking pass. No rung thinks for more than 512
+    tokens. Tokens per second count the tokens of the rungs, which are the same on both sides.
     """
     asked = [row["question"] for row in lab.tiny.problems(450, 45, "dev") if row["size"] == "large"][:128]
     caps, waits = (16, 32, 64, 128, 256, 512), (1, 2, 4, 6)
@@ -203,7 +231,10 @@ def ladder(engine: Any, repeats: int) -> Row:
 
 
 def against_generate(repeats: int) -> Row:
-    """64 questions, 200 tokens each, on transformers: this project's engine against ``model.generate`` on one padded batch."""
+    """64 questions of 200 tokens each on transformers, against ``model.generate``.
+
+    The rival runs one padded batch.
+    """
     import torch
 
     engine: Any = lab.load("s1-tiny")
@@ -230,9 +261,10 @@ def against_generate(repeats: int) -> Row:
 
 
 def decontaminate(repeats: int, copies: int) -> Row:
-    """The embedded pool, or several on end, against the authors' way: from each 8-gram of either side a set of its rows.
+    """The embedded pool, or several copies joined, against the authors' way.
 
-    Both end in the pool without the rows that share a gram with the 500 test questions.
+    The authors' way keeps, for each 8-gram of either side, a set of its rows. Both end in the pool
+    without the rows that share a gram with the 500 test questions.
     """
     from datasets import concatenate_datasets
 
@@ -263,7 +295,10 @@ def decontaminate(repeats: int, copies: int) -> Row:
 
 
 def finetune(repeats: int) -> Row:
-    """640 traces of the embedded teacher, one epoch: the recipe's packed batches against trl's padded ones, 16 rows a step."""
+    """640 traces of the embedded teacher for one epoch: packed batches against trl's padded ones.
+
+    Ours are the recipe's. Both take 16 rows a step.
+    """
     import tempfile
 
     from transformers import PrinterCallback
@@ -301,7 +336,7 @@ def finetune(repeats: int) -> Row:
     return compare("sft-vs-padded", ours, rival, repeats)
 
 
-# What the design asks of each row; below it, the row is marked.
+# The design's minimum of each row. A row below it is marked.
 LEAST = {
     "force-vs-one-by-one": 8.0,
     "force-vs-barrier": 1.0,
@@ -317,7 +352,20 @@ LEAST = {
 def bench(
     repeats: int = 5, only: Sequence[str] = (), done: Callable[[Row], None] | None = None, progress: bool = False
 ) -> list[Row]:
-    """Run the rows (all, or those named) and return them; ``done`` is called with each as soon as it is measured."""
+    """Run the rows.
+
+    Args:
+        repeats: Turns of each side.
+        only: Names of the rows to run. None named means all.
+        done: Called with each row as soon as it is measured.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The rows.
+
+    Raises:
+        ValueError: If a name is unknown, or a value is out of range.
+    """
     if repeats < 1:
         raise ValueError(f"repeats={repeats}: give at least 1")
     unknown = set(only) - set(LEAST)
@@ -348,6 +396,7 @@ def bench(
 
 
 def table(rows: Sequence[Row]) -> str:
+    """Write the rows as a table."""
     lines = [f"{'row':26}{'ours':>9}{'rival':>9}  {'unit':10}{'ratio':>7}  {'spread':16}{'at least':>8}"]
     for r in rows:
         least = LEAST.get(r["name"], math.nan)
@@ -360,7 +409,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
-    """Write rows to ``path`` as JSON; rows of other names that stand there already stay."""
+    """Write rows to ``path`` as JSON. Rows of other names in that file stay."""
     there = {r["name"]: r for r in json.loads(path.read_text())} if path.exists() else {}
     there |= {r["name"]: r for r in rows}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -379,8 +428,8 @@ def main(
 ) -> None:
     """Time each kind of work against its rival.
 
-    The rival is the way it would be done without s1lab; both take turns, and the ratios are printed. Rows that are named
-    "force-" and "ladder-" need vLLM, "sft-" needs trl.
+    The rival does the same work without s1lab. Both take turns, and the ratios are printed. Rows
+    named "force-" and "ladder-" need vLLM, rows named "sft-" need trl.
 
     \b
     Example:

@@ -15,7 +15,7 @@ NO_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tok
 
 
 def code_lines(source: str) -> int:
-    """How many lines of a source hold code."""
+    """Count the lines of a source that hold code."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in NO_CODE:
@@ -28,7 +28,10 @@ def code_lines(source: str) -> int:
 
 
 def counted(library: Path = LIBRARY) -> dict[str, int]:
-    """Lines of code by room: "core" is the root, without ``__init__`` and ``__main__``; the others are its folders."""
+    """Count lines of code by room.
+
+    "core" is the root, without ``__init__`` and ``__main__``. The other rooms are its folders.
+    """
     rooms: dict[str, int] = {"core": 0}
     for path in sorted(library.rglob("*.py")):
         if path.parent == library and path.stem.startswith("__"):

@@ -1,10 +1,12 @@
-"""``make plan PROFILE=...``: what a profile will cost, before a download or a GPU hour.
+"""``make plan PROFILE=...``: estimate the cost of a profile before a download or a GPU hour.
 
-How many tokens it will ask for, how much memory it takes, about how long and at what price.
+The estimate covers tokens, memory, time and price.
 
-Tokens come from the ladder's formula (a sweep writes its longest thinking once, and an answer a rung) and from averages that were
-measured: the paper's for its model on its benchmarks, the embedded model's on its own world. Time comes from the profile's
-``tokens_per_second``, which is an assumption until it is measured: ``measure`` does so with an engine that is at hand.
+Tokens come from the ladder's formula and from measured averages. In the formula, a sweep writes its
+longest thinking once, and an answer for each rung. The averages are the paper's for its model on
+its benchmarks, and the embedded model's on its own world. Time comes from the profile's
+``tokens_per_second``, which is an assumption until it is measured. ``measure`` measures it with an
+engine.
 """
 
 from __future__ import annotations
@@ -32,20 +34,29 @@ from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B, Recipe, Shape, recipe
 from tools import ROOT
 from tools.profiles import Profile, read_profile
 
-# Dense bfloat16 of GPUs by their data sheets; on others the time of a training is not estimated.
+# Dense bfloat16 speed of GPUs by their data sheets. On others the time of a training is not
+# estimated.
 FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
-QUANTIZED = {"fp8": 1.0, "int8": 1.0, "bitsandbytes": 0.5, "awq": 0.5, "gptq": 0.5, "mxfp4": 0.5}  # bytes a weight
+# bytes of a weight
+QUANTIZED = {"fp8": 1.0, "int8": 1.0, "bitsandbytes": 0.5, "awq": 0.5, "gptq": 0.5, "mxfp4": 0.5}
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
 FINE_PRINT = (
     "an estimate: tokens from measured averages, time from the speed above. Prompts, loading models, and batches that few "
     "questions do not fill come on top; where notebooks run side by side the whole ends sooner"
 )
-USABLE = 0.9  # of a GPU's memory, vLLM's own default
+USABLE = 0.9  # share of a GPU's memory, vLLM's own default
 
 
 @dataclass(frozen=True)
 class Step:
-    """One notebook: what it does, tokens it has models write, hours of the whole machine."""
+    """One notebook of a plan.
+
+    Attributes:
+        notebook: Its name.
+        what: What it does.
+        tokens: Tokens that models write for it.
+        hours: Hours of the whole machine; None if no speed is given.
+    """
 
     notebook: str
     what: str
@@ -55,7 +66,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a profile comes to. memory: what a GPU holds, in sentences. hours: of the machine; None where no speed is given."""
+    """The cost of a profile.
+
+    Attributes:
+        profile: The profile.
+        steps: Its notebooks.
+        memory: What a GPU holds, in sentences.
+    """
 
     profile: Profile
     steps: list[Step]
@@ -63,20 +80,22 @@ class Plan:
 
     @property
     def tokens(self) -> float:
+        """Tokens of all notebooks."""
         return sum(step.tokens for step in self.steps)
 
     @property
     def hours(self) -> float | None:
+        """Hours of the machine; None if no speed is given."""
         known = [step.hours for step in self.steps]
         return None if None in known else sum(h for h in known if h is not None)
 
     @property
     def price(self) -> float | None:
-        """In US dollars, for all GPUs together."""
+        """The price in US dollars, for all GPUs together."""
         return None if self.hours is None else self.hours * self.profile.machine.gpus * self.profile.machine.price
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain data: profile, machine, memory, steps, tokens, hours, price."""
+        """Return the plan as plain data: profile, machine, memory, steps, tokens, hours, price."""
         steps = [vars(step) for step in self.steps]
         return {"profile": self.profile.name, "machine": vars(self.profile.machine), "memory": self.memory, "steps": steps,
                 "tokens": self.tokens, "hours": self.hours, "price": self.price}  # fmt: skip
@@ -117,10 +136,23 @@ def _time(hours: float | None) -> str:
 
 
 def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT) -> Plan:
-    """What a profile will cost, before any of it is run; nothing is downloaded.
+    """Estimate the cost of a profile before it is run. Nothing is downloaded.
 
-    engine: measure the speed with it first (:func:`measure`) in place of the profile's assumption.
-    Raises ValueError as :func:`tools.profiles.read_profile` does, and for an engine of another model than the profile's.
+    Args:
+        profile: The profile, or its name.
+        engine: Measure the speed with it first (:func:`measure`), in place of the profile's
+            assumption.
+        root: Folder of the repository.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ValueError: As in :func:`tools.profiles.read_profile`, and if the engine has another model
+            than the profile.
+
+    Example:
+        print(plan("s1-32b"))
     """
     chosen = read_profile(profile, root) if isinstance(profile, str) else profile
     if engine is not None:
@@ -140,7 +172,16 @@ def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT
 
 
 def measure(engine: Engine, questions: int = 64, seed: int = 7) -> float:
-    """Tokens a second that an engine writes here, with 64 questions of the embedded world at once."""
+    """Measure the tokens per second that an engine writes here.
+
+    Args:
+        engine: The engine.
+        questions: Questions of the embedded world, asked all at once.
+        seed: Seed of the questions.
+
+    Returns:
+        Tokens per second.
+    """
     from s1lab.api import force
     from s1lab.budget import Budget
     from s1lab.tiny import problems
@@ -153,25 +194,29 @@ def measure(engine: Engine, questions: int = 64, seed: int = 7) -> float:
 
 
 def _defaults(notebook: Path) -> dict[str, Any]:
-    """A notebook's own parameters; read, not run."""
+    """Return a notebook's own parameters. It is read, not run."""
     import papermill
 
     return {name: ast.literal_eval(p["default"]) for name, p in papermill.inspect_notebook(str(notebook)).items()}
 
 
-# What each notebook has models write: a line about it, tokens, and hours of training beside.
+# For each notebook: a line about it, the tokens that models write, and hours of training.
 Estimate = tuple[str, float, float | None]
 
 
 def _curve(n: int, h: Habit, caps: list[int], waits: list[int], shared: bool) -> float:
-    """Tokens of a sweep. shared: from one thinking pass; else caps one by one, and Waits on top of the own stop's rounds."""
+    """Return the tokens of a sweep.
+
+    With ``shared``, all rungs come from one thinking pass. Else caps run one by one, and Waits add
+    to the rounds of the own stop.
+    """
     rungs = len(caps) + len(waits)
     longest = h.after(max(waits, default=0)) if waits else max(map(h.under, caps), default=0)
     return n * (longest + (0 if shared else sum(map(h.under, caps))) + rungs * h.answer)
 
 
 def _asked(p: dict[str, Any]) -> tuple[int, Habit]:
-    """How many questions of its benchmark a notebook asks, and how long its model thinks about them."""
+    """Return how many questions of its benchmark a notebook asks, and the model's thinking."""
     return p["benchmark_size"] or rows_of(p["benchmark"]), habit(p["benchmark"], p.get("model", ""))
 
 
@@ -181,25 +226,30 @@ def _quickstart(p: dict[str, Any], _: Profile) -> Estimate:
     return f"{n} questions at {len(p['caps']) + 2} budgets", tokens, 0.0
 
 
-# Of the embedded pool so much reaches the models, and so much of that the first one solves, as notebook 01 had it; of the
-# paper's first model no share is published, and it is taken alike. Answers to the pool have so many tokens more than those to
+# REACHED is the share of the embedded pool that reaches the models. SOLVED is the share of that
+# which the first model solves. Both are from notebook 01. The paper publishes no share for its
+# first model, so the same one is used. Answers to the pool have LONGER more tokens than answers to
 # the test questions.
 REACHED, SOLVED, LONGER = 0.83, 0.28, 0.8
 
 
 def _curation(p: dict[str, Any], _: Profile) -> Estimate:
-    """What the steps before leave reaches the models, and what one of them solves the next is not asked."""
+    """Estimate difficulty: models get what the steps before leave.
+
+    A model does not get the questions that one before it solved.
+    """
     if p["pool_path"]:
         n, each = float(paper.FUNNEL["without formatting faults"][0]), habit("aime24").direct[0]
     else:
         n, each = REACHED * p["pool_size"], habit(EMBEDDED).direct[0] + LONGER
     asked = n * (1 + (1 - SOLVED) * (len(p["models"]) - 1))
-    labels = 10.0 * paper.FUNNEL["not solved by either model"][0] if p["label_with"] else 0.0  # a code of two digits each
+    # a code of two digits each
+    labels = 10.0 * paper.FUNNEL["not solved by either model"][0] if p["label_with"] else 0.0
     return f"{asked:,.0f} direct answers of {len(p['models'])} models", asked * each + labels, 0.0
 
 
 def _recipe(given: dict[str, Any], profile: Profile) -> Recipe:
-    """What 02_sft trains by: the profile's recipe with its changes."""
+    """Return the recipe of 02_sft: the profile's recipe with its changes."""
     try:
         return recipe(given.get("recipe", "tiny")).but(**given.get("changes", {}))
     except TypeError as why:
@@ -226,7 +276,10 @@ def _forcing(p: dict[str, Any], _: Profile) -> Estimate:
 
 
 def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
-    """Seven methods of five runs, each thinking about as long as forcing does; and five words, whose first round is one."""
+    """Estimate seven methods of five runs, and five words.
+
+    Each method thinks about as long as forcing does. The words share their first round.
+    """
     h = habit(EMBEDDED)
     words = h.after(2) + 1.2 * (h.after(2) - h.own) + 8 * h.answer
     tokens = p["rivals_size"] * 35 * (h.own + 3 * h.answer) + p["words_size"] * words
@@ -243,9 +296,10 @@ def _scaling(p: dict[str, Any], _: Profile) -> Estimate:
 def _parallel(p: dict[str, Any], _: Profile) -> Estimate:
     n, h = _asked(p)
     one = min(p["cap"], h.after(1))
-    words = n * (2 * (h.after(4) - h.own) + h.own + 9 * h.answer)  # two of the three texts add rounds; without one it stops again
+    # two of the three texts add rounds; without a text the model stops again
+    words = n * (2 * (h.after(4) - h.own) + h.own + 9 * h.answer)
     votes = n * p["samples"] * (one + 2 * h.answer)
-    trees = n * sum(p["widths"]) * 2 * (0.3 * one + h.answer)  # branches share most of what they hold
+    trees = n * sum(p["widths"]) * 2 * (0.3 * one + h.answer)  # branches share most of their tokens
     grown = f"trees of width {' and '.join(map(str, p['widths']))}" if p["widths"] else "no trees"
     what = f"{n} questions: {p['samples']} samples of each, {grown}, 3 words"
     return what, words + votes + trees, 0.0
@@ -261,7 +315,8 @@ def _benchmarks(p: dict[str, Any], _: Profile) -> Estimate:
 
 
 def _explore(p: dict[str, Any], _: Profile) -> Estimate:
-    # How long a large model thinks about the embedded world's questions was never measured: as about MATH500's.
+    # The thinking of a large model about the embedded world's questions was never measured.
+    # MATH500's is used.
     n, h = p["questions"], habit(EMBEDDED if p["model"].startswith("s1-tiny") else "math500", p["model"])
     return f"{n} embedded questions on a ladder", _curve(n, h, p["caps"], [0, *p["waits"]], shared=True), 0.0
 
@@ -280,7 +335,11 @@ ESTIMATES: dict[str, Callable[[dict[str, Any], Profile], Estimate]] = {
 
 
 def shape_of(model: str) -> Shape | None:
-    """The sizes of a Qwen2 by its files, where they are at hand, or by the size in its name; None where neither says."""
+    """Return the sizes of a Qwen2 model.
+
+    They come from its files if they are at hand, or from the size in its name. None if neither is
+    there.
+    """
     from s1lab.engines.model_files import EMBEDDED as NAMES
     from s1lab.engines.model_files import locate
 
@@ -304,7 +363,7 @@ def shape_of(model: str) -> Shape | None:
 
 
 def parameters_of(shape: Shape) -> int:
-    """Weights of a Qwen2 of these sizes."""
+    """Count the weights of a Qwen2 model of these sizes."""
     kv = shape.hidden * shape.kv_heads // shape.heads
     attention = 2 * shape.hidden * shape.hidden + 2 * shape.hidden * kv + shape.hidden + 2 * kv
     layer = attention + 3 * shape.hidden * shape.intermediate + 2 * shape.hidden
@@ -312,7 +371,10 @@ def parameters_of(shape: Shape) -> int:
 
 
 def _models(profile: Profile) -> list[tuple[str, int, dict[str, Any]]]:
-    """The models that a profile loads on its own machine, with the GPUs each is spread over and its options; each once."""
+    """Return the models that a profile loads on its own machine, each once.
+
+    Each comes with the number of GPUs it is spread over, and its options.
+    """
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for given in profile.notebooks.values():
         options = given.get("engine_options", {})
@@ -323,13 +385,17 @@ def _models(profile: Profile) -> list[tuple[str, int, dict[str, Any]]]:
                 raise ValueError(f"the profile {profile.name}: {name} is {size!r}: give a whole number from 1")
             spread *= size
         for model in [given[k] for k in ("base", "model", "label_with") if given.get(k)] + list(given.get("models", [])):
-            if not model.startswith("http") and "02_sft-" not in model:  # a server's, or one that the profile trains itself
+            # a server's, or one that the profile trains itself
+            if not model.startswith("http") and "02_sft-" not in model:
                 found.setdefault((model, spread), options)
     return [(model, spread, options) for (model, spread), options in found.items()]
 
 
 def _memory(profile: Profile) -> list[str]:
-    """A sentence a model that is loaded here, and one on the training; a server's models are its own matter."""
+    """Write a sentence for each model loaded here, and one for the training.
+
+    The models of a server are not counted.
+    """
     machine = profile.machine
     lines = [_holds(model, spread, options, machine.gpus, machine.memory_gb) for model, spread, options in _models(profile)]
     if "02_sft" in profile.notebooks and machine.gpus:
@@ -367,9 +433,10 @@ def main(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say what a profile comes to: tokens, memory, time and price.
+    """Estimate a profile: tokens, memory, time and price.
 
-    Nothing is downloaded and no model is asked, unless --measure takes some seconds to see how fast this machine is.
+    Nothing is downloaded and no model is asked. Only --measure takes some seconds to measure how
+    fast this machine is.
 
     \b
     Example:

@@ -1,8 +1,9 @@
-"""Profiles: a file of papermill parameters for the notebooks, and the machine that they are meant for.
+"""Profiles: files of papermill parameters for the notebooks, and the machines they are meant for.
 
-A profile is read as data, whoever wrote it: plain values alone, no references within the file, no key twice, no secret, no
-parameter that a notebook does not know or that is of another kind than the notebook's own. papermill itself only warns of an
-unknown one; ``python -m tools.profiles PROFILE NOTEBOOK`` checks, and prints what ``papermill -f`` takes.
+A profile is read as data only. It has plain values, no references within the file, no repeated key
+and no secret. Each parameter must be one that its notebook knows, and of the same kind as the
+notebook's own. papermill itself only warns of an unknown one. ``python -m tools.profiles PROFILE
+NOTEBOOK`` checks a profile, and prints the input of ``papermill -f``.
 """
 
 from __future__ import annotations
@@ -19,22 +20,31 @@ import yaml
 from tools import ROOT
 
 LARGEST = 20_000  # bytes; a profile is a page
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both read plain data alone; only the one in C bears deep nesting
+# both read plain data only; only the one in C can handle deep nesting
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SECRET = re.compile(r"(?i)(api_?key|token|secret|password)$")
-# Headers by their names in HTTP, and mappings of them under any option's name. Any header may hold a key.
+# Headers by their names in HTTP, and mappings of them under any option's name. Any header may hold
+# a key.
 HEADERS = re.compile(r"(?i)(^|[_-])headers?$|^(proxy-)?authorization$|^(set-)?cookie$|^x-[\w-]+$")
-# The last three are vLLM's names for Python that it imports.
+# The last three are vLLM's names for Python code that it imports.
 CODE = re.compile(r"(?i)^(trust_?remote_?code|code_revision|logits_processors)$|_cls$|_plugin$")
 PLAIN = (str, bool, int, float, type(None))
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a profile runs on, for :func:`tools.plan.plan`; parameters beside it tell the notebooks what to do.
+    """The machine of a profile, for :func:`tools.plan.plan`.
 
-    gpus: how many, over all nodes; 0 is a laptop. gpu: their name. memory_gb: of each. price: US dollars a GPU-hour.
-    tokens_per_second: written by all of them together when the batch is full. rows_per_second: of fine-tuning, where no GPU is.
-    Both are assumptions until you put your own measurement there.
+    The parameters beside it tell the notebooks what to do. The two speeds are assumptions until you
+    put your own measurement there.
+
+    Attributes:
+        gpus: Number of GPUs over all nodes; 0 is a laptop.
+        gpu: Name of the GPUs.
+        memory_gb: Memory of each GPU, in GB.
+        price: US dollars for one GPU-hour.
+        tokens_per_second: Tokens written by all GPUs together when the batch is full.
+        rows_per_second: Rows of fine-tuning per second, on a machine without GPU.
     """
 
     gpus: int = 0
@@ -57,7 +67,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Profile:
-    """notebooks: for each notebook, by its file name without ending and in the order to run them, the parameters it gets."""
+    """A profile.
+
+    Attributes:
+        name: Its name.
+        notebooks: For each notebook, by its file name without ending and in the order to run them,
+            the parameters it gets.
+        machine: The machine it is meant for.
+    """
 
     name: str
     notebooks: dict[str, dict[str, Any]]
@@ -65,15 +82,26 @@ class Profile:
 
 
 def profiles(root: Path = ROOT) -> dict[str, Path]:
-    """The profiles there are, by name."""
+    """Return the paths of the existing profiles, by name."""
     return {p.stem: p for p in sorted((root / "notebooks" / "profiles").glob("*.yaml"))}
 
 
 def read_profile(name: str, root: Path = ROOT) -> Profile:
-    """A profile by its name, or by the path of a file that ends in ``.yaml``.
+    """Read a profile.
 
-    Raises ValueError for an unknown name, for a file that is no mapping from notebooks to plain parameters, and for a notebook or
-    a parameter that there is not.
+    Args:
+        name: A profile's name, or the path of a file that ends in ``.yaml``.
+        root: Folder of the repository.
+
+    Returns:
+        The profile.
+
+    Raises:
+        ValueError: If the name is unknown, the file is not a mapping from notebooks to plain
+            parameters, or a notebook or a parameter does not exist.
+
+    Example:
+        profile = read_profile("s1-32b")
     """
     known = profiles(root)
     path = Path(name) if name.endswith(".yaml") else known.get(name)
@@ -96,7 +124,10 @@ def read_profile(name: str, root: Path = ROOT) -> Profile:
 
 
 def _content(path: Path) -> dict[Any, Any]:
-    """The file as a mapping of plain values. References (``&``, ``*``) are refused: a few of them can grow without bound."""
+    """Read the file as a mapping of plain values.
+
+    References (``&``, ``*``) are refused: a few of them can grow without bound.
+    """
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"the profile {path.name} is larger than {LARGEST:,} bytes: a profile is a page of parameters")
@@ -109,7 +140,8 @@ def _content(path: Path) -> dict[Any, Any]:
         raise ValueError(f"the profile {path.name} is nested too deeply: parameters are numbers, texts and short lists") from None
     except (yaml.YAMLError, UnicodeDecodeError) as why:
         raise ValueError(f"the profile {path.name} is no YAML: {' '.join(str(why).split())[:200]}") from None
-    except ValueError as why:  # of our own, or of a number or date that YAML knows and Python does not
+    # our own error, or one about a number or date that YAML knows and Python does not
+    except ValueError as why:
         raise why if "the profile" in str(why) else ValueError(f"the profile {path.name}: {why}") from None
     if not isinstance(content, dict):
         raise ValueError(f"the profile {path.name} is no mapping from notebooks to their parameters: see tiny.yaml")
@@ -117,7 +149,7 @@ def _content(path: Path) -> dict[Any, Any]:
 
 
 def _refuse_repeats(node: Any, file: str) -> None:
-    """YAML would take the last of two equal keys, and lose the first without a word."""
+    """Refuse repeated keys: YAML would take the last of two, and silently lose the first."""
     if isinstance(node, yaml.MappingNode):
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -175,7 +207,7 @@ def _plain(value: Any, depth: int = 4) -> bool:
 
 
 def _secrets(value: Any, name: str = "") -> str | None:
-    """The name of a key, or of an address with a password in it; None where there is none."""
+    """Return the name of a key, or of an address with a password in it; None if there is none."""
     if isinstance(value, dict):
         inside = (str(k) if SECRET.search(str(k)) else _secrets(v, str(k)) for k, v in value.items())
         return next((found for found in inside if found), None)
@@ -185,7 +217,7 @@ def _secrets(value: Any, name: str = "") -> str | None:
 
 
 def _named(value: Any, names: re.Pattern[str]) -> str | None:
-    """The first key, however deep, that has such a name; None where there is none."""
+    """Return the first key with such a name, at any depth; None if there is none."""
     if isinstance(value, dict):
         inside = (str(k) if names.search(str(k)) else _named(v, names) for k, v in value.items())
     elif isinstance(value, list):
@@ -196,7 +228,10 @@ def _named(value: Any, names: re.Pattern[str]) -> str | None:
 
 
 def _alike(own: Any, value: Any) -> bool:
-    """Whether a value is of the kind of the notebook's own; None is taken for a number or a text; numbers are not negative."""
+    """Return whether a value is of the same kind as the notebook's own.
+
+    None counts as a number or a text. Numbers are not negative.
+    """
     if own is None or value is None:
         return value is None or not isinstance(own, (list, dict, bool))
     if isinstance(own, bool) or isinstance(value, bool):
@@ -209,7 +244,7 @@ def _alike(own: Any, value: Any) -> bool:
 
 
 def main() -> None:
-    """Print a profile's parameters of one notebook, checked, for ``papermill -f``."""
+    """Check a profile's parameters of one notebook, and print them for ``papermill -f``."""
     if len(sys.argv) != 3:
         sys.exit("s1lab: give a profile and a notebook: python -m tools.profiles s1-32b 05_scaling > runs/05.yaml")
     try:

@@ -1,8 +1,9 @@
-"""A rehearsal: every notebook of a profile on a model of random weights, before a GPU is rented.
+"""A rehearsal: run every notebook of a profile with random weights, before a GPU is rented.
 
-The model is a Qwen2 of two layers with the ids of Qwen2.5: 151,643 for text, of which the first 256 are its bytes, 22 special
-tokens behind them, and rows that the tokenizer does not know up to 152,064. What it writes means nothing; that it can be written,
-forced, stored, graded and drawn is what is rehearsed.
+The model is a Qwen2 of two layers with the ids of Qwen2.5: 151,643 for text, of which the first 256
+are its bytes, then 22 special tokens, and rows up to 152,064 that the tokenizer does not know. The
+text that it writes means nothing. The rehearsal tests that it can be written, forced, stored,
+graded and drawn.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ SPECIALS = (
     "<|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|> <tool_call> </tool_call> "
     "<|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
 ).split()
-# As Qwen2.5's: without a system turn of your own, it puts one of its own.
+# Like Qwen2.5's template: without a system turn of yours, it writes one of its own.
 CHAT = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are a model of random weights.<|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m['role'] + '\n' + m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-# What a rehearsal gives to parameters of these names, whatever the profile says of them.
+# Values of a rehearsal for parameters of these names, in place of the profile's.
 SMALL: dict[str, Any] = {
     "questions": 4, "benchmark": "embedded", "benchmarks": ["embedded"], "benchmark_size": 12, "doubt_size": 4, "cap": 24,
     "caps": [8, 16, 24], "waits": [1, 2], "samples": 2, "prices": [40, 80, 160], "pool_path": "",
@@ -44,7 +45,7 @@ SMALL: dict[str, Any] = {
 
 
 def model(folder: Path, seed: int = 0) -> Path:
-    """Write the model of random weights into a folder, unless it is there. About 80 MB."""
+    """Write the model of random weights into a folder, unless it is there. It takes about 80 MB."""
     if (folder / "config.json").exists():
         return folder
     import torch
@@ -59,10 +60,11 @@ def model(folder: Path, seed: int = 0) -> Path:
     )  # fmt: skip
     torch.manual_seed(seed)
     network = Qwen2ForCausalLM(config)
-    with torch.no_grad():  # at random, but so that it stops now and then, and now and then meets an id that has no text
+    # random, but such that it sometimes stops, and sometimes writes an id that has no text
+    with torch.no_grad():
         for layer in network.model.layers:
             for part in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj, layer.self_attn.o_proj):
-                part.weight.mul_(12)  # so that what was written matters, not the last id alone
+                part.weight.mul_(12)  # so that all ids before matter, not the last one alone
         network.model.embed_tokens.weight.mul_(20)
         network.lm_head.weight[[start, end]] *= 4
         network.lm_head.weight[TEXT_IDS + len(SPECIALS) + 7] *= 3
@@ -72,7 +74,7 @@ def model(folder: Path, seed: int = 0) -> Path:
 
 
 def _tokenizer() -> Any:
-    """The bytes as tokens, fillers up to the first special one."""
+    """Make a tokenizer of the bytes, with fillers up to the first special token."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -91,11 +93,19 @@ def _tokenizer() -> Any:
 def rehearsal(
     profile: Profile, known: dict[str, set[str]], folder: Path, address: str | None = None, cuda: bool = False
 ) -> Profile:
-    """The profile with the model of random weights in the place of every other, and small numbers in the place of large ones.
+    """Replace every model of a profile by the one of random weights, and use small numbers.
 
-    known: for each notebook, the parameters it knows. folder: gets all that is written. address: of a server of that model, for
-    a profile that asks one. The engine stays the profile's own, on one device. cuda: whether GPUs are here: then one notebook
-    has the GPU at a time.
+    The engine stays the profile's own, on one device.
+
+    Args:
+        profile: The profile.
+        known: For each notebook, the parameters it knows.
+        folder: The folder for all output.
+        address: Address of a server of that model, for a profile that asks one.
+        cuda: Whether GPUs are here. Then one notebook has the GPU at a time.
+
+    Returns:
+        The changed profile.
     """
     where = str(model(folder / "model").resolve())
     notebooks = {}
@@ -119,7 +129,10 @@ def rehearsal(
 
 
 def _rows(folder: Path) -> Path:
-    """Rows to fine-tune on: the first dozen of the embedded pool with a trace that the context has room for, a token a byte."""
+    """Write rows to fine-tune on: the first dozen of the embedded pool that fit the context.
+
+    Each has a trace. A byte is one token.
+    """
     from s1lab import tiny
 
     path = folder / "rows.jsonl"
@@ -131,7 +144,14 @@ def _rows(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """A server of vLLM's own with the model of random weights, on loopback: its address. It is stopped at the end."""
+    """Run a vLLM server with the model of random weights on loopback. It is stopped at the end.
+
+    Args:
+        folder: The folder of the model.
+
+    Yields:
+        The server's address.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

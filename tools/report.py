@@ -1,4 +1,4 @@
-"""What a reproduction measured beside what the paper published, as the table that ends it."""
+"""The table at the end of a reproduction: measured results beside the paper's."""
 
 from __future__ import annotations
 
@@ -13,9 +13,23 @@ from tools import ROOT
 
 
 def comparison(name: str, root: Path = ROOT) -> str:
-    """The table that ends a reproduction: what a profile's notebooks measured beside the paper's, each marked as whose it is.
+    """Write the table that ends a reproduction.
 
-    A notebook that the profile leaves out is left out. Raises ValueError for a name that is no text.
+    It shows the results of a profile's notebooks beside the paper's, each marked by its source. A
+    notebook that the profile leaves out is left out.
+
+    Args:
+        name: Name of the profile.
+        root: Folder of the repository.
+
+    Returns:
+        The table as text.
+
+    Raises:
+        ValueError: If the name is not a text.
+
+    Example:
+        print(comparison("tiny"))
     """
     text("name", name, "a profile's name, such as 'tiny'")
     parts = [_rungs(name, root), _method_row(name, root), _rivals(name, root), _funnel(name, root)]
@@ -23,7 +37,7 @@ def comparison(name: str, root: Path = ROOT) -> str:
 
 
 def _stored(name: str, notebook: str, root: Path) -> dict[str, Any] | None:
-    """What a notebook of this profile wrote down; None where the profile leaves it out."""
+    """Return the stored results of a profile's notebook; None if the profile leaves it out."""
     path = root / "runs" / name / f"{notebook}.json"
     if not path.exists():
         return None
@@ -47,7 +61,7 @@ def _rungs(name: str, root: Path) -> list[str]:
         "",
         f"{'measured':<12}{'tokens':>8}  {'accuracy, %':<22}{'published':<12}{'tokens':>8}  {'accuracy, %':<12}",
     ]
-    # The embedded model's caps stand for the paper's; a real benchmark's are the same.
+    # The embedded model's caps take the place of the paper's. A real benchmark has the same caps.
     matches = {"16": "cap 500", "32": "cap 1000", "64": "cap 2000", "128": "cap 4000"} if benchmark is None else {}
     for rung in rungs:
         label = rung["label"]
@@ -72,7 +86,7 @@ def _method_row(name: str, root: Path) -> list[str]:
 
 
 def _rivals(name: str, root: Path) -> list[str]:
-    """The best point of each method with all its tokens a question: what was measured, then the paper's figures."""
+    """The best point of each method, with all its tokens: measured, then the paper's figures."""
     stored = _stored(name, "06_parallel", root)
     if stored is None:
         return []

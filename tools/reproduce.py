@@ -1,4 +1,7 @@
-"""``make reproduce``: every notebook of a profile through papermill, then what was measured beside what was published."""
+"""``make reproduce``: run every notebook of a profile, and compare the results with the paper's.
+
+papermill runs the notebooks.
+"""
 
 from __future__ import annotations
 
@@ -23,23 +26,35 @@ from tools import rehearse as dry
 from tools.profiles import Profile, read_profile
 from tools.report import comparison
 
-CELL_LIMIT_S = 1800  # on a laptop; on GPUs a cell may be hours of paid work, and has no limit
-AFTER = {"02_sft": {"01_data_curation"}}  # trains on the rows that the other wrote
+CELL_LIMIT_S = 1800  # on a laptop; on GPUs a cell may take hours of paid work, and has no limit
+AFTER = {"02_sft": {"01_data_curation"}}  # trains on the rows that the other notebook wrote
 
 
 class Failed(Exception):
-    """A notebook that did not run to its end; the sentence says which, why, and where its copy lies."""
+    """A notebook that did not run to its end: which one, why, and where its copy is."""
 
 
 class _Running:
-    """A notebook at work in a process of its own: a Ctrl-C reaches it too, and a kernel that dies takes nothing else with it."""
+    """A notebook that runs in a process of its own.
+
+    A Ctrl-C reaches it too, and a kernel that dies takes nothing else with it.
+    """
 
     def __init__(self, target: Path, log: Path) -> None:
         self.target, self.log, self.began = target, log, time.time()
 
     def start(self, root: Path, notebook: str, parameters: dict[str, Any], threads: int, limit: int | None) -> None:
-        """Start papermill. threads: the cores it may use, 0 for all. limit: seconds a cell may take."""
-        given = self.log.with_suffix(".parameters.yaml")  # not on the command line, which everybody on the machine can read
+        """Start papermill.
+
+        Args:
+            root: Folder of the repository.
+            notebook: Name of the notebook.
+            parameters: Its parameters.
+            threads: Cores it may use, 0 for all.
+            limit: Seconds that a cell may take.
+        """
+        # not on the command line, which everybody on the machine can read
+        given = self.log.with_suffix(".parameters.yaml")
         given.write_text(yaml.safe_dump(parameters), encoding="utf-8")
         options = {"cwd": root / "notebooks", "kernel": "python3", "parameters_file": given}
         options |= {"execution-timeout": limit} if limit else {}
@@ -50,7 +65,7 @@ class _Running:
             self.process = subprocess.Popen(command, stdout=said, stderr=said, env={**shared, **os.environ})
 
     def stop(self) -> None:
-        """Let papermill shut its kernel down; only then insist."""
+        """Let papermill shut its kernel down first, and kill it only after that."""
         self.process.terminate()
         try:
             self.process.wait(20)
@@ -58,30 +73,42 @@ class _Running:
             self.process.kill()
 
     def cells(self) -> int:
-        """How many of its cells have run: papermill writes the copy again after each."""
+        """Count the cells that have run: papermill writes the copy again after each."""
         try:
             cells = json.loads(self.target.read_text(encoding="utf-8"))["cells"]
-        except (OSError, ValueError, KeyError):  # caught in the middle of a write
+        except (OSError, ValueError, KeyError):  # read in the middle of a write
             return 0
         return sum(
             cell["metadata"].get("papermill", {}).get("status") == "completed" for cell in cells if cell["cell_type"] == "code"
         )
 
     def why(self) -> str:
-        """What it said last; the exit code where it said nothing."""
+        """Return its last message, or the exit code if there is none."""
         lines = [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         return lines[-1].strip() if lines else f"exit code {self.process.returncode}"
 
 
 def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
-    """Run the notebooks of a profile; the executed copies, under runs/NAME/ (or in place), in the profile's order.
+    """Run the notebooks of a profile.
 
-    profile: as :func:`tools.profiles.read_profile` takes or gives it. jobs: how many notebooks run side by side, each with its
-    share of the cores; None takes two where the profile has no GPU, else one, since two models may not fit on a GPU at once. A
-    notebook that needs what another wrote waits for it.
-    Raises ValueError for a profile that can't be read, a parameter that a notebook does not know, or notebooks that wait for one
-    another, before any of them runs, and :class:`Failed` for a notebook that ends in an error; what had begun by then runs to its
-    end.
+    Args:
+        profile: The name of a profile or a Profile, as in :func:`tools.profiles.read_profile`.
+        in_place: Write the executed notebooks over the originals.
+        jobs: Notebooks that run at the same time, each with its share of the cores. None is two if
+            the profile has no GPU, else one, since two models may not fit on a GPU together. A
+            notebook waits for the ones whose output it needs.
+        root: Folder of the repository.
+
+    Returns:
+        The executed copies, under runs/NAME/ (or in place), in the profile's order.
+
+    Raises:
+        ValueError: Before any notebook runs, if the profile can't be read, a notebook does not know
+            a parameter, or notebooks wait for one another.
+        Failed: If a notebook ends in an error. Those that had begun by then run to their end.
+
+    Example:
+        copies = run_notebooks("tiny")
     """
     profile = read_profile(profile, root) if isinstance(profile, str) else profile
     if jobs is not None and jobs < 1:
@@ -99,7 +126,8 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
             ready = [n for n in waiting if not needs[n] & {*waiting, *running}]
             for notebook in ready[: 0 if failed else jobs - len(running)]:
                 waiting.remove(notebook)
-                # In place nothing is injected: the committed notebooks run with the parameters that stand in them.
+                # In place nothing is injected: the committed notebooks run with their own
+                # parameters.
                 given = {} if in_place else profile.notebooks[notebook]
                 job = _Running(targets[notebook], folder / f"{notebook}.log")
                 job.start(root, notebook, given, cores // jobs if jobs > 1 else 0, None if profile.machine.gpus else CELL_LIMIT_S)
@@ -126,10 +154,21 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
 
 
 def rehearse(name: str, *, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
-    """Run a profile's notebooks on a model of random weights: the whole path, tokens to figures, in minutes.
+    """Run a profile's notebooks on a model of random weights: the whole path in minutes.
 
-    :mod:`tools.rehearse` makes that model.
-    Everything is written under runs/dry-NAME/. A profile that asks a server gets one of vLLM's own, started here.
+    :mod:`tools.rehearse` makes that model. Everything is written under runs/dry-NAME/. A profile
+    that asks a server gets a vLLM server that is started here.
+
+    Args:
+        name: Name of the profile.
+        jobs: As in :func:`run_notebooks`.
+        root: Folder of the repository.
+
+    Returns:
+        The executed copies.
+
+    Example:
+        rehearse("s1-32b")
     """
     import papermill
 
@@ -143,16 +182,19 @@ def rehearse(name: str, *, jobs: int | None = None, root: Path = ROOT) -> list[P
 
 
 def can_use_gpus() -> bool:
-    """Whether this machine has a GPU that torch can use."""
+    """Return whether this machine has a GPU that torch can use."""
     import torch
 
     return bool(torch.cuda.is_available())
 
 
 def _needs(profile: Profile) -> dict[str, set[str]]:
-    """The notebooks that must have ended before each: what :data:`AFTER` says, and those whose name stands in a parameter's path.
+    """Return the notebooks that must have ended before each.
 
-    ValueError where notebooks wait for one another.
+    These are the ones of :data:`AFTER`, and those whose name is in a parameter's path.
+
+    Raises:
+        ValueError: If notebooks wait for one another.
     """
     needs = {}
     for notebook, given in profile.notebooks.items():
@@ -174,9 +216,10 @@ def _code_cells(root: Path, notebook: str) -> int:
 
 
 def tidy(path: Path) -> None:
-    """Take out of an executed notebook what changes from run to run and means nothing: papermill's times and paths, and widgets.
+    """Remove from an executed notebook what changes from run to run and means nothing.
 
-    A widget lives in the kernel that made it; without that its view says no more than "loading". The HTML beside it stays.
+    These are papermill's times and paths, and widgets. A widget lives in the kernel that made it.
+    Without the kernel its view only says "loading". The HTML beside it stays.
     """
     import nbformat
 
@@ -201,7 +244,8 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="rehearse on a model of random weights, under runs/dry-PROFILE")
     parser.add_argument("--jobs", type=int, help="notebooks side by side; 2 without a GPU, else 1")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that notebooks at work are stopped too
+    # so that running notebooks are stopped too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.time()
     try:
         if options.dry:

@@ -1,4 +1,4 @@
-"""``s1lab curate``: a pool down to a thousand, with the account of what was dropped and why."""
+"""``s1lab curate``: reduce a pool to a thousand rows, and report what was dropped and why."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def curate(
 ) -> None:
     """Curate a pool of questions with traces.
 
-    Takes the steps of the paper's section 2: quality, test questions, repeats, difficulty (where a model is named), choice.
-    Prints the funnel.
+    Takes the steps of the paper's section 2: quality, test questions, repeats, difficulty (if a
+    model is named), choice. Prints the funnel.
 
     \b
     Example:

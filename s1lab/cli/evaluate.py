@@ -1,4 +1,4 @@
-"""``s1lab evaluate``: a benchmark in; accuracy with its interval, tokens and errors out."""
+"""``s1lab evaluate``: measure a benchmark: accuracy with its interval, tokens and errors."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def evaluate(
 ) -> None:
     """Ask a benchmark and grade the answers.
 
-    Prints accuracy with its interval, tokens and errors. The problems are the embedded test questions, unless --benchmark or
-    --data names others.
+    Prints accuracy with its interval, tokens and errors. The problems are the embedded test
+    questions, unless --benchmark or --data names others.
 
     \b
     Example:
@@ -74,7 +74,8 @@ def evaluate(
         if samples > 1 and not temperature:
             raise ValueError(f"--samples {samples}: they are all the same at temperature 0; give --temperature, or leave it out")
         given.check_model(model)
-        given.engine_options(option, api_key)  # what is wrong with these is said before a benchmark is fetched
+        # errors in these are reported before a benchmark is fetched
+        given.engine_options(option, api_key)
         problems = _problems(benchmark, path, data, n)
         budget = lab.Budget(
             max_tokens,
@@ -91,7 +92,7 @@ def evaluate(
         if thinking and prefix is not None:
             raise ValueError("--prefix opens an answer that no thinking comes before: give --no-thinking too, or --on-cut")
         with given.load(model, engine, option, api_key) as loaded, warnings.catch_warnings():
-            warnings.simplefilter("ignore", AnswersCut)  # the report below says it
+            warnings.simplefilter("ignore", AnswersCut)  # the report below shows it
             asked: dict[str, Any] = {
                 "n": samples, "temperature": temperature, "top_p": top_p, "seed": seed, "system": system, "store": store,
                 "progress": told_by_terminal(),
@@ -133,7 +134,7 @@ def _problems(benchmark: str | None, path: Path | None, data: Path | None, n: in
 
 
 def _rung_file(save: Path | None, rung: str) -> Path | None:
-    """The file of a rung: runs/x-cap-16.jsonl for "cap 16" and runs/x.jsonl."""
+    """Return the file of a rung: runs/x-cap-16.jsonl for "cap 16" and runs/x.jsonl."""
     return save.with_name(f"{save.stem}-{rung.replace(' ', '-')}{save.suffix}") if save and rung else save
 
 
@@ -156,7 +157,7 @@ def _facts(results: lab.Results) -> dict[str, Any]:
 
 
 def _said(budget: lab.Budget) -> str:
-    """A budget in a few words, without its texts."""
+    """Describe a budget in a few words, without its texts."""
     parts = {"cap": budget.max_tokens, "floor": budget.min_tokens, "Waits": budget.waits}
     limits = [f"{name} {value}" for name, value in parts.items() if value]
     return ", ".join([*(limits or ["own stop"]), f"{budget.compat} semantics"])

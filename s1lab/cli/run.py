@@ -1,4 +1,4 @@
-"""``s1lab run`` and ``s1lab ladder``: one question, under one budget or under many."""
+"""``s1lab run`` and ``s1lab ladder``: ask one question under one budget or under many."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(
 ) -> None:
     """Ask one question and print the trace.
 
-    Forced text stands in «guillemets».
+    Forced text is shown in «guillemets».
 
     \b
     Example:
@@ -75,7 +75,7 @@ def ladder(
 ) -> None:
     """Ask one question at many budgets at once.
 
-    All rungs come from one thinking pass; each rung's answer is printed.
+    All rungs come from one thinking pass. Each rung's answer is printed.
 
     \b
     Example:
@@ -103,7 +103,7 @@ def ladder(
 
 
 def _facts(trace: lab.Trace) -> dict[str, Any]:
-    """What a trace's text shows, as plain data."""
+    """Return the content of a trace's text as plain data."""
     return {
         "question": trace.question,
         "answer": trace.answer,

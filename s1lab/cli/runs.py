@@ -1,4 +1,4 @@
-"""``s1lab runs`` and ``s1lab diff``: what is stored, and where two stored runs part."""
+"""``s1lab runs`` and ``s1lab diff``: list stored runs, and compare two of them."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def diff(
 ) -> None:
     """Compare two stored runs.
 
-    Says which traces are the same and where the others part. A question is paired with itself; in a sweep, at the same
-    budget. The exit code is 1 where the runs differ.
+    Says which traces are the same, and where the others begin to differ. Each question is
+    compared with itself, in a sweep at the same budget. The exit code is 1 if the runs differ.
 
     \b
     Example:

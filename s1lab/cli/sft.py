@@ -1,4 +1,4 @@
-"""``s1lab sft``, and ``python -m s1lab.sft`` under a launcher: fine-tune by a recipe, or plan it."""
+"""``s1lab sft``, and ``python -m s1lab.sft`` under a launcher: fine-tune by a recipe or plan it."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ def sft(
             facts = {"path": str(trained.path), "steps": len(trained.log), "loss": trained.loss, "made": trained.made}
             text = f"loss {trained.loss[0]:.3f} to {trained.loss[-1]:.3f} in {len(trained.log)} steps; "
             text += f"the model is in {trained.path}"
-    if int(os.environ.get("RANK", "0")) == 0:  # of several processes the first one tells
+    if int(os.environ.get("RANK", "0")) == 0:  # of several processes only the first one prints
         tell(facts, text, as_json)

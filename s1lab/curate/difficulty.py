@@ -1,4 +1,4 @@
-"""Difficulty: which questions some models already solve, and how long a trace is (paper section 2.2)."""
+"""Difficulty: which questions models already solve, and how long a trace is (paper section 2.2)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,21 @@ BATCH = 1_000
 
 
 def count_tokens(pool: Dataset, tokenizer: Any, column: str = "thinking") -> Dataset:
-    """The pool with ``thinking_tokens``, the tokens of each trace (the paper counts them with the tokenizer of Qwen2.5)."""
+    """Count the tokens of each trace.
+
+    The paper counts them with the tokenizer of Qwen2.5.
+
+    Args:
+        pool: A Dataset with the column named by ``column``.
+        tokenizer: A tokenizer of transformers.
+        column: The column with the traces.
+
+    Returns:
+        The pool with the column ``thinking_tokens``: the tokens of each trace.
+
+    Example:
+        pool = curate.count_tokens(pool, AutoTokenizer.from_pretrained("Qwen/Qwen2.5-7B-Instruct"))
+    """
     needs(pool, "the pool", **{column: "text"})
     counts: list[int] = []
     for start in range(0, len(pool), BATCH):
@@ -43,35 +57,39 @@ def difficulty(
     progress: bool = True,
     **engine_options: Any,
 ) -> tuple[Dataset, Report]:
-    """Drop what any of the models solves (the paper: Qwen2.5-7B-Instruct or -32B-Instruct).
+    """Drop the questions that any of the models solves.
 
-    A question that a model could not be asked counts as not solved by it; the report's notes tell how many.
+    The paper asks Qwen2.5-7B-Instruct and Qwen2.5-32B-Instruct. A question that could not be put to
+    a model counts as not solved by that model. The report's notes say how many there were.
 
     Args:
-        pool: question, answer, and kind where answers are not "math". Graded by rule (:mod:`s1lab.evaluation.grade`),
-            in the paper by a model.
-        models: Engines, or what :func:`s1lab.load` loads. Those named are loaded in turn, with ``engine_options``, and closed
-            again, so two that don't fit beside each other can follow one another. A later model is asked what the earlier ones
-            left.
-        budget: None asks for an answer without opening any thinking, as the paper asked.
+        pool: A Dataset with question, answer, and kind for answers that are not "math". Answers are
+            graded by rule (:mod:`s1lab.evaluation.grade`); the paper grades them by a model.
+        models: Engines, or names that :func:`s1lab.load` loads. Named models are loaded one after
+            the other, with ``engine_options``, and closed again, so they need not fit into memory
+            together. A later model gets only the questions that the earlier ones did not solve.
+        budget: None asks for an answer without opening any thinking, as the paper does.
         prefix: As in :func:`s1lab.direct`.
         temperature: As in :func:`s1lab.force`. The original samples at 0.05 without a seed.
         seed: As in :func:`s1lab.force`.
-        answer_tokens: The most tokens of an answer. None lets it be as long as it needs, as far as the context goes; the
-            original's limit is 32,768 (its data/bulk_inference.py), which is all that its models can hold. A limit below what
-            an answer needs makes a question look harder than it is.
+        answer_tokens: The most tokens of an answer. None sets no limit but the context. The
+            original's limit is 32,768 (its data/bulk_inference.py), which is all that its models
+            can hold. A limit that is too low for an answer makes a question look harder than it is.
         system: As in :func:`s1lab.force`.
-        store: A file, such as "runs/x.db": each model's completions go to its own beside it, "runs/x-MODEL.db", and a call that
-            was killed goes on from there. A model can also be such a file: ``lab.replay("runs/x-MODEL.db")``.
-        progress: Whether bars are shown.
-        engine_options: For :func:`s1lab.load`.
+        store: A file, such as "runs/x.db". The completions of each model go to a file of its own
+            beside it, "runs/x-MODEL.db". The same call resumes from these files after a kill. A
+            model can also be such a file: ``lab.replay("runs/x-MODEL.db")``.
+        progress: Whether to show progress bars.
+        engine_options: Options for :func:`s1lab.load`.
 
     Returns:
         The rows that no model solved, and the report.
 
     Raises:
-        ValueError: For no models, or a row without a question or an answer.
+        ValueError: If there are no models, or a row has no question or no answer.
 
+    Example:
+        pool, solved = curate.difficulty(pool, ["s1-tiny-base", "s1-tiny"], prefix="Answer:")
     """
     needs(pool, "the pool", question="text", answer="text")
     if isinstance(models, str) or not isinstance(models, Sequence) or not models:
@@ -105,7 +123,7 @@ def difficulty(
 
 
 def _beside(store: str | Path | None, model: str) -> Path | None:
-    """A store holds one model's completions: the file of this one."""
+    """The store of this model: a store holds the completions of one model."""
     if store is None:
         return None
     path = Path(store)

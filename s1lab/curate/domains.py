@@ -1,7 +1,8 @@
-"""Domains: which subject a question belongs to, asked of a model (paper section 2.2, appendix; its list has 61 classes).
+"""Domains: a model says which subject a question belongs to (paper section 2.2 and appendix).
 
-The classes are those of the Mathematics Subject Classification of the American Mathematical Society (MSC2020) but for 00,
-general, and 01, history: with its classes for physics, computer science, biology and others it covers the sciences too.
+The classes are those of the Mathematics Subject Classification of the American Mathematical Society
+(MSC2020), except 00 (general) and 01 (history). The paper's list has 61 classes. The classification
+has classes for physics, computer science, biology and others, so it covers the sciences too.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ SUBJECTS: dict[str, str] = {
 
 
 def prompt(question: str) -> str:
-    """What a model is asked about a question: its class, as a two-digit code on the last line."""
+    """Ask for the class of a question, as a two-digit code on the last line."""
     classes = "\n".join(f"{code} {title}" for code, title in SUBJECTS.items())
     return (
         f"Which subject does the question below belong to? Choose one class of this list:\n\n{classes}\n\n"
@@ -92,7 +93,7 @@ def prompt(question: str) -> str:
 
 
 def code_of(response: str) -> str | None:
-    """The last two-digit number of a response, if it is a class of the list."""
+    """Return the last two-digit number of a response, or None if it is not a class of the list."""
     found = re.findall(r"(?<!\d)\d\d(?!\d)", response)
     return found[-1] if found and found[-1] in SUBJECTS else None
 
@@ -107,9 +108,25 @@ def domains(
     progress: bool = True,
     **asking: Any,
 ) -> tuple[Dataset, Report]:
-    """The pool with ``domain``, the subject that a model gives each question; rows without one are dropped ("no subject").
+    """Let a model name the subject of each question.
 
-    asking: other options of :func:`s1lab.direct`. The embedded pool has its domains already: families and sizes.
+    Rows without a subject are dropped (rule "no subject"). The embedded pool already has its
+    domains: families and sizes.
+
+    Args:
+        engine: The engine that names the subjects.
+        pool: A Dataset with question.
+        temperature: As in :func:`s1lab.direct`.
+        seed: As in :func:`s1lab.direct`.
+        store: As in :func:`s1lab.direct`.
+        progress: Whether to show a progress bar.
+        asking: Other options of :func:`s1lab.direct`.
+
+    Returns:
+        The pool with the column ``domain``, the subject of each question, and the report.
+
+    Example:
+        pool, unlabelled = curate.domains(engine, pool, store="runs/domains.db")
     """
     needs(pool, "the pool", question="text")
     replies = direct(

@@ -1,4 +1,7 @@
-"""In from published files, out to trl: the columns of s1K, s1K-1.1 and the 59K, and rows in the paper's training format."""
+"""Read published files and write rows for trl.
+
+It reads the columns of s1K, s1K-1.1 and the 59K, and makes rows in the paper's training format.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from s1lab.curate.report import needs, with_column
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 
-# Our column: the names under which published files hold it, the first that is there.
+# Our column: the names that it has in published files. The first one that is found is taken.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "question": ("question", "problem", "Question", "Problem"),
     "answer": ("answer", "solution", "Answer", "Correct Answer"),
@@ -30,7 +33,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 Rows = Literal["original", "plain"]  # how a trace becomes a row for training, see to_sft
 TEACHERS = ("deepseek", "gemini")  # s1K-1.1 has traces of both
 
-# How the published 59K names its sources (the beginning of source_type), and what the paper's Table 7 calls them.
+# The published 59K's names of its sources (the beginning of source_type), and the names in the
+# paper's Table 7.
 SOURCES: dict[str, str] = {
     "AI-MO/NuminaMath-CoT": "NuminaMATH",
     "qfq/openaimath": "MATH",
@@ -53,17 +57,32 @@ SOURCES: dict[str, str] = {
 
 
 def source_name(source: str | None) -> str:
-    """A source as Table 7 calls it; what it does not know stays as it is."""
+    """Return the name that Table 7 gives a source; an unknown name is returned unchanged."""
     source = source or ""
     return next((name for start, name in SOURCES.items() if source.startswith(start)), source)
 
 
 def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str | None = None) -> Dataset:
-    """A pool from a local file, parquet or JSON lines, its columns under the names of this package.
+    """Read a pool from a local file, parquet or JSON lines.
 
-    Knows the columns of s1K, s1K-1.1, the authors' 59K, and those of most benchmarks (``problem``); others stay as they are.
-    need: columns that must be there. teacher: "deepseek" or "gemini": whose traces to take of s1K-1.1 (None: the first).
-    FileNotFoundError or ValueError, naming the file, for one that is not there, is of another kind, is broken or lacks a column.
+    The columns get the names of this package. The function knows the columns of s1K, s1K-1.1, the
+    authors' 59K, and those of most benchmarks (``problem``). Other columns keep their names.
+
+    Args:
+        path: The file.
+        need: Columns that the file must have.
+        teacher: "deepseek" or "gemini": whose traces of s1K-1.1 to take. None takes the first.
+
+    Returns:
+        The rows.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is of another kind, is broken or lacks a column. The error names the
+            file.
+
+    Example:
+        pool = curate.read("s1K.parquet", need=("question", "thinking"))
     """
     if teacher not in (None, *TEACHERS):
         raise ValueError(f"no teacher is called {teacher!r}: choose from {list(TEACHERS)}")
@@ -91,7 +110,19 @@ def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str 
 
 
 def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = None) -> Dataset:
-    """A local table as it stands: parquet, JSON lines, and what ``also`` reads, by its suffix. Errors as in :func:`read`."""
+    """Read a local table without renaming its columns.
+
+    Args:
+        path: A file of parquet, JSON lines, or a kind that ``also`` reads.
+        also: Readers of other kinds of files, by suffix.
+
+    Returns:
+        The rows.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: As in :func:`read`.
+    """
     if not path.is_file():
         raise FileNotFoundError(
             f"no file is at {path}: name one that was written here, or get it, as with `hf download --repo-type dataset`"
@@ -104,16 +135,18 @@ def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = Non
     try:
         with _quietly():
             return readers[path.suffix](str(path))
-    except Exception as why:  # pyarrow, pandas and datasets have their own kinds, and a broken file may raise any of them
+    # A broken file may raise any of the exceptions of pyarrow, pandas and datasets.
+    except Exception as why:
         cause = str(why.__cause__ or why).strip().split("\n")[0][:200]
         raise ValueError(f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: {cause}") from None
 
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """No bar for the one file that is read: it would come the first time only, and stay in a notebook's output.
+    """Hide the progress bar and the log of datasets while one file is read.
 
-    Nor what datasets logs of a broken one before it raises: our own sentence says it.
+    The bar would come the first time only, and stay in a notebook's output. datasets would log a
+    broken file before it raises, although our own error says the same.
     """
     shown, level = not are_progress_bars_disabled(), logging.get_verbosity()
     disable_progress_bars()
@@ -127,7 +160,10 @@ def _quietly() -> Iterator[None]:
 
 
 def _kind(cot_type: str | None, answer: str | None) -> str:
-    """How a row of the authors' 59K is graded: crosswords letter by letter, a science answer that is one letter as a choice."""
+    """Say how a row of the authors' 59K is graded.
+
+    Crosswords are graded letter by letter. A science answer of one letter is graded as a choice.
+    """
     if cot_type == "crossword":
         return "exact"
     return "choice" if cot_type == "science" and re.fullmatch(r"\(?[A-J]\)?\.?", (answer or "").strip()) else "math"
@@ -140,7 +176,7 @@ def _renamed(table: Dataset, found: str, ours: str) -> Dataset:
 
 
 def _texts(table: Dataset, column: str) -> list[str | None]:
-    """A column as text: s1K holds each trace as a list of one."""
+    """Return a column as text: s1K holds each trace as a list of one."""
     return [t if t is None or isinstance(t, str) else "\n".join(t) if isinstance(t, list) else str(t) for t in table[column]]
 
 
@@ -152,30 +188,36 @@ def to_sft(
     prefix: str = "Answer: ",
     rows: Rows = "original",
 ) -> Dataset:
-    """Rows for trl in the paper's format: ``prompt`` (the chat up to the assistant's turn) and ``completion``.
+    """Make rows for trl in the paper's format.
 
-    The completion is the opening delimiter, the trace, the closing delimiter on a line of its own, the answer with ``prefix``
-    before it where it has none, and the end of the turn. All of it carries loss, nothing of the prompt does
-    (paper, appendix D; ``completion_only_loss=True``).
+    A row has a ``prompt`` (the chat up to the assistant's turn) and a ``completion``. The
+    completion consists of the opening delimiter, the trace, the closing delimiter on a line of its
+    own, the answer, and the end of the turn. ``prefix`` is put before an answer that does not hold
+    it. All of the completion carries loss, and nothing of the prompt does (paper, appendix D;
+    ``completion_only_loss=True``).
 
     Args:
-        dataset: question, thinking, attempt.
+        dataset: A Dataset with question, thinking and attempt.
         template: An engine's (``engine.template``), or a preset with the model's ``tokenizer``.
-        tokenizer: The model's, where ``template`` is a preset.
-        prefix: What the answer begins with where it does not hold it anywhere.
-        rows: "original" makes the text that the authors' data/tokenization.py makes: trace and answer without the spaces
-            and newlines around them, and the turn's end as the chat template writes it, which for Qwen is the end token
-            and a newline. Their collator learns that newline too. "plain" leaves trace and answer as they are and ends
-            with the end token; the embedded models were trained on such rows.
+        tokenizer: The model's tokenizer, if ``template`` is a preset.
+        prefix: The beginning of the answer, if the answer does not hold it anywhere.
+        rows: "original" makes the text that the authors' data/tokenization.py makes. Spaces and
+            newlines around trace and answer are removed, and the turn ends as the chat template
+            writes it. For Qwen that is the end token and a newline; the authors' collator learns
+            that newline too. "plain" leaves trace and answer unchanged and ends with the end token.
+            The embedded models were trained on such rows.
 
     Returns:
-        A Dataset with the columns ``prompt`` and ``completion``, a row for each row. Newer versions of trl add an end token
-        to a text that does not end in one; :func:`s1lab.sft.train` hands over ids, so that nothing is added.
+        A Dataset with the columns ``prompt`` and ``completion``, one row for each row. Newer
+        versions of trl add an end token to a text that does not end in one. :func:`s1lab.sft.train`
+        passes ids to trl, so nothing is added.
 
     Raises:
-        ValueError: For a row without one of the three, a text that holds one of the template's delimiters, or an unknown
-            name of rows.
+        ValueError: If a row lacks one of the three columns, if a text holds one of the template's
+            delimiters, or if the name of ``rows`` is unknown.
 
+    Example:
+        rows = curate.to_sft(chosen, engine.template)
     """
     needs(dataset, "the dataset", question="text", thinking="text", attempt="text")
     if rows not in get_args(Rows):
@@ -200,7 +242,8 @@ def to_sft(
         thinking, attempt = row["thinking"], row["attempt"]
         answer = attempt if prefix.strip() in attempt else prefix + attempt
         if rows == "original":
-            # In this order: what stands between the prefix and an answer's first word stays, as in the original.
+            # In this order the text between the prefix and an answer's first word stays, as in the
+            # original.
             thinking, answer = thinking.strip(), answer.strip()
         prompt = template.decode_whole(template.prompt(row["question"]))
         made["prompt"].append(prompt)
@@ -209,9 +252,10 @@ def to_sft(
 
 
 def _end_of_turn(template: BoundTemplate) -> str:
-    """What the chat template writes behind an assistant's turn: ``<|im_end|>`` and a newline for Qwen.
+    """Return the text that the chat template writes after an assistant's turn.
 
-    The end token alone where the template does not show the turn as it is, or not its end.
+    For Qwen that is ``<|im_end|>`` and a newline. It is the end token alone if the template does
+    not show the turn as it is, or not its end.
     """
     end = str(template.tokenizer.eos_token)
     turn = "<the assistant's turn>"
@@ -223,7 +267,17 @@ def _end_of_turn(template: BoundTemplate) -> str:
 
 
 def digest(dataset: Dataset) -> str:
-    """SHA-256 of a dataset's content, in hex: of each row as JSON, keys in order. Row order counts, column order does not."""
+    """Hash the content of a dataset.
+
+    Each row is hashed as JSON with its keys in order. The order of the rows counts, the order of
+    the columns does not.
+
+    Args:
+        dataset: The rows.
+
+    Returns:
+        The SHA-256 in hex.
+    """
     found = hashlib.sha256()
     for row in dataset:
         found.update(_line(row))
@@ -231,9 +285,20 @@ def digest(dataset: Dataset) -> str:
 
 
 def write(dataset: Dataset, path: str | Path) -> str:
-    """Write a dataset as JSON lines, whole or not at all, in place of what is at ``path``; its :func:`digest`.
+    """Write a dataset as JSON lines.
 
-    The file holds the very bytes that are hashed: ``sha256sum`` of it gives the same.
+    The file is written whole or not at all, and replaces a file at ``path``. It holds the very
+    bytes that are hashed, so ``sha256sum`` of the file gives the same hash.
+
+    Args:
+        dataset: The rows.
+        path: The file.
+
+    Returns:
+        The dataset's :func:`digest`.
+
+    Example:
+        curate.write(chosen, "runs/thousand.jsonl")
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -242,7 +307,7 @@ def write(dataset: Dataset, path: str | Path) -> str:
 
 
 def write_whole(path: Path, lines: Iterable[bytes]) -> None:
-    """Write a file whole or not at all, in place of what is there."""
+    """Write a file whole or not at all; it replaces a file at ``path``."""
     half = path.with_name(path.name + ".part")
     with half.open("wb") as file:
         file.writelines(lines)

@@ -1,9 +1,10 @@
-"""Repeats within a pool, and test questions in it: lower-cased word n-grams, as in the paper's section 2.1.
+"""Find repeats within a pool, and test questions in it, by word n-grams (paper section 2.1).
 
-What counts as equal: words are what white space parts, after Unicode's canonical composition (NFC) and ``str.lower``. So case,
-spacing and the two spellings of an accented letter make no difference; anything else does, a mark behind a word and letters
-that only look alike (a Cyrillic a, a full-width digit) included. A question of fewer than n words has one gram, itself whole:
-it matches questions of just these words.
+Two words are equal if they are the same text after Unicode's canonical composition (NFC) and
+``str.lower``. Words are separated by white space. So case, spacing and the two spellings of an
+accented letter make no difference. Everything else does, for example a mark behind a word, or
+letters that only look alike (a Cyrillic a, a full-width digit). A question of fewer than n words
+has one gram: the whole question. It matches questions of exactly these words.
 """
 
 from __future__ import annotations
@@ -24,16 +25,25 @@ from s1lab.curate.report import Report, account, needs
 
 BATCH = 8_192
 Gram = tuple[str, ...]
-_PAD = ""  # stands behind the words of a question of fewer than n; no word is empty
+_PAD = ""  # fills up a question of fewer than n words; no word is empty
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, as they are compared."""
+    """Return the words of a text in the form in which they are compared."""
     return unicodedata.normalize("NFC", text).lower().split()
 
 
 def grams_of(text: str, n: int) -> list[Gram]:
-    """The n-grams of a text in order; of a text of fewer than n words that alone, of an empty one none."""
+    """Return the n-grams of a text in order.
+
+    Args:
+        text: The text.
+        n: The words of a gram.
+
+    Returns:
+        The grams. A text of fewer than n words has one gram, the whole text. An empty text has
+        none.
+    """
     words = words_of(text)
     if len(words) < n:
         return [tuple(words)] if words else []
@@ -41,11 +51,25 @@ def grams_of(text: str, n: int) -> list[Gram]:
 
 
 def decontaminate(pool: Dataset, benchmarks: Sequence[Dataset], n: int = 8) -> tuple[Dataset, Report]:
-    """Drop every question that shares an n-gram of words with a question of a benchmark; the reason names both.
+    """Drop every question that shares an n-gram of words with a question of a benchmark.
 
-    pool and benchmarks: Datasets with ``question``. Exact: what the hashes find is compared word by word. Time grows with the
-    words of the pool; memory is that of the benchmarks' grams and of one batch of the pool, however large it is.
-    Raises ValueError for n below 1, no benchmark, or an empty one.
+    The reason of each drop names both. The result is exact: every match of the hashes is compared
+    word by word. Time grows with the words of the pool. Memory holds the benchmarks' grams and one
+    batch of the pool, for a pool of any size.
+
+    Args:
+        pool: A Dataset with question.
+        benchmarks: Datasets with question.
+        n: The words of a gram; 8 in the paper.
+
+    Returns:
+        The rows that share no gram, and the report.
+
+    Raises:
+        ValueError: If n is below 1, if there is no benchmark, or if one is empty.
+
+    Example:
+        pool, leaked = curate.decontaminate(pool, [benchmark])
     """
     if n < 1:
         raise ValueError(f"n is {n}: a gram has at least one word (the paper: 8)")
@@ -71,7 +95,7 @@ def decontaminate(pool: Dataset, benchmarks: Sequence[Dataset], n: int = 8) -> t
 
 
 class _Index:
-    """The grams of the benchmarks: as text for the proof, and as hashes of word numbers for the search."""
+    """The grams of the benchmarks: as text for the proof, and as hashes for the search."""
 
     def __init__(self, benchmarks: Sequence[Dataset], n: int) -> None:
         self.n = n
@@ -83,36 +107,40 @@ class _Index:
         words = sorted({word for gram in self.grams for word in gram} | {_PAD})
         self.vocabulary = pa.array(words, pa.large_string())
         rng = np.random.default_rng(0)
-        self._of_word = rng.integers(0, 2**64, len(words), np.uint64)  # a random number a word,
-        self._of_place = rng.integers(0, 2**63, n, np.uint64) * np.uint64(2) + np.uint64(1)  # and an odd one a place
+        # a random number for each word,
+        self._of_word = rng.integers(0, 2**64, len(words), np.uint64)
+        # and an odd one for each place
+        self._of_place = rng.integers(0, 2**63, n, np.uint64) * np.uint64(2) + np.uint64(1)
         texts = [self._windows(text) for benchmark in benchmarks for text in _batches(benchmark)]
         self.hashes = np.unique(np.concatenate([hashes for hashes, _ in texts]))
 
     def candidates(self, texts: pa.Array) -> list[int]:
-        """Rows with a window of n words whose hash is a gram's; nearly always it is that gram."""
+        """Return the rows with a window whose hash is a gram's; nearly always it is that gram."""
         hashes, rows = self._windows(texts)
         found: list[int] = np.unique(rows[np.isin(hashes, self.hashes)]).tolist()
         return found
 
     def match(self, text: str) -> tuple[Gram, int, int] | None:
-        """The first gram that a question shares with a benchmark, with the benchmark's number and the row in it."""
+        """Return the first gram shared with a benchmark, the benchmark's number and its row."""
         for gram in grams_of(text, self.n):
             if gram in self.grams:
                 return (gram, *self.grams[gram])
         return None
 
     def _windows(self, texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-        """The hash of each window of n words that the benchmarks know, and the row it stands in."""
+        """Return the hash and the row of each window of n words that the benchmarks know."""
         lists = pc.ascii_split_whitespace(pc.ascii_trim_whitespace(pc.ascii_lower(texts)))
         counts = lists.value_lengths().to_numpy().astype(np.int64)
         known = pc.index_in(lists.flatten(), value_set=self.vocabulary).fill_null(-1).to_numpy()
-        # A row of fewer than n words is filled up with the pad, which is word 0: nothing sorts before it.
+        # A row of fewer than n words is filled up with the pad. The pad is word 0, since nothing
+        # sorts before it.
         filled = np.maximum(counts, self.n)
         starts = np.cumsum(filled) - filled
         numbers = np.zeros(filled.sum(), np.int64)
         numbers[np.arange(len(known)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)] = known
         rows = np.repeat(np.arange(len(counts)), filled)
-        # A window counts if the benchmarks know all its words and it does not reach into the next row.
+        # A window counts if the benchmarks know all its words and it does not reach into the next
+        # row.
         unknown = np.concatenate(([0], np.cumsum(numbers < 0)))
         at = np.flatnonzero((unknown[self.n :] == unknown[: -self.n]) & (rows[self.n - 1 :] == rows[: 1 - self.n or None]))
         hashes = np.zeros(len(at), np.uint64)
@@ -122,7 +150,10 @@ class _Index:
 
 
 def _in_threads(work: Callable[[pa.Array], list[int]], batches: Iterable[pa.Array]) -> Iterator[tuple[pa.Array, list[int]]]:
-    """Each batch with what the work finds in it, in order; a few at a time, since Arrow and NumPy leave Python to others."""
+    """Yield each batch with the result of the work on it, in order.
+
+    A few batches run at a time, since Arrow and NumPy release Python's lock.
+    """
     most = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(most) as threads:
         waiting: deque[tuple[pa.Array, Future[list[int]]]] = deque()
@@ -136,12 +167,13 @@ def _in_threads(work: Callable[[pa.Array], list[int]], batches: Iterable[pa.Arra
 
 
 def _batches(pool: Dataset) -> Iterator[pa.Array]:
-    """The questions as Arrow arrays whose words Arrow parts and lowers just as :func:`words_of` does."""
+    """Yield the questions as Arrow arrays, with words split and lowered as by :func:`words_of`."""
     for table in pool.select_columns("question").with_format("arrow").iter(batch_size=BATCH):
         texts = table["question"].combine_chunks().cast(pa.large_string()).fill_null("")
         odd = pc.invert(pc.string_is_ascii(texts))
         written = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
-        if np.any((written >= 0x1C) & (written <= 0x1F)):  # white space to Python, not to Arrow
+        # Python counts these as white space, Arrow does not
+        if np.any((written >= 0x1C) & (written <= 0x1F)):
             odd = pa.array([True] * len(texts))
         if pc.any(odd).as_py():
             spelt = pa.array([" ".join(words_of(text)) for text in texts.filter(odd).to_pylist()], pa.large_string())
@@ -152,10 +184,24 @@ def _batches(pool: Dataset) -> Iterator[pa.Array]:
 def deduplicate(pool: Dataset, n: int | None = None) -> tuple[Dataset, Report]:
     """Keep the first of the rows that ask the same.
 
-    Rule "repeat": the same words. Rule "near repeat": the same words once a ``. , ; : ?`` behind a word is taken off.
-    n: also drop (rule "shared words") a question that shares n words in a row with an earlier one that was kept, as the
-    authors' scripts do between sources with 8; None does not. Questions made from one pattern share many words: look at the
-    drops before you trust an n. The memory of this one grows with the pool.
+    Rule "repeat": the same words. Rule "near repeat": the same words after a ``. , ; : ?`` behind a
+    word is removed.
+
+    Args:
+        pool: A Dataset with question.
+        n: Also drop a question that shares n words in a row with an earlier one that was kept (rule
+            "shared words"). The authors' scripts do so between sources, with 8. None turns this
+            off. Questions made from one pattern share many words, so look at the drops before you
+            trust an n. The memory of this rule grows with the pool.
+
+    Returns:
+        The rows that were kept, and the report.
+
+    Raises:
+        ValueError: If n is below 1.
+
+    Example:
+        pool, repeats = curate.deduplicate(pool)
     """
     if n is not None and n < 1:
         raise ValueError(f"n is {n}: a gram has at least one word")

@@ -1,4 +1,4 @@
-"""A teacher's traces: questions answered at length by another model."""
+"""A teacher's traces: another model answers the questions at length."""
 
 from __future__ import annotations
 
@@ -29,13 +29,35 @@ def traces(
     store: str | Path | None = None,
     progress: bool = True,
 ) -> tuple[Dataset, Report]:
-    """Reasoning traces from a teacher: the questions with ``thinking``, ``attempt`` (its answer) and ``correct``.
+    """Collect reasoning traces from a teacher.
 
-    teacher: an engine, asked as :func:`s1lab.force` asks, whose traces also come with ``thinking_tokens`` and ``cut``; or a
-        function from a question to (thinking, answer), such as :class:`s1lab.tiny.Teacher`.
-    questions: a Dataset with ``question`` (its other columns stay; with ``answer``, attempts are graded), or texts.
-    keep_wrong: wrong attempts stay, as in the paper (46.4 % of s1K's are wrong); False drops them.
-    A question whose teacher failed is dropped, rule "no trace"; so is one whose trace or answer is empty.
+    A question is dropped (rule "no trace") if the teacher failed, or if its trace or answer is
+    empty.
+
+    Args:
+        teacher: An engine, which answers as in :func:`s1lab.force` and whose traces also come with
+            ``thinking_tokens`` and ``cut``. Or a function from a question to (thinking, answer),
+            such as :class:`s1lab.tiny.Teacher`.
+        questions: A Dataset with ``question``, or texts. The Dataset's other columns stay. With
+            ``answer``, attempts are graded.
+        keep_wrong: Keep wrong attempts, as the paper does (46.4 % of s1K's are wrong). False drops
+            them.
+        budget: As in :func:`s1lab.force`.
+        temperature: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`.
+        system: As in :func:`s1lab.force`.
+        store: As in :func:`s1lab.force`.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The questions with ``thinking``, ``attempt`` (the teacher's answer) and ``correct``, and the
+        report.
+
+    Raises:
+        TypeError: If questions is a single text.
+
+    Example:
+        rows, report = curate.traces(tiny.Teacher(seed=0), tiny.problems(40, split="train"))
     """
     if isinstance(questions, str):
         raise TypeError("questions is one text: give a list of texts, or a Dataset with a column 'question'")

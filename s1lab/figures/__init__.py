@@ -1,7 +1,8 @@
 """Figures in one style: log2 token axes, intervals as bands, the paper's points as open markers.
 
-curves: accuracy over thinking tokens. charts: everything else. style: what all share.
-export: files of a figure, and what it shows as data.
+:mod:`~s1lab.figures.curves` draws accuracy over thinking tokens, and :mod:`~s1lab.figures.charts`
+everything else. :mod:`~s1lab.figures.style` holds their common style. :mod:`~s1lab.figures.export`
+writes the files of a figure, and its content as data.
 """
 
 from s1lab.figures.charts import Live, bars, differences, funnel, histogram, standings, training

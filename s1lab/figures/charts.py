@@ -1,4 +1,7 @@
-"""Figures of a curation, a fine-tuning and a comparison; those of accuracy over tokens are in :mod:`s1lab.figures.curves`."""
+"""Figures of a curation, a fine-tuning and a comparison.
+
+Figures of accuracy over tokens are in :mod:`s1lab.figures.curves`.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +42,25 @@ __all__ = [
 
 
 def funnel(measured: Mapping[str, int], paper: Mapping[str, int], *, title: str = "the embedded pool") -> go.Figure:
-    """Rows left after each step of a curation: measured in full bars, the paper's in open ones below them.
+    """Draw the rows left after each step of a curation.
 
-    Steps by name, in order; the paper's need not have all of them.
+    Measured rows are full bars, the paper's are open bars below them.
+
+    Args:
+        measured: Rows by the name of the step, in order.
+        paper: The paper's rows by the name of the step. It need not have all steps.
+        title: Name of the measured pool.
+
+    Returns:
+        The figure.
+
+    Example:
+        figure = charts.funnel(measured, {"pool": 59_029, "quality": 51_581})
     """
     figure = go.Figure()
     for name, counts, color, look in (
         (PAPERS, paper, GREEN, {"color": CLEAR, "line": {"color": GREEN, "width": 2}}),
-        (MEASURED, measured, BLUE, {"color": BLUE}),  # the later trace is drawn above
+        (MEASURED, measured, BLUE, {"color": BLUE}),  # the later trace is drawn on top
     ):
         figure.add_bar(
             y=list(counts),
@@ -74,7 +88,16 @@ def funnel(measured: Mapping[str, int], paper: Mapping[str, int], *, title: str 
 
 
 def bars(groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[str] = ()) -> go.Figure:
-    """Shares or means by name, a panel a group, longest first; the groups named in ``paper`` are drawn open."""
+    """Draw shares or means by name: one panel for each group, the longest bar first.
+
+    Args:
+        groups: For each group its values by name.
+        unit: What the values count.
+        paper: Groups that are drawn open.
+
+    Returns:
+        The figure.
+    """
     figure = make_subplots(1, len(groups), subplot_titles=[f"<b>{name}</b>" for name in groups], horizontal_spacing=0.2)
     for column, (name, values) in enumerate(groups.items(), 1):
         shown = dict(sorted(values.items(), key=lambda pair: -pair[1]))
@@ -104,9 +127,20 @@ def differences(
     title: str = "the embedded model",
     paper_title: str = "the paper's",
 ) -> go.Figure:
-    """Differences with their intervals by name, measured on the left and the paper's, open, on the right; 0 is no difference.
+    """Draw differences with their intervals: measured on the left, the paper's on the right, open.
 
-    measured: for each name the interval over all seeds first, then one a seed, whose middles are drawn as upright strokes.
+    0 means no difference.
+
+    Args:
+        measured: For each name the interval over all seeds, then one for each seed. The middles of
+            the latter are drawn as upright strokes.
+        paper: The paper's interval of each name.
+        unit: What the differences count.
+        title: Title of the measured panel.
+        paper_title: Title of the paper's panel.
+
+    Returns:
+        The figure.
     """
     seeds = [(name, seed.value) for name, found in measured.items() for seed in found[1:]]
     titles = [f"<b>measured</b>: {title}" + ("; strokes: each seed" if seeds else ""), f"<b>{paper_title}</b>"]
@@ -140,7 +174,7 @@ def differences(
         row=1,
         col=1,
     )
-    # Last: plotly draws no line into a panel that holds no trace yet.
+    # This comes last: plotly draws no line into a panel without a trace.
     figure.add_vline(x=0, line={"color": INK, "width": 1.5, "dash": "dot"}, layer="below")
     figure.update_yaxes(autorange="reversed", automargin=True)
     styled(figure, 1000, 150 + 38 * len(measured))
@@ -148,7 +182,17 @@ def differences(
 
 
 def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str] = ()) -> go.Figure:
-    """Accuracies with their intervals, a column a benchmark, a line a model (paper Table 1): ``ours`` filled, the rest open."""
+    """Draw accuracies with their intervals (paper Table 1).
+
+    Each benchmark has a column, each model a line.
+
+    Args:
+        columns: For each benchmark the models' accuracies.
+        ours: Models that are drawn filled. The others are open.
+
+    Returns:
+        The figure.
+    """
     figure = make_subplots(
         1, len(columns), subplot_titles=[f"<b>{name}</b>" for name in columns], shared_yaxes=True, horizontal_spacing=0.03
     )
@@ -175,7 +219,16 @@ def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str]
 
 
 def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) -> go.Figure:
-    """How several lists of numbers are spread, over one another, as shares of each."""
+    """Draw the distributions of several lists of numbers on top of each other, as shares.
+
+    Args:
+        groups: The numbers of each list, by name.
+        unit: What the numbers count.
+        bins: Number of bars.
+
+    Returns:
+        The figure.
+    """
     top = max(max(values) for values in groups.values())
     figure = go.Figure()
     for (name, values), color in zip(groups.items(), (BLUE, ORANGE, GREEN), strict=False):
@@ -197,7 +250,20 @@ def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) 
 
 
 def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
-    """The log of a fine-tuning: its loss, with the mean of the last 15 steps, and the learning rate beside it."""
+    """Draw the log of a fine-tuning: its loss and its learning rate side by side.
+
+    The loss has the mean of the last 15 steps.
+
+    Args:
+        log: The log's entries, as ``Trained.log`` holds them.
+        steps: Steps of the whole training.
+
+    Returns:
+        The figure.
+
+    Example:
+        figure = charts.training(trained.log, trained.made["steps"])
+    """
     titles = ["<b>loss</b>", "<b>learning rate</b>"]
     figure = make_subplots(1, 2, subplot_titles=titles, column_widths=[0.66, 0.34], horizontal_spacing=0.1)
     at, loss = [e["step"] for e in log], [e["loss"] for e in log]
@@ -220,16 +286,26 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
 
 
 class Live:
-    """A fine-tuning's log as a figure that grows: pass it as ``watch=`` of :func:`s1lab.sft.train`, and end with :meth:`close`.
+    """The log of a fine-tuning as a figure that grows.
 
-    In a notebook it is drawn again about once in ``seconds``, in place.
+    In a notebook it is drawn again about once in ``seconds``, in place. End it with :meth:`close`.
+
+    Args:
+        steps: Steps of the whole training.
+        seconds: Seconds between two drawings.
+
+    Example:
+        live = charts.Live(steps=315)
+        trained = sft.train("s1-tiny-base", rows, "tiny", watch=live)
+        figure = live.close()
     """
 
     def __init__(self, steps: int, seconds: float = 1.0) -> None:
         self.steps, self.seconds = steps, seconds
         self.log: list[Mapping[str, float]] = []
         self._handle: Any = None
-        self._drawn = -math.inf  # the first entry is drawn, however lately the machine was started
+        # the first entry is always drawn, even soon after the machine was started
+        self._drawn = -math.inf
 
     def __call__(self, entry: Mapping[str, float]) -> None:
         self.log.append(entry)
@@ -237,7 +313,11 @@ class Live:
             self._draw(alive(training(self.log, self.steps)))
 
     def close(self) -> go.Figure:
-        """Draw the whole of it, with a picture for readers without plotly's viewer; the figure, to save it."""
+        """Draw all entries, with a picture for readers without plotly's viewer.
+
+        Returns:
+            The figure, to save it.
+        """
         figure = training(self.log, self.steps)
         self._draw(bundle(figure))
         return figure

@@ -1,4 +1,7 @@
-"""Accuracy over thinking tokens, on log2 axes: intervals are bands, the paper's points are open markers."""
+"""Accuracy over thinking tokens, on log2 axes.
+
+Intervals are bands, and the paper's points are open markers.
+"""
 
 from __future__ import annotations
 
@@ -39,20 +42,26 @@ _SYMBOLS = ("circle", "diamond", "triangle-up", "square", "cross", "star")
 
 @dataclass(frozen=True)
 class Rung:
-    """One measured point: its label, mean thinking tokens, accuracy in percent with its interval."""
+    """One measured point.
+
+    Attributes:
+        label: What was done to get it, such as "cap 64".
+        tokens: Mean thinking tokens.
+        accuracy: Accuracy in percent, with its interval.
+    """
 
     label: str
     tokens: float
     accuracy: Interval
 
     def as_dict(self) -> dict[str, Any]:
-        """label, tokens, accuracy, low, high."""
+        """Return label, tokens, accuracy, low, high."""
         interval = asdict(self.accuracy)
         return {"label": self.label, "tokens": self.tokens, "accuracy": interval.pop("value"), **interval}
 
 
 def called(model: str) -> str:
-    """How a figure names the model that was measured: an embedded one is always said to be."""
+    """Name the measured model for a figure. The name of an embedded model says that it is one."""
     return f"the embedded model {model}" if model.startswith("s1-tiny") else Path(model).name
 
 
@@ -64,11 +73,23 @@ def scaling(
     title: str,
     paper_title: str = "the paper's Figure 1",
 ) -> go.Figure:
-    """Accuracy over thinking tokens (paper Figures 1 and 4): measured on the left, the paper's beside it where given.
+    """Draw accuracy over thinking tokens (paper Figures 1 and 4).
 
-    caps: capped rungs, shortest first, the own stop last. waits: what suppressing that stop adds.
-    paper: points of published curves by benchmark, drawn with open markers; of a single one the points are named.
-    title: what was measured, see :func:`called`.
+    Measured points are on the left, the paper's beside them if given.
+
+    Args:
+        caps: Capped rungs, shortest first, the own stop last.
+        waits: Rungs that suppress the own stop.
+        paper: Points of published curves by benchmark, drawn with open markers. The points of a
+            single curve are named.
+        title: What was measured, see :func:`called`.
+        paper_title: Title of the paper's panel.
+
+    Returns:
+        The figure.
+
+    Example:
+        figure = curves.scaling(caps, waits, title=curves.called("s1-tiny"))
     """
     columns = 2 if paper else 1
     alone = f", {next(iter(paper))}" if paper and len(paper) == 1 else ""
@@ -103,12 +124,21 @@ def rivals(
     *,
     title: str,
 ) -> go.Figure:
-    """Accuracy over all tokens of several methods (paper Figures 4 right and 7): measured above, the paper's below, open.
+    """Draw accuracy over all tokens of several methods (paper Figures 4 right and 7).
 
-    methods: for each its points, cheapest first; tokens are everything that was sampled, forced or thrown away. The grey steps
-    are the frontier: the best that any method has at so many tokens. paper: published figures, each a mapping from method to
-    points; a method that is measured too, or whose name begins alike, has its colour. units: what each of their axes counts.
-    title: what was measured, see :func:`called`.
+    Measured methods are above, the paper's below, open. The grey steps are the frontier: the best
+    accuracy of any method at so many tokens.
+
+    Args:
+        methods: For each method its points, cheapest first. Tokens are all that were sampled,
+            forced or thrown away.
+        paper: Published figures, each a mapping from method to points. A method that is measured
+            too, or whose name begins with the same words, has the same colour.
+        units: What the axis of each published figure counts.
+        title: What was measured, see :func:`called`.
+
+    Returns:
+        The figure.
     """
     titles = [
         f"<b>measured</b>: {title}; grey: the frontier",
@@ -126,7 +156,8 @@ def rivals(
     for name, rungs in methods.items():
         _line(figure, rungs, *looks[name], name, band=False)
     ends = {name: (rungs[-1].tokens, rungs[-1].accuracy.value) for name, rungs in methods.items()}
-    for name in [n for n, (x, _) in ends.items() if x < most / 3]:  # it would stand in the others' way
+    # it would cover the other labels
+    for name in [n for n, (x, _) in ends.items() if x < most / 3]:
         peak = max(methods[name], key=lambda r: r.accuracy.value)
         label(figure, 1, peak.tokens, peak.accuracy.value, name, looks[name][0], "left")
         del ends[name]
@@ -154,9 +185,17 @@ def rivals(
 
 
 def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Point]]) -> go.Figure:
-    """A panel a group of questions, measured, above a panel a benchmark of the paper's (its Figure 1, open markers).
+    """Draw one panel for each group of questions, above one for each benchmark of the paper.
 
-    Of each group the caps, the own stop, and the Waits, which are told by "Wait" in their labels.
+    The paper's points are those of its Figure 1, with open markers.
+
+    Args:
+        groups: For each group its rungs: the caps, the own stop, and the Waits. A rung is a Wait if
+            its label has "Wait" in it.
+        paper: The paper's points by benchmark.
+
+    Returns:
+        The figure.
     """
     titles = [f"<b>measured</b>: {name}" for name in groups] + [f"<b>the paper's</b>: {name}" for name in paper]
     columns = max(len(groups), len(paper))
@@ -178,10 +217,18 @@ def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Po
 
 
 def controls(measured: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Point]]) -> go.Figure:
-    """Accuracy over thinking tokens, a panel a rival of budget forcing: measured above, the paper's runs, open, below.
+    """Draw accuracy over thinking tokens, one panel for each rival of budget forcing.
 
-    The first method is what the others are held against: it is drawn into every panel. A rival's name with " + BF" at its end
-    is the same with budget forcing on top, in the same panel.
+    Measured runs are above, the paper's below, open.
+
+    Args:
+        measured: Rungs by method. The first method is drawn into every panel, for comparison. A
+            name with " + BF" at its end is the same rival with budget forcing on top, in the same
+            panel.
+        paper: The paper's points by method.
+
+    Returns:
+        The figure.
     """
     first, *rest = dict.fromkeys([*measured, *paper])
     names = list(dict.fromkeys(name.partition(" + ")[0] for name in rest))
@@ -198,7 +245,7 @@ def controls(measured: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequenc
             for line, dots in lines.items():
                 _line(figure, dots, *looks[line], line, row=row, column=column, band=line == first)
             ends = {line: (dots[-1].tokens, _height(dots[-1])) for line, dots in lines.items()}
-            if len(ends) > 2:  # in a column, or they would write over each other's lines
+            if len(ends) > 2:  # in a column, or they would cover each other's lines
                 most = max(x for x, _ in ends.values())
                 ends = {line: (most, y) for line, y in apart({line: y for line, (_, y) in ends.items()}, 8).items()}
             for line, (x, y) in ends.items():
@@ -213,37 +260,37 @@ def controls(measured: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequenc
 
 
 def _height(dot: Rung | Point) -> float:
-    """Its accuracy, in percent."""
+    """Return a point's accuracy, in percent."""
     return dot.accuracy.value if isinstance(dot, Rung) else dot.accuracy
 
 
 def _text(dot: Rung | Point) -> str:
-    """What was done to get it."""
+    """Return a point's label."""
     return dot.label if isinstance(dot, Rung) else dot.how
 
 
 def _parted(dots: Sequence[Rung | Point]) -> tuple[list[Rung | Point], list[Rung | Point]]:
-    """Caps with the own stop, and Waits."""
+    """Split points into caps with the own stop, and Waits."""
     waits = [d for d in dots if "Wait" in _text(d)]
     return [d for d in dots if d not in waits], waits
 
 
 def _forced(figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, row: int, column: int) -> None:
-    """Caps up to the own stop in one colour, and from there on the Waits in another."""
+    """Draw caps up to the own stop in one colour, and the Waits from there on in another."""
     _line(figure, caps, BLUE, "circle", "caps", row=row, column=column)
     if waits:
         _line(figure, [caps[-1], *waits], ORANGE, "diamond", "Waits", row=row, column=column, hidden=1)
 
 
 def _names(figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, column: int) -> None:
-    """Labels at the marks of :func:`_forced`, with room for all that don't stand too close."""
-    if _height(caps[-1]) < _height(caps[0]):  # a line that falls has room on both its sides
+    """Label the marks of :func:`_forced`, except those that are too close to each other."""
+    if _height(caps[-1]) < _height(caps[0]):  # a falling line has room on both sides
         for i, dot in enumerate(caps):
             _named(figure, dot, BLUE, ("top right", "bottom left")[i % 2], 1, column)
         return
     labelled = 0.0
     for dot in caps[:-1]:
-        if dot.tokens > 1.15 * labelled:  # closer ones would write over each other
+        if dot.tokens > 1.15 * labelled:  # closer ones would cover each other
             _named(figure, dot, BLUE, "bottom right", 1, column)
             labelled = dot.tokens
     _named(figure, caps[-1], BLUE, "top left", 1, column)
@@ -255,7 +302,7 @@ def _names(figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung
 
 
 def _named(figure: go.Figure, dot: Rung | Point, color: str, place: str, row: int, column: int) -> None:
-    """A label at a mark."""
+    """Draw a label at a mark."""
     label(figure, column, dot.tokens, _height(dot), _text(dot), color, place, row)
 
 
@@ -271,10 +318,20 @@ def _line(
     band: bool = True,
     hidden: int = 0,
 ) -> None:
-    """A line through marks: of what was measured with its intervals, of what is the paper's dotted and with open marks.
+    """Draw a line through marks.
 
-    band: intervals as a band, or else as whiskers, for lines that run across each other.
-    hidden: so many marks at the start aren't drawn, since another line has them.
+    Measured points have their intervals. The paper's line is dotted and has open marks.
+
+    Args:
+        figure: The figure.
+        dots: The points.
+        color: Colour of line and marks.
+        symbol: Form of the marks.
+        name: Name in the legend.
+        row: Row of the panel.
+        column: Column of the panel.
+        band: Draw intervals as a band. False draws whiskers, for lines that cross each other.
+        hidden: Number of marks at the start to leave out, since another line has them.
     """
     place = {"row": row, "col": column}
     rungs = [d for d in dots if isinstance(d, Rung)]
@@ -313,7 +370,7 @@ def _line(
 
 
 def _frontier(figure: go.Figure, rungs: Sequence[Rung], most: float) -> None:
-    """Grey steps up to ``most`` tokens: the best accuracy that any of the rungs has at so many."""
+    """Draw grey steps up to ``most`` tokens: the best accuracy of any rung at so many tokens."""
     best = [rungs[i] for i in frontier([r.tokens for r in rungs], [r.accuracy.value for r in rungs])]
     figure.add_scatter(
         x=[*(r.tokens for r in best), most], y=[*(r.accuracy.value for r in best), best[-1].accuracy.value], mode="lines",

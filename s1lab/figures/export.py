@@ -1,4 +1,4 @@
-"""What becomes of a figure: its data as JSON, read off the figure itself, and pictures of it in files and in notebooks."""
+"""Export a figure: its data as JSON, read from the figure itself, and pictures of it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-MEASURED, PAPERS = "measured", "the paper's"  # where a trace is from, in its meta
+MEASURED, PAPERS = "measured", "the paper's"  # key of a trace's meta: where the trace is from
 
 
 def shown(figure: go.Figure) -> list[dict[str, Any]]:
-    """What a figure shows, as plain data: its panels, each with its title, what its axes count, and its traces.
+    """Return the content of a figure as plain data.
 
-    A trace has a name, its source (measured, or the paper's), and points: x, y, a label where there is one, and the interval as
-    low and high, which is x's where y is a name. Numbers have six digits.
+    Args:
+        figure: The figure.
+
+    Returns:
+        The panels, each with its title, what its axes count, and its traces. A trace has a name,
+        its source (measured, or the paper's), and points: x, y, a label if there is one, and the
+        interval as low and high. If y is a name, the interval is that of x. Numbers have six
+        digits.
     """
     panels: dict[tuple[str, str], dict[str, Any]] = {}
     band: list[dict[str, float]] = []
     for trace in figure.data:
         made = trace.to_plotly_json()
-        if made.get("fill") == "toself":  # the band of the next line: there along its upper edge, and back
+        # the band of the next line: along its upper edge, and back
+        if made.get("fill") == "toself":
             half = len(made["y"]) // 2
             band = [{"low": low, "high": high} for high, low in zip(made["y"][:half], made["y"][half:][::-1], strict=True)]
             continue
@@ -41,7 +48,10 @@ def shown(figure: go.Figure) -> list[dict[str, Any]]:
 
 
 def _panel(figure: go.Figure, x: str, y: str) -> dict[str, Any]:
-    """A panel by its axes, without traces yet: a title stands in the middle above it, that of a row of y axes at its left."""
+    """Find a panel by its axes, still without traces.
+
+    A title is in the middle above the panel; the title of a row of y axes is at its left.
+    """
     across, along = figure.layout[f"xaxis{x[1:]}"], figure.layout[f"yaxis{y[1:]}"]
     (left, right), (bottom, top) = across.domain or (0, 1), along.domain or (0, 1)
     titles = [
@@ -58,7 +68,7 @@ def _panel(figure: go.Figure, x: str, y: str) -> dict[str, Any]:
 
 
 def _points(made: Mapping[str, Any], band: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
-    """A trace's points, with their labels and intervals, however these are drawn."""
+    """Return a trace's points, with their labels and intervals, in whatever way these are drawn."""
     points: list[dict[str, Any]] = [{} for _ in (made["x"] if made.get("x") is not None else ())]
     labels = made.get("customdata")
     for i, point in enumerate(points):
@@ -74,23 +84,35 @@ def _points(made: Mapping[str, Any], band: Sequence[Mapping[str, float]]) -> lis
 
 
 def _seen(made: Mapping[str, Any], i: int) -> bool:
-    """Whether a trace's mark is drawn."""
+    """Return whether a trace's mark is drawn."""
     opacity = made.get("marker", {}).get("opacity", 1)
     return bool(opacity[i] if isinstance(opacity, (list, tuple)) else opacity)
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """Return a value in JSON's types."""
     if isinstance(value, str):
         return value
     return int(value) if isinstance(value, Integral) else float(f"{value:.6g}")
 
 
 def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write what a figure shows (:func:`shown`) as NAME.json, and the figure as NAME.png and NAME.svg; the paths written.
+    """Write a figure: its data (:func:`shown`) as NAME.json, pictures as NAME.png and NAME.svg.
 
-    The pictures are drawn by a Chrome or Chromium (through kaleido); on a machine without one only the data is written.
-    The same figure gives the same bytes on the same machine, so that what is committed changes only when what it shows does.
+    A Chrome or Chromium draws the pictures (through kaleido). On a machine without one, only the
+    data is written. The same figure gives the same bytes on the same machine, so a committed file
+    changes only when its content does.
+
+    Args:
+        figure: The figure.
+        folder: The folder for the files.
+        name: The files' name without ending.
+
+    Returns:
+        The paths written.
+
+    Example:
+        export.save(figure, "figures", "scaling")
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,46 +127,53 @@ def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
 
 
 def _with_steady_ids(svg: bytes, name: str) -> bytes:
-    """An SVG with ids made of its name and a count, in place of those that plotly draws by chance."""
+    """Replace plotly's random ids in an SVG by ids made of its name and a count."""
     for count, drawn in enumerate(dict.fromkeys(re.findall(rb"\b(?:defs-|trace)([0-9a-f]{6})\b", svg))):
         svg = svg.replace(drawn, f"{name}-{count}".encode())
     return svg
 
 
 def show(figure: go.Figure) -> Any:
-    """A figure for a notebook: alive where plotly's viewer is, a picture elsewhere (a code host, an exported page)."""
+    """Return a figure for a notebook: interactive in plotly's viewer, elsewhere a picture.
+
+    Elsewhere is a code host or an exported page.
+    """
     from IPython.display import display
 
     display(bundle(figure), raw=True)
 
 
 def bundle(figure: go.Figure) -> dict[str, Any]:
-    """A figure as notebooks hold it: for plotly's viewer, and as a picture where a browser is there to draw it."""
+    """Return a figure as notebooks hold it: for plotly's viewer, and as a picture if possible.
+
+    The picture needs a browser to draw it.
+    """
     picture = _drawn(figure, "png")
     return alive(figure) | ({"image/png": base64.b64encode(picture).decode()} if picture is not None else {})
 
 
 def alive(figure: go.Figure) -> dict[str, Any]:
-    """The same without the picture, which takes a second to draw."""
+    """Return the same without the picture, which takes a second to draw."""
     return {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
 
 
 def can_draw() -> bool:
-    """Whether pictures can be written on this machine: whether a Chrome or Chromium answers."""
+    """Return whether this machine can write pictures: whether a Chrome or Chromium answers."""
     return _drawn(go.Figure(), "png") is not None
 
 
 def _drawn(figure: go.Figure, kind: str) -> bytes | None:
-    """The figure as a picture; None where no browser is there to draw it."""
+    """Return the figure as a picture; None without a browser to draw it."""
     import logging
 
-    for name in ("kaleido", "choreographer"):  # what goes wrong for good comes as an exception; the rest is noise in a notebook
+    # real failures raise an exception; the rest is noise in a notebook
+    for name in ("kaleido", "choreographer"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return bytes(figure.to_image(format=kind, scale=2 if kind == "png" else 1))
     except (RuntimeError, ValueError, ImportError, OSError):
         return None
-    except Exception as why:  # kaleido's "no Chrome" errors share no base class but Exception
+    except Exception as why:  # kaleido's "no Chrome" errors share only the base class Exception
         if "chrom" in f"{type(why).__name__} {why}".lower():
             return None
         raise

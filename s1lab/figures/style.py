@@ -12,13 +12,14 @@ from s1lab.evaluation.intervals import Interval
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Okabe and Ito: told apart by colour-blind readers too. The markers differ in shape besides.
+# Okabe and Ito's colours: colour-blind readers can tell them apart too. The markers also differ in
+# shape.
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#D98E00", "#009E73", "#D55E00", "#B0578D"
 INK, CLEAR = "#333333", "rgba(0,0,0,0)"
 
 
 def styled(figure: go.Figure, width: int, height: int) -> None:
-    """Size in pixels, fonts and margins: what every figure ends with."""
+    """Set size in pixels, fonts and margins. Every figure ends with this."""
     figure.update_annotations(font_color=INK, selector={"yref": "paper"})
     figure.update_layout(
         template="plotly_white",
@@ -31,7 +32,7 @@ def styled(figure: go.Figure, width: int, height: int) -> None:
 
 
 def whiskers(intervals: Sequence[Interval], color: str, thickness: float = 1.5) -> dict[str, Any]:
-    """The intervals beside their values, as plotly's error bars."""
+    """Return the intervals around their values as plotly's error bars."""
     above, below = [i.high - i.value for i in intervals], [i.value - i.low for i in intervals]
     return {
         "type": "data", "symmetric": False, "array": above, "arrayminus": below,
@@ -40,19 +41,19 @@ def whiskers(intervals: Sequence[Interval], color: str, thickness: float = 1.5) 
 
 
 def faint(color: str) -> str:
-    """A colour of six digits, half seen through."""
+    """Return a colour of six digits, half transparent."""
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.5)"
 
 
 def accuracy_title(figure: go.Figure, rows: int = 1) -> None:
-    """What the y axes count, at the left of each row of panels."""
+    """Write what the y axes count, at the left of each row of panels."""
     for row in range(1, rows + 1):
         figure.update_yaxes(title_text="accuracy, %", row=row, col=1)
 
 
 def accuracy_axes(figure: go.Figure, rows: int = 1, top: float = 103) -> None:
-    """All of 0 to 100 % on every y axis, with room for labels up to ``top``."""
+    """Show 0 to 100 % on every y axis, with room for labels up to ``top``."""
     figure.update_yaxes(range=[-3, top], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
     accuracy_title(figure, rows)
 
@@ -66,10 +67,18 @@ def log_axis(
     title: str = "thinking tokens a question, log scale",
     beyond: float = 1.6,
 ) -> None:
-    """A log2 axis of tokens: each tick is twice the one before, in one way of writing numbers.
+    """Draw a log2 axis of tokens: each tick is twice the one before, all in one unit.
 
-    Ticks are 1, 2, 4 and on; where there are many tokens, as many thousands ("64K" is 64,000) or millions ("0.5M"). At least
-    three are in sight. beyond: room for labels behind the last point, as a factor.
+    Ticks are 1, 2, 4 and so on. If there are many tokens, they are in thousands ("64K" is 64,000)
+    or millions ("0.5M"). At least three are visible.
+
+    Args:
+        figure: The figure.
+        column: Column of the panel.
+        tokens: The tokens of all points in the panel.
+        row: Row of the panel.
+        title: Title of the axis.
+        beyond: Room for labels after the last point, as a factor.
     """
     low, high = min(tokens) / 1.25, max(tokens) * min(beyond, 1.6)
     unit, suffix = (10**6, "M") if high > 4e6 else (1000, "K") if high > 4e4 else (1, "")
@@ -90,7 +99,7 @@ def log_axis(
     )
 
 
-# Where a text stands by its point: its anchor and how far it is moved, across and along, in pixels.
+# Places of a text by its point: its anchor, and its offset across and along, in pixels.
 PLACES = {
     "top": ("center", 0, "bottom", 6),
     "top left": ("right", 12, "bottom", 6),
@@ -104,7 +113,18 @@ PLACES = {
 
 
 def label(figure: go.Figure, column: int, x: float, y: float, text: str, color: str, place: str, row: int = 1) -> None:
-    """Text at a point of a log axis. place: a key of :data:`PLACES`."""
+    """Write text at a point of a log axis.
+
+    Args:
+        figure: The figure.
+        column: Column of the panel.
+        x: The point's x, in tokens.
+        y: The point's y.
+        text: The text.
+        color: Colour of the text.
+        place: A key of :data:`PLACES`.
+        row: Row of the panel.
+    """
     across, by, along, up = PLACES[place]
     figure.add_annotation(
         x=math.log10(x),  # annotations on a log axis are placed by the exponent of ten
@@ -122,7 +142,10 @@ def label(figure: go.Figure, column: int, x: float, y: float, text: str, color: 
 
 
 def apart(places: Mapping[str, float], least: float) -> dict[str, float]:
-    """Heights of labels, in their order, at least so far apart: neighbours that stand closer give way by half each."""
+    """Move the heights of labels, in their order, at least ``least`` apart.
+
+    Neighbours that are closer give way by half each.
+    """
     moved = dict(sorted(places.items(), key=lambda pair: pair[1]))
     for _ in range(100):
         for below, above in pairwise(moved):

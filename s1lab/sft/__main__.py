@@ -1,4 +1,7 @@
-"""``python -m s1lab.sft``: ``s1lab sft``, for ``accelerate launch`` and ``torchrun``, which start a module."""
+"""``python -m s1lab.sft``: the command ``s1lab sft`` as a module.
+
+``accelerate launch`` and ``torchrun`` start a module.
+"""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are written whole or not at all, and how a run goes on from the last whole one."""
+"""Checkpoints that are written whole or not at all, and how a run resumes from the last one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ from transformers import TrainerCallback
 
 from s1lab.curate.io import write_whole
 
-WHOLE = "whole"  # a file that a checkpoint gets when all of it is on the disk
+WHOLE = "whole"  # a checkpoint gets this file when all of it is on the disk
 Watch = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A fine-tuned model: ``path`` loads (``lab.load(path)``), ``log`` has an entry a step: step, epoch, loss, rate, seconds."""
+    """A fine-tuned model.
+
+    Attributes:
+        path: The model's folder; ``lab.load(path)`` loads it.
+        log: One entry for each step: step, epoch, loss, rate, norm, seconds.
+        made: The record of the run: recipe, model, fingerprint, data, rows, tokens, steps, versions
+            and, after training, seconds and the first and last loss.
+    """
 
     path: Path
     log: list[dict[str, Any]]
@@ -34,7 +41,7 @@ class Trained:
 
 
 class Keeper(TrainerCallback):
-    """Writes the log as JSON lines as it comes, and marks checkpoints that are whole."""
+    """Writes the log as JSON lines while training runs, and marks checkpoints that are whole."""
 
     def __init__(self, folder: Path, watch: Watch | None) -> None:
         self.folder, self.watch = folder, watch
@@ -42,7 +49,7 @@ class Keeper(TrainerCallback):
         self.seconds, self._since = 0.0, 0.0
 
     def go_back_to(self, step: int) -> None:
-        """Forget what a killed run logged beyond its last whole checkpoint."""
+        """Remove the entries that a killed run logged after its last whole checkpoint."""
         path = self.folder / "log.jsonl"
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -80,15 +87,17 @@ class Keeper(TrainerCallback):
 
 
 def record(folder: Path, made: dict[str, Any]) -> None:
+    """Write the record of a run to its folder."""
     write_whole(folder / "run.json", [(json.dumps(made, indent=1) + "\n").encode()])
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Read the entries of a run's log."""
     return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def _entry(line: str) -> dict[str, Any] | None:
-    """An entry of the log; None for a line that a kill cut short."""
+    """Read an entry of the log; None for a line that a kill cut short."""
     try:
         entry = json.loads(line)
     except ValueError:
@@ -97,7 +106,18 @@ def _entry(line: str) -> dict[str, Any] | None:
 
 
 def finished_run(folder: Path, made: dict[str, Any]) -> Trained | None:
-    """The finished run that a folder holds; None where it is to begin or to go on. ValueError for another run's folder."""
+    """Find the finished run in a folder.
+
+    Args:
+        folder: The folder of the run. It is made if it does not exist.
+        made: The record of the run that is asked for.
+
+    Returns:
+        The finished run, or None if the run has to begin or to resume.
+
+    Raises:
+        ValueError: If the folder holds another run, or files of another kind.
+    """
     path = folder / "run.json"
     if not path.exists():
         if folder.is_dir() and any(folder.iterdir()):
@@ -109,7 +129,8 @@ def finished_run(folder: Path, made: dict[str, Any]) -> Trained | None:
     held = json.loads(path.read_text(encoding="utf-8"))
     plain = json.loads(json.dumps(made))
     if isinstance(held.get("recipe"), dict):
-        held["recipe"].setdefault("rows", "plain")  # version 0.1 had no other rows, and did not say so
+        # version 0.1 had only these rows, and did not record it
+        held["recipe"].setdefault("rows", "plain")
     for name in ("model", "fingerprint", "data", "recipe", "cut"):
         if held.get(name) != plain[name]:
             raise ValueError(f"{folder} holds a run of another {name}: choose another out=, or remove the folder")
@@ -119,11 +140,13 @@ def finished_run(folder: Path, made: dict[str, Any]) -> Trained | None:
 
 
 def last_whole(folder: Path) -> Path | None:
+    """Return the last checkpoint that is whole, or None."""
     found = [path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}")]
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def remove_broken(folder: Path) -> None:
+    """Remove the checkpoints that are not whole."""
     for path in folder.glob("checkpoint-*"):
         if not (path / WHOLE).exists():
             shutil.rmtree(path, ignore_errors=True)

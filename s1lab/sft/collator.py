@@ -1,4 +1,4 @@
-"""How rows become a batch: padded, or end to end with attention kept apart, the same loss either way."""
+"""Make a batch of rows: padded, or joined end to end. Both give the same loss."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from s1lab.sft.recipes import Batches
 
 @dataclass
 class Collator:
-    """Rows of input_ids, labels and row to a batch of tensors [lines, tokens], and ``rows``, the numbers of its rows.
+    """Rows of input_ids, labels and row number to a batch of tensors.
 
-    "padded": a line a row, filled up to the longest, with an attention mask. "packed": rows end to end in lines no longer than
-    the longest row, by first fit; positions start over with each row, by which transformers keeps their attention apart.
-    "flat": all in one line.
+    The tensors have the shape [lines, tokens]. ``rows`` holds the numbers of the batch's rows.
+
+    Attributes:
+        kind: "padded": one row on each line, filled up to the longest, with an attention mask.
+            "packed": rows end to end in lines no longer than the longest row, by first fit. "flat":
+            all rows on one line. In the last two, positions start over with each row, which tells
+            transformers to keep the rows' attention apart.
+        pad: Id of the token that fills up a line.
     """
 
     kind: Batches
@@ -43,20 +48,23 @@ class Collator:
             for row in line:
                 end = start + len(ids[row])
                 batch["input_ids"][at, start:end] = torch.tensor(ids[row])
-                # The first token of a row is nobody's successor: it would be learned from the row before it.
+                # The first token of a row follows nothing. With a label it would be learned from
+                # the row before it.
                 batch["labels"][at, start:end] = torch.tensor([IGNORED, *labels[row][1:]])
                 batch["attention_mask"][at, start:end] = 1
                 batch["position_ids"][at, start:end] = torch.arange(end - start)
                 start = end
-            batch["position_ids"][at, start:] = torch.arange(width - start)  # what fills up a line is a row of its own
-        # With a mask, transformers would not look at where positions start over; without one, it has to.
+            # padding is a row of its own
+            batch["position_ids"][at, start:] = torch.arange(width - start)
+        # With a mask, transformers ignores where positions start over. Without one, it looks at
+        # them.
         del batch["position_ids" if self.kind == "padded" else "attention_mask"]
         batch["rows"] = torch.tensor([r["row"] for r in rows])
         return batch
 
 
 def _first_fit(lengths: list[int], most: int) -> list[list[int]]:
-    """Rows in lines of at most ``most`` tokens, the longest rows first, each in the first line that has room for it."""
+    """Put rows on lines of at most ``most`` tokens: the longest first, each where it first fits."""
     lines: list[tuple[int, list[int]]] = []
     for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         for at, (used, line) in enumerate(lines):

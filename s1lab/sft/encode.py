@@ -1,4 +1,4 @@
-"""Rows of training: which tokens a model sees, and which of them it is to learn."""
+"""Rows of training: the tokens that a model sees, and those that it learns."""
 
 from __future__ import annotations
 
@@ -17,19 +17,47 @@ IGNORED = -100  # the label of a token without loss
 
 
 def template(model: str, recipe: Recipe) -> BoundTemplate:
-    """How the recipe marks thinking, in the ids of a model's tokenizer; its weights are not loaded."""
+    """Bind the recipe's thinking delimiters to the ids of a model's tokenizer.
+
+    The model's weights are not loaded.
+
+    Args:
+        model: A name that :func:`s1lab.load` knows, a folder or a hub id.
+        recipe: The recipe, which names the template.
+
+    Returns:
+        The bound template.
+    """
     tokenizer = load_tokenizer(model)
     return bind(recipe.template, tokenizer, end_ids(model, tokenizer))
 
 
 def encode(dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bool = False) -> Dataset:
-    """input_ids, labels and row (its number): the question without loss, reasoning and answer with it (paper, appendix D).
+    """Make token ids and labels: the question without loss, reasoning and answer with it.
 
-    dataset: question, thinking and attempt, as curation gives them, made into rows as ``recipe.rows`` says; or prompt and
-        completion, as :func:`s1lab.curate.to_sft` makes them; or input_ids and labels. The last two are taken as they are.
-    cut: rows longer than the recipe's block are cut at it. The default refuses them, since training on cut rows teaches to
-        think without end: in the paper's Table 8, 74 % cut rows gave 20,721 thinking tokens and 30.0 on AIME24 instead of 50.0.
-    Raises ValueError for another kind of dataset, an empty trace or answer, and rows that exceed the block.
+    This is the paper's masking (appendix D).
+
+    Args:
+        dataset: One of three kinds: question, thinking and attempt, as curation gives them, which
+            are made into rows as ``recipe.rows`` says; prompt and completion, as
+            :func:`s1lab.curate.to_sft` makes them; or input_ids and labels. The last two are used
+            unchanged.
+        template: The model's template, from :func:`template`.
+        recipe: The recipe.
+        cut: Cut rows that are longer than the recipe's block. The default refuses them, since cut
+            rows teach a model to think without end: in the paper's Table 8, 74 % cut rows gave
+            20,721 thinking tokens and 30.0 on AIME24 instead of 50.0.
+
+    Returns:
+        A Dataset with input_ids, labels and row (the row's number).
+
+    Raises:
+        ValueError: If the dataset is of another kind, a trace or an answer is empty, or rows are
+            longer than the block.
+
+    Example:
+        chosen = sft.recipe("tiny")
+        rows = sft.encode(dataset, sft.template("s1-tiny-base", chosen), chosen)
     """
     if not isinstance(dataset, Dataset):
         raise ValueError(f"the rows are a {type(dataset).__name__}: give a Dataset, such as Dataset.from_list makes of rows")
@@ -57,7 +85,7 @@ def encode(dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bo
             raise ValueError(
                 f"row {place} has the id {max(ids)}, beyond the tokenizer's {len(template.tokenizer)}: encode it anew"
             )
-    # The first token of a row is nobody's successor: a label on it teaches nothing.
+    # The first token of a row follows nothing, so a label on it teaches nothing.
     without = next((place for place, (_, labels) in enumerate(rows) if all(label == IGNORED for label in labels[1:])), None)
     if without is not None:
         raise ValueError(f"row {without} has nothing to learn: every token of it is masked")
@@ -88,7 +116,10 @@ def _encoded(template: BoundTemplate, recipe: Recipe, prompt: str, completion: s
 
 
 def _pieces(completion: str, recipe: Recipe) -> list[tuple[str, bool]]:
-    """The completion in pieces, with whether each is learned. Without words to leave out it is one piece, tokenised whole."""
+    """Split the completion into (text, whether it is learned).
+
+    If no words are left out, it is one piece, tokenised whole.
+    """
     if not recipe.unlearned:
         return [(completion, True)]
     words = "|".join(map(re.escape, recipe.unlearned))

@@ -1,4 +1,4 @@
-"""Before a GPU is rented: what a recipe needs of memory and time, and what would fit if it does not."""
+"""Plan a fine-tuning before a GPU is rented: its memory and time, and which changes make it fit."""
 
 from __future__ import annotations
 
@@ -10,20 +10,31 @@ from s1lab.sft.recipes import recipe as recipe_of
 
 BYTES = {"float32": 4, "bfloat16": 2}
 GB = 1e9
-# s1K's traces, 4,693 tokens in the mean (Table 6), with their questions and answers about so many.
+# Mean tokens of a row: s1K's traces have 4,693 (Table 6), to which questions and answers are added.
 TOKENS_A_ROW = 5_300
-# Dense bfloat16 by its data sheet, and the share of it that the paper's run came to: 26 minutes on 16 H100 (section 4.1).
+# Dense bfloat16 speed by the data sheet, and the share of it that the paper's run reached: 26
+# minutes on 16 H100 (section 4.1).
 H100_FLOPS, UTILISATION = 989e12, 0.28
-UNBLOCKED = 32_768  # tokens of the longest row where a recipe has no block: Qwen2.5's context
+UNBLOCKED = 32_768  # tokens of the longest row if a recipe has no block: Qwen2.5's context
 CONTEXT_GB = 2.0  # CUDA's context, the allocator's gaps, communication buffers
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one GPU holds, in GB (10^9 bytes), and how long a run takes.
+    """The memory of one GPU in GB (10^9 bytes), and the duration of a run.
 
-    weights, gradients, optimiser: the static part, this GPU's shard. gathered: the layers that sharding puts together while they
-    are at work. activations: of the longest row that the block allows. hours: over all GPUs, from the arithmetic alone.
+    Attributes:
+        recipe: The recipe that is planned.
+        gpus: Number of GPUs.
+        memory_gb: Memory of each GPU, in GB.
+        parameters: Weights of the model.
+        trained: Weights that are trained.
+        weights: GB of this GPU's shard of the weights.
+        gradients: GB of this GPU's shard of the gradients.
+        optimiser: GB of this GPU's shard of the optimiser's moments.
+        gathered: GB of the layers that sharding gathers while they work.
+        activations: GB of the activations of the longest row that the block allows.
+        hours: Duration on all GPUs together, computed from the arithmetic alone.
     """
 
     recipe: Recipe
@@ -45,7 +56,7 @@ class Plan:
 
     @property
     def total(self) -> float:
-        """GB at the most, on one GPU."""
+        """The highest use of one GPU, in GB."""
         return self.static + self.gathered + self.activations + CONTEXT_GB
 
     @property
@@ -67,7 +78,10 @@ class Plan:
         return "\n".join(lines + ([] if self.fits else [f"  would fit: {way}" for way in self.ways()]))
 
     def ways(self) -> list[str]:
-        """Single changes that would make it fit, the mildest first; more than one may be needed if the list is empty."""
+        """Single changes that would make it fit, the mildest first.
+
+        If the list is empty, more than one change may be needed.
+        """
         block = self.recipe.block or UNBLOCKED
         changes: dict[str, tuple[dict[str, Any], int]] = {
             "checkpointing=True": ({"checkpointing": True}, self.gpus),
@@ -84,10 +98,23 @@ class Plan:
 
 
 def plan(recipe: str | Recipe, gpus: int = 1, memory_gb: float = 80.0, *, rows: int = 1000, model: Any = None) -> Plan:
-    """What a recipe needs on so many GPUs of ``memory_gb`` each, fully sharded over them (FSDP2), and whether it fits.
+    """Plan a recipe on several GPUs, fully sharded over them (FSDP2).
 
-    rows: how many are trained on, for the time. model: a transformers model or config to plan for; None takes the recipe's shape.
-    Raises ValueError for fewer than one GPU, or more than can share a batch.
+    Args:
+        recipe: The recipe, or its name.
+        gpus: Number of GPUs.
+        memory_gb: Memory of each GPU, in GB.
+        rows: Rows to train on, for the time.
+        model: A transformers model or config to plan for. None takes the recipe's shape.
+
+    Returns:
+        The memory and time that the recipe needs, and whether it fits.
+
+    Raises:
+        ValueError: If there is less than one GPU, or more GPUs than can share a batch.
+
+    Example:
+        print(sft.plan("s1-32b", gpus=16))
     """
     chosen = recipe_of(recipe)
     if gpus < 1:
@@ -96,11 +123,13 @@ def plan(recipe: str | Recipe, gpus: int = 1, memory_gb: float = 80.0, *, rows: 
     network = _skeleton(chosen, model)
     shape = _shape(network.config)
     if model is not None:
-        chosen = replace(chosen, shape=shape)  # so that Plan.ways looks for ways to fit this model, not the recipe's
+        # so that Plan.ways plans for this model, not for the recipe's
+        chosen = replace(chosen, shape=shape)
     total = network.num_parameters()
     trained = total if chosen.lora is None else _adapters(network, chosen.lora.rank, chosen.lora.modules)
     keep, work = BYTES[chosen.weights], BYTES[chosen.dtype]
-    # What is trained is float32 for adapters (peft makes them so), and for shards (accelerate does, under mixed precision).
+    # Trained weights are float32 for adapters (peft makes them so) and for shards (accelerate does
+    # so under mixed precision).
     learned = 4 if chosen.lora or (gpus > 1 and chosen.dtype != "float32") else keep
     layer = sum(p.numel() for p in network.model.layers[0].parameters())
     ends = network.get_input_embeddings().weight.numel()
@@ -122,20 +151,22 @@ def plan(recipe: str | Recipe, gpus: int = 1, memory_gb: float = 80.0, *, rows: 
 
 
 def _activations(shape: Shape, recipe: Recipe, work: int) -> float:
-    """Bytes kept for the backward pass by rows of a whole block: each layer's inputs to its products, norms and gates.
+    """Count the bytes that rows of a whole block keep for the backward pass.
 
-    Attention is counted as flash attention keeps it, without its matrix; the loss as trl's fused head does, without all logits.
+    They are each layer's inputs to its products, norms and gates. Attention is counted as flash
+    attention keeps it, without its matrix; the loss as trl's fused head does, without all logits.
     """
     tokens = (recipe.block or UNBLOCKED) * recipe.per_device
     attention = 4 * shape.hidden + 2 * shape.hidden * shape.kv_heads // shape.heads
-    layer = work * (attention + 4 * shape.intermediate) + (4 + work) * 2 * shape.hidden  # norms work in float32
+    # norms work in float32
+    layer = work * (attention + 4 * shape.intermediate) + (4 + work) * 2 * shape.hidden
     edge = work * shape.hidden
     held = shape.layers * edge + layer if recipe.checkpointing else shape.layers * layer
     return float(tokens * (held + 4 * edge))
 
 
 def _skeleton(recipe: Recipe, model: Any) -> Any:
-    """The model without its weights: its tensors have sizes and no content."""
+    """Build the model without its weights: its tensors have sizes and no content."""
     import torch
     from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
@@ -171,5 +202,5 @@ def _shape(config: Any) -> Shape:
 
 
 def _adapters(network: Any, rank: int, modules: tuple[str, ...]) -> int:
-    """Weights of low-rank adapters on these modules."""
+    """Count the weights of low-rank adapters on these modules."""
     return sum(rank * sum(m.weight.shape) for name, m in network.named_modules() if name.rsplit(".", 1)[-1] in modules)

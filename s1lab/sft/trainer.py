@@ -1,4 +1,4 @@
-"""The fine-tuning itself: trl's trainer with the recipe's settings and a log."""
+"""Fine-tuning by trl's trainer, with the recipe's settings and a log."""
 
 from __future__ import annotations
 
@@ -43,23 +43,43 @@ def train(
     watch: Watch | None = None,
     progress: bool = True,
 ) -> Trained:
-    """Fine-tune a model on traces, and write it with its card, its log and its checkpoints to ``out``.
+    """Fine-tune a model on traces.
 
-    model: an embedded name, a folder, a hub id, or a model in memory with its ``tokenizer`` (it is trained in place).
-    dataset, cut: as in :func:`s1lab.sft.encode`; what a column ``format`` says (:mod:`s1lab.sft.formats`) goes into the model's
-        config. recipe: a name or a Recipe.
-    out: a folder, "runs/sft/RECIPE" if None; with several nodes, one on a disk that all of them share.
-    watch: called with each step's entry of the log, for a live figure.
+    The model, its card, its log and its checkpoints are written to ``out``. If the call was killed,
+    the same call resumes from the last whole checkpoint, with the losses of an uninterrupted run.
+    If the run is finished, the call returns its result.
 
-    The same call goes on from the last whole checkpoint where it was killed, with the losses of an uninterrupted run; where
-    it was finished, it returns what is there. ValueError for a folder that holds another run, a dataset that does not fit, or a
-    batch that the processes can't share; FloatingPointError, with step and row, where the loss is no number; OSError where a
-    checkpoint can't be written, and the last whole one stays.
+    Args:
+        model: An embedded name, a folder, a hub id, or a model in memory with its ``tokenizer``. A
+            model in memory is trained in place.
+        dataset: As in :func:`s1lab.sft.encode`. The values of a column ``format``
+            (:mod:`s1lab.sft.formats`) are written into the model's config.
+        recipe: A recipe, or its name.
+        out: A folder, "runs/sft/RECIPE" if None. With several nodes it is on a disk that all of
+            them share.
+        tokenizer: The tokenizer of a model in memory.
+        cut: As in :func:`s1lab.sft.encode`.
+        watch: Called with the log entry of each step, for a live figure.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The fine-tuned model: its folder, its log and its record.
+
+    Raises:
+        ValueError: If the folder holds another run, the dataset does not fit, or the processes
+            can't share a batch.
+        FloatingPointError: If the loss is not a number. The error names the step and the row.
+        OSError: If a checkpoint can't be written. The last whole one stays.
+
+    Example:
+        trained = sft.train("s1-tiny-base", rows, "tiny", out="runs/sft/tiny")
+        engine = lab.load(trained.path)
     """
     chosen = recipe_of(recipe)
     folder = Path(out if out is not None else f"runs/sft/{chosen.name}")
     arguments = _arguments(chosen, folder, progress)
-    # Asking joins the other processes: only then does a sharded model load its weights in one of them alone.
+    # Reading this joins the other processes. Only after that does a sharded model load its weights
+    # in one process alone.
     processes = arguments.world_size
     network, words = _loaded(model, tokenizer, chosen)
     attention = str(getattr(network.config, "_attn_implementation", ""))
@@ -82,10 +102,12 @@ def train(
         "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate", "datasets")}
         | ({"peft": version("peft")} if chosen.lora else {}),
     }
-    if "format" in dataset.column_names:  # of conditional control: what s1lab.methods.conditional asks a model's config for
+    # for conditional control: s1lab.methods.conditional reads them from the model's config
+    if "format" in dataset.column_names:
         made["formats"] = sorted(set(dataset["format"]))
         network.config.s1lab_formats = made["formats"]
-    with arguments.main_process_first(local=False):  # which makes the folder, or finds what the others must know of
+    # the main process makes the folder, or finds a run there that the others must know of
+    with arguments.main_process_first(local=False):
         finished = finished_run(folder, made)
     if finished is not None:
         return finished
@@ -113,7 +135,8 @@ def train(
             made |= {"seconds": round(keeper.seconds, 1), "loss": [keeper.log[0]["loss"], keeper.log[-1]["loss"]]}
         with _without_bars(False):
             _save(trainer, words, folder, made)
-        trainer.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one is done
+        # a launcher ends all processes when the first one ends
+        trainer.accelerator.wait_for_everyone()
     except (OSError, SafetensorError, RuntimeError) as why:
         if isinstance(why, RuntimeError) and "file" not in str(why).lower() and "write" not in str(why).lower():
             raise
@@ -128,9 +151,10 @@ def train(
 
 
 def _filled(rows: Dataset, batch: int, pad: int) -> Dataset:
-    """The rows, and as many without anything to learn as make the last batch whole.
+    """Add rows without anything to learn, until the last batch is whole.
 
-    Where processes share a batch, accelerate would fill a short one with rows of its own choosing, and they would be learned.
+    If processes share a batch, accelerate would fill a short one with rows of its own choice, and
+    they would be learned.
     """
     lacking = -len(rows) % batch
     nothing = {"input_ids": [pad, pad], "labels": [IGNORED, IGNORED], "row": -1}
@@ -138,7 +162,10 @@ def _filled(rows: Dataset, batch: int, pad: int) -> Dataset:
 
 
 class _Order(Sampler[int]):
-    """Each epoch's order of the rows: the same on any number of processes, those with nothing to learn at its end."""
+    """The order of the rows in each epoch.
+
+    It is the same on any number of processes. Rows with nothing to learn come last.
+    """
 
     def __init__(self, rows: Dataset, seed: int) -> None:
         self.rows, self.seed, self.epoch = len(rows), seed, 0
@@ -157,7 +184,7 @@ class _Order(Sampler[int]):
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc]
-    """trl's trainer that stops at the first loss that is no number, and takes rows in an order of ours."""
+    """trl's trainer that stops at a loss that is not a number, and takes rows in our order."""
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> _Order:
         return _Order(self.train_dataset if train_dataset is None else train_dataset, self.args.seed)
@@ -166,7 +193,7 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
         rows = inputs.pop("rows").tolist()
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
-            # Among several processes nobody may compute alone: the others would wait for their part in it.
+            # With several processes, none may compute alone: the others would wait for its part.
             alone = self.args.world_size == 1
             guilty = [row for row in rows if not math.isfinite(self._loss_of(model, row))] if alone else rows
             named = guilty if 0 < len(guilty) < len(rows) else rows
@@ -187,7 +214,7 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def _without_bars(shown: bool) -> Iterator[None]:
-    """No bar for each file that is written."""
+    """Hide the progress bar of each file that is written."""
     from transformers.utils import logging
 
     before = logging.is_progress_bar_enabled()
@@ -212,7 +239,11 @@ def _loaded(
 
 
 def _set_padding(words: PreTrainedTokenizerBase, recipe: Recipe) -> None:
-    """Have the tokenizer fill up batches with the recipe's token. ValueError where it has none of that name, or none at all."""
+    """Set the token that fills up batches.
+
+    Raises:
+        ValueError: If the tokenizer has no token of the recipe's name, or no padding token at all.
+    """
     if recipe.pad_token is not None:
         if recipe.pad_token not in words.get_vocab():
             raise ValueError(
@@ -259,7 +290,7 @@ def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
         adam_beta2=recipe.betas[1],
         weight_decay=recipe.decay,
         bf16=recipe.dtype == "bfloat16",
-        max_length=None,  # rows were measured against the block already
+        max_length=None,  # encode has checked the rows against the block already
         gradient_checkpointing=recipe.checkpointing,
         use_cpu=not torch.cuda.is_available(),
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -277,9 +308,10 @@ def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
 
 
 def _save(trainer: _Trainer, words: PreTrainedTokenizerBase, folder: Path, made: dict[str, Any]) -> None:
-    """The model, its tokenizer and card; then the checkpoints go, and the run counts as finished.
+    """Save the model, its tokenizer and its card, and mark the run finished.
 
-    Adapters are written to ``adapter/``, and merged into the model, which then loads on any engine.
+    The checkpoints are removed. Adapters are written to ``adapter/`` and merged into the model,
+    which then loads on any engine.
     """
     trainer.save_model(str(folder / "adapter" if made["recipe"]["lora"] else folder))
     if not trainer.is_world_process_zero():

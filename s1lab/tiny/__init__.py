@@ -1,7 +1,8 @@
 """The embedded world: questions that thinking solves, and the two small models trained on them.
 
-``make weights`` (``python -m tools.tiny.make``) trains both models from nothing; their cards say what they can do.
-``make reward`` (``python -m tools.tiny.reward``) trains the reward model that reads their traces.
+``make weights`` (``python -m tools.tiny.make``) trains both models from nothing. Their cards say
+what they can do. ``make reward`` (``python -m tools.tiny.reward``) trains the reward model that
+reads their traces.
 """
 
 from __future__ import annotations
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
 
 
 def reward() -> TinyReward:
-    """The embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`; see :mod:`s1lab.tiny.reward_model`."""
-    from s1lab.tiny.reward_model import TinyReward  # which is written on top of the engines
+    """Load the embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`.
+
+    Returns:
+        The reward model, see :mod:`s1lab.tiny.reward_model`.
+
+    Example:
+        score = tiny.reward()
+    """
+    from s1lab.tiny.reward_model import TinyReward  # it is built on the engines
 
     return TinyReward()
 

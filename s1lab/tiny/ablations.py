@@ -1,4 +1,4 @@
-"""What the training data does, on the embedded world: the record that ``make ablations`` wrote."""
+"""How the training data changes a model of the embedded world: the record of ``make ablations``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ def ablations() -> list[dict[str, Any]]:
     """Read the recorded trainings: one for each set of training rows and each seed.
 
     Returns:
-        One mapping a training, with ``set``, ``seed``, ``rows``, the ``tokens`` and ``steps`` of training, ``block``, ``loss``
-        and ``seconds``. For each rung, ``correct`` has the outcomes as a text of 0 and 1, one a question, and
-        ``thinking_tokens`` the mean.
+        One mapping for each training, with ``set``, ``seed``, ``rows``, the ``tokens`` and
+        ``steps`` of training, ``block``, ``loss`` and ``seconds``. For each rung, ``correct`` has
+        the outcomes as a text of 0 and 1, one digit for each question, and ``thinking_tokens`` the
+        mean.
 
     Example:
         >>> from s1lab.tiny.ablations import ablations

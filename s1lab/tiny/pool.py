@@ -1,7 +1,8 @@
-"""The embedded pool: questions with traces from 16 sources, in the paper's proportions and with the blemishes of a real pool.
+"""The embedded pool: questions with traces from 16 sources, with the faults of a real pool.
 
-Lengths follow the paper's Table 7 at about 1 to 37: a source whose traces are long there has long ones here. What is wrong
-with a row is not in the pool; :func:`blemishes` tells it, so that a filter can be scored.
+Sources have the paper's proportions. Lengths follow the paper's Table 7 at about 1 to 37: a source
+with long traces there has long ones here. The pool does not say what is wrong with a row.
+:func:`blemishes` says it, so that a filter can be scored.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ from s1lab.tiny.tokenizer import build
 from s1lab.tiny.world import FAMILIES, SIZES, Problem, benchmark, split_of
 
 SIZE = sum(count for count, _ in TABLE_7.values())  # 59,029
-# A teacher that mostly stops at its first stop: a third of what it writes is wrong, as in a real pool.
+# A teacher that mostly stops at its first stop: a third of its traces are wrong, as in a real pool.
 WAITS = (0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 6)
-SHARED_WORDS = 13  # a repeat in other words, or a test question in them, keeps at least so many words in a row
+SHARED_WORDS = 13  # a near repeat, or a leaked test question, keeps at least so many words in a row
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What a source asks: its families (one named twice, twice as often), weights of small, medium and large, and how often its
-    teacher may go on.
+    """The questions of a source.
+
+    Attributes:
+        families: The source's families; one that is named twice is drawn twice as often.
+        sizes: Weights of small, medium and large.
+        waits: How often its teacher may go on after a stop.
     """
 
     families: tuple[str, ...]
@@ -58,7 +63,7 @@ MIXES: dict[str, Mix] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the pool before it is one: its problem stays beside it while blemishes are put on."""
+    """A row of the pool while faults are put on it; its problem is kept beside it."""
 
     problem: Problem
     source: str
@@ -87,7 +92,7 @@ def _api_error(row: Row, rng: random.Random) -> Row:
 
 
 def _asked(pattern: str) -> Callable[[Row, random.Random], Row]:
-    """The question with something about it that is not of the question; K and J become numbers."""
+    """Put text that is foreign to the question on it; K and J become numbers."""
 
     def put(row: Row, rng: random.Random) -> Row:
         text = pattern.replace("K", str(rng.randint(1, 40))).replace("J", str(rng.randint(1, 9)))
@@ -113,13 +118,13 @@ def _long(row: Row, rng: random.Random) -> Row:
 
 
 def _respelt(question: str, rng: random.Random) -> str:
-    """The same words in another case and with other spaces."""
+    """Write the same words in another case and with other spaces."""
     words = question.split(" ")
     text = rng.choice(("  ", " \n", "\t")).join([" ".join(words[:2]), " ".join(words[2:])])
     return rng.choice((text.upper(), text.lower(), text))
 
 
-# Of 10,000 rows: the paper lost 832 to missing features and API errors, and 429 to formatting.
+# Of 10,000 rows, the paper lost 832 to missing features and API errors, and 429 to formatting.
 OF_TEN_THOUSAND: dict[str, int] = {
     "missing answer": 150,
     "missing trace": 250,
@@ -154,11 +159,23 @@ _OF_ONE_ROW: dict[str, Callable[[Row, random.Random], Row]] = {
 
 
 def pool(n: int = SIZE, seed: int = 0) -> Dataset:
-    """A pool to curate: question, answer, kind, source, domain, thinking, attempt, thinking_tokens; the same on any machine.
+    """Make a pool to curate. The rows are the same on any machine.
 
-    16 sources in the proportions of the paper's Table 7. ``domain`` is the family and size, ``thinking`` and ``attempt`` are
-    the embedded teacher's, wrong ones among them, ``thinking_tokens`` counts the tokens of s1-tiny. Blemished rows
-    (:func:`blemishes`) stand between the others; the questions they repeat from the test split are those of :func:`benchmark`.
+    The rows come from 16 sources in the proportions of the paper's Table 7. Faulty rows
+    (:func:`blemishes`) are mixed in. The questions that they repeat from the test split are those
+    of :func:`benchmark`.
+
+    Args:
+        n: Number of rows.
+        seed: Seed of the draws.
+
+    Returns:
+        A Dataset of question, answer, kind, source, domain, thinking, attempt, thinking_tokens.
+        ``domain`` is the family and size. ``thinking`` and ``attempt`` are the embedded teacher's,
+        some of them wrong. ``thinking_tokens`` counts the tokens of s1-tiny.
+
+    Example:
+        pool = tiny.pool(2_000)
     """
     rows = [row for row, _ in _collected(n, seed)]
     texts = [row.thinking or "" for row in rows]
@@ -178,9 +195,16 @@ def pool(n: int = SIZE, seed: int = 0) -> Dataset:
 
 
 def blemishes(n: int = SIZE, seed: int = 0) -> list[str]:
-    """What is wrong with each row of ``pool(n, seed)``, "" for nothing: a name of :data:`OF_TEN_THOUSAND`, or "wrong trace".
+    """Say what is wrong with each row of ``pool(n, seed)``.
 
-    A wrong trace ends in a wrong answer because its teacher gave up too early; the paper keeps such rows.
+    Args:
+        n: As in :func:`pool`.
+        seed: As in :func:`pool`.
+
+    Returns:
+        For each row a name of :data:`OF_TEN_THOUSAND`, "wrong trace", or "" if nothing is wrong. A
+        wrong trace ends in a wrong answer because its teacher gave up too early. The paper keeps
+        such rows.
     """
     return [blemish for _, blemish in _collected(n, seed)]
 
@@ -219,7 +243,7 @@ def _can_be(name: str, row: Row) -> bool:
 
 
 def _drawn(n: int, rng: random.Random) -> list[Row]:
-    """Distinct training questions with their traces, sources in proportion, shuffled."""
+    """Draw distinct training questions with their traces, sources in proportion, shuffled."""
     exact = {name: n * count / SIZE for name, (count, _) in TABLE_7.items()}
     counts = {name: int(share) for name, share in exact.items()}
     for name in sorted(exact, key=lambda s: counts[s] - exact[s])[: n - sum(counts.values())]:
@@ -239,7 +263,7 @@ def _drawn(n: int, rng: random.Random) -> list[Row]:
 def _new(mix: Mix, seen: set[str], rng: random.Random) -> Problem:
     while True:
         family, (size,) = rng.choice(mix.families), rng.choices(SIZES, mix.sizes)
-        for _ in range(40):  # a small world that has nothing new to ask lets another have its turn
+        for _ in range(40):  # a small world may have no new question left: draw another one
             problem = FAMILIES[family](rng, size)
             if problem and problem.question not in seen and split_of(problem.question) == "train":
                 seen.add(problem.question)
@@ -247,7 +271,7 @@ def _new(mix: Mix, seen: set[str], rng: random.Random) -> Problem:
 
 
 def _copied(name: str, rows: list[Row], at: int, clean: list[int], tests: list[str], rng: random.Random) -> Row:
-    """A row that asks what an earlier one, or the benchmark, asks already."""
+    """Make a row that repeats the question of an earlier row, or of the benchmark."""
     row = rows[at]
     if name.startswith("contaminated"):
         long = [t for t in tests if len(t.split()) >= SHARED_WORDS]
@@ -275,7 +299,7 @@ def _reworded(question: str, rng: random.Random) -> str:
 
 
 def _figures_of_aime(rows: list[Row], labels: list[str], rng: random.Random) -> None:
-    """Figures stand in AIME's questions as code; that is no fault of theirs, and the paper keeps them."""
+    """Write the figures of AIME's questions as code. That is no fault, and the paper keeps them."""
     for at, row in enumerate(rows):
         if "AIME" in row.source and not labels[at] and rng.random() < 0.1:
             rows[at] = _OF_ONE_ROW["figure code"](row, rng)

@@ -1,8 +1,9 @@
-"""A small reward model of the embedded world: how likely a partial trace of ``s1-tiny`` ends in the right answer.
+"""A small reward model of the embedded world.
 
-A net of one hidden layer reads what ``s1-tiny`` itself holds at the end of the thinking: its last hidden state, and the mean
-over the thinking. ``make reward`` (``python -m tools.tiny.reward``) trained it. How well it tells right from wrong was measured
-on the dev split and is in ``reward.json``.
+It estimates how likely a partial trace of ``s1-tiny`` ends in the right answer. A net of one hidden
+layer reads the hidden states of ``s1-tiny`` itself at the end of the thinking: its last hidden
+state, and the mean over the thinking. ``make reward`` (``python -m tools.tiny.reward``) trained it.
+``reward.json`` says how well it tells right from wrong, measured on the dev split.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ FOLDER = Path(__file__).parent
 
 
 class TinyReward(Reward):
-    """The trained reward: a number from 0 to 1 for a trace of ``s1-tiny`` (or of a model with its tokenizer), whole or not.
+    """The trained reward: a number from 0 to 1 for a trace of ``s1-tiny``, whole or partial.
 
-    Of a whole trace it reads up to the end of the thinking, never the answer. ValueError for ids that it does not know.
+    Traces of another model with the same tokenizer work too. Of a whole trace it reads up to the
+    end of the thinking, never the answer.
+
+    Example:
+        score = TinyReward().many([trace])[0]
     """
 
     __name__ = "lab.tiny.reward()"
@@ -39,7 +44,17 @@ class TinyReward(Reward):
 
     @torch.inference_mode()
     def many(self, traces: Sequence[Trace]) -> list[float]:
-        """For each trace how likely it ends in the right answer, 0 to 1."""
+        """Estimate how likely each trace ends in the right answer.
+
+        Args:
+            traces: Traces in the ids of ``s1-tiny``'s tokenizer.
+
+        Returns:
+            A number from 0 to 1 for each trace.
+
+        Raises:
+            ValueError: If a trace has ids that the tokenizer does not know.
+        """
         most = self._network.config.vocab_size
         if any(i >= most for t in traces for i in t.ids):
             raise ValueError(f"a trace has ids beyond the {most} of s1-tiny: this reward reads no other model's")
@@ -49,7 +64,7 @@ class TinyReward(Reward):
 
 
 def load_network() -> PreTrainedModel:
-    """``s1-tiny`` in float32, whose hidden states are read."""
+    """Load ``s1-tiny`` in float32; its hidden states are read."""
     with reading("s1-tiny"):
         network: PreTrainedModel = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny"), dtype=torch.float32)
     network.eval()
@@ -57,15 +72,27 @@ def load_network() -> PreTrainedModel:
 
 
 def thinking_ids(trace: Trace) -> tuple[list[int], int]:
-    """The ids up to the end of the thinking, and how many of them come before it."""
+    """Return the ids up to the end of the thinking, and how many of them come before it."""
     opened = sum(s is Source.PROMPT for s in trace.source)
     return trace.ids[: opened + trace.thinking_tokens], opened
 
 
 def features_of(network: PreTrainedModel, rows: list[list[int]], starts: list[int], ends: list[list[int]]) -> torch.Tensor:
-    """[positions, 2 x width]: for each end of each row the hidden state before it, and the mean from the row's start to it."""
+    """Read the features at each end of each row.
+
+    Args:
+        network: The model, from :func:`load_network`.
+        rows: The ids of each row.
+        starts: For each row, the position at which its thinking starts.
+        ends: For each row, the positions at which to read.
+
+    Returns:
+        A tensor [positions, 2 x width]: the hidden state before each end, and the mean from the
+        row's start to it.
+    """
     longest = max(len(ids) for ids in rows)
-    padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in rows])  # on the right, where causal attention sees nothing
+    # padding is on the right, where causal attention does not see it
+    padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in rows])
     states = network.base_model(input_ids=padded, use_cache=False)[0]
     sums = torch.nn.functional.pad(states.cumsum(1), (0, 0, 1, 0))
     found = []
@@ -77,7 +104,7 @@ def features_of(network: PreTrainedModel, rows: list[list[int]], starts: list[in
 
 
 def log_odds(weights: dict[str, torch.Tensor], features: torch.Tensor) -> torch.Tensor:
-    """Log-odds [positions]."""
+    """Return the net's log-odds [positions]."""
     scaled = (features - weights["mean"]) / weights["deviation"]
     hidden = torch.tanh(scaled @ weights["in"] + weights["in_bias"])
     return hidden @ weights["out"] + weights["out_bias"]

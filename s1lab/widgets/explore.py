@@ -1,4 +1,7 @@
-"""The trace explorer: a run's rows behind filters, and one trace's tokens, beside the other run's where there is one."""
+"""The trace explorer: a run's rows behind filters, and the tokens of one trace.
+
+If another run is given, its trace is shown beside it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ DIFFERENCE = "from the first difference"
 
 
 class Explorer(Panel):
-    """Made by :func:`explore`. ``current`` is the row that is shown, ``part`` what of it."""
+    """The trace explorer that :func:`explore` makes.
+
+    ``current`` is the row that is shown. ``part`` is the part of it that is shown.
+    """
 
     def __init__(self, rows: Rows, other: Rows | None = None) -> None:
         self.runs, self.other = rows, other
@@ -42,7 +48,7 @@ class Explorer(Panel):
         self.pages.show(self.kept["all"], "all")
 
     def keep(self, name: str) -> None:
-        """List the rows of a filter; where it keeps none, no trace is shown, and nothing can be stepped through."""
+        """List the rows of a filter. If it keeps none, no trace is shown."""
         for view in (self.head, self.where, *self.views):
             view.value = ""
         for control in (self.back, self.on, self.all, self.apart):
@@ -51,20 +57,24 @@ class Explorer(Panel):
         self.pages.show(self.kept[name], name)
 
     def choose(self, number: int) -> None:
-        """Show a row's trace whole."""
+        """Show the whole trace of a row."""
         self.current = number
         self.look(WHOLE)
 
     def step(self, by: int) -> None:
-        """To the next part or the one before; in front of the first stands the whole trace."""
+        """Show the next part, or the one before. The whole trace comes before the first part."""
         names = self._names()
         at = names.index(self.part) if self.part in names else 0
         self.look(names[min(max(at + by, 0), len(names) - 1)])
 
     def look(self, part: str, at: int | None = None) -> None:
-        """Show a part of the current trace, and the same part of the other run's; nothing where the filter keeps no row.
+        """Show a part of the current trace, and the same part of the other run's.
 
-        at: the position that is looked at; None: the part's first, or the first difference.
+        If the filter keeps no row, nothing is shown.
+
+        Args:
+            part: Name of the part.
+            at: The position to look at. None is the part's first, or the first difference.
         """
         if not self.pages.rows:
             return
@@ -82,25 +92,28 @@ class Explorer(Panel):
             view.value = self._view(side, sight)
 
     def point(self, at: int) -> None:
-        """Look at the token of a position: in the part that is shown where it has it, else in the whole trace."""
+        """Look at the token of a position, in the shown part if it is there, else in the trace."""
         stretches = [self._shown(side) for side in range(len(self.views))]
         self.look(self.part if any(s.start <= at < s.end for s in stretches) else WHOLE, at)
 
     @property
     def differs(self) -> int | None:
-        """Where the current trace and its counterpart part."""
+        """The position at which the current trace and its counterpart first differ."""
         found = self._side(1)
         return first_difference(self.runs.traces[self.current].ids, found[0].traces[found[1]].ids) if found else None
 
     def _side(self, side: int) -> tuple[Rows, int] | None:
-        """The run of a side and the number of its trace; None where the other run has none, or there is no other run."""
+        """Return the run of a side and its trace's number.
+
+        It is None if the other run has no such trace, or if there is no other run.
+        """
         if side == 0:
             return self.runs, self.current
         pair = self.pairs[self.current] if self.other else None
         return (self.other, pair) if self.other and pair is not None else None
 
     def _names(self) -> list[str]:
-        """What can be stepped through: the whole trace, then each of its parts."""
+        """Return the names to step through: the whole trace, then each of its parts."""
         return [WHOLE, *(p.name for p in self._parts(0))]
 
     def _parts(self, side: int) -> list[Part]:
@@ -120,7 +133,10 @@ class Explorer(Panel):
         return sentence(f"the two traces are the same up to position {self.differs:,}, where the first difference is marked")
 
     def _shown(self, side: int) -> Part:
-        """The stretch of a side's trace that is seen. A trace with fewer rounds has none beside the other's later ones."""
+        """Return the stretch of a side's trace that is shown.
+
+        A trace with fewer rounds shows nothing beside the other's later rounds.
+        """
         found = self._side(side)
         length = len(found[0].traces[found[1]].ids) if found else 0
         if found and self.part == DIFFERENCE and (at := self.differs) is not None:
@@ -163,12 +179,27 @@ class Explorer(Panel):
 
 
 def explore(traces: Any, other: Any = None) -> Explorer:
-    """Look at traces token by token: a whole run behind filters, each token with its id, position and origin under the pointer.
+    """Look at traces token by token.
 
-    traces: a Trace, a list of them, a Ladder, the Results of :func:`s1lab.evaluate`, or a stored run of :func:`s1lab.read_run`.
-    other: the same of another run, to stand beside it: traces of one question are paired and their first difference is marked.
-        With two Results over the same questions, such as without and with a Wait, the filters find the answers that flipped.
-    Only what is seen is made: a page of rows, and of the trace that is shown some 4,000 tokens around the one looked at, whose
-    position the field Token says and takes. Raises TypeError or ValueError for what holds no traces.
+    A whole run is listed behind filters. Under the pointer, each token shows its id, position and
+    origin. Only visible content is made: a page of rows, and some 4,000 tokens of the shown trace
+    around the position that is looked at. The field Token shows and takes that position.
+
+    Args:
+        traces: A Trace, a list of them, a Ladder, the Results of :func:`s1lab.evaluate`, or a
+            stored run of :func:`s1lab.read_run`.
+        other: The same of another run, to show beside it. Traces of one question are paired, and
+            their first difference is marked. With two Results over the same questions, such as
+            without and with a Wait, the filters find the answers that flipped.
+
+    Returns:
+        The widget.
+
+    Raises:
+        TypeError: If a value is of another kind.
+        ValueError: If a value holds no traces.
+
+    Example:
+        lab.widgets.explore(results)
     """
     return Explorer(rows_of(traces), None if other is None else rows_of(other))

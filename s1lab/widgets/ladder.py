@@ -1,4 +1,4 @@
-"""The ladder slider: move the budget along rungs that are stored; no model runs."""
+"""The ladder slider: move the budget along stored rungs; no model runs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ from s1lab.widgets.tokens import legend_html, trace_box
 from s1lab.widgets.window import Window, see
 
 HEIGHT = "20em"
-WIDE, HIGH = 460, 200  # of the curve, pixels
-LEFT, RIGHT, TOP, BOTTOM = 45, 15, 20, 35  # what its axes leave free at the edges, pixels
+WIDE, HIGH = 460, 200  # size of the curve, in pixels
+LEFT, RIGHT, TOP, BOTTOM = 45, 15, 20, 35  # free margins outside its axes, in pixels
 CELL = "text-align:left;padding:.1em .6em"
 
 
 @dataclass(frozen=True)
 class Rungs:
-    """Stored rungs: for each its name, its trace of every question, and, of a sweep, what was measured over all of them."""
+    """Stored rungs.
+
+    Attributes:
+        names: Name of each rung.
+        traces: For each rung its trace of every question.
+        measured: For a sweep, the Results of each rung.
+    """
 
     names: list[str]
     traces: list[list[Trace]]  # [rung][question]
@@ -38,7 +44,18 @@ class Rungs:
 
 
 def rungs_of(given: Any) -> Rungs:
-    """Rungs of a Ladder, a list of Ladders with the same rungs, or a sweep. TypeError or ValueError for anything else."""
+    """Read rungs from a Ladder, a list of Ladders with the same rungs, or a sweep.
+
+    Args:
+        given: One of these.
+
+    Returns:
+        The rungs.
+
+    Raises:
+        TypeError: If it is anything else.
+        ValueError: If the rungs differ, or were asked different questions.
+    """
     if isinstance(given, Mapping) and given and all(isinstance(r, Results) for r in given.values()):
         results = list(given.values())
         asked = [[t.question for t in r.traces] for r in results]
@@ -55,7 +72,10 @@ def rungs_of(given: Any) -> Rungs:
 
 
 class LadderSlider(Panel):
-    """Made by :func:`ladder`. ``budget`` is the slider over the rungs, ``number`` the question's."""
+    """The widget that :func:`ladder` makes.
+
+    ``budget`` is the slider over the rungs, ``number`` the number of the question.
+    """
 
     def __init__(self, rungs: Rungs) -> None:
         self.rungs = rungs
@@ -78,11 +98,11 @@ class LadderSlider(Panel):
         self.look()
 
     def step(self, by: int) -> None:
-        """To the next rung or the one before, as an arrow key does on the slider."""
+        """Go to the next rung or the one before, as an arrow key does on the slider."""
         self.budget.value = min(max(self.budget.value + by, 0), len(self.rungs.names) - 1)
 
     def look(self) -> None:
-        """Show what the controls say."""
+        """Show the chosen rung and question."""
         rung, question = self.budget.value, self.number.value
         self.back.disabled, self.on.disabled = rung == 0, rung == len(self.rungs.names) - 1
         trace = self.rungs.traces[rung][question]
@@ -115,7 +135,7 @@ class LadderSlider(Panel):
         self.view.value = legend_html(trace.source) + sight.where + box
 
     def _table(self) -> str:
-        """Every rung with this question's answer, the chosen one pointed at."""
+        """Return every rung with this question's answer, with a mark at the chosen one."""
         lines = []
         for i, name in enumerate(self.rungs.names):
             trace, correct = self.rungs.traces[i][self.number.value], self.rungs.verdict(i, self.number.value)
@@ -134,7 +154,18 @@ class LadderSlider(Panel):
 
 
 def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) -> str:
-    """Accuracy over thinking tokens, a mark a rung (caps round, the others square), the chosen one ringed and named."""
+    """Draw accuracy over thinking tokens, with one mark for each rung.
+
+    Caps are round, the others square. The chosen rung has a ring and its name.
+
+    Args:
+        names: Name of each rung.
+        measured: Results of each rung.
+        chosen: Number of the chosen rung.
+
+    Returns:
+        The SVG.
+    """
     tokens = [max(1.0, r.thinking_tokens) for r in measured]
     low, high = math.log2(min(tokens)) - 0.3, math.log2(max(tokens)) + 0.3
 
@@ -184,8 +215,22 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
 
 
 def ladder(rungs: Any) -> LadderSlider:
-    """Drag the budget along a stored ladder: thinking, answer and, of a sweep, accuracy move; no model runs.
+    """Drag the budget along a stored ladder; no model runs.
 
-    rungs: what :func:`s1lab.ladder` returned (one Ladder, or a list of them), or :func:`s1lab.sweep`'s Results by rung.
+    Thinking and answer move with it and, for a sweep, accuracy.
+
+    Args:
+        rungs: The result of :func:`s1lab.ladder` (one Ladder, or a list of them), or the Results by
+            rung of :func:`s1lab.sweep`.
+
+    Returns:
+        The widget.
+
+    Raises:
+        TypeError: If the value is anything else.
+        ValueError: If the rungs differ, or were asked different questions.
+
+    Example:
+        lab.widgets.ladder(lab.ladder(engine, "How many r in raspberry"))
     """
     return LadderSlider(rungs_of(rungs))

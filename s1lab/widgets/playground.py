@@ -1,4 +1,4 @@
-"""The playground: any question under any budget, and its tokens while they are written."""
+"""The playground: any question under any budget, and its tokens as they come."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from s1lab.widgets.tokens import legend_html, trace_box
 from s1lab.widgets.window import Window, see
 
 HEIGHT = "26em"
-PAUSE = 0.1  # seconds between two pictures of a growing trace, and three times what the last one took where that is more
+# Seconds between two pictures of a growing trace. If three times the duration of the last picture
+# is more, that is used.
+PAUSE = 0.1
 HOW_SAMPLED = (
     "Sampled tokens come in pieces that double, because a seed counts from the beginning of a round: each piece asks for the "
     "round again. The trace is lab.force's with these settings; the work is up to three times as much."
@@ -28,7 +30,10 @@ HOW_SAMPLED = (
 
 
 class Playground(Panel):
-    """Made by :func:`playground`. ``trace`` is the last one, whole or as far as it was written; None before the first."""
+    """The widget that :func:`playground` makes.
+
+    ``trace`` is the last trace, whole or as far as it was written. It is None before the first.
+    """
 
     def __init__(self, engine: Engine, question: str = "", every: int = EVERY) -> None:
         self.engine, self.every = engine, every
@@ -63,13 +68,20 @@ class Playground(Panel):
 
     @property
     def budget(self) -> Budget:
-        """The budget that the controls say. ValueError for one that cannot be kept."""
+        """The budget of the controls.
+
+        Raises:
+            ValueError: If no run can keep the budget.
+        """
         return Budget(
             max_tokens=self.cap.value or None, min_tokens=self.least.value, waits=self.waits.value, wait=self.text.value
         )
 
     def start(self) -> Playground:
-        """What the button Run does: ask, on a thread of its own, so that the kernel is free meanwhile."""
+        """Ask the question, as the button Run does.
+
+        It runs on a thread of its own, so that the kernel stays free.
+        """
         if self._thread and self._thread.is_alive():
             return self
         try:
@@ -86,12 +98,19 @@ class Playground(Panel):
         return self
 
     def stop(self) -> None:
-        """What the button Stop does: writing ends between two steps of the engine."""
+        """Stop writing between two steps of the engine, as the button Stop does."""
         self._stopped.set()
         self.halt.disabled = True
 
     def wait(self, timeout: float | None = None) -> Trace | None:
-        """Wait until nothing is being written, at most so many seconds; the trace that is there then."""
+        """Wait until nothing is being written.
+
+        Args:
+            timeout: The most seconds to wait. None waits without limit.
+
+        Returns:
+            The trace at that time.
+        """
         if self._thread:
             self._thread.join(timeout)
         return self.trace
@@ -110,8 +129,9 @@ class Playground(Panel):
                     due = time.monotonic() + max(PAUSE, 3 * took)
             assert self.trace is not None
             self._show(self.trace, ended=True)
-        except Exception as why:  # a thread has nobody above it who could say so
-            kind = "" if isinstance(why, ValueError | RuntimeError) else f"{type(why).__name__}: "  # ours are sentences
+        except Exception as why:  # nothing above a thread would report the error
+            # our own errors are sentences
+            kind = "" if isinstance(why, ValueError | RuntimeError) else f"{type(why).__name__}: "
             self.status.value = sentence(kind + short(str(why), 600), error=True)
         finally:
             self._busy(False)
@@ -119,7 +139,7 @@ class Playground(Panel):
     def _show(self, trace: Trace, ended: bool = False) -> None:
         self._draw(max(0, len(trace.ids) - 1), newest=True)
         if not ended:
-            self.window.off()  # it follows what is written
+            self.window.off()  # the view follows the writing
             self.status.value = sentence(f"writing: {trace.thinking_tokens:,} thinking tokens")
         elif trace.error and self._stopped.is_set():
             self.status.value = sentence(f"stopped: {trace.thinking_tokens:,} thinking tokens were written")
@@ -130,7 +150,7 @@ class Playground(Panel):
             self.status.value = sentence(f"done: {trace.summary()}. {short(trace.answer, 200)}.{sampled}")
 
     def _draw(self, at: int, newest: bool = False) -> None:
-        """The trace around a position. newest: its last window, scrolled to its end."""
+        """Draw the trace around a position; with ``newest``, its last window, scrolled down."""
         trace = self.trace
         assert trace is not None
         sight = see(trace, trace.template.decode, at, top=not newest)
@@ -149,12 +169,26 @@ class Playground(Panel):
 
 
 def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Playground:
-    """Ask a question under a budget and watch its tokens while they are written, on any engine.
+    """Ask a question under a budget and watch its tokens as they come, on any engine.
 
-    question: what stands in the box at first. every: tokens of a piece; a server is asked once a piece.
-    The trace is the one of :func:`s1lab.force` with the same settings; see :mod:`s1lab.widgets.streaming`. The kernel stays
-    free; the engine itself is at work, and refuses other calls until the run is done or stopped.
-    From a cell: ``playground(engine, "...").start()`` asks at once, and its ``wait()`` gives the trace.
+    The trace is the one of :func:`s1lab.force` with the same settings; see
+    :mod:`s1lab.widgets.streaming`. The kernel stays free. The engine is busy, and refuses other
+    calls until the run is done or stopped.
+
+    Args:
+        engine: The engine.
+        question: The first text in the box.
+        every: Tokens of a piece. A server gets one request for each piece.
+
+    Returns:
+        The widget. ``playground(engine, "...").start()`` asks at once, and its ``wait()`` returns
+        the trace.
+
+    Raises:
+        TypeError: If ``engine`` is not an engine.
+
+    Example:
+        lab.widgets.playground(engine, "How many r in raspberry")
     """
     if not callable(getattr(engine, "submit", None)):
         raise TypeError(f"a {type(engine).__name__} is no engine: load one with lab.load")

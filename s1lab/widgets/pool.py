@@ -11,7 +11,7 @@ from s1lab.figures.style import BLUE
 from s1lab.widgets.panel import PLAIN, Pages, Panel, choices, html, sentence
 from s1lab.widgets.rows import short
 
-ANY = ""  # the value of "any rule": with None ipywidgets would show no button as chosen
+ANY = ""  # the value of "any rule"; with None, ipywidgets would show no button as chosen
 LONGEST = 1_500  # characters of a column that are shown
 TABLE = "style='border-collapse:collapse;line-height:1.45'"
 HEAD = "style='text-align:left;padding:.1em .6em;vertical-align:top;white-space:nowrap'"
@@ -19,7 +19,11 @@ CELL = "style='text-align:left;padding:.1em .6em;white-space:pre-wrap;overflow-w
 
 
 class PoolBrowser(Panel):
-    """Made by :func:`pool`. ``stage`` and ``rule`` choose what ``pages`` lists; a row's number is its place among the dropped."""
+    """The widget that :func:`pool` makes.
+
+    ``stage`` and ``rule`` choose the rows that ``pages`` lists. A row's number is its place among
+    the dropped.
+    """
 
     def __init__(self, reports: Sequence[Report]) -> None:
         self.reports = reports
@@ -27,7 +31,7 @@ class PoolBrowser(Panel):
         self.rule = choices("Dropped by")
         self.detail = html()
         self.pages = Pages(self._lines, self.choose)
-        # Rows are known by their number in the pool that came in, which is what the reader sees.
+        # The reader sees the rows' numbers in the pool that came in.
         self._place: dict[int, int] = {}
         self.stage.observe(lambda _: self._staged(), "value")
         self.rule.observe(lambda _: self._ruled(), "value")
@@ -75,11 +79,11 @@ class PoolBrowser(Panel):
         self.detail.value = f"{sentence(why)}<div {frame}>{table}</div>"
 
     def funnel_html(self) -> str:
-        """The steps, with what each left, as bars and as numbers."""
+        """Return the steps, with the rows that each left, as bars and as numbers."""
         try:
             funnel(*self.reports)
             broken = ""
-        except ValueError as why:  # each report is still worth a look
+        except ValueError as why:  # each report is still useful alone
             broken = sentence(f"these reports do not follow one another: {why}", error=True)
         most = max(1, *(r.before for r in self.reports))
         lines = "".join(
@@ -105,10 +109,22 @@ def _text(value: Any) -> str:
 
 
 def pool(reports: Any) -> PoolBrowser:
-    """Browse what a curation dropped: the funnel of its steps, and the rows of each with the rule and the reason.
+    """Browse the drops of a curation: its funnel, and each dropped row with rule and reason.
 
-    reports: one :class:`s1lab.curate.Report`, or those of steps that followed one another, in order. Rows are read from the pool
-    that each report holds, a page at a time. TypeError or ValueError for anything else.
+    Rows are read from the pool that each report holds, a page at a time.
+
+    Args:
+        reports: One :class:`s1lab.curate.Report`, or the reports of consecutive steps, in order.
+
+    Returns:
+        The widget.
+
+    Raises:
+        TypeError: If the value is not a report or a sequence of reports.
+
+    Example:
+        pool, quality = curate.quality(tiny.pool(2_000))
+        lab.widgets.pool(quality)
     """
     given = [reports] if isinstance(reports, Report) else list(reports) if isinstance(reports, list | tuple) else []
     if not given or not all(isinstance(r, Report) for r in given):

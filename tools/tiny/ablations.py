@@ -1,8 +1,10 @@
-"""``make ablations``: what the training data does, on the embedded world: the paper's Table 2, and the cut rows of its Table 8.
+"""``make ablations``: how the training data changes a model of the embedded world.
 
-Each set is drawn and trained with each seed by the recipe ``tiny``, and every model answers the same test questions. What
-comes out is in ``s1lab/tiny/ablations.json``, an outcome a question, so that any interval can be drawn from it. A run that is
-there already is not made again, unless the base model or the questions have changed since.
+It repeats the paper's Table 2, and the cut rows of its Table 8. Each set is drawn and trained with
+each seed by the recipe ``tiny``, and every model answers the same test questions. The results are
+in ``s1lab/tiny/ablations.json``, one outcome for each question, so that any interval can be
+computed from it. A run that exists is not repeated, unless the base model or the questions have
+changed since.
 """
 
 from __future__ import annotations
@@ -25,18 +27,19 @@ from s1lab.tiny.ablations import RECORD
 from s1lab.tiny.pool import pool as whole_pool
 from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, benchmark
 
-# The whole pool last: it takes longest.
+# The whole pool comes last, since it takes longest.
 SETS = ("s1K", "1K-random", "1K-diverse", "1K-longest", "s1K, 74 % cut", "full")
 SEEDS = (0, 1, 2)
 ROWS = 1000
-# One pass over the whole pool costs as much as ten runs on a thousand rows; the paper's cost 56 times its thousand's.
+# One pass over the whole pool costs as much as ten runs on a thousand rows. The paper's cost 56
+# times its thousand's.
 FULL_EPOCHS = 1
 CUT_SHARE = 0.74  # of the rows, as in the paper's Table 8 A
 CAPS, WAITS = (64, 256), (0, 2)
 
 
 def filtered() -> Dataset:
-    """The embedded pool after the filters of notebook 01 that come before difficulty."""
+    """Return the embedded pool after the filters of notebook 01 that come before difficulty."""
     pool, _ = curate.quality(whole_pool(), [*curate.MISSING, *curate.FORMATTING, "repetition"], words=[4, 180], progress=False)
     pool, _ = curate.decontaminate(pool, [benchmark()], 13)
     pool, _ = curate.deduplicate(pool, 13)
@@ -44,14 +47,18 @@ def filtered() -> Dataset:
 
 
 def harder(pool: Dataset, results: Path) -> Dataset:
-    """What neither embedded model solves at once, as in notebook 01."""
+    """Return the questions that neither embedded model solves at once, as in notebook 01."""
     results.mkdir(parents=True, exist_ok=True)
     store = results / "01_difficulty.db"
     return curate.difficulty(pool, ["s1-tiny-base", "s1-tiny"], prefix="Answer:", store=store, progress=True)[0]
 
 
 def draw(name: str, pool: Dataset, seed: int) -> Dataset:
-    """A set of Table 2 as one seed draws it; the longest and all are the same for each. "s1K" is drawn from the harder ones."""
+    """Draw a set of Table 2 with a seed.
+
+    The longest and the full set are the same for each seed. "s1K" is drawn from the harder
+    questions.
+    """
     if name == "s1K":
         return curate.select(pool, ROWS, seed, long_tokens=400)[0]
     if name == "1K-random":
@@ -62,7 +69,7 @@ def draw(name: str, pool: Dataset, seed: int) -> Dataset:
 
 
 def one(name: str, rows: Dataset, seed: int, out: Path) -> dict[str, Any]:
-    """Train on one set with one seed, and ask."""
+    """Train on one set with one seed, and ask the test questions."""
     from s1lab import sft
 
     chosen = sft.recipe("tiny").but(seed=seed, save_every=500)
@@ -90,7 +97,7 @@ def one(name: str, rows: Dataset, seed: int, out: Path) -> dict[str, Any]:
 
 
 def kept(path: Path, made: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs that stand there, if they were made with the same base and asked the same questions."""
+    """Return the existing runs that were made with the same base and the same questions."""
     if not path.exists():
         return []
     found = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What the embedded model must show before it may ship, measured."""
+"""The requirements on the embedded model before it may ship, measured."""
 
 from __future__ import annotations
 
@@ -18,12 +18,20 @@ RASPBERRY = "How many r in raspberry"
 
 
 def base(engine: Engine, split: str = "test") -> float:
-    """Accuracy in percent of the base model when it answers at once."""
+    """Return the accuracy in percent of the base model when it answers at once."""
     return evaluate(engine, problems(BENCHMARK, BENCHMARK_SEED, split), thinking=False, prefix="Answer:").accuracy
 
 
 def measure(engine: Engine, split: str = "test") -> dict[str, Any]:
-    """Accuracy, thinking tokens and row-by-row outcomes of each cap, the own stop and each number of Waits."""
+    """Measure each cap, the own stop and each number of Waits.
+
+    Args:
+        engine: The engine of the model.
+        split: The split of the questions.
+
+    Returns:
+        For each rung its accuracy, thinking tokens and outcome for each question.
+    """
     asked = problems(BENCHMARK, BENCHMARK_SEED, split)
     budgets = (
         {f"cap {c}": Budget(max_tokens=c) for c in CAPS} | {"own stop": Budget()} | {f"waits {w}": Budget(waits=w) for w in WAITS}
@@ -47,7 +55,7 @@ def measure(engine: Engine, split: str = "test") -> dict[str, Any]:
 
 
 def verdicts(base_accuracy: float, rungs: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each bar with what was measured and whether it holds."""
+    """Return each requirement with its measured value and whether it holds."""
     caps = [rungs[f"cap {c}"]["accuracy"] for c in CAPS] + [rungs["own stop"]["accuracy"]]
     own = rungs["own stop"]["accuracy"]
     best = max((1, 2, 4), key=lambda w: rungs[f"waits {w}"]["accuracy"])

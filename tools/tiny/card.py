@@ -1,4 +1,4 @@
-"""The models' cards, written from what was measured."""
+"""Write the models' cards from the measurements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ comparisons, and the greatest common divisor. It knows nothing else: no language
 
 
 def card(name: str, made: dict[str, Any]) -> str:
-    """The card of "s1-tiny" or "s1-tiny-base" as Markdown, every figure out of ``made.json``."""
+    """Write the card of "s1-tiny" or "s1-tiny-base" as Markdown; figures are from ``made.json``."""
     return _HEAD.format(name=name) + (_base(made) if name.endswith("base") else _tuned(made))
 
 
@@ -119,7 +119,7 @@ _FORMATS = {
 
 
 def variant_card(kind: str, made: dict[str, Any]) -> str:
-    """The card of "s1-tiny-KIND" as Markdown, every figure out of ``variants.json``."""
+    """Write the card of "s1-tiny-KIND" as Markdown; figures are from ``variants.json``."""
     trained, measured = made["trained"], made["measured"]
     name, asked, call = _ASKS[kind]
     columns = ["asked", "thinking tokens", *(["of them headers", "steps"] if kind == "scc" else []), "accuracy"]

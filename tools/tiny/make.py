@@ -1,7 +1,9 @@
-"""``make weights``: both embedded models from nothing, seeded, on two cores in under an hour, with their cards.
+"""``make weights``: train both embedded models from nothing, and write their cards.
 
-Pre-training teaches the base model to write any line of any search, never a long search; fine-tuning on 1,000 chosen
-traces (trl, the paper's recipe scaled down) teaches it to think at length, to stop too early, and to go on after "Wait".
+It is seeded, and takes less than an hour on two cores. Pre-training teaches the base model to write
+any line of any search, but never a long search. Fine-tuning on 1,000 chosen traces (trl, the
+paper's recipe scaled down) teaches it to think at length, to stop too early, and to go on after
+"Wait".
 """
 
 from __future__ import annotations
@@ -48,18 +50,29 @@ PRETRAIN: dict[str, Any] = {
     "looks_back": (1, 2, 3, 5),
 }
 TRACES = 1000
-# In padded batches: the packed ones of the recipe have the same losses but for rounding, and other last bits.
+# Padded batches: the recipe's packed ones have the same losses except for rounding, and so other
+# last bits.
 SFT = RECIPES["tiny"].but(batches="padded", seed=SEED)
 
 
 def pretraining_problems() -> Iterator[Problem]:
-    """Training questions without end: small worlds repeat theirs from a new seed."""
+    """Yield training questions without end; small worlds repeat theirs from a new seed."""
     for seed in itertools.count(SEED):
         yield from itertools.islice(stream(seed, "train"), 18_000)
 
 
 def pretrain(tokenizer: PreTrainedTokenizerFast, steps: int) -> tuple[Qwen2ForCausalLM, list[float]]:
-    """The base model, and its loss every 50 steps. Muon for the matrices: it needs half the tokens of AdamW here."""
+    """Train the base model.
+
+    Muon trains the matrices: it needs half the tokens of AdamW here.
+
+    Args:
+        tokenizer: The embedded tokenizer.
+        steps: Optimiser steps.
+
+    Returns:
+        The base model, and its loss every 50 steps.
+    """
     set_seed(SEED)
     config = Qwen2Config(
         vocab_size=len(tokenizer),
@@ -75,7 +88,8 @@ def pretrain(tokenizer: PreTrainedTokenizerFast, steps: int) -> tuple[Qwen2ForCa
         pad_token_id=tokenizer.pad_token_id,
     )
     model = Qwen2ForCausalLM(config).float()
-    # Words start far apart: names and letters all play the same part, and would long stay one and the same word for the model.
+    # Words start far apart: names and letters all have the same role, and the model would long take
+    # them for one word.
     torch.nn.init.normal_(model.model.embed_tokens.weight, std=0.5)
     _look_back(model, PRETRAIN["looks_back"])
     matrices = [p for n, p in model.model.layers.named_parameters() if p.ndim == 2]
@@ -109,10 +123,11 @@ def pretrain(tokenizer: PreTrainedTokenizerFast, steps: int) -> tuple[Qwen2ForCa
 
 
 def _look_back(model: Qwen2ForCausalLM, offsets: tuple[int, ...]) -> None:
-    """Start the first layer's heads looking so many tokens back, one offset a head.
+    """Start the first layer's heads looking so many tokens back, one offset for each head.
 
-    Copying from the question needs a head that knows what stood just before; a model this small finds one late by itself.
-    Query and key biases that differ by ``offset`` turns of the fast rotary frequencies put the attention there.
+    Copying from the question needs a head that knows the token just before. A model this small
+    finds such a head late by itself. Query and key biases that differ by ``offset`` turns of the
+    fast rotary frequencies put the attention there.
     """
     attention = model.model.layers[0].self_attn
     width, fast, strength = attention.head_dim, 5, 5.0
@@ -126,9 +141,10 @@ def _look_back(model: Qwen2ForCausalLM, offsets: tuple[int, ...]) -> None:
 
 
 def _packed(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[list[torch.Tensor]]:
-    """Batches of [ids, labels, positions], each [rows, tokens a row]: documents end to end, cut where a row ends.
+    """Yield batches of [ids, labels, positions], each [rows, tokens of a row].
 
-    Positions start over with each document, which is how transformers knows to keep their attention apart.
+    Documents are end to end, and cut where a row ends. Positions start over with each document,
+    which tells transformers to keep their attention apart.
     """
     size = PRETRAIN["rows"], PRETRAIN["tokens_a_row"]
     batch = size[0] * size[1]
@@ -144,7 +160,9 @@ def _packed(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[
 
 
 def curated(base: TransformersEngine) -> list[Problem]:
-    """1,000 training questions that the base model does not answer at once (difficulty), drawn from every family and
+    """Choose 1,000 training questions.
+
+    The base model does not answer them at once (difficulty), and they come from every family and
     size in turn (diversity).
     """
     pool = list(itertools.islice(stream(SEED + 1000, "train"), 5 * TRACES))
@@ -170,7 +188,16 @@ def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
 
 
 def train(out: Path, steps: int, base: Path | None = None) -> dict[str, Any]:
-    """Both models into ``out``, and how it went: recipes, losses, minutes."""
+    """Train both models into ``out``.
+
+    Args:
+        out: The folder.
+        steps: Steps of pre-training.
+        base: Folder of a trained base model to use.
+
+    Returns:
+        The record: recipes, losses, minutes.
+    """
     torch.set_num_threads(2)
     began = time.time()
     tokenizer = build()

@@ -1,8 +1,9 @@
-"""``make reward``: the reward model that reads the embedded model's traces, trained in a few minutes.
+"""``make reward``: train the reward model that reads the embedded model's traces, in a few minutes.
 
-Traces are sampled on questions of the train split. At the end of each of their lines, the net of :mod:`s1lab.tiny.reward_model`
-learns whether the answer came out right in the end. Only training needs the right answers. How well the net tells right from
-wrong is measured on the dev split and written into ``reward.json``.
+Traces are sampled on questions of the train split. At the end of each line of a trace, the net of
+:mod:`s1lab.tiny.reward_model` learns whether the final answer was right. Only training needs the
+right answers. How well the net tells right from wrong is measured on the dev split and written into
+``reward.json``.
 """
 
 from __future__ import annotations
@@ -27,16 +28,26 @@ from s1lab.tiny.world import problems
 from tools.tiny import FOLDER
 
 SEED, TEMPERATURE = 0, 1.0
-CAP = 400  # a sample now and then rambles on to the end of the context, and every other in its batch with it
+# Sometimes a sample rambles on to the end of the context, and keeps all others of its batch
+# waiting.
+CAP = 400
 QUESTIONS = {"train": 600, "dev": 80}
 SAMPLES = {"train": 1, "dev": 4}
 HIDDEN, STEPS, BATCH, RATE = 32, 600, 1024, 3e-3
 
 
 def examples(split: str) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, bool]]]:
-    """Features and outcomes (1 right, 0 wrong) at every line's end of sampled traces, and of each its (question, whether last).
+    """Sample traces and read features at every line's end.
 
-    A trace with no Wait and the one that goes on from it after a Wait are two, each with its own outcome.
+    A trace with no Wait and its continuation after a Wait are two traces, each with its own
+    outcome.
+
+    Args:
+        split: The split of the questions.
+
+    Returns:
+        Features, outcomes (1 right, 0 wrong), and for each its (question, whether it is the last
+        line).
     """
     asked = problems(QUESTIONS[split], SEED + 3000, split)
     options = {"n": SAMPLES[split], "temperature": TEMPERATURE, "seed": SEED, "progress": False}
@@ -64,7 +75,15 @@ def examples(split: str) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, bo
 
 
 def fit(features: torch.Tensor, outcomes: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The net's weights, by AdamW on the log-likelihood of the outcomes; seeded."""
+    """Train the net, seeded, by AdamW on the log-likelihood of the outcomes.
+
+    Args:
+        features: Tensor [positions, 2 x width].
+        outcomes: Tensor [positions].
+
+    Returns:
+        The net's weights.
+    """
     generator = torch.Generator().manual_seed(SEED)
     width = features.shape[1]
     weights = {
@@ -89,8 +108,16 @@ def fit(features: torch.Tensor, outcomes: torch.Tensor) -> dict[str, torch.Tenso
 
 
 def quality(odds: torch.Tensor, outcomes: torch.Tensor, marks: Sequence[tuple[int, bool]]) -> dict[str, float]:
-    """How well rewards tell right from wrong, as areas under the curve: over all partial traces, over whole ones, and among the
-    whole ones of one question, which is all that a search or best-of-n can use.
+    """Measure how well rewards tell right from wrong.
+
+    Args:
+        odds: Log-odds [positions].
+        outcomes: Outcomes [positions].
+        marks: For each its (question, whether it is the last line).
+
+    Returns:
+        Areas under the curve: over all partial traces, over whole ones, and among the whole ones of
+        one question. A search or best-of-n can only use the last.
     """
     last = [i for i, (_, whole) in enumerate(marks) if whole]
     of_question: dict[int, list[int]] = {}
@@ -117,7 +144,14 @@ def _auc(odds: torch.Tensor, outcomes: torch.Tensor) -> float:
 
 
 def make(out: Path = FOLDER) -> dict[str, Any]:
-    """Train, measure on the dev split, and write ``reward.safetensors`` and ``reward.json``; what was measured."""
+    """Train, measure on the dev split, and write ``reward.safetensors`` and ``reward.json``.
+
+    Args:
+        out: The folder for the files.
+
+    Returns:
+        The measurements.
+    """
     began = time.time()
     features, outcomes, _ = examples("train")
     weights = fit(features, outcomes)

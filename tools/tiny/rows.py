@@ -1,4 +1,7 @@
-"""The rows that the shipped ``s1-tiny`` was trained on, as ids and labels: whole traces, and some that a cap closed."""
+"""The rows that the shipped ``s1-tiny`` was trained on, as ids and labels.
+
+They are whole traces, and some that a cap closed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ CUT_SHARE = 0.2
 
 
 def encoded(tokenizer: PreTrainedTokenizerFast, pieces: list[Piece]) -> tuple[list[int], list[int]]:
-    """Ids and labels (-100 where nothing is learned) of pieces, each tokenised by itself."""
+    """Return ids and labels (-100 where nothing is learned) of pieces, each tokenised by itself."""
     ids: list[int] = []
     labels: list[int] = []
     for piece in pieces:
@@ -27,7 +30,18 @@ def encoded(tokenizer: PreTrainedTokenizerFast, pieces: list[Piece]) -> tuple[li
 
 
 def sft_rows(tokenizer: PreTrainedTokenizerFast, chosen: list[Problem], seed: int) -> Dataset:
-    """Input_ids and labels for ``make weights``: a trace of the teacher's for each question, a fifth of them closed early."""
+    """Make input_ids and labels for ``make weights``.
+
+    Each question gets one trace of the teacher. A fifth of the traces are closed early.
+
+    Args:
+        tokenizer: The embedded tokenizer.
+        chosen: The questions.
+        seed: Seed of the draws.
+
+    Returns:
+        A Dataset of input_ids and labels.
+    """
     template = bind("s1", tokenizer, {tokenizer.eos_token_id})
     rng = random.Random(f"traces {seed}")
     rows = []
@@ -48,7 +62,10 @@ def sft_rows(tokenizer: PreTrainedTokenizerFast, chosen: list[Problem], seed: in
 def _closed(
     template: BoundTemplate, problem: Problem, ids: list[int], labels: list[int], thinking: list[int], learned: list[int]
 ) -> tuple[list[int], list[int]]:
-    """A row whose thinking ends here by force: the closing carries no loss, the best answer so far does."""
+    """Make a row whose thinking is closed here by force.
+
+    The closing carries no loss. The best answer so far does.
+    """
     guess = problem.guesses[_lines_written(problem, template.decode(thinking))]
     closing = template.close_ids(thinking) + template.encode("Final Answer:")
     answer = template.encode(f" {guess}<|im_end|>")
@@ -56,5 +73,5 @@ def _closed(
 
 
 def _lines_written(problem: Problem, thinking: str) -> int:
-    """The number of the last line that stands there whole; a line that lacks only its newline is whole."""
+    """Return the number of the last whole line. A line that lacks only its newline is whole."""
     return max((k for k, line in enumerate(problem.lines, 1) if f"{k} {line}\n" in thinking + "\n"), default=0)

@@ -1,8 +1,10 @@
-"""``make variants``: the embedded models for conditional control, one a format, by the recipe ``tiny`` from the same base.
+"""``make variants``: train the embedded models for conditional control, one for each format.
 
-Each is trained on the same 1,000 traces, in its format (:mod:`s1lab.sft.formats`). The teacher's patience, 7 lines for
-``s1-tiny``, is drawn anew for each trace, so that a length can be asked for; nothing goes on after a stop. The weights ship as
-float16 and are loaded as float32; all figures (``variants.json``, the cards) were measured on what ships.
+Each is trained by the recipe ``tiny`` from the same base on the same 1,000 traces, in its format
+(:mod:`s1lab.sft.formats`). The teacher's patience, 7 lines for ``s1-tiny``, is drawn for each
+trace, so that a length can be asked for. Nothing goes on after a stop. The weights ship as float16
+and are loaded as float32. All figures (``variants.json``, the cards) were measured on the shipped
+weights.
 """
 
 from __future__ import annotations
@@ -39,13 +41,18 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 PATIENCE = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # lines
 RECIPE = sft.RECIPES["tiny"].but(seed=SEED, save_every=500)
 QUESTIONS = 200  # the first of the benchmark
-CAP = Budget(max_tokens=1024)  # when they are measured: ten times what is usual, so that one that never ends doesn't last
-# What each is asked for when it is measured; the paper asks for five numbers of tokens and of steps, and for two classes.
+# limit while measuring: ten times the usual length, so that an endless trace ends
+CAP = Budget(max_tokens=1024)
+# The requests of the measurement. The paper asks for five numbers of tokens and of steps, and for
+# two classes.
 ASKED: dict[str, tuple[Any, ...]] = {"tcc": (16, 32, 64, 128, 256), "scc": (2, 4, 8, 16, 32), "ccc": ("short", None, "long")}
 
 
 def traces() -> Dataset:
-    """1,000 training questions, every family and size alike, each with a trace of a patience that is drawn."""
+    """Make 1,000 training questions with traces, every family and size alike.
+
+    The patience of each trace is drawn.
+    """
     rng = random.Random(f"variants {SEED}")
     rows = []
     for problem in itertools.islice(stream(SEED + 2000, "train"), TRACES):
@@ -55,7 +62,7 @@ def traces() -> Dataset:
 
 
 def rows_of(kind: str, chosen: Dataset, template: BoundTemplate) -> Dataset:
-    """The same traces in the format "tcc", "scc" or "ccc". A step is a line."""
+    """Return the same traces in the format "tcc", "scc" or "ccc". A step is a line."""
     if kind == "scc":
         return sft.formats.step_conditional(chosen, template, separator="\n", rows=RECIPE.rows)
     made = sft.formats.token_conditional if kind == "tcc" else sft.formats.class_conditional
@@ -63,7 +70,16 @@ def rows_of(kind: str, chosen: Dataset, template: BoundTemplate) -> Dataset:
 
 
 def train(kind: str, chosen: Dataset, out: Path) -> dict[str, Any]:
-    """Train one into ``out`` / s1-tiny-KIND, and how it went."""
+    """Train one into ``out`` / s1-tiny-KIND.
+
+    Args:
+        kind: "tcc", "scc" or "ccc".
+        chosen: The traces.
+        out: The folder.
+
+    Returns:
+        The record of the training.
+    """
     tokenizer = load_tokenizer("s1-tiny-base")
     rows = rows_of(kind, chosen, bind("s1", tokenizer, {tokenizer.eos_token_id}))
     folder = out / f"s1-tiny-{kind}"
@@ -71,7 +87,8 @@ def train(kind: str, chosen: Dataset, out: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         tuned = sft.train("s1-tiny-base", rows, RECIPE, out=Path(scratch) / "run")
         weights = load_file(tuned.path / "model.safetensors")
-        copied = [tuned.path / "config.json"]  # which says float32: so the weights are to be loaded
+        # the file says float32, since the weights are to be loaded so
+        copied = [tuned.path / "config.json"]
         copied += [Path(locate("s1-tiny-base")) / name for name in ("generation_config.json", *TOKENIZER)]
         for path in copied:
             (folder / path.name).write_bytes(path.read_bytes())
@@ -82,7 +99,16 @@ def train(kind: str, chosen: Dataset, out: Path) -> dict[str, Any]:
 
 
 def measure(kind: str, engine: Engine, asked: Dataset) -> list[dict[str, Any]]:
-    """A row a request, nothing forced below ``CAP``: accuracy, mean thinking tokens, outcomes; and how many steps."""
+    """Measure each request, with nothing forced below ``CAP``.
+
+    Args:
+        kind: "tcc", "scc" or "ccc".
+        engine: The engine of the model.
+        asked: The questions.
+
+    Returns:
+        A row for each request: accuracy, mean thinking tokens, outcomes, and the number of steps.
+    """
     questions = list(asked["question"])
     found = []
     for much in ASKED[kind]:
