@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from s1lab import curate, figures, paper, tiny
-from s1lab.api import Interrupted, direct, force, interrupted
+from s1lab.api import direct, force
 from s1lab.budget import Budget
+from s1lab.driving import Interrupted, interrupted
 from s1lab.engine import Completion, Engine, Request, run
 from s1lab.evaluation import benchmarks, grade, metrics
 from s1lab.evaluation.evaluate import Results, evaluate, sweep
@@ -21,12 +22,13 @@ from s1lab.interop import old_paths
 from s1lab.load import describe, load
 from s1lab.methods.conditional import class_conditional, step_conditional, token_conditional
 from s1lab.methods.ladder import Ladder, ladder
+from s1lab.methods.mixture import mixture
 from s1lab.methods.outcomes import Outcome, outcome
 from s1lab.methods.rebase import rebase
 from s1lab.methods.rejection import reject
 from s1lab.methods.rewards import Best, Reward
 from s1lab.methods.tree import Tree
-from s1lab.methods.voting import Vote, best_of, mixture, vote
+from s1lab.methods.voting import Vote, best_of, vote
 from s1lab.storage.diff import diff
 from s1lab.storage.replay import replay
 from s1lab.storage.run import Run

@@ -18,6 +18,7 @@ import s1lab as lab
 from s1lab.engine import Completion, Request
 from s1lab.methods import conditional as control
 from s1lab.methods.steps import step_mark
+from s1lab.storage.run import packed
 from s1lab.template import THINK_TAGS
 from s1lab.trace import Source
 from tests.test_forcing import ANSWER, THINK, kinds, thinker
@@ -275,7 +276,7 @@ def test_stored_traces_keep_what_was_counted_and_old_ones_still_read(template, t
     assert back.traces == run.traces == lab.read_run(run.save(tmp_path / "run.jsonl")).traces
     older = run.to_dataset().remove_columns(["dropped", "counts"])
     assert lab.Run.from_dataset(older).traces[0].counts == {}
-    plain = lab.records.packed(lab.force(engine, QUESTION, lab.Budget(max_tokens=3)))
+    plain = packed(lab.force(engine, QUESTION, lab.Budget(max_tokens=3)))
     assert not {"dropped", "counts"} & set(plain)  # what readers of the first runs know
     assert trace.fork(None, lab.Budget()).counts is not trace.counts
 

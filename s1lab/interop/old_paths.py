@@ -54,7 +54,7 @@ MOVED = {
     "harness": "interop.lm_eval",
     "ladder": "methods.ladder",
     "metrics": "evaluation.metrics",
-    "parallel": "methods.voting methods.rebase methods.allocation",
+    "parallel": "methods.voting methods.mixture methods.rebase methods.allocation",
     "pictures": "figures.export",
     "plots": "figures",
     "programs": "forcing methods.ladder engine",

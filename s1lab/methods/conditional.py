@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal, Unpack, get_args, overload
 
-from s1lab import api
+from s1lab import api, driving
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling
@@ -293,7 +293,7 @@ def step_conditional(
             return counted_harness(traces[i], replace(budgets[i], compat="harness"), sampling, engine.context)
         return stepped(traces[i], steps, force, budgets[i], sampling, engine.context)
 
-    return api.drive_traces(engine, traces, program, single, what="stepping", progress=progress, store=store, made=made)
+    return driving.drive_traces(engine, traces, program, single, what="stepping", progress=progress, store=store, made=made)
 
 
 def _conditional(
@@ -307,7 +307,7 @@ def _conditional(
         return api.force_loop(traces[i], budgets[i], sampling, engine.context)
 
     made |= api.settings(sampling, system, budgets)
-    return api.drive_traces(engine, traces, program, single, what="asking", progress=progress, store=store, made=made)
+    return driving.drive_traces(engine, traces, program, single, what="asking", progress=progress, store=store, made=made)
 
 
 def _open(engine: Engine, asked: list[str], ask: Callable[[str], str], budgets: list[Budget], system: str | None) -> list[Trace]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Unpack, overload
 
-from s1lab import api
+from s1lab import api, driving
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program, together
 from s1lab.forcing import Sampling, answer, cut_short, goes_on, open_thinking, thinking
@@ -217,11 +217,11 @@ def ladder(
         return (yield from _climb(traces[i], tuple(caps), tuple(waits), rungs[i], sampling, engine.context))
 
     def unfinished(i: int) -> Ladder:
-        traces[i].error = api.UNFINISHED
+        traces[i].error = driving.UNFINISHED
         return Ladder(asked[i], tuple(caps), tuple(waits), [traces[i].fork(None, rung) for rung in rungs[i]])
 
     made = {"call": "ladder", "caps": list(caps), "waits": list(waits)} | api.settings(sampling, system, budgets)
-    found: Ladder | list[Ladder] = api.drive(
+    found: Ladder | list[Ladder] = driving.drive(
         engine, program, unfinished, len(asked), single, what="climbing", progress=progress, store=store, made=made,
         opened=lambda i: [traces[i]], traces_of=lambda climbed: climbed.traces,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Unpack, overload
 
-from s1lab import api
+from s1lab import api, driving
 from s1lab.arguments import shown, whole
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program, together
@@ -142,7 +142,7 @@ def rebase(
         "allocation": allocation, "vote": vote,
         "reward": getattr(reward, "__name__", type(reward).__name__),
     } | api.settings(sampling, system, budgets)  # fmt: skip
-    found: Tree | list[Tree] = api.drive(
+    found: Tree | list[Tree] = driving.drive(
         engine, program, unfinished, len(asked), single, what="growing trees", progress=progress, store=store, made=made,
         opened=lambda i: [traces[i]], traces_of=lambda tree: tree.traces,
     )  # fmt: skip
@@ -327,5 +327,5 @@ def kinds_of(kind: str | Sequence[str], questions: int) -> list[str]:
 def with_error(traces: list[Trace]) -> list[Trace]:
     """Mark traces as unfinished."""
     for trace in traces:
-        trace.error = api.UNFINISHED
+        trace.error = driving.UNFINISHED
     return traces

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Unpack, overload
 
-from s1lab import api
+from s1lab import api, driving
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling, answer, cut_short, open_thinking, thinking
@@ -228,4 +228,4 @@ def reject(
             return rejected_as_original(traces[i], limit, most_tokens, budgets[i], sampling, engine.context)
         return rejected(traces[i], limit, tries, budgets[i], sampling, engine.context)
 
-    return api.drive_traces(engine, traces, program, single, what="rejecting", progress=progress, store=store, made=made)
+    return driving.drive_traces(engine, traces, program, single, what="rejecting", progress=progress, store=store, made=made)

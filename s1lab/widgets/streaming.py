@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from s1lab import api
 from s1lab.budget import Budget
+from s1lab.driving import UNFINISHED
 from s1lab.engine import Completion, Engine, Request, driving, misfit
 from s1lab.forcing import Sampling
 from s1lab.trace import Source, Trace
@@ -117,7 +118,7 @@ def _stream(
                 yield _with(trace, so_far)
     except Stopped:
         trace = _with(trace, so_far)
-        trace.error = api.UNFINISHED
+        trace.error = UNFINISHED
         yield trace
     finally:
         program.close()
