@@ -285,7 +285,7 @@ def drive(
     Args:
         engine: The engine.
         program: Makes the program of a question.
-        unfinished: What stands for a question's result where Ctrl-C came first.
+        unfinished: Makes the result of a question that was not finished, or that could not be run.
         n: How many questions there are.
         single: Whether the call was given one question by itself.
         what: What the bar says.
