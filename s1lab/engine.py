@@ -308,7 +308,7 @@ def load(
         code run that a model's files name; without it no code of theirs runs, ever. For the others see
         :class:`s1lab.engines.transformers.TransformersEngine`, :class:`s1lab.engines.vllm.VllmEngine` and
         :class:`s1lab.engines.server.ServerEngine`.
-    Raises ValueError, FileNotFoundError, ImportError or ConnectionError with one sentence that names what is wrong and the mend.
+    Raises ValueError, FileNotFoundError, ImportError or ConnectionError with one sentence that names what is wrong and the fix.
     """
     model = options.pop("model", None) if model is None else model
     if not isinstance(model, str) or not model:

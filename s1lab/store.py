@@ -52,7 +52,7 @@ CREATE TABLE traces (
 
 
 class StoreError(OSError):
-    """What is wrong with a store, and the mend, in one sentence."""
+    """What is wrong with a store, and the fix, in one sentence."""
 
 
 class Store:

@@ -41,6 +41,6 @@ def s1lab_(
     Exit codes:
       0    done
       1    done, but a question failed (its error is shown), or the two runs of diff differ
-      2    bad input, or something that is needed is missing: one sentence says what, and the mend
+      2    bad input, or something that is needed is missing: one sentence says what, and the fix
       130  interrupted by Ctrl-C: one sentence says what is kept
     """
