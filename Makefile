@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures bench grading weights reward variants ablations book lab kernel lock clean
+.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures plan bench grading weights reward variants ablations book lab kernel lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -31,7 +31,7 @@ setup: .venv/installed ## the virtual environment in .venv, from requirements.lo
 	@echo "ready: . .venv/bin/activate makes python, s1lab and papermill those of this environment"
 
 reproduce: setup ## run every notebook with PROFILE=tiny, draw the figures, print measured beside published; DRY=1 rehearses
-	@$(RUN) -m s1lab.reproduce "$(PROFILE)" $(if $(DRY),--dry)
+	@$(RUN) -m tools.reproduce "$(PROFILE)" $(if $(DRY),--dry)
 
 test: setup lint unit conformance notebooks-test ## everything that checks the project
 
@@ -59,28 +59,31 @@ nbval-forcing:
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) $(filter-out $(DATA),$(sort $(wildcard notebooks/*.ipynb)))
 
 notebooks: setup ## run the notebooks in place, outputs and counts kept, to commit them
-	@$(RUN) -m s1lab.reproduce "$(PROFILE)" --in-place
+	@$(RUN) -m tools.reproduce "$(PROFILE)" --in-place
 
 figures: notebooks ## draw figures/ again (the notebooks draw them)
 
-bench: setup ## speed, each row against its rival in the same run; runs/bench.json
-	@$(BIN)/s1lab bench
+plan: setup ## what PROFILE will cost: tokens, memory, time, price; MEASURE=1 takes the embedded model's speed here
+	@$(RUN) -m tools.plan "$(PROFILE)" $(if $(MEASURE),--measure)
+
+bench: setup ## speed, each row against its rival in the same run; runs/bench.json; ROWS="name ..." runs those alone
+	@$(RUN) -m tools.bench $(ROWS)
 
 grading: setup ## grade answers that others graded, GRADED=file, and print a table by source beside math-verify's
-	@$(RUN) tools/grading.py "$(GRADED)"
+	@$(RUN) -m tools.grading "$(GRADED)"
 
 weights: setup ## train both embedded models from nothing (under an hour on two cores)
-	@$(RUN) -m s1lab.tiny.make
-	@$(RUN) -m s1lab.tiny.judge
+	@$(RUN) -m tools.tiny.make
+	@$(RUN) -m tools.tiny.reward
 
 reward: setup ## train the reward model that reads the embedded model's traces (a few minutes)
-	@$(RUN) -m s1lab.tiny.judge
+	@$(RUN) -m tools.tiny.reward
 
 variants: setup ## train the embedded models for token-, step- and class-conditional control (minutes on two cores)
-	@$(RUN) -m s1lab.tiny.variants
+	@$(RUN) -m tools.tiny.variants
 
 ablations: setup ## train the embedded model on every set of the data ablation, three seeds each (about an hour on two cores)
-	@$(RUN) -m s1lab.tiny.ablations
+	@$(RUN) -m tools.tiny.ablations
 
 book: setup ## the book as a static site in site/: pages, notebooks as they are committed, API; no network, links checked
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet

@@ -13,7 +13,7 @@ import griffe
 _FIELD = re.compile(r"(?P<names>[a-z_]\w*(?:(?:, | and )[a-z_]\w*)*)(?P<value>=\S+)?(?P<colon>:?) (?P<text>\S.*)")
 _ROLE = re.compile(r":(func|class|mod|meth|data):`~?([\w.]+)`")
 _ROOT = Path(__file__).parent.parent
-_TABLES = "s1lab.paper"
+_TABLES = "s1lab.paper.numbers"
 _PARAGRAPH = re.compile(r"(?:Raises|Warns|The rest is)\b|[A-Z]\w*Error\b")
 
 

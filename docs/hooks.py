@@ -28,7 +28,7 @@ _WORK = tempfile.TemporaryDirectory(prefix="s1lab-book-")
 _BESIDE = re.compile(r"\]\(\.\./((?:\.\./)*(?:notebooks|figures)/)")
 
 # A link from a page to the repository's code, which the book does not hold: "[s1lab/x.py](../s1lab/x.py)".
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:s1lab|tests|CONTRIBUTING)[^)]*\)")
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:s1lab|tools|tests|CONTRIBUTING)[^)]*\)")
 
 # What the notebook pages would fetch from another host: MathJax and Mermaid, which no notebook uses.
 _FETCHED = re.compile(

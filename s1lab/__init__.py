@@ -1,40 +1,65 @@
 """s1lab: simple test-time scaling, from curated questions to budget forcing and its curves.
 
-import s1lab as lab
+Example:
+    import s1lab as lab
 
-engine = lab.load("s1-tiny")
-trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
+    engine = lab.load("s1-tiny")
+    trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
+    print(trace.answer)
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from s1lab import benchmarks, control, curate, grade, metrics, paper, plots, tiny
-from s1lab.api import Interrupted, direct, force, interrupted
+from s1lab import curate, figures, paper, tiny
+from s1lab.api import direct, force
 from s1lab.budget import Budget
-from s1lab.control import class_conditional, reject, step_conditional, token_conditional
-from s1lab.cost import Cost, cost
-from s1lab.diff import diff
-from s1lab.engine import Completion, Engine, Request, describe, load, run
-from s1lab.evaluate import Results, evaluate, sweep
-from s1lab.ladder import Ladder, ladder
-from s1lab.parallel import best_of, mixture, rebase, vote
-from s1lab.recording import replay
-from s1lab.records import Run, read_run
-from s1lab.store import StoreError, import_run, runs
+from s1lab.driving import Interrupted, interrupted
+from s1lab.engine import Completion, Engine, Request, run
+from s1lab.evaluation import benchmarks, grade, metrics
+from s1lab.evaluation.evaluate import Results, evaluate, sweep
+from s1lab.interop import old_paths
+from s1lab.load import describe, load
+from s1lab.methods.conditional import class_conditional, step_conditional, token_conditional
+from s1lab.methods.ladder import Ladder, ladder
+from s1lab.methods.mixture import mixture
+from s1lab.methods.outcomes import Outcome, outcome
+from s1lab.methods.rebase import rebase
+from s1lab.methods.rejection import reject
+from s1lab.methods.rewards import Best, Reward
+from s1lab.methods.tree import Tree
+from s1lab.methods.voting import Vote, best_of, vote
+from s1lab.storage.diff import diff
+from s1lab.storage.replay import replay
+from s1lab.storage.run import Run
+from s1lab.storage.saved import read_run
+from s1lab.storage.sqlite import StoreError
+from s1lab.storage.store import import_run, runs
 from s1lab.template import ThinkTemplate
-from s1lab.trace import Source, Trace
-from s1lab.voting import Best, Outcome, Reward, Tree, Vote, outcome
+from s1lab.trace import Cost, Source, Trace, cost
+
+if TYPE_CHECKING:
+    from s1lab.methods import conditional as control
+
+plots = figures  # the name in version 0.1
 
 
 def __getattr__(name: str) -> Any:
-    """``lab.sft``, which needs trl, and ``lab.widgets``, which needs ipywidgets, are imported when they are first used."""
+    """Import a name when it is first used.
+
+    ``lab.sft`` needs trl, and ``lab.widgets`` needs ipywidgets.
+    """
     if name in ("sft", "widgets"):
         return import_module(f"s1lab.{name}")
+    if name == "control":  # a module of 0.1, now divided among several modules of s1lab.methods
+        globals()[name] = old_paths.divided("s1lab.control")
+        return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __version__ = "0.1.0"
+
+old_paths.install()
 
 __all__ = [
     "Best",
@@ -65,6 +90,7 @@ __all__ = [
     "diff",
     "direct",
     "evaluate",
+    "figures",
     "force",
     "grade",
     "import_run",

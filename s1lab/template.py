@@ -1,31 +1,31 @@
-"""How a model marks its thinking: the opening, the delimiters that end it, the text that closes it."""
+"""How a model marks its thinking: the opening, the delimiters that end it, and the closing text."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from s1lab.chat import QUESTION, SYSTEM, Chat, examine, mentions
-from s1lab.encoding import Encoder
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-SHORTEST_BEGINNING = 3  # characters of an opening that count as its beginning, at the end of a prompt
+SHORTEST_BEGINNING = 3  # characters of an opening that count as its beginning, at a prompt's end
 
 
 @dataclass(frozen=True)
 class ThinkTemplate:
-    """Delimiters as text.
+    """The texts that mark thinking.
 
-    open: appended to the chat prompt, unless its template has done so; what follows is thinking.
-    ends: delimiters that the model samples to end its thinking; each is one token of the tokenizer, or several.
-    close: what the program appends to end the thinking, by itself or cut; the answer follows.
-    newline: whether the close must begin on a line of its own.
+    Attributes:
+        open: The text that opens the thinking. It follows the chat prompt, unless the chat template
+            has added it already. Everything after it is thinking.
+        ends: The delimiters that the model samples to end its thinking. Each is one token of the
+            tokenizer, or several.
+        close: The text that the program appends after the thinking, whether the model ended it or a
+            budget cut it. The answer follows.
+        name: The name of the template.
+        newline: Whether the close must begin on a line of its own.
+
+    Example:
+        import s1lab as lab
+
+        template = lab.ThinkTemplate("<think>", ("</think>",), "</think>", newline=False)
+        print(template.closing("so there are 3"))
     """
 
     open: str
@@ -35,9 +35,16 @@ class ThinkTemplate:
     newline: bool = True
 
     def opening(self, prompt: str) -> str:
-        """What opens the thinking behind a prompt: ``open``, or the rest of it.
+        """The text that opens the thinking after a prompt: ``open``, or the rest of it.
 
-        The chat template may open the thinking itself (QwQ, R1), or begin to: gpt-oss' prompt ends in ``<|start|>assistant``.
+        The chat template may open the thinking itself (QwQ, R1), or begin to: gpt-oss' prompt ends
+        in ``<|start|>assistant``.
+
+        Args:
+            prompt: The prompt, as the chat template writes it.
+
+        Returns:
+            The text to append; "" if the prompt has opened the thinking.
         """
         mark = self.open.strip()
         if mark and prompt.rstrip().endswith(mark):
@@ -45,7 +52,7 @@ class ThinkTemplate:
         return self.open[len(self._begun(prompt)) :]
 
     def _begun(self, prompt: str) -> str:
-        """The beginning of ``open`` that a prompt ends in."""
+        """The beginning of ``open`` at the end of a prompt; "" if there is none."""
         for n in range(len(self.open.rstrip()) - 1, SHORTEST_BEGINNING - 1, -1):
             if prompt.endswith(self.open[:n]) and len(self.open[:n].strip()) >= SHORTEST_BEGINNING:
                 return self.open[:n]
@@ -62,14 +69,21 @@ class ThinkTemplate:
         return bool(mark) and prompt.rstrip().endswith(mark)
 
     def closing(self, before: str) -> str:
-        """The close behind a text: on a line of its own, where it must be."""
+        """The close after a text, on a line of its own if it must be."""
         return "\n" + self.close if self.newline and not before.endswith("\n") else self.close
 
     def skipping(self, prompt: str) -> str:
-        """What leads from a prompt to an answer without thinking; "" for a prompt that opens none.
+        """The text that leads from a prompt to an answer without thinking.
 
-        Thinking that the prompt opened is closed at once, as Qwen3's own form does: ``<think>``, an empty line, ``</think>``.
-        Where the prompt only begins the opening, the answer's opening is completed instead.
+        If the prompt opened the thinking, it is closed at once, in Qwen3's own form: ``<think>``,
+        an empty line, ``</think>``. If the prompt only begins the opening, the answer's opening is
+        completed instead.
+
+        Args:
+            prompt: The prompt, as the chat template writes it.
+
+        Returns:
+            The text to append; "" for a prompt that opens no thinking.
         """
         if self.opened(prompt):
             return self.opening(prompt) + ("\n" if self.newline else "") + self.close
@@ -79,393 +93,9 @@ class ThinkTemplate:
 
 S1 = ThinkTemplate("<|im_start|>think\n", ("<|im_start|>", "<|im_end|>"), "<|im_start|>answer\n", "s1")
 THINK_TAGS = ThinkTemplate("<think>\n", ("</think>",), "</think>\n\n", "think-tags")
-# Its chat template opens and closes with the bare tags, and so does the model.
+# DeepSeek's chat template opens and closes with the bare tags, and so does the model.
 DEEPSEEK = ThinkTemplate("<think>", ("</think>",), "</think>", "deepseek-v3.1", newline=False)
 MAGISTRAL = ThinkTemplate("[THINK]", ("[/THINK]",), "[/THINK]", "magistral", newline=False)
 _FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
 HARMONY = ThinkTemplate("<|start|>assistant<|channel|>analysis<|message|>", (_FINAL,), _FINAL, "harmony", newline=False)
 PRESETS = {t.name: t for t in (S1, THINK_TAGS, DEEPSEEK, MAGISTRAL, HARMONY)}
-# In the order in which they are looked for: a tokenizer must know these texts as one token each.
-KNOWN_BY = (
-    (DEEPSEEK, (*DEEPSEEK.ends, "<｜Assistant｜>")),
-    (THINK_TAGS, THINK_TAGS.ends),
-    (MAGISTRAL, MAGISTRAL.ends),
-    (HARMONY, ("<|channel|>", "<|start|>", "<|message|>", "<|end|>")),
-    (S1, S1.ends),
-)
-MARK_IDS = 32  # the most ids that an opening delimiter is looked for in
-HEADER_IDS = 64  # and a header of harmony
-
-# Tokens that begin a call of a tool: Qwen3's, Mistral's, gpt-oss' (which ends one), Llama's, DeepSeek's, Kimi's.
-TOOL_CALLS = (
-    "<tool_call>", "[TOOL_CALLS]", "<|call|>", "<|python_tag|>", "<｜tool▁calls▁begin｜>", "<|tool_calls_section_begin|>",
-)  # fmt: skip
-TOOL_HEADER = " to="  # the recipient in a header of harmony: <|channel|>commentary to=functions.search
-
-# What may stand before and behind a delimiter, where a tokenizer joins its characters with those of the delimiter.
-_BEFORE = ("", "\n", " ", "a", ".", "1")
-_BEHIND = ("", "\n", "\n\n", " ")
-# What chat templates do to the ends of a text.
-_TRIMS: tuple[Callable[[str], str], ...] = (str, str.strip, str.rstrip, str.lstrip)
-
-
-@dataclass(frozen=True)
-class Delimiter:
-    """A delimiter of several tokens.
-
-    ways: the sequences of ids that the tokenizer may write it as. last: ids that complete it. first: ids that begin it.
-    """
-
-    text: str
-    ways: tuple[tuple[int, ...], ...]
-    last: frozenset[int]
-    first: frozenset[int]
-
-
-@dataclass(frozen=True)
-class Stop:
-    """What a sampled stop is: the end of the thinking, or the call of a tool.
-
-    before: how many of the ids before it belong to it.
-    end: the delimiter; "" for an end of sequence.
-    tool: the token of a tool call.
-    """
-
-    before: int = 0
-    end: str = ""
-    tool: str = ""
-
-
-@dataclass(frozen=True)
-class BoundTemplate:
-    """A ThinkTemplate in the ids of one tokenizer: what programs and engines use. Made by :func:`bind`.
-
-    think_stop: ids at which a request for thinking ends. Most of them end the thinking; the last id of a delimiter of several
-        tokens, or a tool call's, has to be looked at: see :meth:`stopped`.
-    answer_stop: ids that end the answer.
-    delimiters: those of several tokens. tools: ids that begin a tool call, with their texts.
-    notes: what a reader of results must know of the model's chat template, a sentence each.
-    """
-
-    template: ThinkTemplate
-    tokenizer: PreTrainedTokenizerBase = field(repr=False)
-    think_stop: frozenset[int]
-    answer_stop: frozenset[int]
-    chat: Chat = field(repr=False)
-    allow_special: bool = False
-    delimiters: tuple[Delimiter, ...] = field(default=(), repr=False)
-    tools: Mapping[int, str] = field(default_factory=dict, repr=False, hash=False)
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        return Encoder(self.tokenizer, _named(self.template), self.allow_special)
-
-    def encode(self, text: str | None) -> list[int]:
-        """Ids of a text from its beginning, nothing added around it; control tokens in it are read as such."""
-        return self.encoder.whole(text)
-
-    def piece(self, text: str | None) -> list[int]:
-        """Ids of a text of our own that follows other text; control tokens in it are read as such."""
-        return self.encoder.piece(text)
-
-    def foreign(self, text: str | None) -> list[int]:
-        """Ids of a caller's text that follows other text; no control token is among them, unless ``allow_special`` is set."""
-        return self.encoder.foreign(text)
-
-    def foreign_notes(self, **texts: str | None) -> list[str]:
-        """A sentence for each text that holds control tokens, which :meth:`foreign` and :meth:`prompt` encode as plain text."""
-        if self.allow_special:
-            return []
-        held = ((what.replace("_", " "), self.encoder.controls_in(text)) for what, text in texts.items())
-        return [
-            f"the {what} holds {', '.join(map(repr, controls))}, encoded as plain text; "
-            "load with allow_special=True to have it read as a control token"
-            for what, controls in held
-            if controls
-        ]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids that follow others, special tokens shown, spaces as they are."""
-        return self.encoder.decode(ids)
-
-    def decode_whole(self, ids: Sequence[int]) -> str:
-        """Text of ids that nothing comes before, such as a prompt's."""
-        return self.encoder.decode_whole(ids)
-
-    def prompt(self, question: str, system: str | None = None, *, thinking: bool = True) -> list[int]:
-        """Ids of the chat prompt up to where the assistant's turn begins.
-
-        Args:
-            question: The question. Control tokens in it are encoded as plain text, unless ``allow_special`` is set.
-            system: The system text, likewise; None for none.
-            thinking: Whether thinking is to follow. Without it the template's own form for that is used, if it has one.
-
-        Returns:
-            The ids. Whatever the question holds, the control tokens among them are the chat template's own.
-
-        Raises:
-            ValueError: The template takes no system text, turns the thinking off because of what one of the texts says, or
-                changes a text that holds control tokens.
-
-        """
-        text = self.chat.render(question, system, thinking=thinking)
-        if thinking and self.chat.strict and self.template.closed(text):
-            raise ValueError(
-                "the question or the system text turns the thinking off in the chat template: take the words out that do so, "
-                "such as /no_think, or ask with thinking=False"
-            )
-        ids = self.encoder.whole(text)
-        if self.allow_special or self._controls(ids) == self._own_controls(system is not None, thinking):
-            return ids
-        apart = self._apart(text, question, system, thinking)
-        if apart is not None:
-            return apart
-        if not any(self.encoder.may_hold_control(t) for t in (question, system)):
-            return ids  # the template itself has others for these texts, such as none for an empty system text
-        raise ValueError(
-            "the chat template changes a text that holds control tokens, so they can't be told from its own: take them out, "
-            "or load with allow_special=True"
-        )
-
-    def _controls(self, ids: list[int]) -> list[int]:
-        return [i for i in ids if i in self.encoder.control_ids]
-
-    def _own_controls(self, system: bool, thinking: bool) -> list[int]:
-        """The control tokens of a prompt that are the template's own, in order."""
-        known: dict[tuple[bool, bool], list[int]] = self.__dict__.setdefault("_own", {})
-        if (system, thinking) not in known:
-            text = self.chat.render(QUESTION, SYSTEM if system else None, thinking=thinking)
-            known[system, thinking] = self._controls(self.encoder.whole(text))
-        return known[system, thinking]
-
-    def _apart(self, text: str, question: str, system: str | None, thinking: bool) -> list[int] | None:
-        """A prompt's ids, the template's own pieces encoded apart from the caller's texts; None if it changes those."""
-        marked = self.chat.render(QUESTION, None if system is None else SYSTEM, thinking=thinking)
-        places = {QUESTION: question} | ({} if system is None else {SYSTEM: system})
-        at = {mark: marked.index(mark) for mark in places}
-        # Gemma's template trims the question alone, SmolLM3's the end of the system text.
-        for trims in product(_TRIMS, repeat=len(places)):
-            own, given, done = list[str](), list[str](), 0
-            for mark, trim in zip(sorted(places, key=lambda m: at[m]), trims, strict=True):
-                own.append(marked[done : at[mark]])
-                given.append(trim(places[mark]))
-                done = at[mark] + len(mark)
-            own.append(marked[done:])
-            if text == "".join(x for pair in zip(own, given, strict=False) for x in pair) + own[-1]:
-                break
-        else:
-            return None
-        ids = self.encoder.whole(own[0])
-        for theirs, ours in zip(given, own[1:], strict=True):
-            ids += self.encoder.foreign(theirs) + self.encoder.piece(ours)
-        return ids
-
-    def open_ids(self, after: Sequence[int] = ()) -> list[int]:
-        """Ids of the opening delimiter behind these ids, which may have it already."""
-        return self.piece(self.template.opening(self.decode(after[-MARK_IDS:])))
-
-    def skip_ids(self, after: Sequence[int]) -> list[int]:
-        """Ids that lead from a prompt to an answer without thinking; none where the prompt opens no thinking."""
-        return self.piece(self.template.skipping(self.decode(after[-MARK_IDS:])))
-
-    def close_ids(self, after: Sequence[int]) -> list[int]:
-        """The close behind these ids, on a line of its own where the template wants it."""
-        return self.piece(self.template.closing(self.decode(after[-1:])))
-
-    @property
-    def longest_end(self) -> int:
-        """The most tokens of a delimiter."""
-        return max([1, *(len(way) for d in self.delimiters for way in d.ways)])
-
-    @cached_property
-    def first_ids(self) -> frozenset[int]:
-        """Ids that begin a delimiter of several tokens."""
-        return frozenset[int]().union(*(d.first for d in self.delimiters))
-
-    @cached_property
-    def last_ids(self) -> frozenset[int]:
-        """Ids that complete a delimiter of several tokens, and may be ordinary text elsewhere."""
-        return frozenset[int]().union(*(d.last for d in self.delimiters)) - set(self._single)
-
-    def stopped(self, before: Sequence[int], stop: int) -> Stop | None:
-        """What a stop of ``think_stop`` is, sampled behind these ids of the thinking; None if it is ordinary text."""
-        for delimiter in self.delimiters:
-            if stop in delimiter.last and (n := self._length(delimiter, before, stop)) is not None:
-                return Stop(n, delimiter.text)
-        if stop in self.tools:
-            return Stop(tool=self.tools[stop])
-        if stop in self.last_ids:
-            header = self.decode([*before[-HEADER_IDS:], stop])
-            header = header[max(header.rfind("<|start|>"), header.rfind("<|end|>"), 0) :]
-            called = self.template.name == HARMONY.name and "<|channel|>" in header and TOOL_HEADER in header
-            return Stop(tool="<|channel|>commentary to=") if called else None
-        return Stop(end=self._single.get(stop, ""))
-
-    @cached_property
-    def _single(self) -> dict[int, str]:
-        """Stops that are whole by themselves: delimiters of one token, and ends of sequence."""
-        ends = {i: "" for i in self.answer_stop if i in self.think_stop}
-        for end in self.template.ends:
-            if (i := _single(end, self.tokenizer)) is not None:
-                ends[i] = end
-        return ends
-
-    def _length(self, delimiter: Delimiter, before: Sequence[int], stop: int) -> int | None:
-        """How many ids before a stop belong to a delimiter that it completes; None if it completes none."""
-        last = len(self.decode([stop]))
-        most = min(len(before), len(delimiter.text.encode()) + 1)  # a token has a byte at least
-        if delimiter.text not in self.decode([*before[len(before) - most :], stop]):
-            return None
-        for n in range(most + 1):
-            text = self.decode([*before[len(before) - n :], stop])
-            if (at := text.rfind(delimiter.text)) < 0:
-                continue
-            behind = text[at + len(delimiter.text) :]
-            if behind.strip() or len(behind) >= last:
-                return None
-            # A token that has a word of the thinking in it, before the delimiter, stays in the thinking.
-            return n if not text[:at].strip() else max(0, n - 1)
-        return None
-
-    def begun(self, ids: Sequence[int]) -> int:
-        """How many of the last ids are the beginning of a delimiter of several tokens, as far as they go."""
-        for n in range(min(self.longest_end - 1, len(ids)), 0, -1):
-            tail = tuple(ids[len(ids) - n :])
-            if any(len(way) > n and way[:n] == tail for d in self.delimiters for way in d.ways):
-                return n
-        return 0
-
-
-def preset(template: str | ThinkTemplate | None, tokenizer: PreTrainedTokenizerBase) -> ThinkTemplate:
-    """The template itself, a preset by name, or (None) the preset whose delimiters the tokenizer knows.
-
-    A tokenizer with ``</think>`` as one token gets "think-tags" (or "deepseek-v3.1", by its chat template), one with
-    ``[/THINK]`` "magistral", one with the tokens of gpt-oss "harmony", and one with ChatML's ``<|im_start|>`` "s1".
-    """
-    if isinstance(template, ThinkTemplate):
-        return template
-    if template is not None:
-        if template not in PRESETS:
-            raise ValueError(f"no template preset is called {template!r}: choose from {list(PRESETS)} or pass a ThinkTemplate")
-        return PRESETS[template]
-    for candidate, texts in KNOWN_BY:
-        switched = candidate is not DEEPSEEK or mentions(tokenizer, "thinking")  # R1 has the same tokens, and no switch
-        if switched and all(_single(text, tokenizer) is not None for text in texts):
-            return candidate
-    raise ValueError(
-        "the tokenizer knows the delimiters of no preset as single tokens "
-        f"({', '.join(dict.fromkeys(repr(texts[0]) for _, texts in KNOWN_BY))}): name the preset that the model was trained on, "
-        "or pass template=ThinkTemplate(...)"
-    )
-
-
-def bind(
-    template: str | ThinkTemplate | None,
-    tokenizer: PreTrainedTokenizerBase,
-    eos_ids: set[int],
-    *,
-    chat_template_kwargs: Mapping[str, Any] | None = None,
-    allow_special: bool = False,
-    as_of_01: bool = False,
-) -> BoundTemplate:
-    """Check a template and a chat template against a tokenizer, and turn the template into ids.
-
-    Args:
-        template: A preset's name, a ThinkTemplate, or None for the preset that the tokenizer knows.
-        tokenizer: The tokenizer, with its chat template.
-        eos_ids: The ids that end a sequence for this model (its generation config's and its tokenizer's).
-        chat_template_kwargs: Variables of the chat template, such as ``{"enable_thinking": True}``.
-        allow_special: Whether control tokens in questions and other texts of the caller are read as such.
-        as_of_01: Take the chat template as it is and tool calls as text, as version 0.1 did, for a store that it wrote.
-
-    Returns:
-        The template in ids. Its ``notes`` have been given as warnings.
-
-    Raises:
-        ValueError: The tokenizer has no chat template or can't encode a delimiter; the chat template loses or doubles the
-            question, or closes the thinking before it begins; or the model names no end of sequence.
-
-    """
-    if not tokenizer.chat_template:
-        raise ValueError(
-            "the tokenizer has no chat template: use an instruction-tuned model, or set tokenizer.chat_template and save it"
-        )
-    chosen = preset(template, tokenizer)
-    encoder = Encoder(tokenizer, _named(chosen))
-    singles, delimiters = set[int](), list[Delimiter]()
-    for end in chosen.ends:
-        if (single := _single(end, tokenizer)) is not None:
-            singles.add(single)
-        else:
-            delimiters.append(_delimiter(end, encoder))
-    if not eos_ids:
-        raise ValueError("the model names no end-of-sequence token: set eos_token_id in its generation config")
-    # A token within a delimiter (gpt-oss' <|end|>) does not end the thinking by itself, even if it ends a turn elsewhere.
-    within = {i for d in delimiters for way in d.ways for i in way[:-1]}
-    last = {i for d in delimiters for i in d.last}
-    known = {} if as_of_01 else {_single(text, tokenizer): text for text in TOOL_CALLS}
-    tools = {i: t for i, t in known.items() if i in encoder.control_ids - singles - within - last}
-    chat = examine(tokenizer, chosen.closed, chosen.opened, chat_template_kwargs, strict=not as_of_01)
-    if not as_of_01:
-        _check_opening(chosen, chat)
-        for note in chat.notes:
-            warnings.warn(note, stacklevel=3)
-    return BoundTemplate(
-        chosen,
-        tokenizer,
-        frozenset(singles | last | set(tools) | (eos_ids - within)),
-        frozenset(eos_ids),
-        chat,
-        allow_special,
-        tuple(sorted(delimiters, key=lambda d: -len(d.text))),
-        tools,
-        () if as_of_01 else chat.notes,
-    )
-
-
-def _check_opening(template: ThinkTemplate, chat: Chat) -> None:
-    """Refuse a chat template that opens the thinking and goes on with words of its own: it would be opened a second time."""
-    mark, behind = template.open.strip(), chat.render(QUESTION).partition(QUESTION)[2]
-    at = behind.rfind(mark) if mark else -1
-    words = behind[at + len(mark) :]
-    if at > behind.rfind(template.close.strip()) and words.strip():
-        raise ValueError(
-            f"the chat template opens the thinking with more than {mark!r}: pass all of it as "
-            f"template=ThinkTemplate({mark + words!r}, {template.ends!r}, {template.close!r})"
-        )
-
-
-def _named(template: ThinkTemplate) -> set[str]:
-    return {template.open.strip(), template.close.strip(), *template.ends}
-
-
-def _single(text: str, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The id of a text that is one token of the tokenizer, whatever comes before it."""
-    ids = tokenizer.encode(text, add_special_tokens=False)
-    # A tokenizer has one id for all that it can't write, and may not name it.
-    known = len(ids) == 1 and text in tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return ids[0] if known else None
-
-
-def _delimiter(text: str, encoder: Encoder) -> Delimiter:
-    """All ways in which a tokenizer writes a delimiter, behind and before other text."""
-    if not text.strip() or text not in encoder.decode(encoder.piece(text)):
-        raise ValueError(
-            f"the tokenizer can't write the end-of-thinking delimiter {text!r}: add it to the tokenizer as a special token, or "
-            "pass a template with other delimiters"
-        )
-    ways, last, first = list[tuple[int, ...]](), set[int](), set[int]()
-    for before in _BEFORE:
-        for behind in _BEHIND:
-            ids = encoder.piece(before + text + behind)
-            # A character whose bytes are not all there yet is decoded as a replacement character, which does not count.
-            ends = [len(encoder.decode(ids[:n]).rstrip("\N{REPLACEMENT CHARACTER}")) for n in range(len(ids) + 1)]
-            start = max(n for n in range(len(ids)) if ends[n] <= len(before))
-            stop = min(n for n in range(len(ids) + 1) if ends[n] >= len(before + text))
-            last.add(ids[stop - 1])
-            if ends[start] == len(before) or not before.strip():
-                first.add(ids[start])
-            if ends[start] == len(before) and (way := tuple(ids[start:stop])) not in ways:
-                ways.append(way)
-    return Delimiter(text, tuple(ways), frozenset(last), frozenset(first))

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 import s1lab as lab
 from s1lab.engine import Completion, Request
-from s1lab.template import BoundTemplate, bind
 from s1lab.tiny.tokenizer import build
+from s1lab.tokenization.bound_template import BoundTemplate, bind
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,8 +15,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 import s1lab as lab
-from s1lab.template import BoundTemplate, bind
 from s1lab.tiny.tokenizer import build
+from s1lab.tokenization.bound_template import BoundTemplate, bind
 
 if TYPE_CHECKING:
     import torch

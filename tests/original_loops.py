@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import s1lab as lab
-from s1lab import compat
 from s1lab.engine import Completion, Request, run
-from s1lab.programs import Sampling
-from s1lab.template import BoundTemplate, bind
+from s1lab.forcing import Sampling
+from s1lab.methods import original_loops as compat
 from s1lab.tiny.tokenizer import build
+from s1lab.tokenization.bound_template import BoundTemplate, bind
 from s1lab.trace import Source, Trace
 
 FOLDER = Path(__file__).parent / "fixtures" / "original_loops"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import s1lab as lab
 from s1lab.cli import app
-from s1lab.evaluate import AnswersCut
+from s1lab.evaluation.evaluate import AnswersCut
 from s1lab.trace import Source
 from tests.conftest import Scripted
 
@@ -79,7 +79,7 @@ CALLS: dict[str, Callable[..., list[lab.Trace]]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::s1lab.evaluate.AnswersCut")
+@pytest.mark.filterwarnings("ignore::s1lab.evaluation.evaluate.AnswersCut")
 @pytest.mark.parametrize("name", list(CALLS))
 def test_every_call_takes_both_numbers_and_they_override_the_budgets(scripted, name):
     traces = CALLS[name](scripted(LONG), answer_tokens=7, answer_room=5)

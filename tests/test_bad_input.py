@@ -1,4 +1,4 @@
-"""Bad input gets one sentence that names the thing and the mend, before anything runs or as one trace's error."""
+"""Bad input gets one sentence that names the thing and the fix, before anything runs or as one trace's error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tokenizers.models import WordLevel
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 import s1lab as lab
-from s1lab.template import bind
+from s1lab.tokenization.bound_template import bind
 
 TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import s1lab as lab
-from s1lab import habits, metrics
-from s1lab.cost import Cost, cost
-from s1lab.parallel import balanced, ceilings
-from s1lab.trace import Source, Trace
-from s1lab.voting import elected
+from s1lab.evaluation import metrics
+from s1lab.evaluation import token_counts as habits
+from s1lab.methods.allocation import balanced, ceilings
+from s1lab.methods.majority import elected
+from s1lab.trace import Cost, Source, Trace, cost
 
 NAN, INF = float("nan"), float("inf")
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 
 import pytest
 from typer.testing import CliRunner
 
-from s1lab import bench
-from s1lab.cli import app
+from tools import ROOT, bench
+
+
+def invoke(*arguments, code=0):
+    ran = CliRunner().invoke(bench.app, [str(argument) for argument in arguments])
+    assert ran.exit_code == code, (ran.stdout, ran.stderr, ran.exception)
+    return ran
 
 
 def test_a_ratio_is_ours_over_the_rivals_rate_whatever_the_tokens():
@@ -54,5 +60,29 @@ def test_a_row_below_what_is_asked_is_marked():
 def test_an_unknown_row_is_named():
     with pytest.raises(ValueError, match="force-vs-plane"):
         bench.bench(1, ["force-vs-plane"])
-    ran = CliRunner().invoke(app, ["bench", "nothing"])
-    assert ran.exit_code == 2 and "no row is called 'nothing'" in ran.stderr
+    assert "no row is called 'nothing'" in invoke("nothing", code=2).stderr
+
+
+def test_each_row_is_kept_as_it_is_measured(monkeypatch, tmp_path):
+    row = {"name": "sft-vs-padded", "ours": 2, "rival": 1, "unit": "tokens/s", "ratio": 2.0, "repeats": 1, "spread": [2.0, 2.0]}
+    monkeypatch.setattr(bench, "finetune", lambda repeats: row | {"repeats": repeats})
+    out = tmp_path / "runs" / "bench.json"
+    found = json.loads(invoke("sft-vs-padded", "--repeats", "2", "--out", out, "--json").stdout)
+    assert found["rows"] == [row | {"repeats": 2, "at_least": bench.LEAST["sft-vs-padded"]}]
+    monkeypatch.setattr(bench, "against_generate", lambda repeats: row | {"name": "transformers-vs-generate", "ratio": 0.5})
+
+    def stopped(repeats):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "finetune", stopped)
+    said = invoke("transformers-vs-generate", "sft-vs-padded", "--out", out, code=130)
+    assert said.stderr == f"s1lab: interrupted: transformers-vs-generate is in {out}\n" and not said.stdout
+    assert "no row was finished" in invoke("sft-vs-padded", "--out", out, code=130).stderr
+    assert {r["name"]: r["ratio"] for r in json.loads(out.read_text())} == {"sft-vs-padded": 2.0, "transformers-vs-generate": 0.5}
+    refused = invoke("sft-vs-padded", "--repeats", "0", code=2)
+    assert not refused.stdout and "'--repeats'" in refused.stderr
+
+
+def test_the_make_target_runs_the_rows_that_it_is_given():
+    ran = subprocess.run(["make", "-n", "bench", "ROWS=a b"], capture_output=True, text=True, cwd=ROOT)
+    assert "-m tools.bench a b\n" in ran.stdout

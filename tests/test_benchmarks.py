@@ -11,9 +11,9 @@ import pytest
 from datasets import Dataset
 
 import s1lab as lab
-from s1lab import benchmarks
-from s1lab.benchmarks import BENCHMARKS, choice_question, compare, load
-from s1lab.evaluate import checksum
+from s1lab.evaluation import benchmarks
+from s1lab.evaluation.benchmarks import BENCHMARKS, choice_question, compare, load
+from s1lab.evaluation.evaluate import checksum
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 real = pytest.mark.skipif(not DATA.is_dir(), reason="no folder of real benchmarks lies beside the repository")

@@ -11,7 +11,6 @@ import typer
 from typer.testing import CliRunner
 
 import s1lab as lab
-from s1lab import bench
 from s1lab.cli import app
 from s1lab.cli.options import engine_options
 from s1lab.cli.shell import work
@@ -156,29 +155,11 @@ def test_sft_trains_what_curate_wrote(tmp_path):
     assert f"in 1 steps; the model is in {tmp_path / 'out'}" in invoke(*arguments).stdout
 
 
-def test_bench_keeps_each_row_as_it_is_measured(monkeypatch, tmp_path):
-    row = {"name": "sft-vs-padded", "ours": 2, "rival": 1, "unit": "tokens/s", "ratio": 2.0, "repeats": 1, "spread": [2.0, 2.0]}
-    monkeypatch.setattr(bench, "finetune", lambda repeats: row | {"repeats": repeats})
-    out = tmp_path / "runs" / "bench.json"
-    found = facts("bench", "sft-vs-padded", "--repeats", "2", "--out", out)
-    assert found["rows"] == [row | {"repeats": 2, "at_least": bench.LEAST["sft-vs-padded"]}]
-    monkeypatch.setattr(bench, "against_generate", lambda repeats: row | {"name": "transformers-vs-generate", "ratio": 0.5})
-
-    def stopped(repeats):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(bench, "finetune", stopped)
-    said = invoke("bench", "transformers-vs-generate", "sft-vs-padded", "--out", out, code=130)
-    assert said.stderr == f"s1lab: interrupted: transformers-vs-generate stands in {out}\n" and not said.stdout
-    assert "no row was finished" in invoke("bench", "sft-vs-padded", "--out", out, code=130).stderr
-    assert {r["name"]: r["ratio"] for r in json.loads(out.read_text())} == {"sft-vs-padded": 2.0, "transformers-vs-generate": 0.5}
-
-
 def test_every_command_has_help_with_an_example_and_the_exit_codes_are_told():
     shown = invoke("--help").stdout
     for code in ("0 ", "1 ", "2 ", "130 "):
         assert f"\n    {code}" in shown
-    for name in ("run", "ladder", "evaluate", "curate", "sft", "plan", "diff", "bench", "runs"):
+    for name in ("run", "ladder", "evaluate", "curate", "sft", "diff", "runs"):
         assert f"\n  {name} " in shown
         told = invoke(name, "--help").stdout
         assert f"Example:\n    s1lab {name}" in told or f"\n    s1lab {name}" in told
@@ -247,7 +228,6 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, m
         ["run", "x", "--waits", "-1"],
         ["evaluate", "--n", "0"],
         ["curate", "--out", "new.jsonl", "--pool-size", "0"],
-        ["bench", "sft-vs-padded", "--repeats", "0"],
     ],
 )
 def test_a_number_out_of_range_is_called_by_its_option(arguments, tmp_path, monkeypatch):
@@ -267,12 +247,3 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(capsys):
 def test_a_fault_of_the_program_itself_is_not_taken_for_bad_input():
     with pytest.raises(ZeroDivisionError), work():
         raise ZeroDivisionError
-
-
-def test_plan_says_what_a_profile_costs():
-    found = facts("plan", "s1-32b")
-    assert found["price"] == pytest.approx(found["hours"] * 8 * found["machine"]["price"])
-    text = invoke("plan", "s1-32b").stdout
-    assert "in all" in text and "GB of weights" in text and "an estimate" in text
-    assert "no profile is called 'huge'" in invoke("plan", "huge", code=2).stderr
-    assert facts("plan", "tiny", "--measure")["machine"]["tokens_per_second"] > 0

@@ -45,7 +45,7 @@ def test_readme_takes_the_stop_off_the_cap_and_answers_where_it_is_used_up(scrip
 
 def test_readme_notes_where_tokenising_anew_changes_ids(template):
     """A continuation that joins with the text before it: " ye" and "s" are two pieces apart and one token together."""
-    from s1lab import compat
+    from s1lab.methods import original_loops as compat
     from s1lab.trace import Trace
 
     trace = Trace(QUESTION, template, lab.Budget(compat="readme"))

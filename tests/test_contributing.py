@@ -35,7 +35,7 @@ def test_the_engine_gives_the_ids_of_the_reference(monkeypatch, tiny):
 
 
 def test_the_program_passes_its_own_test(monkeypatch, scripted):
-    module(monkeypatch, "s1lab.doubling", PROGRAM)
+    module(monkeypatch, "s1lab.methods.doubling", PROGRAM)
     module(monkeypatch, "test_doubling", TEST).test_the_cap_doubles_until_the_thinking_ends_and_what_was_cut_is_counted(scripted)
 
 

@@ -15,8 +15,10 @@ import pytest
 from datasets import Dataset
 
 import s1lab as lab
-from s1lab import control
 from s1lab.engine import Completion, Request
+from s1lab.methods import conditional as control
+from s1lab.methods.steps import step_mark
+from s1lab.storage.run import packed
 from s1lab.template import THINK_TAGS
 from s1lab.trace import Source
 from tests.test_forcing import ANSWER, THINK, kinds, thinker
@@ -246,7 +248,7 @@ def test_bad_input_is_one_sentence_and_runs_nothing(scripted, call, words):
 
 def test_a_template_without_turns_can_not_count_steps():
     with pytest.raises(ValueError, match="'think-tags' can't count steps"):
-        control.step_mark(THINK_TAGS)
+        step_mark(THINK_TAGS)
 
 
 def test_a_model_that_was_not_trained_for_a_format_is_warned_of_once(tiny, scripted, monkeypatch):
@@ -274,7 +276,7 @@ def test_stored_traces_keep_what_was_counted_and_old_ones_still_read(template, t
     assert back.traces == run.traces == lab.read_run(run.save(tmp_path / "run.jsonl")).traces
     older = run.to_dataset().remove_columns(["dropped", "counts"])
     assert lab.Run.from_dataset(older).traces[0].counts == {}
-    plain = lab.records.packed(lab.force(engine, QUESTION, lab.Budget(max_tokens=3)))
+    plain = packed(lab.force(engine, QUESTION, lab.Budget(max_tokens=3)))
     assert not {"dropped", "counts"} & set(plain)  # what readers of the first runs know
     assert trace.fork(None, lab.Budget()).counts is not trace.counts
 
@@ -302,7 +304,6 @@ def test_a_second_call_asks_nothing_and_a_replay_needs_no_model(scripted, tmp_pa
 KILLED = """
 import sys
 import s1lab as lab
-from s1lab import control
 engine = lab.load("s1-tiny", max_batch=4)
 print("ready", flush=True)
 questions = list(lab.tiny.problems(16, 12, "dev")["question"])
@@ -400,7 +401,7 @@ def test_rows_in_each_format(template):
 
 def test_a_trained_format_is_written_into_the_config_and_read_from_it(template, tmp_path):
     from s1lab import sft
-    from s1lab.engines.pretrained import formats_of
+    from s1lab.engines.model_files import formats_of
 
     rows = Dataset.from_list([{"question": "How many r?", "thinking": "1 r 1\n", "attempt": "Answer: 1"}] * 2)
     recipe = sft.recipe("tiny").but(epochs=1, batch=2, per_device=2)
@@ -426,9 +427,9 @@ VARIANTS = Path(lab.tiny.__file__).parent
 def test_an_embedded_variant_is_small_says_what_it_is_for_and_does_what_its_record_says(kind):
     import json
 
-    from s1lab.engines.pretrained import formats_of
-    from s1lab.tiny.card import variant_card
-    from s1lab.tiny.variants import CAP
+    from s1lab.engines.model_files import formats_of
+    from tools.tiny.card import variant_card
+    from tools.tiny.variants import CAP
 
     folder, made = VARIANTS / f"s1-tiny-{kind}", json.loads((VARIANTS / "variants.json").read_text())[kind]
     assert sum(f.stat().st_size for f in folder.iterdir()) < 2e6 and formats_of(f"s1-tiny-{kind}") == (kind,)

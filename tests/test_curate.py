@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 import s1lab as lab
 from s1lab import curate
-from s1lab.curate import ngrams, subjects
+from s1lab.curate import overlap
+from s1lab.curate.domains import SUBJECTS
+from s1lab.curate.io import SOURCES
 from s1lab.curate.quality import LOOP_SHARE, RULES
 from s1lab.curate.selection import _Drawing, _like_benchmarks
 
@@ -106,7 +108,7 @@ def plainly(pool: Dataset, benchmarks: list[Dataset], n: int) -> list[int]:
     """The same test in plain Python sets."""
 
     def grams(text: str) -> set[tuple[str, ...]]:
-        words = ngrams.words_of(text)
+        words = overlap.words_of(text)
         return {tuple(words[at : at + n]) for at in range(len(words) - n + 1)} if len(words) >= n else {tuple(words)} - {()}
 
     tests = set().union(*(grams(q) for b in benchmarks for q in b["question"]))
@@ -121,11 +123,11 @@ TEXTS = st.lists(st.tuples(WORDS, SPACES).map(lambda t: t[1].join(t[0])), min_si
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, TEXTS, st.integers(1, 5), st.integers(1, 3))
 def test_decontaminate_is_the_plain_test_whatever_the_spaces_letters_and_batches(pool, tests, n, batch):
-    ngrams.BATCH, before = batch, ngrams.BATCH
+    overlap.BATCH, before = batch, overlap.BATCH
     try:
         kept, report = curate.decontaminate(rows(*pool), [rows(*tests)], n)
     finally:
-        ngrams.BATCH = before
+        overlap.BATCH = before
     assert report.rows == plainly(rows(*pool), [rows(*tests)], n)
     accounted(rows(*pool), kept, report)
 
@@ -165,12 +167,12 @@ def test_what_counts_as_equal():
 
 
 def test_hashes_that_all_collide_drop_nothing_wrongly(monkeypatch):
-    class Colliding(ngrams._Index):
+    class Colliding(overlap._Index):
         def _windows(self, texts):
             hashes, at = super()._windows(texts)
             return hashes * 0, at
 
-    monkeypatch.setattr(ngrams, "_Index", Colliding)
+    monkeypatch.setattr(overlap, "_Index", Colliding)
     tests, pool = rows("a b c d"), rows("b c d a", "a b c d e", "d c b a")
     assert curate.decontaminate(pool, [tests], n=4)[1].rows == [1]
 
@@ -178,7 +180,7 @@ def test_hashes_that_all_collide_drop_nothing_wrongly(monkeypatch):
 def test_memory_is_bounded_by_a_batch_and_the_benchmark(monkeypatch):
     import tracemalloc
 
-    monkeypatch.setattr(ngrams.os, "cpu_count", lambda: 1)  # how many batches are worked on at once is not to vary
+    monkeypatch.setattr(overlap.os, "cpu_count", lambda: 1)  # how many batches are worked on at once is not to vary
     tests = lab.tiny.benchmark()
     peaks = []
     for copies in (1, 8):
@@ -471,8 +473,8 @@ def test_domains_come_from_the_last_code_of_a_reply(scripted):
     accounted(pool, kept, report)
     assert kept["domain"] == ["Combinatorics", "Quantum theory"] and report.rules == ["no subject"] * 2
     asked = engine.template.decode(list(engine.requests[0].ids))
-    assert "About primes?" in asked and all(f"{code} {title}" in asked for code, title in subjects.SUBJECTS.items())
-    assert len(subjects.SUBJECTS) == len(set(subjects.SUBJECTS.values())) == 61
+    assert "About primes?" in asked and all(f"{code} {title}" in asked for code, title in SUBJECTS.items())
+    assert len(SUBJECTS) == len(set(SUBJECTS.values())) == 61
 
 
 # in and out
@@ -492,7 +494,7 @@ def test_the_published_columns_are_read(tmp_path):
     assert curate.read(both, need)[0]["thinking"] == "deepseek thinking_trajectory"
     row = curate.read(both, need, teacher="gemini")[0]
     assert (row["thinking"], row["attempt"]) == ("gemini thinking_trajectory", "gemini attempt")
-    assert set(curate.files.SOURCES.values()) == set(lab.paper.TABLE_7)
+    assert set(SOURCES.values()) == set(lab.paper.TABLE_7)
 
 
 def test_the_kind_of_the_published_rows_comes_from_what_they_are(tmp_path):

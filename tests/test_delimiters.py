@@ -13,10 +13,11 @@ from tokenizers import AddedToken
 
 import s1lab as lab
 from s1lab.engine import Completion, Request
-from s1lab.ladder import rungs_of
-from s1lab.programs import goes_on
-from s1lab.template import BoundTemplate, ThinkTemplate, bind
+from s1lab.forcing import goes_on
+from s1lab.methods.ladder import rungs_of
+from s1lab.template import ThinkTemplate
 from s1lab.tiny.tokenizer import build
+from s1lab.tokenization.bound_template import BoundTemplate, bind
 from s1lab.trace import Source
 from s1lab.widgets.streaming import stream
 from tests.conftest import Scripted

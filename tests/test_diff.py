@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import s1lab as lab
 from s1lab.cli import app
-from s1lab.records import read_run, write_run
+from s1lab.storage.saved import read_run, write_run
 from tests.test_forcing import thinker
 
 PROBLEMS = Dataset.from_list([{"question": q, "answer": "3", "kind": "integer"} for q in ("a?", "b?", "c?")])

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import s1lab as lab
-from s1lab.records import packed, unpacked
-from s1lab.template import bind
+from s1lab.storage.run import packed, unpacked
+from s1lab.tokenization.bound_template import bind
 from s1lab.trace import FORCED, GENERATED, THINKING, Source
 from tests.conftest import Scripted
 

@@ -18,9 +18,9 @@ import pytest
 from datasets import Dataset
 
 import s1lab as lab
-from s1lab import grade
-from s1lab.grade import pool
-from s1lab.grade.answers import plain
+from s1lab.evaluation import grade
+from s1lab.evaluation.grade import sandbox as pool
+from s1lab.evaluation.grade.extract import plain
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 real = pytest.mark.skipif(not DATA.is_dir(), reason="no folder of real benchmarks lies beside the repository")
@@ -219,8 +219,8 @@ def test_it_grades_from_a_daemonic_child_and_goes_on_in_the_parent():
 CHILD = """
 import os, sys, time, types
 package = types.ModuleType("s1lab"); package.__path__ = [sys.argv[1]]; sys.modules["s1lab"] = package  # grade alone: quick
-from s1lab import grade
-from s1lab.grade import pool
+from s1lab.evaluation import grade
+from s1lab.evaluation.grade import sandbox as pool
 assert grade.is_correct(r"\\boxed{2x/4}", "x/2")
 print(next(w._process.pid for w in pool._all), flush=True)
 time.sleep(60 if sys.argv[2] == "wait" else 0)

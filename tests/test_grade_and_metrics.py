@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import s1lab as lab
-from s1lab import grade, metrics
+from s1lab.evaluation import grade, metrics
 
 
 @pytest.mark.parametrize(

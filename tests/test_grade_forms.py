@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from s1lab import grade
+from s1lab.evaluation import grade
 
 FIXTURES = Path(__file__).parent / "fixtures" / "graders"
 

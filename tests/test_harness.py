@@ -38,7 +38,7 @@ def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
     monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)  # half a minute of looking at the machine
     from lm_eval.tasks import TaskManager
 
-    import s1lab.harness  # noqa: F401  (registers the model)
+    import s1lab.interop.lm_eval  # noqa: F401  (registers the model)
 
     ran = lm_eval.simple_evaluate(
         model="s1lab", model_args="model=s1-tiny,waits=2", tasks=["embedded"], bootstrap_iters=0, apply_chat_template=True,
@@ -54,7 +54,7 @@ def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
 
 
 def test_the_command_line_is_lm_evals_and_our_export_has_the_form_of_its_files(task, tmp_path, tiny, problems):
-    command = [sys.executable, "-m", "s1lab.harness", "--model", "s1lab", "--model_args", "model=s1-tiny,max_tokens=24"]
+    command = [sys.executable, "-m", "s1lab.interop.lm_eval", "--model", "s1lab", "--model_args", "model=s1-tiny,max_tokens=24"]
     command += ["--tasks", "embedded", "--include_path", str(task), "--limit", "3", "--log_samples"]
     command += ["--output_path", str(tmp_path / "out")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ | QUIET)
@@ -82,7 +82,7 @@ def test_the_command_line_is_lm_evals_and_our_export_has_the_form_of_its_files(t
 
 
 def test_what_it_can_not_do_is_said(task):
-    from s1lab.harness import S1Lab
+    from s1lab.interop.lm_eval import S1Lab
 
     with pytest.raises(ValueError, match="names no model"):
         S1Lab()
@@ -107,7 +107,7 @@ def test_what_it_can_not_do_is_said(task):
     ],
 )
 def test_the_smaller_of_the_two_limits_of_an_answer_counts(options, asked, most):
-    from s1lab.harness import S1Lab
+    from s1lab.interop.lm_eval import S1Lab
 
     model = object.__new__(S1Lab)
     model.budget = lab.Budget(**options)
@@ -117,7 +117,7 @@ def test_the_smaller_of_the_two_limits_of_an_answer_counts(options, asked, most)
 def test_a_question_that_fails_is_counted(caplog):
     from lm_eval.api.instance import Instance
 
-    from s1lab.harness import S1Lab
+    from s1lab.interop.lm_eval import S1Lab
 
     model = S1Lab(pretrained="s1-tiny", max_model_len=64, max_tokens=8, batch_size=4)
     asked = [

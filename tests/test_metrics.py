@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from s1lab import metrics, paper
+from s1lab import paper
+from s1lab.evaluation import metrics
 
 RUNS = {
     "BF": [(p.tokens, p.accuracy) for p in paper.TABLE_3_BF_RUNS],

@@ -17,18 +17,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaTokenizerFast, PreTrainedTokenizerFast
 
 import s1lab as lab
-from s1lab.engines import checkpoint
-from s1lab.engines.checkpoint import ModelFilesError
-from s1lab.engines.pretrained import (
-    PROBES,
-    check_unread,
-    end_ids,
-    end_ids_of,
-    ends_of,
-    load_network,
-    load_tokenizer,
-    turn_ends,
-)
+from s1lab.engines import weights as weight_files
+from s1lab.engines.end_of_sequence import end_ids, end_ids_of, ends_of, turn_ends
+from s1lab.engines.model_files import PROBES, check_unread, load_network, load_tokenizer
+from s1lab.engines.weights import ModelFilesError
 
 TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
 QUESTION = "How many r in raspberry"
@@ -152,7 +144,7 @@ def test_only_headers_are_read_before_loading(folder):
         file.write(with_header({ONE: {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}, b""))
         file.truncate(file.tell() + size)
     begun = time.monotonic()
-    assert checkpoint.check_files(folder) == {ONE: ("F32", (size // 4,))}
+    assert weight_files.check_files(folder) == {ONE: ("F32", (size // 4,))}
     assert time.monotonic() - begun < 2
 
 
@@ -225,10 +217,10 @@ def test_a_sum_that_overflows_is_no_infinite_weight():
     layer = torch.nn.Linear(4, 4, bias=False)
     with torch.no_grad():
         layer.weight.fill_(3e38)
-    assert checkpoint.not_finite(layer) == []
+    assert weight_files.not_finite(layer) == []
     with torch.no_grad():
         layer.weight[1, 2] = float("inf")
-    assert checkpoint.not_finite(layer) == ["weight"]
+    assert weight_files.not_finite(layer) == ["weight"]
 
 
 def test_a_model_in_memory_is_checked_too():
@@ -273,7 +265,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "heads of a giant": ({"head_dim": 10**9}, ["describes a model of"]),
     "experts of a giant": ({"model_type": "qwen2_moe", "num_experts": 10**6}, ["describes a model of"]),
     "no size at all": (
-        dict.fromkeys(checkpoint.SIZES, ...) | {"num_hidden_layers": ..., "layer_types": ...},
+        dict.fromkeys(weight_files.SIZES, ...) | {"num_hidden_layers": ..., "layer_types": ...},
         ["describes a model"],
     ),
     "layers too many": ({"num_hidden_layers": 2, "layer_types": ...}, ["lack", "layers.1"]),

@@ -21,12 +21,12 @@ from transformers import dynamic_module_utils
 
 import s1lab as lab
 from s1lab import sft
-from s1lab.diff import decoder
-from s1lab.engines.checkpoint import ModelFilesError
-from s1lab.engines.pretrained import check_unread, load_network, load_tokenizer
-from s1lab.profiles import read_profile
-from s1lab.repository import ROOT
-from s1lab.store import StoreError
+from s1lab.engines.model_files import check_unread, load_network, load_tokenizer
+from s1lab.engines.weights import ModelFilesError
+from s1lab.storage.diff import decoder
+from s1lab.storage.sqlite import StoreError
+from tools import ROOT
+from tools.profiles import read_profile
 
 QUESTION = "How many r in raspberry"
 CAP = lab.Budget(max_tokens=5, answer_tokens=3)
@@ -228,7 +228,7 @@ def test_a_store_s_tokenizer_that_is_broken_is_refused(folder, marker, store, mo
         if way == "outside":
             archive.writestr("../../../../../.." + str(marker), "x")
         if way == "a bomb":
-            monkeypatch.setattr("s1lab.store.LARGEST_TOKENIZER", 10**6)
+            monkeypatch.setattr("s1lab.storage.tokenizers.LARGEST_TOKENIZER", 10**6)
             archive.writestr("files/zeros", bytes(10**6 + 1))
         if way != "no class":
             archive.writestr("class", "TokenizersBackend")

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbval.plugin import find_comment_markers
 
-from s1lab.profiles import profiles, read_profile
+from tools.profiles import profiles, read_profile
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -103,7 +103,7 @@ def test_an_unknown_profile_and_an_unknown_parameter_are_refused_in_one_sentence
     with pytest.raises(ValueError, match="no profile is called 'huge'") as error:
         read_profile("huge")
     assert "tiny" in str(error.value) and "\n" not in str(error.value)
-    from s1lab.reproduce import run_notebooks
+    from tools.reproduce import run_notebooks
 
     (tmp_path / "notebooks" / "profiles").mkdir(parents=True)
     (tmp_path / "notebooks" / "00_quickstart.ipynb").write_bytes((ROOT / "notebooks" / "00_quickstart.ipynb").read_bytes())
@@ -111,7 +111,7 @@ def test_an_unknown_profile_and_an_unknown_parameter_are_refused_in_one_sentence
     with pytest.raises(ValueError, match="modle"):
         run_notebooks("odd", root=tmp_path)
     assert not (tmp_path / "runs").exists()
-    ran = subprocess.run([sys.executable, "-m", "s1lab.reproduce", "huge"], capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-m", "tools.reproduce", "huge"], capture_output=True, text=True)
     assert ran.returncode == 1 and ran.stderr.count("\n") == 1 and "Traceback" not in ran.stderr
 
 

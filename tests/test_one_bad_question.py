@@ -11,9 +11,9 @@ import pytest
 from datasets import Dataset
 
 import s1lab as lab
-from s1lab import api
+from s1lab import driving
 from s1lab import engine as driver
-from s1lab.api import MOST_WORDS
+from s1lab.driving import MOST_WORDS
 from s1lab.engine import Request, run
 from s1lab.trace import Source
 
@@ -188,7 +188,9 @@ def test_a_program_that_fails_ends_its_own_question(engine, way):
         yield from good(engine)
         return traces[i]
 
-    found = api.drive_traces(engine, traces, program, False, what="testing", progress=False, store=None, made={"call": "a test"})
+    found = driving.drive_traces(
+        engine, traces, program, False, what="testing", progress=False, store=None, made={"call": "a test"}
+    )
     assert [t.error for t in found[::2]] == [None, None]
     assert found[1] is traces[1] and "failed" in found[1].error
     assert "\n" not in found[1].error and len(found[1].error) < MOST_WORDS + 100

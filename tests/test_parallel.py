@@ -16,11 +16,10 @@ from pathlib import Path
 import pytest
 
 import s1lab as lab
-from s1lab.cost import Cost
 from s1lab.engine import Completion, Request
-from s1lab.parallel import balanced
-from s1lab.trace import Source
-from s1lab.voting import elected
+from s1lab.methods.allocation import balanced
+from s1lab.methods.majority import elected
+from s1lab.trace import Cost, Source
 from tests.conftest import Scripted
 from tests.test_forcing import ANSWER, THINK
 
@@ -481,7 +480,7 @@ def test_what_the_reward_was_measured_to_do_is_written_down():
 def test_a_reward_of_other_weights_is_refused(tmp_path):
     from safetensors.torch import load_file, save_file
 
-    from s1lab.tiny.judge import TinyReward
+    from s1lab.tiny.reward_model import TinyReward
 
     save_file(
         load_file(ROOT / "s1lab" / "tiny" / "reward.safetensors"), tmp_path / "reward.safetensors", {"fingerprint": "other"}

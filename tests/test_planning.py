@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
 import s1lab as lab
-from s1lab import planning, sft
-from s1lab.habits import habit
-from s1lab.planning import parameters_of, plan, shape_of
-from s1lab.profiles import Machine, Profile, profiles, read_profile
+from s1lab import sft
+from s1lab.evaluation.token_counts import habit
 from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B
+from tools import ROOT
+from tools import plan as planning
+from tools.plan import parameters_of, plan, shape_of
+from tools.profiles import Machine, Profile, profiles, read_profile
 
 
 def test_fine_tuning_comes_to_the_papers_gpu_hours():
@@ -116,3 +121,26 @@ def test_quantized_weights_take_less():
 def test_a_measured_speed_of_another_model_is_refused(tiny):
     with pytest.raises(ValueError, match="runs simplescaling/s1-32B, and the speed of s1-tiny is another"):
         plan("s1-32b", tiny)
+
+
+def test_from_a_shell_a_plan_is_text_or_json_and_bad_input_one_sentence():
+    def invoke(*arguments, code=0):
+        ran = CliRunner().invoke(planning.app, arguments)
+        assert ran.exit_code == code, (ran.stdout, ran.stderr, ran.exception)
+        return ran
+
+    found = json.loads(invoke("s1-32b", "--json").stdout)
+    assert found["price"] == pytest.approx(found["hours"] * 8 * found["machine"]["price"])
+    text = invoke("s1-32b").stdout
+    assert "in all" in text and "GB of weights" in text and "an estimate" in text
+    refused = invoke("huge", code=2)
+    assert "no profile is called 'huge'" in refused.stderr and refused.stderr.count("\n") == 1 and not refused.stdout
+    assert json.loads(invoke("tiny", "--measure", "--json").stdout)["machine"]["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "runs"), [([], '"tiny" '), (["PROFILE=s1-32b"], '"s1-32b" '), (["MEASURE=1"], '"tiny" --measure')]
+)
+def test_the_make_target_plans_the_profile_that_it_is_given(given, runs):
+    ran = subprocess.run(["make", "-n", "plan", *given], capture_output=True, text=True, cwd=ROOT)
+    assert f"-m tools.plan {runs}\n" in ran.stdout

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
+from plotly.subplots import make_subplots
 
 import s1lab as lab
-from s1lab import plots, style
+from s1lab import figures as plots
+from s1lab.figures import style
 
 
 def test_a_training_is_drawn_as_it_runs_and_whole_at_the_end(monkeypatch):
@@ -121,7 +123,7 @@ def test_the_limits_of_a_falling_line_are_all_named():
     ],
 )
 def test_each_tick_of_a_token_axis_is_twice_the_one_before_and_says_what_it_is(tokens, ticks):
-    figure = plots.make_subplots(1, 1)
+    figure = make_subplots(1, 1)
     style.log_axis(figure, 1, tokens)
     axis = figure.layout.xaxis
     assert list(axis.ticktext) == ticks and all(b == 2 * a for a, b in pairwise(axis.tickvals))

@@ -17,10 +17,10 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 import s1lab as lab
-from s1lab import dry
-from s1lab.profiles import Profile, profiles, read_profile
-from s1lab.repository import ROOT
-from s1lab.reproduce import Failed, run_notebooks
+from tools import ROOT
+from tools import rehearse as dry
+from tools.profiles import Profile, profiles, read_profile
+from tools.reproduce import Failed, run_notebooks
 
 QUICK = (ROOT / "notebooks" / "00_quickstart.ipynb").read_bytes()
 
@@ -188,7 +188,7 @@ def test_notebooks_that_wait_for_one_another_and_jobs_of_none_are_refused_before
 
 
 def test_plain_papermill_gets_checked_parameters():
-    command = [sys.executable, "-m", "s1lab.profiles"]
+    command = [sys.executable, "-m", "tools.profiles"]
     ran = subprocess.run([*command, "s1-32b", "05_scaling"], capture_output=True, text=True, cwd=ROOT)
     assert yaml.safe_load(ran.stdout) == read_profile("s1-32b").notebooks["05_scaling"]
     for arguments in (["s1-32b", "99_none"], ["huge", "05_scaling"], []):
@@ -199,7 +199,7 @@ def test_plain_papermill_gets_checked_parameters():
 def test_a_run_that_is_stopped_stops_its_notebooks(root):
     small_notebook(root, "10_long", "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(60)")
     write(root, "10_long: {n: 5}\n")
-    code = f"from s1lab.reproduce import run_notebooks; import pathlib; run_notebooks('odd', root=pathlib.Path({str(root)!r}))"
+    code = f"from tools.reproduce import run_notebooks; import pathlib; run_notebooks('odd', root=pathlib.Path({str(root)!r}))"
     code = f"import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); {code}"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     pid = root / "notebooks" / "pid"

@@ -10,9 +10,9 @@ from __future__ import annotations
 import pytest
 
 import s1lab as lab
-from s1lab import control
 from s1lab.engine import Completion, Request
-from s1lab.template import BoundTemplate
+from s1lab.methods import conditional as control
+from s1lab.tokenization.bound_template import BoundTemplate
 from tests.conftest import Scripted
 
 PROMPT = "<|im_start|>user\nHow many r?{asked}<|im_end|>\n<|im_start|>assistant\n"

@@ -16,9 +16,9 @@ from trl import SFTConfig
 
 import s1lab as lab
 from s1lab import sft
-from s1lab.sft.rows import IGNORED
+from s1lab.sft.encode import IGNORED
 from s1lab.sft.trainer import _Order
-from s1lab.template import BoundTemplate, bind
+from s1lab.tokenization.bound_template import BoundTemplate, bind
 
 # What Qwen2.5's chat template writes, as its tokenizer_config.json has it: its own system turn where there is none, and a newline
 # behind the end of every turn.

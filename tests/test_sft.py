@@ -22,11 +22,11 @@ from typer.testing import CliRunner
 
 import s1lab as lab
 from s1lab import sft
-from s1lab.engines.pretrained import locate
+from s1lab.engines.model_files import locate
 from s1lab.sft.__main__ import main
-from s1lab.sft.batches import Collator
-from s1lab.sft.rows import IGNORED
-from s1lab.template import bind
+from s1lab.sft.collator import Collator
+from s1lab.sft.encode import IGNORED
+from s1lab.tokenization.bound_template import bind
 
 ROOT = Path(__file__).parent.parent
 QUICK = sft.recipe("tiny").but(epochs=2, batch=8, per_device=8)
@@ -274,7 +274,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 import torch
 from transformers import Qwen2ForCausalLM
-from s1lab.engines.pretrained import load_tokenizer, locate
+from s1lab.engines.model_files import load_tokenizer, locate
 from s1lab import sft
 from tests.test_sft import QUICK, traces
 network = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny-base"), dtype=torch.float32)

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 import s1lab as lab
 from s1lab.cli import app
 from s1lab.engine import Completion
-from s1lab.store import VERSION, Store
+from s1lab.storage.sqlite import VERSION
+from s1lab.storage.store import Store
 from tests.test_forcing import thinker
 
 ROOT = Path(__file__).parent.parent
@@ -357,7 +358,7 @@ sys.path.insert(0, {str(ROOT)!r})
 import s1lab as lab
 from tests.conftest import Scripted
 from tests.test_store import MODEL
-from s1lab.template import bind
+from s1lab.tokenization.bound_template import bind
 from s1lab.tiny.tokenizer import build
 tokenizer = build()
 engine = Scripted(bind("s1", tokenizer, {{tokenizer.eos_token_id}}), MODEL)
@@ -416,7 +417,7 @@ def test_each_run_says_what_made_it(tiny, tmp_path):
 
 
 def test_a_model_is_known_by_its_weights_wherever_they_lie(tiny, tiny_base, tmp_path):
-    from s1lab.engines.pretrained import fingerprint
+    from s1lab.engines.model_files import fingerprint
 
     folder = Path(lab.tiny.__file__).parent / "s1-tiny"
     copy = shutil.copytree(folder, tmp_path / "copy")

@@ -8,8 +8,8 @@ import pytest
 
 import s1lab as lab
 from s1lab import curate
-from s1lab.grade import is_correct
-from s1lab.tiny.sources import MIXES, OF_TEN_THOUSAND, SHARED_WORDS
+from s1lab.evaluation.grade import is_correct
+from s1lab.tiny.pool import MIXES, OF_TEN_THOUSAND, SHARED_WORDS
 from s1lab.tiny.world import split_of
 
 N, SEED = 12_000, 4

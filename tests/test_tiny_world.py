@@ -11,12 +11,13 @@ import pytest
 
 import s1lab as lab
 from s1lab import curate
-from s1lab.tiny import ablations
-from s1lab.tiny.make import pretraining_problems
-from s1lab.tiny.rows import _lines_written, encoded, sft_rows
+from s1lab.tiny.ablations import ablations as stored_ablations
 from s1lab.tiny.teacher import dialogue, drill, trace
 from s1lab.tiny.tokenizer import build
 from s1lab.tiny.world import BENCHMARK_SEED, FAMILIES, SIZES, split_of, stream
+from tools.tiny import ablations
+from tools.tiny.make import pretraining_problems
+from tools.tiny.rows import _lines_written, encoded, sft_rows
 
 
 def check(family: str, question: str, answer: str) -> bool:
@@ -164,7 +165,7 @@ def test_cut_rows_answer_with_what_was_found_until_the_cut():
 
 def test_the_stored_ablations_are_whole():
     """Every set with each seed, each model asked the whole benchmark; what the figures are drawn from."""
-    runs = ablations.ablations()
+    runs = stored_ablations()
     assert sorted((run["set"], run["seed"]) for run in runs) == sorted(
         (name, seed) for name in ablations.SETS for seed in range(3)
     )

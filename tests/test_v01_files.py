@@ -115,7 +115,7 @@ def test_the_new_default_asks_what_the_old_store_does_not_hold(store):
 
 def test_a_call_with_the_old_numbers_goes_on_in_the_old_store(store, tiny):
     """Nothing is asked again that 0.1 asked, where the weights are still those of 0.1."""
-    from s1lab.store import open_to_read
+    from s1lab.storage.sqlite import open_to_read
 
     known = open_to_read(store).execute("SELECT fingerprint FROM models").fetchone()[0]
     if known != tiny.fingerprint:

@@ -12,11 +12,12 @@ from datasets import Dataset
 from scipy import stats
 
 import s1lab as lab
-from s1lab import grade, voting
-from s1lab.benchmarks import choices_as_original
-from s1lab.parallel import balanced, ceilings
+from s1lab.evaluation import grade
+from s1lab.evaluation.benchmarks import choices_as_original
+from s1lab.methods import majority
+from s1lab.methods.allocation import balanced, ceilings
+from s1lab.methods.majority import elected
 from s1lab.trace import Source, Trace
-from s1lab.voting import elected
 from tests.conftest import ROOT
 
 
@@ -83,9 +84,9 @@ def test_any_vote_by_sums_is_the_vote_by_the_table(monkeypatch):
         counts = tuple(rng.randint(0, largest) for _ in range(rng.randint(1, 8)))
         silent = rng.randint(0, 5)
         for k, row in enumerate(elected(counts, silent)):
-            assert voting._row(counts, silent, k) == pytest.approx(row, abs=1e-12), (counts, silent, k)
-    monkeypatch.setattr(voting, "TABLE", 10)
-    assert elected((8, 4), 1) == pytest.approx(voting._table((8, 4), 1), abs=1e-12)
+            assert majority._row(counts, silent, k) == pytest.approx(row, abs=1e-12), (counts, silent, k)
+    monkeypatch.setattr(majority, "TABLE", 10)
+    assert elected((8, 4), 1) == pytest.approx(majority._table((8, 4), 1), abs=1e-12)
 
 
 def test_many_answers_and_many_ties():

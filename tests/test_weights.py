@@ -13,9 +13,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import s1lab as lab
-from s1lab.tiny import bars
-from s1lab.tiny.card import card
 from s1lab.tiny.world import BENCHMARK_SEED, split_of
+from tools.tiny import bars
+from tools.tiny.card import card
 
 FOLDER = Path(lab.tiny.__file__).parent
 NAMES = ("s1-tiny", "s1-tiny-base")

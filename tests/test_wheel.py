@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import s1lab as lab
-from s1lab.repository import needed
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,6 +43,13 @@ def test_it_holds_the_package_with_its_data_and_types_and_nothing_else(files):
     assert suffixes <= {".py", ".typed", ".json", ".safetensors", ".jinja", ".md", ".yaml"}
 
 
+def test_nothing_in_it_imports_the_tools_of_the_repository(files):
+    code = {name: source.decode() for name, source in files.items() if name.endswith(".py")}
+    assert (
+        code and [name for name, source in code.items() if re.search(r"^\s*(?:from|import) tools\b", source, re.MULTILINE)] == []
+    )
+
+
 def test_it_is_small_enough_to_install_anywhere(wheel):
     assert wheel.stat().st_size < 16e6
 
@@ -65,7 +71,7 @@ def test_the_four_lines_of_its_page_are_the_readmes(metadata):
     assert ours == theirs
 
 
-def test_installed_from_it_the_quickstart_runs_and_what_needs_the_repository_says_so(wheel, tmp_path):
+def test_installed_from_it_the_quickstart_runs_where_the_repository_is_not(wheel, tmp_path):
     site, empty = tmp_path / "site", tmp_path / "empty"
     zipfile.ZipFile(wheel).extractall(site)
     empty.mkdir()
@@ -78,12 +84,4 @@ def test_installed_from_it_the_quickstart_runs_and_what_needs_the_repository_say
     ran = python("-c", code, "run", "How many r in raspberry", "--waits", "1")
     where, *shown = ran.stdout.splitlines()
     assert ran.returncode == 0 and where.startswith(str(site)) and "»Answer: 3" in shown, ran.stderr
-    ran = python("-m", "s1lab.reproduce")
-    assert ran.returncode and ran.stderr.count("\n") == 1 and "needs the project's repository" in ran.stderr
     assert not list(empty.iterdir())
-
-
-def test_in_the_repository_nothing_is_refused(tmp_path):
-    needed("this")
-    with pytest.raises(SystemExit, match="that needs the project's repository"):
-        needed("that", tmp_path)

@@ -20,12 +20,13 @@ import nbformat
 import pytest
 
 import s1lab as lab
-from s1lab.diff import first_difference
+from s1lab import driving
+from s1lab.storage.diff import first_difference
 from s1lab.trace import FORCED, MARKS, Source, Trace
 from s1lab.widgets import tokens
+from s1lab.widgets.ladder import Rungs
 from s1lab.widgets.panel import PAGE, VIEW
 from s1lab.widgets.rows import filters, paired, rows_of
-from s1lab.widgets.slider import Rungs
 from s1lab.widgets.streaming import stream
 
 HOSTILE = "<script>alert(1)</script> & <img src=x onerror=alert(1)> how many r in berry"
@@ -118,7 +119,7 @@ def test_sampling_is_asked_again_for_at_most_three_times_its_tokens(tiny):
 def test_stop_ends_a_stream_between_two_steps_and_leaves_the_engine_whole(tiny):
     steps = iter(range(10**6))
     *_, last = stream(tiny, QUESTION, lab.Budget(min_tokens=2000), every=8, stopped=lambda: next(steps) > 60)
-    assert last.error == lab.api.UNFINISHED and 20 < last.thinking_tokens < 70
+    assert last.error == driving.UNFINISHED and 20 < last.thinking_tokens < 70
     assert tiny.poll() == []
     assert lab.force(tiny, QUESTION).error is None
 
@@ -835,7 +836,7 @@ def test_without_a_kernel_and_its_state_a_page_shows_the_html(everything):
 
 
 def test_a_committed_notebook_keeps_the_html_of_a_widget_and_not_its_view(everything, tmp_path):
-    from s1lab.reproduce import tidy
+    from tools.reproduce import tidy
 
     cell = nbformat.v4.new_code_cell("w", outputs=displayed(everything[0]))
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {}}})

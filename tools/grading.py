@@ -1,8 +1,9 @@
-"""Grade answers that others have graded, and print a table by source beside a rival's: ``make grading GRADED=file``.
+"""``make grading GRADED=file``: grade answers that others have graded, and compare with a rival.
 
-A row of the file holds ``source``, ``kind`` ("math", "integer", "choice" or "exact"), ``response``, ``gold``, and
-``expected``, the verdict that it should get. The rival is math-verify on the whole response; for choices it is the
-regular expressions of lm-evaluation-harness' multiple-choice tasks.
+It prints a table by source. A row of the file holds ``source``, ``kind`` ("math", "integer",
+"choice" or "exact"), ``response``, ``gold``, and ``expected``, the right verdict. The rival is
+math-verify on the whole response. For choices it is the regular expressions of
+lm-evaluation-harness' multiple-choice tasks.
 """
 
 from __future__ import annotations
@@ -15,26 +16,26 @@ import time
 from pathlib import Path
 from typing import Any
 
-from s1lab import grade
+from s1lab.evaluation import grade
 
-# What the harness' tasks look for, strictest first: MMLU-Pro, its flexible GPQA filter, BBH.
+# The patterns of the harness' tasks, strictest first: MMLU-Pro, its flexible GPQA filter, BBH.
 CHOICE = (r"answer is \(?([A-J])\)?", r"(\([A-J]\))", r"(?<=the answer is )(.*)(?=.)", r"\b([A-J])\b")
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file of JSON lines, which may be compressed with gzip."""
+    """Read the rows of a file of JSON lines, which may be compressed with gzip."""
     text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     return [json.loads(line) for line in text.decode("utf-8").splitlines() if line.strip()]
 
 
 def ours(rows: list[dict[str, Any]]) -> list[bool]:
-    """The verdicts of :mod:`s1lab.grade`."""
+    """Return the verdicts of :mod:`s1lab.evaluation.grade`."""
     columns = ([row[name] for row in rows] for name in ("response", "gold", "kind"))
     return [verdict.correct for verdict in grade.verdicts(*columns)]
 
 
 def rivals(rows: list[dict[str, Any]]) -> list[bool]:
-    """The verdicts of math-verify, or of the harness' regular expressions for choices."""
+    """Return the verdicts of math-verify or, for choices, of the harness' regular expressions."""
     return [_by_regex(row) if row["kind"] == "choice" else _by_math_verify(row) for row in rows]
 
 
@@ -55,7 +56,7 @@ def _by_regex(row: dict[str, Any]) -> bool:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The table in Markdown: a line a source, and a line for all."""
+    """Write the table in Markdown: one line for each source, and one for all."""
     lines = [
         "| source | rows | agree | wrong graded right | right graded wrong | s | rival: agree | wrong graded right | s |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",

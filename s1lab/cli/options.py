@@ -1,4 +1,4 @@
-"""The options that commands share, each declared once, and what they come to."""
+"""The options that commands share, each declared once, and the values made from them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 
 
 def load(model: str, engine: str, options: list[str] | None, key: str | None) -> lab.Engine:
-    """The engine that a command's options name."""
+    """Load the engine that a command's options name."""
     check_model(model)
     named = engine_options(options, key)
     try:
         return lab.load(model, engine=engine, **named)
-    except (TypeError, AttributeError, RuntimeError, AssertionError) as why:  # torch's or vLLM's: a value, or a lack of room
+    # of torch or vLLM: a wrong value, or too little memory
+    except (TypeError, AttributeError, RuntimeError, AssertionError) as why:
         given = f" with --option {' --option '.join(options)}" if options else ""
         raise ValueError(f"the engine of {model} can't be made{given}: {why}") from None
 
@@ -52,12 +53,15 @@ def load(model: str, engine: str, options: list[str] | None, key: str | None) ->
 def check_model(model: str, option: str = "--model") -> None:
     """Refuse a user, a password or a key in a model's address.
 
-    A command line is kept in the shell's history, and everybody on the machine sees it in the list of
-    processes. ``lab.load`` takes such an address, for servers that want basic authentication.
+    A command line is kept in the shell's history, and everybody on the machine sees it in the list
+    of processes. ``lab.load`` takes such an address, for servers that want basic authentication.
+
+    Args:
+        model: A model's name or address.
+        option: The option that gave it, for the error.
 
     Raises:
-        ValueError: The address has one.
-
+        ValueError: If the address has one.
     """
     from s1lab.engines.address import holds_user, shown
 
@@ -70,7 +74,20 @@ def check_model(model: str, option: str = "--model") -> None:
 
 
 def engine_options(pairs: list[str] | None, key: str | None) -> dict[str, Any]:
-    """``--option`` and ``--api-key`` as keywords of :func:`s1lab.load`; a value is JSON where it reads as such, else text."""
+    """Turn ``--option`` and ``--api-key`` into keywords of :func:`s1lab.load`.
+
+    A value is read as JSON if it is JSON, else as text.
+
+    Args:
+        pairs: The values of ``--option``, such as "name=value".
+        key: The value of ``--api-key``.
+
+    Returns:
+        The keywords.
+
+    Raises:
+        ValueError: If a pair or a key can't be read.
+    """
     found: dict[str, Any] = {}
     for pair in pairs or ():
         name, equals, text = pair.partition("=")
@@ -89,7 +106,19 @@ def engine_options(pairs: list[str] | None, key: str | None) -> dict[str, Any]:
 
 
 def secret(where: str) -> str:
-    """A key out of a variable of the environment or a file, so that no list of processes and no shell's history has it."""
+    """Read a key from an environment variable or a file.
+
+    So the key is in no list of processes and in no shell's history.
+
+    Args:
+        where: The variable or the file: "env:NAME" or "file:PATH".
+
+    Returns:
+        The key.
+
+    Raises:
+        ValueError: If the variable or the file holds no key, or the text names neither.
+    """
     kind, _, name = where.partition(":")
     if kind == "env" and name.isidentifier():
         key = os.environ.get(name, "").strip()

@@ -1,4 +1,4 @@
-"""What every command does alike: where its words go, how it ends, and what Ctrl-C leaves."""
+"""Behaviour that all commands share: their output, their exit codes, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typer
 import s1lab as lab
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-EXTRAS = {  # what installs a package that the library itself does without
+EXTRAS = {  # how to install packages that the library itself does not need
     "accelerate": "sft",
     "peft": "sft",
     "trl": "sft",
@@ -27,13 +27,18 @@ EXTRAS = {  # what installs a package that the library itself does without
 def work(kept: str | Callable[[], str] = "nothing of it is kept", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn bad input into a sentence and exit code 2, and Ctrl-C into a sentence and 130.
 
-    kept: what an interrupted command leaves, and how to go on, or what tells it when it happens. also: further exceptions that
-        say what is wrong with an input.
+    Args:
+        kept: A text that says what an interrupted command leaves and how to resume, or a function
+            that returns the text at that time.
+        also: Further exceptions that mean a bad input.
+
+    Yields:
+        Nothing; the command works inside.
     """
     try:
         with _standard_output_for_results():
             yield
-    except BrokenPipeError:  # whoever read the results has gone: there is nobody to tell
+    except BrokenPipeError:  # the reader of the results has gone, so there is nobody to tell
         raise
     except KeyboardInterrupt as why:
         finished = f"{why.finished} of {len(why.traces)} questions were finished; " if isinstance(why, lab.Interrupted) else ""
@@ -55,7 +60,10 @@ def _ended(why: str, code: int) -> typer.Exit:
 
 @contextlib.contextmanager
 def _standard_output_for_results() -> Iterator[None]:
-    """While a command works, what any library writes to standard output goes to standard error, vLLM's own log for one."""
+    """Send what libraries write to standard output to standard error while a command works.
+
+    vLLM's log is an example.
+    """
     sys.stdout.flush()
     try:
         before = os.dup(1)
@@ -78,19 +86,30 @@ def tell(facts: Any, text: str, as_json: bool) -> None:
 
 
 def told_by_terminal() -> bool:
-    """Whether progress has somebody to look at it."""
+    """Return whether somebody can see progress: standard error is a terminal."""
     return sys.stderr.isatty()
 
 
 def goes_on(store: Path | None) -> str:
-    """What a call with ``store`` leaves when it is interrupted."""
+    """Say what an interrupted call with ``store`` leaves."""
     if store is None:
         return "nothing was stored: with --store FILE the same command would go on from there"
     return f"what is finished is in {store}, and the same command goes on from there"
 
 
 def numbers(option: str, text: str | None) -> tuple[int, ...]:
-    """A list of whole numbers, as in ``--caps 16,64,256``; ValueError names the option."""
+    """Read a list of whole numbers, as in ``--caps 16,64,256``.
+
+    Args:
+        option: The option, for the error.
+        text: The list.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        ValueError: If the text is not such a list. The error names the option.
+    """
     try:
         return tuple(int(part) for part in (text or "").split(",") if part.strip())
     except ValueError:
@@ -98,6 +117,6 @@ def numbers(option: str, text: str | None) -> tuple[int, ...]:
 
 
 def new_file(option: str, path: Path | None) -> None:
-    """Refuse a file that is there before hours of work end at it."""
+    """Refuse a file that exists before hours of work end at it."""
     if path is not None and path.exists():
         raise FileExistsError(f"{option} {path} is there already: choose another name, or remove it first")

@@ -1,25 +1,30 @@
-"""Curation: a pool of questions with traces down to a thousand, as in the paper's section 2, seeded and accounted for.
+"""Curation: from a pool of questions with traces to a thousand, as in the paper's section 2.
 
-Each step is a function over a ``datasets.Dataset`` and returns what it kept, and a :class:`Report` of what it dropped and why:
+Every draw is seeded, and every dropped row is counted. Each step is a function over a
+``datasets.Dataset``. It returns the rows it kept, and a :class:`Report` of the rows it dropped and
+why:
 
     pool, quality = curate.quality(pool)
     pool, repeats = curate.deduplicate(pool)
     pool, leaked = curate.decontaminate(pool, [benchmark])
-    pool, solved = curate.difficulty(pool, ["Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-32B-Instruct"], store="runs/difficulty.db")
+    models = ["Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-32B-Instruct"]
+    pool, solved = curate.difficulty(pool, models, store="runs/difficulty.db")
     chosen, rest = curate.select(pool, 1000, seed=0)
     print(curate.funnel(quality, repeats, leaked, solved, rest))
 
-The columns they know: question, answer, kind (how an answer is graded, "math" where it is missing), source, domain, thinking
-and attempt (a teacher's trace and answer), thinking_tokens, correct. :func:`read` brings published files into these names.
+The steps know these columns: question, answer, kind (how an answer is graded, "math" if missing),
+source, domain, thinking and attempt (a teacher's trace and answer), thinking_tokens, correct.
+:func:`read` renames the columns of published files to these names.
 """
 
-from s1lab.curate.files import digest, read, to_sft, write
-from s1lab.curate.models import count_tokens, difficulty, traces
-from s1lab.curate.ngrams import decontaminate, deduplicate
+from s1lab.curate.difficulty import count_tokens, difficulty
+from s1lab.curate.domains import SUBJECTS, domains
+from s1lab.curate.io import digest, read, to_sft, write
+from s1lab.curate.overlap import decontaminate, deduplicate
 from s1lab.curate.quality import FORMATTING, MISSING, RULES, quality
 from s1lab.curate.report import Report, funnel
 from s1lab.curate.selection import diverse, full, longest, random, select
-from s1lab.curate.subjects import SUBJECTS, domains
+from s1lab.curate.teacher import traces
 
 __all__ = [
     "FORMATTING",

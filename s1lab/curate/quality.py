@@ -1,8 +1,9 @@
-"""Quality: rows that are no use however hard their question is (paper section 2.2, and the authors' notebook).
+"""Quality: drop rows that have a fault (paper section 2.2, and the authors' notebook).
 
-The paper names missing features and API errors (59,029 to 54,116 rows), then formatting (to 51,581): drawings in characters,
-pictures that are not there, numbers of a sheet's other questions. The patterns are those of the authors' notebook, which kept
-51,607. Repetition is ours: a trace that runs in a circle teaches to.
+The paper names missing features and API errors (from 59,029 to 54,116 rows), then formatting (to
+51,581): drawings in characters, pictures that are missing, numbers of a sheet's other questions.
+The patterns are those of the authors' notebook, which kept 51,607. The rule for repetition is ours:
+a model that trains on a trace that runs in a circle learns to do the same.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ _API_ERROR = re.compile(
     re.IGNORECASE,
 )
 _PART_NUMBER = re.compile(r"p[1-9][0-9]{0,2}\.")
-ERROR_LONGEST = 400  # characters; a longer text is a trace that speaks of errors, not one itself
-# A trace of at least LOOP_WORDS stretches of LOOP_GRAM words runs in a circle where less than LOOP_SHARE of them are different.
+# characters; a longer text is a trace that speaks of errors, not an error itself
+ERROR_LONGEST = 400
+# A trace runs in a circle if it has at least LOOP_WORDS stretches of LOOP_GRAM words and less than
+# LOOP_SHARE of them are different.
 LOOP_WORDS, LOOP_GRAM, LOOP_SHARE = 50, 8, 0.2
 
 
@@ -59,7 +62,10 @@ def _part_number(row: Mapping[str, Any]) -> str | None:
 
 
 def _bold_number(row: Mapping[str, Any]) -> str | None:
-    r"""Bold without spaces, and a digit behind its opening: the notebook's ``\*\*(?=.*\d)[^\s\]]*\*\*``, in linear time."""
+    r"""Find bold text without spaces whose opening is followed by a digit.
+
+    This is the notebook's ``\*\*(?=.*\d)[^\s\]]*\*\*``, in linear time.
+    """
     question = row["question"]
     if question.count("**") < 2:
         return None
@@ -76,7 +82,8 @@ def _bold_number(row: Mapping[str, Any]) -> str | None:
 def _repetition(row: Mapping[str, Any]) -> str | None:
     words = (row.get("thinking") or "").split()
     total = len(words) - LOOP_GRAM + 1
-    # As many different words at most as different grams and the last gram's others: most traces need no look at the grams.
+    # There are at most as many different words as different grams plus the last gram's other words.
+    # So most traces are decided without their grams.
     if total < LOOP_WORDS or len(set(words)) - LOOP_GRAM >= LOOP_SHARE * total:
         return None
     different = len({tuple(words[at : at + LOOP_GRAM]) for at in range(total)})
@@ -85,7 +92,7 @@ def _repetition(row: Mapping[str, Any]) -> str | None:
     return f"the trace runs in a circle: {different} different stretches of {LOOP_GRAM} words among {total}"
 
 
-# By name, in the order in which they are tried; each says what is wrong with a row, or None.
+# By name, in the order in which they are tried. Each returns the fault of a row, or None.
 RULES: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     **{f"missing {name}": _missing(name) for name in FEATURES},
     "API error": _api_error,
@@ -97,7 +104,7 @@ RULES: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
 }
 
 
-# The paper's two steps: 59,029 to 54,116 rows, and on to 51,581.
+# The paper's two steps: from 59,029 to 54,116 rows, and then to 51,581.
 MISSING = tuple(name for name in RULES if name.startswith("missing") or name == "API error")
 FORMATTING = ("figure code", "image link", "part number", "bold number")
 
@@ -109,14 +116,30 @@ def quality(
     words: Sequence[int | None] = (None, None),
     progress: bool = True,
 ) -> tuple[Dataset, Report]:
-    """Drop rows with a fault; each drop has the first rule it broke and what was found.
+    """Drop rows with a fault.
 
-    pool: question, and of answer, thinking, attempt, source those that there are: a rule looks at what is there.
-    rules: names of :data:`RULES`, in the order to try them; None is all. The paper counts in two steps, :data:`MISSING` and
-        then :data:`FORMATTING`.
-    words: least and most words of a trace, None for no limit: the paper sets none. Rules "short" and "long", tried last.
-    Memory is bounded by a batch of rows. ValueError for an unknown rule, a missing column or an empty pool, TypeError for a
-    column that is not text.
+    Each drop has the first rule that the row broke, and the text that was found. Memory holds one
+    batch of rows.
+
+    Args:
+        pool: A Dataset with question, and any of answer, thinking, attempt and source. A rule looks
+            only at columns that exist.
+        rules: Names of :data:`RULES`, in the order to try them. None is all. The paper counts in
+            two steps, :data:`MISSING` and then :data:`FORMATTING`.
+        words: The least and the most words of a trace, None for no limit. The paper sets none. They
+            are the rules "short" and "long", which are tried last.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The rows without a fault, and the report.
+
+    Raises:
+        ValueError: If a rule is unknown, a column is missing or the pool is empty.
+        TypeError: If a column is not text.
+
+    Example:
+        pool, faults = curate.quality(pool)
+        print(faults.counts)
     """
     names = list(RULES if rules is None else rules)
     unknown = [name for name in names if name not in RULES]

@@ -1,4 +1,4 @@
-"""What a step of the curation dropped, and why: nothing is dropped without being counted."""
+"""The account of a curation step: which rows it dropped, and why. No row is dropped uncounted."""
 
 from __future__ import annotations
 
@@ -19,10 +19,19 @@ LEFT = '<td style="text-align: left">'
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """One step's account: ``before`` rows came in, ``after`` went on, and each of the others has a rule and a reason.
+    """The account of one step.
 
-    stage: the step's name. rows, rules, whys: of each dropped row its number in the pool that came in, the rule's name, and
-    the reason in words. notes: what else there is to say.
+    ``before`` rows came in, ``after`` rows were kept, and each other row has a rule and a reason.
+
+    Attributes:
+        stage: The step's name.
+        before: Number of rows that came in.
+        after: Number of rows that were kept.
+        rows: For each dropped row, its number in the pool that came in.
+        rules: For each dropped row, the name of the rule.
+        whys: For each dropped row, the reason in words.
+        notes: Further remarks, one sentence each.
+        pool: The pool that came in.
     """
 
     stage: str
@@ -44,7 +53,7 @@ class Report:
         """The dropped rows with all their columns, and ``row``, ``rule`` and ``why``."""
         assert self.pool is not None
         added: dict[str, Sequence[Any]] = {"row": self.rows, "rule": self.rules, "why": self.whys}
-        if not self.rows:  # to nothing, datasets can add no column
+        if not self.rows:  # datasets can't add a column to an empty table
             return Dataset.from_dict({name: [] for name in (*self.pool.column_names, *added)})
         table = self.pool.select(self.rows)
         for name, values in added.items():
@@ -59,7 +68,7 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """In a notebook: the counts, and under each rule its first ten rows, to be unfolded."""
+        """Show the counts in a notebook, and under each rule its first ten rows, folded."""
         parts = [f"<b>{escape(self.stage)}</b>: {self.before:,} rows, {self.after:,} kept"]
         parts += [f"<div>{escape(note)}</div>" for note in self.notes]
         for rule, count in self.counts.items():
@@ -82,9 +91,18 @@ def _short(text: str | None) -> str:
 def account(
     stage: str, pool: Dataset, drops: Mapping[int, tuple[str, str]], notes: Iterable[str] = (), order: Iterable[str] = ()
 ) -> tuple[Dataset, Report]:
-    """What is left of a pool when ``drops`` (row: rule, reason) are taken out, and the report that says so.
+    """Take the drops out of a pool, and report them.
 
-    order: the rules in the order in which their counts are listed; others come behind in the order of their rows.
+    Args:
+        stage: The step's name.
+        pool: The rows that came in.
+        drops: For each dropped row's number, its rule and its reason.
+        notes: Further remarks.
+        order: The rules in the order in which their counts are listed. Other rules follow in the
+            order of their rows.
+
+    Returns:
+        The rows that are left, and the report.
     """
     mask = np.ones(len(pool), bool)
     mask[list(drops)] = False
@@ -92,13 +110,26 @@ def account(
     rank = {rule: place for place, rule in enumerate(order)}
     dropped = sorted(drops, key=lambda row: (rank.get(drops[row][0], len(rank)), row))
     rules, whys = [drops[row][0] for row in dropped], [drops[row][1] for row in dropped]
-    # datasets would name the result by pickling every row number.
+    # Otherwise datasets would name the result by pickling every row number.
     name = hashlib.sha256(f"{pool._fingerprint} {stage}".encode() + kept.tobytes()).hexdigest()[:16]
     return pool.select(kept, new_fingerprint=name), Report(stage, len(pool), len(kept), dropped, rules, whys, list(notes), pool)
 
 
 def funnel(*reports: Report) -> str:
-    """The counts of steps that followed one another, as a table. ValueError where one does not begin with what another left."""
+    """Show the counts of consecutive steps as a table.
+
+    Args:
+        reports: The reports, in the order of the steps.
+
+    Returns:
+        The table as text.
+
+    Raises:
+        ValueError: If a step does not begin with the rows that the one before left.
+
+    Example:
+        print(curate.funnel(quality, repeats, leaked))
+    """
     for earlier, later in pairwise(reports):
         if earlier.after != later.before:
             raise ValueError(f"{earlier.stage} left {earlier.after:,} rows, but {later.stage} began with {later.before:,}")
@@ -106,21 +137,28 @@ def funnel(*reports: Report) -> str:
 
 
 def steps(reports: Sequence[Report]) -> list[tuple[str, int, str]]:
-    """What was collected, then each step: its name, the rows it left, and how many each rule dropped."""
+    """Return the pool at the start and each step: its name, the rows it left, each rule's drops."""
     found = [("collected", reports[0].before, "")] if reports else []
     return found + [(r.stage, r.after, "; ".join(f"{rule} {n:,}" for rule, n in r.counts.items())) for r in reports]
 
 
 def with_column(table: Dataset, name: str, values: Sequence[Any]) -> Dataset:
-    """The table with a column behind the others, in place of one of that name."""
+    """Return the table with a new last column; it replaces a column of the same name."""
     rest = table.remove_columns(name) if name in table.column_names else table
     return rest.add_column(name, values)
 
 
 def needs(pool: Any, what: str, **columns: str) -> None:
-    """Check a pool before work begins: a Dataset with rows and with these columns (name: type), named in the error if not.
+    """Check a pool before work begins: it is a Dataset with rows and with the columns named.
 
-    Types: "text", "number", "truth". ValueError or TypeError in one sentence.
+    Args:
+        pool: The value to check.
+        what: What to call it in an error.
+        columns: For each column's name its type: "text", "number" or "truth".
+
+    Raises:
+        TypeError: If it is not a Dataset, or a column has another type.
+        ValueError: If it has no rows, or a column is missing.
     """
     if not isinstance(pool, Dataset):
         raise TypeError(f"{what} is a {type(pool).__name__}, not a datasets.Dataset: use Dataset.from_list or curate.read")

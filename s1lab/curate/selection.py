@@ -1,7 +1,8 @@
-"""Diversity: a thousand of what is left (paper section 2.2 and its Algorithm 1), and the sets it is compared with (Table 2).
+"""Diversity: choose a thousand rows (paper section 2.2, Algorithm 1), and the sets of Table 2.
 
-Every draw is made from ``random.Random(seed).random()``, whose sequence Python keeps from version to version, over domains and
-questions in a fixed order: the same questions and seed give the same thousand, in whatever order the rows came.
+Every draw uses ``random.Random(seed).random()``, whose sequence Python keeps from version to
+version. Draws go over domains and questions in a fixed order. So the same questions and seed give
+the same thousand, in whatever order the rows came.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from collections.abc import Callable, Sequence
 
 from datasets import Dataset
 
-from s1lab.curate.files import source_name
+from s1lab.curate.io import source_name
 from s1lab.curate.report import Report, account, needs
-from s1lab.grade import verdicts
+from s1lab.evaluation.grade import verdicts
 
-TRUSTED = ("AIME", "GPQA")  # sources whose rightly answered questions are all taken
-LONG = ("MATH",)  # sources whose rightly answered questions are taken where the trace is long
-UNIFORM_SHARE = 0.7  # variant "code": 700 of 1,000 are drawn with all domains alike, the rest like the benchmarks
+TRUSTED = ("AIME", "GPQA")  # sources whose correctly answered questions are all taken
+LONG = ("MATH",)  # sources whose correctly answered questions are taken if the trace is long
+# Variant "code": 700 of 1,000 are drawn with equal weights of the domains, the rest with the
+# weights of the benchmarks.
+UNIFORM_SHARE = 0.7
 
 
 def select(
@@ -30,20 +33,39 @@ def select(
     domain: str = "domain",
     long_tokens: int = 5600,
 ) -> tuple[Dataset, Report]:
-    """``n`` questions of many domains with long traces: the paper's Algorithm 1, seeded.
+    """Choose ``n`` questions of many domains with long traces: the paper's Algorithm 1, seeded.
 
-    First all that a trusted source asks and the teacher answered rightly: AIME and GPQA, and MATH where the trace is longer
-    than ``long_tokens``. Then, until there are ``n``: a domain at random, all alike, and a question of it, the longest trace
-    with weight 1, the next with 1/2, then 1/4 ...; what was drawn leaves its domain. As in the Algorithm, the first ones stay
-    in their domains, and when drawn again add nothing.
+    It first takes all questions of a trusted source that the teacher answered correctly: AIME and
+    GPQA, and MATH if the trace is longer than ``long_tokens``. Then it draws until there are ``n``:
+    a domain at random with equal weights, and a question of that domain. The longest trace has
+    weight 1, the next one 1/2, then 1/4, and so on. A drawn question leaves its domain. As in the
+    Algorithm, the questions that were taken first stay in their domains; if they are drawn again,
+    they add nothing.
 
-    pool: question, domain, thinking_tokens (else the words of ``thinking`` are counted, and a note says so); source and
-        correct for the first step: where ``correct`` is missing, ``attempt`` is graded against ``answer``.
-    variant: "paper", or "code" for the authors' notebook (data/filter.ipynb): only the first 700 of 1,000 are drawn so. For
-        the rest the domain is drawn like the domains of all AIME and GPQA questions of the pool, those that are taken
-        already too. GPQA has half of AIME's weight, in whole numbers for each domain, rounded down.
-    domain: the column to spread over, for a pool that names it otherwise.
-    Raises ValueError where fewer than ``n`` different questions are there, with their number in each domain.
+    Args:
+        pool: A Dataset with question, domain and thinking_tokens. Without thinking_tokens the words
+            of ``thinking`` are counted, and a note says so. The first step needs source and
+            correct. If ``correct`` is missing, ``attempt`` is graded against ``answer``.
+        n: How many questions to choose.
+        seed: Seed of the draws.
+        variant: "paper", or "code" for the authors' notebook (data/filter.ipynb). There only the
+            first 700 of 1,000 are drawn as above. For the rest, a domain is drawn with the weights
+            that it has among all AIME and GPQA questions of the pool, including those that are
+            taken already. GPQA has half of AIME's weight, in whole numbers for each domain, rounded
+            down.
+        domain: The column to spread over.
+        long_tokens: Tokens of a trace above which a MATH question is taken at once.
+
+    Returns:
+        The chosen rows, and the report.
+
+    Raises:
+        ValueError: If the pool has fewer than ``n`` different questions (the error gives their
+            number in each domain), if more than ``n`` are taken at once, or if the variant is
+            unknown.
+
+    Example:
+        chosen, rest = curate.select(pool, 1000, seed=0)
     """
     if variant not in ("paper", "code"):
         raise ValueError(f"no variant is called {variant!r}: choose 'paper' or 'code'")
@@ -64,13 +86,34 @@ def select(
 
 
 def random(pool: Dataset, n: int = 1000, seed: int = 0) -> tuple[Dataset, Report]:
-    """Table 2's 1K-random: ``n`` rows, all alike. Give it what :func:`s1lab.curate.quality` kept."""
+    """Draw ``n`` rows with equal weights: 1K-random of Table 2.
+
+    Args:
+        pool: The rows that :func:`s1lab.curate.quality` kept.
+        n: How many rows to draw.
+        seed: Seed of the draws.
+
+    Returns:
+        The chosen rows, and the report.
+    """
     drawing = _Drawing(pool, n, seed, None)
     return _chosen("random", pool, set(drawing.sample(drawing.order, n)), [])
 
 
 def diverse(pool: Dataset, n: int = 1000, seed: int = 0, *, domain: str = "domain") -> tuple[Dataset, Report]:
-    """Table 2's 1K-diverse: a domain at random, all alike, then any question of it, until there are ``n``."""
+    """Draw a domain with equal weights, then any question of it, until there are ``n``: 1K-diverse.
+
+    This is a set of Table 2.
+
+    Args:
+        pool: A Dataset with question and domain.
+        n: How many rows to draw.
+        seed: Seed of the draws.
+        domain: The column to spread over.
+
+    Returns:
+        The chosen rows, and the report.
+    """
     drawing = _Drawing(pool, n, seed, domain)
     groups = {name: drawing.sample(rows, len(rows)) for name, rows in drawing.by_domain().items()}
     taken: set[int] = set()
@@ -83,19 +126,29 @@ def diverse(pool: Dataset, n: int = 1000, seed: int = 0, *, domain: str = "domai
 
 
 def longest(pool: Dataset, n: int = 1000) -> tuple[Dataset, Report]:
-    """Table 2's 1K-longest: the ``n`` longest traces; of equals those whose question comes first in the alphabet."""
+    """Take the ``n`` longest traces: 1K-longest of Table 2.
+
+    Among equal lengths, the question that comes first in the alphabet is taken.
+
+    Args:
+        pool: A Dataset with question, and thinking_tokens or thinking.
+        n: How many rows to take.
+
+    Returns:
+        The chosen rows, and the report.
+    """
     drawing = _Drawing(pool, n, 0, None, lengths=True)
     return _chosen("longest", pool, set(sorted(drawing.order, key=lambda row: -drawing.lengths[row])[:n]), drawing.notes)
 
 
 def full(pool: Dataset) -> tuple[Dataset, Report]:
-    """Table 2's 59K-full: every row."""
+    """Keep every row: 59K-full of Table 2."""
     needs(pool, "the pool", question="text")
     return account("full", pool, {})
 
 
 class _Drawing:
-    """A pool's questions in an order of their own, with their domains and lengths, and seeded draws from them."""
+    """A pool's questions in a fixed order, with domains and lengths, and seeded draws from them."""
 
     def __init__(self, pool: Dataset, n: int, seed: int, domain: str | None, lengths: bool = False) -> None:
         needs(pool, "the pool", question="text", **({domain: "text"} if domain else {}))
@@ -108,7 +161,7 @@ class _Drawing:
             if not (question or "").strip():
                 raise ValueError(f"row {place} of the pool has no question: drop such rows with curate.quality first")
             first.setdefault(question, place)
-        # Each question once, by its text: so the order of the rows decides nothing.
+        # Each question once, sorted by its text, so that the order of the rows has no effect.
         self.order = [first[question] for question in sorted(first)]
         if domain and (row := next((row for row in self.order if not self.domains[row]), None)) is not None:
             raise ValueError(f"row {row} of the pool has no {domain}: label it, or drop it")
@@ -132,7 +185,7 @@ class _Drawing:
         return [len((text or "").split()) for text in pool["thinking"]]
 
     def by_domain(self, key: Callable[[int], tuple[int, str]] | None = None) -> dict[str, list[int]]:
-        """The rows of each domain, domains by name; with a key each in its order, the greatest last."""
+        """Return the rows of each domain by name; with a key, sorted by it, the greatest last."""
         groups: dict[str, list[int]] = {}
         for row in self.order:
             groups.setdefault(str(self.domains[row]), []).append(row)
@@ -150,10 +203,11 @@ class _Drawing:
             at -= weight
             if at < 0:
                 return name
-        return next(name for name in reversed(weights) if weights[name] > 0)  # the last bits of the sum
+        # rounding in the last bits of the sum
+        return next(name for name in reversed(weights) if weights[name] > 0)
 
     def sample(self, rows: Sequence[int], n: int) -> list[int]:
-        """``n`` different ones of these, all alike (Fisher and Yates)."""
+        """Draw ``n`` different ones of these rows with equal weights (Fisher and Yates)."""
         deck = list(rows)
         for at in range(n):
             other = at + int(self.uniform() * (len(deck) - at))
@@ -161,7 +215,7 @@ class _Drawing:
         return deck[:n]
 
     def halving(self, n: int) -> int:
-        """A rank of 0 to n - 1, each with half the weight of the one before."""
+        """Draw a rank of 0 to n - 1, each with half the weight of the one before."""
         at, rank = self.uniform() * (2 - 2 ** (1 - n)), 0
         while at >= 1 and rank < n - 1:
             at, rank = 2 * (at - 1), rank + 1
@@ -176,7 +230,7 @@ def _draw(
     weights: Callable[[], dict[str, float]],
     how: str,
 ) -> None:
-    """Draw until ``n`` are taken: a domain by weight, then a question by the rank of its trace, longest first."""
+    """Draw until ``n`` are taken: a domain by weight, then a question by its trace's rank."""
     while len(taken) < n:
         chances = weights()
         if not sum(chances.values()):
@@ -192,7 +246,7 @@ def _draw(
 
 
 def _high_quality(pool: Dataset, drawing: _Drawing, long_tokens: int) -> list[int]:
-    """The rows that Algorithm 1 takes at once."""
+    """Return the rows that Algorithm 1 takes at once."""
     sources = _sources(pool)
     rows = [
         row
@@ -221,17 +275,18 @@ def _sources(pool: Dataset) -> list[str]:
 
 
 def _like_benchmarks(pool: Dataset, drawing: _Drawing) -> dict[str, float]:
-    """The weight of each domain in the notebook's last draws.
+    """Return the weight of each domain in the notebook's last draws.
 
-    All AIME and GPQA questions of the pool count, those that are taken already too: the notebook fills its
-    two counters before it draws. GPQA's counts are scaled to half of AIME's sum and cut to whole numbers
-    there, so a domain that comes to less than one is never drawn.
+    All AIME and GPQA questions of the pool count, including those that are taken already: the
+    notebook fills its two counters before it draws. GPQA's counts are scaled to half of AIME's sum
+    and cut to whole numbers there. So a domain that comes to less than one is never drawn.
     """
     sources = _sources(pool)
     aime, gpqa = (
         Counter(str(drawing.domains[row]) for row in drawing.order if sources[row].startswith(name)) for name in TRUSTED
     )
-    # The notebook divides by GPQA's sum and multiplies by AIME's, so it needs both. With one of them alone, that one decides.
+    # The notebook divides by GPQA's sum and multiplies by AIME's, so it needs both. If only one
+    # is there, that one decides.
     scale = 0.5 * aime.total() / gpqa.total() if aime and gpqa else 1.0
     weights = {d: float(aime[d] + int(gpqa[d] * scale)) for d in sorted(aime | gpqa)}
     return {d: weight for d, weight in weights.items() if weight}

@@ -1,4 +1,4 @@
-"""Addresses of servers and what must not be shown: user and password, keys, the proxy on the way."""
+"""Addresses of servers, and their secrets: user and password, keys, a proxy's password."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ CORE = 8  # characters of base64 that are enough to recognise a secret by
 
 
 def is_address(model: str) -> bool:
-    """Whether a model's name is an address; schemes are written in either case."""
+    """Whether a model's name is an address. The scheme may be in upper or lower case."""
     return model.strip().lower().startswith(("http://", "https://"))
 
 
 def holds_user(model: str) -> bool:
-    """Whether something that is named as a model may hold a user, a password or a key.
+    """Whether a model's name may contain a user, a password or a key.
 
-    Everything with an "@" counts, wherever it is: a password may hold "/", "?" or "#" as it is.
-    A hub id or a folder has none.
+    Any name with an "@" counts, wherever the "@" is, because a password may contain "/", "?" or "#"
+    unencoded. A hub id or a folder has no "@".
     """
     return "@" in model and (is_address(model) or ":" in model.partition("@")[0])
 
 
 def shown(model: str) -> str:
-    """An address as it can be shown: nothing of it that stands before its last "@"."""
+    """The printable form of an address: without anything before its last "@"."""
     scheme, mark, rest = model.partition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else model.rpartition("@")[2]
 
 
 def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
-    """Take an address apart.
+    """Split user and password from an address.
 
     Args:
         address: Such as "http://user:password@host:8000/v1".
 
     Returns:
-        The address without user and password, which would otherwise show in logs, and these two,
-        decoded; None where it has none.
+        The address without user and password, which would otherwise show in logs; and the two,
+        decoded, or None if there are none.
 
     Raises:
-        ValueError: It is no address. The message shows nothing that may belong to a password: of
-            "http://user:a/b@host" a standard parser takes "user" for the host and "a" for its port.
-
+        ValueError: It is not an address. The message shows nothing that may belong to a password:
+            in "http://user:a/b@host" a standard parser takes "user" for the host and "a" for the
+            port.
     """
     scheme, _, rest = address.strip().partition("://")
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
@@ -58,8 +58,8 @@ def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
             "the address has an '@' behind a '/', '?', '#' or '\\': percent-encode these letters "
             "(%2F, %3F, %23, %5C, %40), as in http://user:a%2Fb@host:8000/v1"
         )
-    # Imported here: httpx imports rich, which draws from the global random numbers as it is imported,
-    # and a check of a model's name must leave those alone.
+    # Imported here: httpx imports rich, whose import draws from the global random numbers. The
+    # check of a model's name must not change those.
     import httpx
 
     userinfo, _, host = authority.rpartition("@")
@@ -73,7 +73,7 @@ def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
     try:
         if not fault and parts.port == 0:
             raise ValueError
-    except ValueError:  # the "port" may be a password whose host was left out: it is not shown
+    except ValueError:  # the "port" may be a password, so it is not shown
         fault = "its port is no number from 1 to 65535"
     if not fault and re.search(r"[?#]", behind):
         fault = "it goes on behind its path, with a '?' or '#'"
@@ -91,15 +91,22 @@ def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy that the environment puts between this machine and an address."""
+    """A proxy that the environment sets between this machine and an address.
 
-    variable: str  # that names it
-    host: str  # its host and port alone
+    Attributes:
+        variable: The name of the variable that sets it.
+        host: Its host and port only.
+        url: Its whole address.
+        secret: The password in its address.
+    """
+
+    variable: str
+    host: str
     url: str = field(repr=False)
-    secret: str | None = field(repr=False)  # the password in its address
+    secret: str | None = field(repr=False)
 
     def sentence(self, address: str) -> str:
-        """What a message about a failing connection says of it."""
+        """The proxy's part of a message about a failing connection."""
         return (
             f"; the way there leads through the proxy {self.host} of {self.variable}, which is left "
             f"out if NO_PROXY={urlsplit(address).hostname} is set"
@@ -107,7 +114,7 @@ class Proxy:
 
 
 def proxy_to(address: str) -> Proxy | None:
-    """The proxy that the environment (or the system) names for an address; None for none."""
+    """The proxy that the environment or the system sets for an address; None if there is none."""
     parts = urlsplit(address)
     proxies = getproxies()
     kind = next((kind for kind in (parts.scheme, "all") if proxies.get(kind)), None)
@@ -125,17 +132,17 @@ def proxy_to(address: str) -> Proxy | None:
 
 
 def masker(secrets: Iterable[str], pairs: Iterable[tuple[str, str]] = ()) -> Callable[[str], str]:
-    """A function that masks secrets in words that someone else wrote.
+    """A function that masks secrets in text that someone else wrote.
 
     Args:
         secrets: Keys and passwords.
         pairs: Users and passwords, which are sent together as base64.
 
     Returns:
-        A function from text to text. It masks each secret as it is, percent-encoded, escaped as in
-        JSON, HTML and Python, in hexadecimal, and within any base64. Words that hold a secret in
-        another form of these (every letter percent-encoded, for example) are left out as a whole.
-
+        A function from text to text. It masks each secret in its plain form, percent-encoded,
+        escaped as in JSON, HTML and Python, in hexadecimal, and within any base64. A word that
+        contains a secret in another form (for example with every letter percent-encoded) is left
+        out as a whole.
     """
     secrets = [secret for secret in secrets if secret]
     forms: set[str] = set()
@@ -162,10 +169,10 @@ def masker(secrets: Iterable[str], pairs: Iterable[tuple[str, str]] = ()) -> Cal
 
 
 def _base64(secret: bytes) -> set[str]:
-    """A secret in base64, alone and as a part of something longer.
+    """A secret in base64, alone and inside a longer text.
 
-    Where it begins within a group of three bytes decides how it is written: so there are three
-    cores, of the characters that depend on the secret alone.
+    The encoding depends on where the secret begins within a group of three bytes. So there are
+    three cores, of the characters that depend on the secret only.
     """
     whole = base64.b64encode(secret).decode()
     forms = {whole, whole.rstrip("=")}
@@ -178,5 +185,5 @@ def _base64(secret: bytes) -> set[str]:
 
 
 def _unescaped(text: str) -> str:
-    r"""Text with the escapes of JSON and Python (\u0041, \x41) as the letters they are."""
+    r"""Text with the escapes of JSON and Python (\u0041, \x41) decoded."""
     return re.sub(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))", lambda m: chr(int(m[1] or m[2], 16)), text)

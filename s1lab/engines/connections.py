@@ -8,22 +8,21 @@ import httpx
 
 
 class Lanes(httpx.AsyncBaseTransport):
-    """A transport of many transports, each of which has at most one request at a time.
+    """A transport of many transports, each with at most one request at a time.
 
-    httpx has one pool of connections. For each request it looks at all of them several times, and asks
-    the system about each idle one: with 64 connections that is four fifths of the client's time. Here
-    a request takes the lane that was freed last, whose connection is the warmest.
+    httpx has one pool of connections. For each request it looks at all of them several times, and
+    asks the system about each idle one. With 64 connections that takes four fifths of the client's
+    time. Here a request takes the lane that was freed last, whose connection is the warmest.
 
     Args:
-        make: Makes one more lane; called when all are taken.
-
+        make: Makes one more lane. It is called when all are taken.
     """
 
     def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
         self._make = make
         self._lanes: list[httpx.AsyncBaseTransport] = []
         self._free: list[httpx.AsyncBaseTransport] = []
-        self._add()  # what is wrong with a proxy or a certificate shows here
+        self._add()  # faults of a proxy or a certificate show here
 
     def _add(self) -> None:
         self._lanes.append(self._make())

@@ -11,7 +11,10 @@ from types import FrameType
 
 @contextlib.contextmanager
 def interrupt_later() -> Iterator[None]:
-    """Hold Ctrl-C back until the step is over, so that the next run finds the engine whole. A second Ctrl-C does not wait."""
+    """Delay Ctrl-C until a step is over, so that the engine stays usable.
+
+    A second Ctrl-C does not wait.
+    """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield

@@ -1,4 +1,7 @@
-"""The check of one server's reply: nothing of it is used before its types, range, length and stops are right."""
+"""The request to a server, and the check of its reply.
+
+No part of a reply is used before its types, range, length and stops are checked.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from s1lab.engine import Request
+
 
 class ReplyError(Exception):
-    """What a server did that can't be used, in one sentence. It is the question's own error."""
+    """A server's fault, in one sentence. It becomes the question's own error."""
 
 
 class MixedUpError(ReplyError):
-    """A reply to other ids than those sent. It may be one of before, left over in the connection."""
+    """A reply to other ids than the request's, perhaps left over in the connection."""
 
 
 @dataclass(frozen=True)
 class Reply:
     """One reply that has been checked.
 
-    ids: what it adds to the completion; no stop is in it.
-    stop: the stop that was sampled after them.
-    unnamed: the server stopped at one of several stops, and says of none that it was this one.
-    undecodable: after ``ids`` it wrote an id beyond the vocabulary.
-    With none of the three, the server ended at a length: that asked for, or one of its own.
+    If ``stop`` is None and the two flags are False, the server ended at a length: the requested one
+    or its own.
+
+    Attributes:
+        ids: The ids that it adds to the completion, without a stop.
+        stop: The stop that was sampled after them.
+        unnamed: The server stopped at one of several stops and does not say at which.
+        undecodable: After ``ids`` it wrote an id beyond the vocabulary.
     """
 
     ids: tuple[int, ...]
@@ -33,13 +41,16 @@ class Reply:
 
 
 def check_prompt(choice: dict[str, Any], prompt: list[int]) -> None:
-    """Check that a reply belongs to its request, where the server says what it continued.
+    """Check that a reply belongs to its request, if the server says which ids it continued.
 
-    vLLM does. Without that, an id too many before the prompt would show nowhere.
+    vLLM says so. Without that, one id too many before the prompt would not be noticed.
+
+    Args:
+        choice: The reply's choice.
+        prompt: The ids that were sent.
 
     Raises:
-        MixedUpError: It continued something else.
-
+        MixedUpError: It continued other ids.
     """
     sent = choice.get("prompt_token_ids")
     if isinstance(sent, list) and sent != prompt:
@@ -61,25 +72,24 @@ def check(
 ) -> Reply:
     """Read the choice of a completion.
 
-    The ids decide, not the words beside them: an id of ``stops`` at the end is the stop whatever
-    ``finish_reason`` says, and ``most`` ids without one are the cap. No id is ever dropped that is
-    neither a stop nor beyond the vocabulary.
+    The ids decide, not the words beside them. An id of ``stops`` at the end is the stop, whatever
+    ``finish_reason`` says, and ``most`` ids without a stop are the cap. An id is dropped only if it
+    is a stop or beyond the vocabulary.
 
     Args:
         choice: The reply's choice.
-        most: How many ids were asked for, the stop included.
-        least: How many must come before a stop.
-        stops: Ids that end the completion, those beyond the vocabulary included.
-        vocabulary: How many ids the tokenizer has.
-        rows: How many ids the model has; None where that is not known.
-        words: How a value of the server's is shown: short, and without a key in it.
+        most: The number of requested ids, including the stop.
+        least: The number of ids that must come before a stop.
+        stops: Ids that end the completion, including those beyond the vocabulary.
+        vocabulary: The number of ids of the tokenizer.
+        rows: The number of ids of the model; None if that is not known.
+        words: How to show a value of the server: short, and without a key in it.
 
     Returns:
-        What the reply adds.
+        The ids that the reply adds, and how it ended.
 
     Raises:
         ReplyError: The reply can't be used.
-
     """
     finish, ids = choice.get("finish_reason"), choice.get("token_ids")
     if finish not in ("stop", "length"):
@@ -107,15 +117,15 @@ def check(
     if len(ids) == most or finish == "length":
         return Reply(tuple(ids))
 
-    # It stopped early, and the stop is not among the ids. Some servers leave it out.
+    # It stopped early, and the stop is not among the ids. Some servers omit it.
     named = choice.get("stop_reason")
     if _is_id(named) and (named in stops or named >= vocabulary):
         return _stopped(ids, named, choice, least, stops, vocabulary)
     if _is_id(named):
-        # A stop of the server's own (its generation config may name some). The model went on with it,
-        # and so does the completion.
+        # A stop of the server's own (its generation config may name some). The model continued with
+        # it, and so does the completion.
         return Reply(tuple(ids) if ids and ids[-1] == named else (*ids, named))
-    if isinstance(named, str) or not stops:  # a text at which this server stops: its ids are there
+    if isinstance(named, str) or not stops:  # this server stops at a text, whose ids are included
         return Reply(tuple(ids))
     if len(ids) < least:
         raise ReplyError(f"the server stopped after {len(ids)} ids where min_tokens asks for {least}: it ignores min_tokens")
@@ -123,7 +133,7 @@ def check(
 
 
 def _stopped(ids: list[int], stop: int, choice: dict[str, Any], least: int, stops: frozenset[int], vocabulary: int) -> Reply:
-    if stop >= vocabulary:  # such ids are named as stops only so that nothing is written after one
+    if stop >= vocabulary:  # such ids are stops only so that nothing follows them
         return Reply(tuple(ids), undecodable=True)
     named = choice.get("stop_reason")
     if _is_id(named) and named in stops and named != stop:
@@ -148,11 +158,47 @@ def _is_id(value: Any) -> TypeGuard[int]:
 
 
 def _told(value: Any, words: Callable[[Any], str]) -> str:
-    """A value of someone else's, short."""
+    """A short form of a foreign value."""
     if isinstance(value, list | dict):
         return f"a {type(value).__name__}"
     if isinstance(value, str):
         return f"{words(value)!r}"
-    if type(value) is int and abs(value) > 10**20:  # Python refuses to write the longest ones
+    if type(value) is int and abs(value) > 10**20:  # Python refuses to print the longest ones
         return "a number of more than 20 digits"
     return repr(value)
+
+
+def body_of(request: Request, model: str, written: list[int], most: int, pieces: int) -> dict[str, Any]:
+    """The request for the next piece of a completion.
+
+    Args:
+        request: The request.
+        model: The server's name for the model.
+        written: The ids of the earlier pieces.
+        most: The most ids of this piece.
+        pieces: The number of earlier pieces.
+
+    Returns:
+        The body, without the stops.
+    """
+    body: dict[str, Any] = {
+        "model": model,
+        "prompt": [*request.ids, *written],
+        "max_tokens": most,
+        "min_tokens": max(0, request.min_tokens - len(written)),
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "ignore_eos": True,  # the request names its stops, the end of sequence included
+        "return_token_ids": True,
+        "skip_special_tokens": False,
+        # A server takes missing values from the model's generation config, penalties included.
+        "top_k": 0,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    }
+    if request.temperature > 0:
+        # A piece with the seed of the previous one would draw the same random numbers again.
+        body["seed"] = (request.seed + pieces) % 2**63
+    return body

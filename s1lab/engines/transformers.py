@@ -1,9 +1,9 @@
-"""The embedded default: a transformers model on the CPU or one GPU, with continuous batching of its own.
+"""The default engine: a transformers model on the CPU or one GPU, with continuous batching.
 
-Rows live in the slots of one key-value slab, each at its own length, so a row leaves the batch the moment it is done and
-a waiting one takes its place; nothing is padded or copied to make that happen but the last row, moved into the gap. What
-a finished row had in the slab is kept for a while: the same question's next round (after a Wait, after a cut) feeds only
-the ids that are new.
+All rows share one slab of keys and values, one slot a row, each with its own length. A finished row
+leaves the batch at once, and a waiting row takes its place. Nothing is padded for that, and only
+the last row is copied, into the gap. The keys and values of a finished row are kept for a while.
+The same question's next round (after a Wait, after a cut) feeds only the new ids.
 """
 
 from __future__ import annotations
@@ -19,19 +19,14 @@ import torch
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from s1lab.engine import Completion, Request, misfit
-from s1lab.engines.checkpoint import check_finite
+from s1lab.engines.end_of_sequence import end_ids, end_ids_of
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.kept import Kept, Shelf
-from s1lab.engines.pretrained import (
-    check_embeddings,
-    end_ids,
-    end_ids_of,
-    fingerprint,
-    fingerprint_of,
-    load_network,
-    load_tokenizer,
-)
-from s1lab.template import ThinkTemplate, bind
+from s1lab.engines.model_files import fingerprint, fingerprint_of, load_network, load_tokenizer
+from s1lab.engines.prefix_cache import Kept, Shelf
+from s1lab.engines.vocabulary import check_embeddings
+from s1lab.engines.weights import check_finite
+from s1lab.template import ThinkTemplate
+from s1lab.tokenization.bound_template import bind
 
 PREFILL_IDS = 16_384
 FEW_IDS = 8
@@ -41,16 +36,19 @@ class TransformersEngine:
     """An engine on ``transformers`` that decodes many requests as one batch.
 
     Args:
-        model: "s1-tiny", "s1-tiny-base", a folder or a hub id; or a loaded model, with ``tokenizer``.
-        tokenizer: The tokenizer of a loaded model.
+        model: "s1-tiny", "s1-tiny-base", a folder or a hub id; or a loaded model.
+        tokenizer: The tokenizer of a loaded model, which needs one.
         template: As in :func:`s1lab.load`.
-        dtype: "auto" is float32 on a CPU (bfloat16 is ten times slower on some) and the model's own on a GPU.
-        device: None is "cuda" if there is one, else "cpu".
+        chat_template_kwargs: As in :func:`s1lab.load`.
+        allow_special: As in :func:`s1lab.load`.
+        dtype: "auto" is the model's own on a GPU and float32 on a CPU, where bfloat16 may be ten
+            times slower.
+        device: None is "cuda" if there is a GPU, else "cpu".
         max_batch: The most rows that are decoded together.
         max_model_len: A shorter context than the model's own, in tokens.
-        keep_bytes: How much key-value cache of finished rows is kept for their next rounds.
-        trust_remote_code: Whether code that the model's files name may run. It has all your rights on
-            this machine.
+        keep_bytes: The size of the cache of finished rows' keys and values.
+        trust_remote_code: Whether code that the model's files name may run. It has all your rights
+            on this machine.
 
     Raises:
         ValueError: An option is wrong, or the model has layers that this engine can't batch.
@@ -129,7 +127,8 @@ class TransformersEngine:
             row.random = torch.Generator().manual_seed(request.seed)
         row.error = misfit(request, self.context, self._embedded)
         row.kept = self._shelf.best(row.ids)
-        # A later round goes before new questions: its cache is at hand, and questions are finished one after another.
+        # A later round goes before new questions: its cache is still there, and questions that were
+        # started are finished first.
         (self._queue.appendleft if row.kept else self._queue.append)(row)
 
     @torch.inference_mode()
@@ -171,7 +170,7 @@ class TransformersEngine:
         self.close()
 
     def _admit(self) -> list[tuple[int, Completion]]:
-        """Give waiting rows the free slots: their cached ids are copied in, the others fed in one pass."""
+        """Give the free slots to waiting rows: copy in cached ids, and feed the others at once."""
         failed = []
         start = len(self._rows)
         while self._queue and len(self._rows) < self.width:
@@ -189,8 +188,9 @@ class TransformersEngine:
         fresh = self._rows[start:]
         if not fresh:
             return failed
-        # All but each row's last id, whose logits the next decoding step needs. A few new ids (a Wait, a close) are not worth a
-        # pass of their own: decoding feeds them one by one beside the other rows' sampling.
+        # Feed all but each row's last id, whose logits the next decoding step needs. A few new ids
+        # (a Wait, a close) need no pass of their own: decoding feeds them one by one with the other
+        # rows.
         if max(r.pending for r in fresh) <= FEW_IDS:
             return failed
         while (width := max(r.pending for r in fresh) - 1) > 0:
@@ -207,7 +207,7 @@ class TransformersEngine:
         return failed
 
     def _decode(self) -> list[tuple[int, Completion]]:
-        """Feed every row its next id, and choose one more for those that have been fed all they have."""
+        """Feed every row its next id, and choose a new id for rows with no ids left to feed."""
         rows = self._rows
         length = max(r.fed for r in rows) + 1
         self._slab.reserve(len(rows), length)
@@ -239,12 +239,21 @@ class TransformersEngine:
         return finished
 
     def _forward(self, ids: torch.Tensor, starts: torch.Tensor, slot: int, length: int, logits: bool = True) -> torch.Tensor:
-        """Feed ``ids`` [rows, width] at positions ``starts`` + 0..width-1 of the slots from ``slot`` on.
+        """Run the model on new ids of some rows.
 
-        length: the ids of a row that attention looks at, at most. Returns logits of the last position [rows, 1, vocabulary].
+        Args:
+            ids: [rows, width], the ids to feed.
+            starts: [rows], the position of each row's first id.
+            slot: The first of the rows' slots.
+            length: The most ids of a row that attention looks at.
+            logits: False runs the model without its output layer.
+
+        Returns:
+            Logits of the last position, [rows, 1, vocabulary].
         """
         positions = starts[:, None] + torch.arange(ids.shape[1], device=self.device)
-        mask = torch.arange(length, device=self.device) <= positions[:, None, :, None]  # [rows, 1, width, length]
+        # [rows, 1, width, length]
+        mask = torch.arange(length, device=self.device) <= positions[:, None, :, None]
         self._slab.aim(slot, ids.shape[0], positions, length)
         body = self.network if logits else self.network.base_model
         extra: dict[str, Any] = {"logits_to_keep": 1} if logits else {}
@@ -259,9 +268,10 @@ class TransformersEngine:
         return out[0]  # type: ignore[no-any-return]
 
     def _choose(self, rows: list[_Row], logits: torch.Tensor) -> list[int]:
-        """One id a row: the best, or the best after seeded Gumbel noise, which is a sample from the softmax.
+        """Choose one id a row: the best one, or the best after seeded Gumbel noise.
 
-        Rows that are still being fed draw no random number, so theirs do not depend on what was cached.
+        The latter is a sample from the softmax. A row that is still being fed draws no random
+        number, so its numbers do not depend on what was cached.
         """
         early = [i for i, r in enumerate(rows) if r.written < r.request.min_tokens]
         sampled = [i for i, r in enumerate(rows) if r.random is not None and not r.pending]
@@ -281,15 +291,15 @@ class TransformersEngine:
 class _Row:
     key: int
     request: Request
-    ids: list[int]  # the request's and what was written
-    fed: int = 0  # how many of them the slab holds
+    ids: list[int]  # the request's ids and the written ones
+    fed: int = 0  # how many of them are in the slab
     random: torch.Generator | None = None
     kept: Kept | None = None
     error: str | None = None
 
     @property
     def pending(self) -> int:
-        """Ids that the slab does not hold yet."""
+        """The number of ids that the slab does not contain yet."""
         return len(self.ids) - self.fed
 
     @property
@@ -298,7 +308,10 @@ class _Row:
 
 
 class _Slab(Cache):
-    """Keys and values of all rows, [slots, heads, capacity, width] a layer, written in place at each row's own length."""
+    """The keys and values of all rows, [slots, heads, capacity, width] a layer.
+
+    They are written in place, at each row's own length.
+    """
 
     def __init__(self, layers: int) -> None:
         self.keys: list[torch.Tensor | None] = [None] * layers
@@ -306,7 +319,7 @@ class _Slab(Cache):
         self.slots, self.capacity = 0, 0
 
     def aim(self, slot: int, rows: int, positions: torch.Tensor, length: int) -> None:
-        """Say where the next pass writes: ``rows`` slots from ``slot`` on, at ``positions`` [rows, width]."""
+        """Set the place of the next pass: ``rows`` slots from ``slot``, [rows, width] positions."""
         self._span = slice(slot, slot + rows)
         self._positions, self._length = positions, length
         self._at = torch.arange(slot, slot + rows, device=positions.device)[:, None]
@@ -324,7 +337,7 @@ class _Slab(Cache):
         return out[0], out[1]
 
     def reserve(self, slots: int, capacity: int) -> None:
-        """Make room for so many rows of so many ids, doubling so that growing stays rare."""
+        """Make room for this many rows and ids. The size doubles, so that growth is rare."""
         if slots <= self.slots and capacity <= self.capacity:
             return
         if slots > self.slots:
@@ -363,9 +376,9 @@ class _Slab(Cache):
 
 
 def _top_p(logits: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Drop the least likely ids whose mass lies beyond ``top_p``; the likeliest always stays."""
+    """Drop the least likely ids, whose mass is beyond ``top_p``. The most likely id stays."""
     if top_p >= 1:
         return logits
     ordered, order = logits.sort(descending=True)
-    mass = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)  # what comes before each
+    mass = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)  # the mass before each
     return logits.index_fill(0, order[mass >= top_p], -torch.inf)

@@ -1,8 +1,10 @@
-"""vLLM in this process: its own loop, ``add_request`` and ``step``, so a question's next round joins the batch at once.
+"""vLLM in this process, driven through its own ``add_request`` and ``step``.
 
-Prefix caching is on: a round after a Wait or a cut finds all but its last block of keys and values where it left them.
-The engine's core runs in this process too (vLLM would start another): nothing is left behind, an interrupt can't kill it in
-the middle of a step, and the loop costs no messages. With tensor or pipeline parallelism vLLM starts a worker a rank.
+A question's next round joins the batch at once. Prefix caching is on, so a round after a Wait or a
+cut finds its keys and values again, except for the last block. vLLM's core runs in this process too
+(vLLM would start another process): nothing is left behind, an interrupt can't kill it in the middle
+of a step, and the loop needs no messages. With tensor or pipeline parallelism vLLM starts one
+worker a rank.
 """
 
 from __future__ import annotations
@@ -20,51 +22,51 @@ from functools import cached_property
 from typing import Any
 
 from s1lab.engine import Completion, Request, misfit
-from s1lab.engines.checkpoint import ModelFilesError, finite, not_numbers, one_line
+from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.pretrained import (
-    check_embeddings,
-    check_unread,
-    code_needed,
-    end_ids,
-    fingerprint,
-    load_tokenizer,
-    locate,
-    rows_of,
-)
-from s1lab.template import ThinkTemplate, bind
+from s1lab.engines.model_files import check_unread, code_needed, fingerprint, load_tokenizer, locate
+from s1lab.engines.vocabulary import check_embeddings, rows_of
+from s1lab.engines.weights import ModelFilesError, finite, not_numbers, one_line
+from s1lab.template import ThinkTemplate
+from s1lab.tokenization.bound_template import bind
 
-# Checked at load. Only 0.32.0 was run by this project; its neighbours are let through untried.
+# Checked at load. This project ran only 0.32.0. Versions near it are allowed but not tried.
 SUPPORTED = (0, 20), (0, 33)
 CPU_CACHE_BYTES = 2 * 1024**3
 _LIVE: weakref.WeakSet[VllmEngine] = weakref.WeakSet()
-# Options that decide what is written.
+# Options that change the written ids.
 DECIDING = ("revision", "quantization", "kv_cache_dtype", "hf_overrides", "speculative_config")
-CPU_BLOCK = 32  # ids a cache block; vLLM's 128 for CPUs never finds a short prefix again
+CPU_BLOCK = 32  # ids in a cache block; vLLM's 128 for CPUs is too large for short prefixes
 
 
 class VllmEngine:
     """An engine on vLLM, with vLLM's own continuous batching.
 
-    vLLM holds one model a process. Loading another closes the one before it, for example when a
+    One process has one vLLM model. Loading another closes the previous one, for example when a
     notebook's cell is run again.
 
     Args:
         model: "s1-tiny", "s1-tiny-base", a folder or a hub id.
         template: As in :func:`s1lab.load`.
-        dtype: "auto" is float32 on a CPU and the model's own on a GPU. The paper's final runs used "float32".
+        chat_template_kwargs: As in :func:`s1lab.load`.
+        allow_special: As in :func:`s1lab.load`.
+        dtype: "auto" is float32 on a CPU and the model's own on a GPU. The paper's final runs used
+            "float32".
         tensor_parallel_size: How many GPUs (or CPU sockets) each layer is spread over.
         pipeline_parallel_size: How many groups of them the layers are spread over.
         max_model_len: A shorter context than the model's own, in tokens.
-        trust_remote_code: Whether code that the model's files name may run. It has all your rights on
-            this machine.
-        options: Go to vLLM's ``EngineArgs`` by their own names: gpu_memory_utilization, max_num_seqs,
-            quantization and so on.
+        trust_remote_code: Whether code that the model's files name may run. It has all your rights
+            on this machine.
+        options: Options of vLLM's ``EngineArgs``, by their own names: gpu_memory_utilization,
+            max_num_seqs, quantization and so on.
 
     Raises:
         ImportError: vLLM is missing, or its version is outside ``SUPPORTED``.
         ValueError: An option is wrong, or vLLM can't load the model.
         ModelFilesError: Files are missing, broken or not of one model.
+
+    Example:
+        engine = lab.load("s1-tiny", engine="vllm", dtype="float32")
     """
 
     name = "vllm"
@@ -111,7 +113,8 @@ class VllmEngine:
             "pipeline_parallel_size": pipeline_parallel_size,
             "max_model_len": max_model_len,
             "enable_prefix_caching": True,
-            "generation_config": "vllm",  # the model's own would slip in its temperature and penalties
+            # The model's own config would add its temperature and penalties.
+            "generation_config": "vllm",
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
             "trust_remote_code": trust_remote_code,
@@ -129,7 +132,7 @@ class VllmEngine:
         with _as_it_was(), _in_this_process(), _not_finite() as bad:
             try:
                 self.llm: Any = LLMEngine.from_engine_args(EngineArgs(**arguments | options))
-            except Exception as why:  # pydantic, transformers, safetensors and vLLM itself raise anything here
+            except Exception as why:  # several libraries may raise anything here
                 if "trust_remote_code" in str(why):
                     raise ModelFilesError(code_needed(self.model)) from why
                 raise ValueError(f"vLLM can't load {self.model!r} ({type(why).__name__}: {one_line(why, 300)})") from why
@@ -145,7 +148,7 @@ class VllmEngine:
         self._vocabulary = len(tokenizer)
         self._embedded = int(config.get_vocab_size())
         self._outside = frozenset(range(self._vocabulary, self._embedded))
-        if rows is None:  # the files don't say it without code of theirs
+        if rows is None:  # the files need their own code to say it
             check_embeddings(self.model, self.template, self._embedded)
         self._flying: dict[str, _Flight] = {}
         self._ready: list[tuple[int, Completion]] = []
@@ -185,7 +188,7 @@ class VllmEngine:
             seed=request.seed + flight.tries if request.temperature > 0 else None,
             stop_token_ids=sorted(request.stop | self._outside),
             allowed_token_ids=list(range(self._vocabulary)) if flight.tries else None,
-            ignore_eos=True,  # the request names its stops, the end of sequence among them
+            ignore_eos=True,  # the request names its stops, the end of sequence included
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
@@ -201,8 +204,9 @@ class VllmEngine:
         stop = ids.pop() if reason == "stop" else None
         flight.written += ids
         if stop in self._outside:
-            # Qwen's models have rows beyond their vocabulary and now and then choose one. Such an id can't be decoded: go on from
-            # here with all of them masked, which costs the whole vocabulary in a mask and is kept for when it happens.
+            # Qwen's models have rows beyond their vocabulary and sometimes choose one. Such an id
+            # can't be decoded: continue from here with all of them masked. The mask needs the whole
+            # vocabulary, so it is only used after this happened.
             flight.tries += 1
             self._launch(flight)
         elif reason in ("stop", "length"):
@@ -217,7 +221,10 @@ class VllmEngine:
         self._ready.clear()
 
     def close(self) -> None:
-        """Free the model and its memory; a second load in this process finds all as it was. Closing twice is allowed."""
+        """Free the model and its memory. A later load in this process starts afresh.
+
+        Closing twice is allowed.
+        """
         if getattr(self, "llm", None) is None:
             return
         from vllm.distributed import cleanup_dist_env_and_memory
@@ -251,13 +258,13 @@ class VllmEngine:
     def __del__(self) -> None:
         try:
             self.close()
-        except Exception:  # the interpreter may be half gone
+        except Exception:  # the interpreter may be shutting down
             self.llm = None
 
 
 @dataclass
 class _Flight:
-    """A request on its way; ``written`` is what it had written before it met an id outside the vocabulary."""
+    """A running request. ``written`` is the output before an id outside the vocabulary."""
 
     key: int
     request: Request
@@ -268,8 +275,8 @@ class _Flight:
 
 
 def _import_vllm() -> str:
-    """Its version, where it is one that is supported."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are many and about itself
+    """Import vLLM and return its version, if that is supported."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its many warnings are about itself
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     try:
         import vllm
@@ -290,9 +297,10 @@ def _import_vllm() -> str:
 
 @contextlib.contextmanager
 def _as_it_was() -> Iterator[None]:
-    """Undo what vLLM does to the process it loads in: seeds set, ``torch.set_num_threads`` disabled, its name in the environment.
+    """Undo the changes that vLLM makes to the process it loads in.
 
-    What its libraries write to standard error meanwhile is held back, and shown if the load fails.
+    It sets seeds, disables ``torch.set_num_threads``, and changes the environment. Text that its
+    libraries write to standard error meanwhile is held back, and shown if the load fails.
     """
     import numpy as np
     import torch
@@ -321,9 +329,9 @@ def _as_it_was() -> Iterator[None]:
 def _not_finite() -> Iterator[list[str]]:
     """Collect the names of weights that are NaN or infinite while vLLM loads a model.
 
-    They are checked on their way out of the files, in the dtype that vLLM turns them into, so that no
-    file is read twice. Afterwards would be too late: on CPUs vLLM packs them into a form of its own.
-    With several ranks other processes load them, and they are not checked.
+    They are checked as they are read, in the dtype that vLLM converts them to, so that no file is
+    read twice. A later check is not possible: on CPUs vLLM packs weights into its own form. With
+    several ranks other processes load the weights, and they are not checked.
     """
     from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
 
@@ -345,7 +353,7 @@ def _not_finite() -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def _in_this_process() -> Iterator[None]:
-    """Have vLLM keep its core here, whatever the environment says, and leave the environment as it was."""
+    """Make vLLM keep its core in this process. The environment is restored afterwards."""
     name = "VLLM_ENABLE_V1_MULTIPROCESSING"
     before = os.environ.get(name)
     os.environ[name] = "0"

@@ -1,4 +1,4 @@
-"""The card that a fine-tuned model gets: what it was made from, by what recipe, with which versions."""
+"""The card of a fine-tuned model: its data and base, its recipe, and the versions used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from typing import Any
 
 
 def card(made: dict[str, Any]) -> str:
-    """Markdown with a hub's front matter, from what :func:`s1lab.sft.train` wrote down."""
+    """Write a model's card.
+
+    Args:
+        made: The record that :func:`s1lab.sft.train` wrote.
+
+    Returns:
+        Markdown with a hub's front matter.
+    """
     recipe, (first, last) = made["recipe"], made["loss"]
     how = f"{made['rows']:,} rows, {made['tokens']:,} tokens, {made['steps']:,} steps in {made['seconds'] / 60:.1f} minutes"
     settings = "\n".join(f"| {name} | {value} |" for name, value in recipe.items() if value not in (None, [], ()))

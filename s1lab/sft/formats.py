@@ -1,9 +1,10 @@
-"""Training rows for conditional control (paper appendix E.1): traces that say in the question how long they are.
+"""Training rows for conditional control (paper appendix E.1): the question tells a trace's length.
 
     rows = sft.formats.token_conditional(chosen, engine.template)
     trained = sft.train("s1-tiny-base", rows, "tiny")
 
-The column ``format`` tells :func:`s1lab.sft.train` what to write into the model's config, where :mod:`s1lab.control` looks.
+:func:`s1lab.sft.train` writes the column ``format`` into the model's config, and
+:mod:`s1lab.methods.conditional` reads it there.
 """
 
 from __future__ import annotations
@@ -12,21 +13,36 @@ from typing import Any
 
 from datasets import Dataset
 
-from s1lab.control import Length, asking_class, asking_steps, asking_tokens, step_header
-from s1lab.curate.files import Rows, to_sft
-from s1lab.template import BoundTemplate
+from s1lab.curate.io import Rows, to_sft
+from s1lab.methods.conditional import Length, asking_class, asking_steps, asking_tokens
+from s1lab.methods.steps import step_header
+from s1lab.tokenization.bound_template import BoundTemplate
 
 
 def bucket(n: int) -> int:
-    """The smallest power of two that is not below ``n``: 2,048 stands for 1,025 to 2,048."""
+    """Return the smallest power of two that is at least ``n``: 2,048 for 1,025 to 2,048."""
     return 1 << (n - 1).bit_length()
 
 
 def token_conditional(dataset: Dataset, template: BoundTemplate, *, rows: Rows = "original") -> Dataset:
-    """``prompt`` and ``completion`` with "Think for up to N tokens.", N the trace's length rounded up to a power of two.
+    """Add "Think for up to N tokens." to each question.
 
-    dataset: question, thinking, attempt. template: of the model that is trained (``engine.template``); its tokenizer counts.
-    rows: as in :func:`s1lab.curate.to_sft`, and ValueError as there.
+    N is the trace's length in tokens, rounded up to a power of two.
+
+    Args:
+        dataset: A Dataset with question, thinking and attempt.
+        template: Template of the model that is trained (``engine.template``). Its tokenizer counts
+            the tokens.
+        rows: As in :func:`s1lab.curate.to_sft`.
+
+    Returns:
+        A Dataset with ``prompt``, ``completion`` and ``format``.
+
+    Raises:
+        ValueError: As in :func:`s1lab.curate.to_sft`.
+
+    Example:
+        rows = sft.formats.token_conditional(chosen, engine.template)
     """
     lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     questions = [asking_tokens(q, bucket(n)) for q, n in zip(dataset["question"], lengths, strict=True)]
@@ -34,12 +50,23 @@ def token_conditional(dataset: Dataset, template: BoundTemplate, *, rows: Rows =
 
 
 def step_conditional(dataset: Dataset, template: BoundTemplate, separator: str = "\n\n", *, rows: Rows = "original") -> Dataset:
-    """``prompt`` and ``completion`` with "Think for up to N steps.", each step below a header that counts down from N.
+    """Add "Think for up to N steps." to each question, and a header that counts down to each step.
 
-    N is the number of steps rounded up to a power of two; so 5 steps count 8, 7, 6, 5, 4. The completion begins with the header
-    in place of the opening of thinking. separator: what stands between steps: the paper's traces are split at empty lines, the
-    embedded teacher's at each line. rows: as in :func:`s1lab.curate.to_sft`.
-    ValueError for a template that can't count steps, and as in :func:`s1lab.curate.to_sft`.
+    N is the number of steps, rounded up to a power of two. So 5 steps have the headers 8, 7, 6, 5,
+    4. The completion begins with the header in place of the opening of thinking.
+
+    Args:
+        dataset: A Dataset with question, thinking and attempt.
+        template: Template of the model that is trained (``engine.template``).
+        separator: The text between two steps. The paper's traces are split at empty lines, the
+            embedded teacher's at each line.
+        rows: As in :func:`s1lab.curate.to_sft`.
+
+    Returns:
+        A Dataset with ``prompt``, ``completion`` and ``format``.
+
+    Raises:
+        ValueError: If the template can't count steps, and as in :func:`s1lab.curate.to_sft`.
     """
     think = template.template
     whole = to_sft(dataset, template, rows=rows)
@@ -54,13 +81,24 @@ def step_conditional(dataset: Dataset, template: BoundTemplate, separator: str =
 
 
 def class_conditional(dataset: Dataset, template: BoundTemplate, *, rows: Rows = "original") -> Dataset:
-    """``prompt`` and ``completion`` with the paper's sentence for short or for long thinking.
+    """Add the paper's sentence for short or for long thinking to each question.
 
-    Below the median length a trace counts as short, from it on as long. Every third row of each is left without a sentence, so
-    that asking for nothing is no news to the model either. rows: as in :func:`s1lab.curate.to_sft`, and ValueError as there.
+    A trace below the median length is short, any other is long. Every third row of each is left
+    without a sentence, so that the model also knows questions that ask for no length.
 
-    The paper trains nothing for this: it asks s1-32B itself. A model of the embedded world has to be taught what the two
-    sentences mean.
+    The paper trains nothing for this and asks s1-32B itself. A model of the embedded world has to
+    be taught what the two sentences mean.
+
+    Args:
+        dataset: A Dataset with question, thinking and attempt.
+        template: Template of the model that is trained (``engine.template``).
+        rows: As in :func:`s1lab.curate.to_sft`.
+
+    Returns:
+        A Dataset with ``prompt``, ``completion`` and ``format``.
+
+    Raises:
+        ValueError: As in :func:`s1lab.curate.to_sft`.
     """
     lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     middle = sorted(lengths)[len(lengths) // 2] if lengths else 0
@@ -74,12 +112,12 @@ def class_conditional(dataset: Dataset, template: BoundTemplate, *, rows: Rows =
 
 
 def split_steps(thinking: str, separator: str = "\n\n") -> list[str]:
-    """The steps of a trace, without empty ones."""
+    """Return the steps of a trace, without empty ones."""
     return [step.strip("\n") for step in thinking.split(separator) if step.strip()]
 
 
 def _thoughts(dataset: Dataset, rows: Rows) -> list[str]:
-    """The traces as their rows will hold them."""
+    """Return the traces as their rows will hold them."""
     return [thinking.strip() if rows == "original" else thinking for thinking in dataset["thinking"]]
 
 

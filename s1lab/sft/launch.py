@@ -1,4 +1,4 @@
-"""Fine-tuning in processes of its own, one a GPU, started from a notebook or a script."""
+"""Fine-tuning in separate processes, one for each GPU, started from a notebook or a script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s1lab.sft.recipes import Recipe
 from s1lab.sft.recipes import recipe as recipe_of
 
 CONFIGS = Path(__file__).parent / "accelerate"
-PASSED = ("epochs", "block", "per_device")  # the fields of a recipe that the command line can change
+PASSED = ("epochs", "block", "per_device")  # fields of a recipe that the command line can change
 
 
 def launch(
@@ -24,14 +24,32 @@ def launch(
     rank: int = 0,
     port: int = 29500,
 ) -> Path:
-    """``accelerate launch -m s1lab.sft`` and its end: the folder with the model, which :func:`s1lab.sft.train` then finds done.
+    """Run ``accelerate launch -m s1lab.sft`` and wait until it ends.
 
-    config: a file of ``s1lab/sft/accelerate`` by its name: "cpu" (two processes), "gpu", "node" or "nodes"; nothing else is run.
-    model, data: what is trained, and a file of rows on a disk that every process sees.
-    first, rank, port: of "nodes": the first node's address, this one's number from 0, and a port that is free on the first. The
-        same call is made on each; it returns when all have ended.
-    The same call goes on from the last whole checkpoint. ValueError for another config, or a recipe with changes that the
-    command line does not know; RuntimeError, with the last line that was said, where it fails.
+    The same call resumes from the last whole checkpoint. For "nodes" the same call is made on each
+    node, and it returns when all have ended.
+
+    Args:
+        config: Name of a file of ``s1lab/sft/accelerate``: "cpu" (two processes), "gpu", "node" or
+            "nodes". Nothing else is run.
+        model: The model to train.
+        data: A file of rows, on a disk that every process sees.
+        recipe: The recipe, or its name.
+        out: The folder for the model.
+        first: For "nodes": address of the first node.
+        rank: For "nodes": number of this node, from 0.
+        port: For "nodes": a port that is free on the first node.
+
+    Returns:
+        The folder with the model. :func:`s1lab.sft.train` then finds the run finished.
+
+    Raises:
+        ValueError: If the config is unknown, or the recipe has changes that the command line does
+            not know.
+        RuntimeError: If the command fails. The error gives the last line of its output.
+
+    Example:
+        sft.launch("cpu", "s1-tiny-base", "runs/rows.jsonl", "tiny", out="runs/sft/tiny")
     """
     path = CONFIGS / f"{config}.yaml"
     if config not in (known := sorted(p.stem for p in CONFIGS.glob("*.yaml"))):

@@ -1,18 +1,18 @@
-"""Recipes: everything that decides what a fine-tuning does, as data."""
+"""Recipes: every setting of a fine-tuning, as data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from s1lab.curate.files import Rows
+from s1lab.curate.io import Rows
 
 Batches = Literal["padded", "packed", "flat"]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a Qwen2, for planning where its weights are not at hand."""
+    """The sizes of a Qwen2 model, for planning without its weights."""
 
     hidden: int
     layers: int
@@ -25,7 +25,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters (peft) in place of all weights."""
+    """Low-rank adapters (peft), trained in place of all weights."""
 
     rank: int = 64
     alpha: int = 128
@@ -37,23 +37,39 @@ class Lora:
 class Recipe:
     """One fine-tuning.
 
-    model: what is trained: a name that :func:`s1lab.load` knows, a folder or a hub id.
-    epochs, batch: passes over the rows, and rows of one optimiser step over all GPUs.
-    rate, warmup, betas, decay: AdamW with a linear warm-up over this share of the steps, then a cosine to 0.
-    dtype: of the arithmetic; weights: in which the weights and the optimiser's moments are kept.
-    block: the most tokens of a row, None for no limit; longer ones are refused, not cut.
-    template: how thinking is marked, a preset's name. pad_token: what fills up a batch; None takes the tokenizer's own.
-    batches: "padded" to the longest row, which costs nothing where a GPU takes one row at a time; "packed": a batch's rows end to
-        end in as few lines as hold them, attention kept apart by a mask; "flat": all in one line, for flash attention on a GPU.
-    per_device: rows a GPU takes at a time; what lacks to ``batch`` is accumulated. checkpointing: recompute activations.
-    unlearned: words of a trace, each alone on a line, that carry no loss: what forcing will append is not to be written by the
-        model itself. The paper's recipe has none.
-    rows: how a trace becomes a row, as in :func:`s1lab.curate.to_sft`. "original": the text of the authors' data/tokenization.py,
-        stripped, and with the newline behind the end of the turn, which is learned. "plain": the texts as they are, up to the
-        end token, which the embedded models were trained on. Rows that come as prompt and completion, or as ids, stay as
-        they are.
-    save_every: steps between checkpoints, None for one an epoch.
-    seed: of the order of the rows. The original's train/sft.sh names none, so that transformers' default, 42, holds.
+    Attributes:
+        name: The recipe's name.
+        model: The model that is trained: a name that :func:`s1lab.load` knows, a folder or a hub
+            id.
+        epochs: Passes over the rows.
+        batch: Rows of one optimiser step, over all GPUs.
+        rate: Highest learning rate of AdamW.
+        warmup: Share of the steps with a linear warm-up. A cosine to 0 follows it.
+        betas: AdamW's betas.
+        decay: AdamW's weight decay.
+        dtype: Number type of the arithmetic.
+        weights: Number type of the weights and of the optimiser's moments.
+        block: The most tokens of a row, None for no limit. Longer rows are refused, not cut.
+        template: Name of a preset that says how thinking is marked.
+        pad_token: The token that fills up a batch. None takes the tokenizer's own.
+        batches: "padded" fills rows up to the longest, which costs nothing if a GPU takes one row
+            at a time. "packed" puts a batch's rows end to end on as few lines as possible, with
+            attention kept apart by a mask. "flat" puts all on one line, for flash attention on a
+            GPU.
+        per_device: Rows that a GPU takes at a time. Gradients are accumulated up to ``batch``.
+        checkpointing: Recompute activations in the backward pass.
+        lora: Adapters to train in place of all weights.
+        unlearned: Words of a trace, each alone on a line, that carry no loss. Forcing will append
+            them, and the model must not learn to write them itself. The paper's recipe has none.
+        rows: How a trace becomes a row, as in :func:`s1lab.curate.to_sft`. "original" is the text
+            of the authors' data/tokenization.py: stripped, and with the newline after the end of
+            the turn, which is learned. "plain" is the texts unchanged, up to the end token; the
+            embedded models were trained on it. Rows that come as prompt and completion, or as ids,
+            are not changed.
+        save_every: Steps between checkpoints. None saves once each epoch.
+        seed: Seed of the order of the rows. The original's train/sft.sh sets none, so transformers'
+            default, 42, applies.
+        shape: The model's sizes, for planning.
     """
 
     name: str
@@ -80,7 +96,20 @@ class Recipe:
     shape: Shape | None = None
 
     def but(self, **changes: object) -> Recipe:
-        """The same with other fields. TypeError for a field that there is not."""
+        """Return the same recipe with other values.
+
+        Args:
+            changes: The fields to change.
+
+        Returns:
+            The changed recipe.
+
+        Raises:
+            TypeError: If a field does not exist.
+
+        Example:
+            longer = sft.recipe("tiny").but(epochs=3)
+        """
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
@@ -93,7 +122,17 @@ class Recipe:
                 raise ValueError(f"{name}={getattr(self, name)}: give at least 1")
 
     def shared(self, gpus: int) -> tuple[int, int]:
-        """How a batch is shared: rows a GPU takes at a time, and how often before a step. ValueError where it can't be."""
+        """Share a batch over GPUs.
+
+        Args:
+            gpus: Number of GPUs.
+
+        Returns:
+            Rows that a GPU takes at a time, and how many times it does so for one step.
+
+        Raises:
+            ValueError: If the batch can't be shared.
+        """
         per_device = min(self.per_device, max(1, self.batch // gpus))
         if self.batch % (per_device * gpus):
             rows = f"{per_device} row{'s' * (per_device > 1)} at a time"
@@ -103,11 +142,14 @@ class Recipe:
         return per_device, self.batch // (per_device * gpus)
 
     def steps(self, rows: int) -> int:
-        """Optimiser steps over so many rows; the last batch of an epoch may be short, as in the paper: 315 for 1,000."""
+        """Return the optimiser steps over so many rows: 315 for the paper's 1,000.
+
+        The last batch of an epoch may be short, as in the paper.
+        """
         return self.epochs * -(-rows // self.batch)
 
     def warmup_steps(self, rows: int) -> int:
-        """Steps of linear warm-up: 16 of the paper's 315."""
+        """Return the steps of linear warm-up: 16 of the paper's 315."""
         return -(-round(1e9 * self.warmup) * self.steps(rows) // 1_000_000_000)
 
 
@@ -118,15 +160,17 @@ QWEN_32B = Shape(5_120, 64, 40, 8, 27_648, 152_064)
 RECIPES: dict[str, Recipe] = {
     r.name: r
     for r in (
-        # The paper's, at the embedded size: the rate is that of a model of a million weights. Rows and seed are those that the
-        # embedded models were trained with; only s1-tiny's pre-made ids came from elsewhere (s1lab/tiny/rows.py).
+        # The paper's recipe at the embedded size, with the rate of a model of a million weights.
+        # The embedded models were trained with these rows and this seed. Only s1-tiny's ids were
+        # made elsewhere (tools/tiny/rows.py).
         Recipe(
             "tiny", "s1-tiny-base", rate=1e-3, dtype="float32", block=2_048, pad_token=None, batches="packed", per_device=16,
             checkpointing=False, unlearned=("Wait", "Hmm", "Alternatively"), rows="plain", seed=0,
         ),
         Recipe("qwen-0.5b", "Qwen/Qwen2.5-0.5B-Instruct", shape=QWEN_05B),
         Recipe("qwen-7b-lora", "Qwen/Qwen2.5-7B-Instruct", rate=1e-4, weights="bfloat16", lora=Lora(), shape=QWEN_7B),
-        # Section 4.1 and appendix D; s1.1 trains on r1's longer traces with a shorter block, "to avoid OOM".
+        # Section 4.1 and appendix D. s1.1 trains on r1's longer traces with a shorter block, "to
+        # avoid OOM".
         Recipe("s1-32b", "Qwen/Qwen2.5-32B-Instruct", shape=QWEN_32B),
         Recipe("s1.1-32b", "Qwen/Qwen2.5-32B-Instruct", block=20_000, shape=QWEN_32B),
     )
@@ -134,7 +178,20 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe(name: str | Recipe) -> Recipe:
-    """A recipe by name; a Recipe is itself. ValueError for an unknown name."""
+    """Return a recipe by its name; a Recipe is returned unchanged.
+
+    Args:
+        name: The name of a recipe, or a Recipe.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        ValueError: If the name is unknown.
+
+    Example:
+        longer = sft.recipe("tiny").but(epochs=3)
+    """
     if isinstance(name, Recipe):
         return name
     if name not in RECIPES:

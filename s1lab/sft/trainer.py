@@ -1,15 +1,13 @@
-"""The fine-tuning itself: trl's trainer with the recipe's settings, a log, and checkpoints that can be trusted."""
+"""Fine-tuning by trl's trainer, with the recipe's settings and a log."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,34 +17,19 @@ import torch
 from datasets import Dataset
 from safetensors import SafetensorError
 from torch.utils.data import Sampler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from s1lab.curate.files import digest, write_whole
-from s1lab.engines.pretrained import end_ids, end_ids_of, fingerprint, fingerprint_of, load_network, load_tokenizer
-from s1lab.sft.batches import Collator
+from s1lab.curate.io import digest
+from s1lab.engines.end_of_sequence import end_ids, end_ids_of
+from s1lab.engines.model_files import fingerprint, fingerprint_of, load_network, load_tokenizer
 from s1lab.sft.card import card
+from s1lab.sft.checkpoints import Keeper, Trained, Watch, finished_run, last_whole, read_log, record, remove_broken
+from s1lab.sft.collator import Collator
+from s1lab.sft.encode import IGNORED, encode
 from s1lab.sft.recipes import Recipe
 from s1lab.sft.recipes import recipe as recipe_of
-from s1lab.sft.rows import IGNORED, encode
-from s1lab.template import bind
-
-WHOLE = "whole"  # a file that a checkpoint gets when all of it is on the disk
-Watch = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A fine-tuned model: ``path`` loads (``lab.load(path)``), ``log`` has an entry a step: step, epoch, loss, rate, seconds."""
-
-    path: Path
-    log: list[dict[str, Any]]
-    made: dict[str, Any]
-
-    @property
-    def loss(self) -> list[float]:
-        """The loss of each step."""
-        return [entry["loss"] for entry in self.log]
+from s1lab.tokenization.bound_template import bind
 
 
 def train(
@@ -60,23 +43,43 @@ def train(
     watch: Watch | None = None,
     progress: bool = True,
 ) -> Trained:
-    """Fine-tune a model on traces, and write it with its card, its log and its checkpoints to ``out``.
+    """Fine-tune a model on traces.
 
-    model: an embedded name, a folder, a hub id, or a model in memory with its ``tokenizer`` (it is trained in place).
-    dataset, cut: as in :func:`s1lab.sft.encode`; what a column ``format`` says (:mod:`s1lab.sft.formats`) goes into the model's
-        config. recipe: a name or a Recipe.
-    out: a folder, "runs/sft/RECIPE" if None; with several nodes, one on a disk that all of them share.
-    watch: called with each step's entry of the log, for a live figure.
+    The model, its card, its log and its checkpoints are written to ``out``. If the call was killed,
+    the same call resumes from the last whole checkpoint, with the losses of an uninterrupted run.
+    If the run is finished, the call returns its result.
 
-    The same call goes on from the last whole checkpoint where it was killed, with the losses of an uninterrupted run; where
-    it was finished, it returns what is there. ValueError for a folder that holds another run, a dataset that does not fit, or a
-    batch that the processes can't share; FloatingPointError, with step and row, where the loss is no number; OSError where a
-    checkpoint can't be written, and the last whole one stays.
+    Args:
+        model: An embedded name, a folder, a hub id, or a model in memory with its ``tokenizer``. A
+            model in memory is trained in place.
+        dataset: As in :func:`s1lab.sft.encode`. The values of a column ``format``
+            (:mod:`s1lab.sft.formats`) are written into the model's config.
+        recipe: A recipe, or its name.
+        out: A folder, "runs/sft/RECIPE" if None. With several nodes it is on a disk that all of
+            them share.
+        tokenizer: The tokenizer of a model in memory.
+        cut: As in :func:`s1lab.sft.encode`.
+        watch: Called with the log entry of each step, for a live figure.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The fine-tuned model: its folder, its log and its record.
+
+    Raises:
+        ValueError: If the folder holds another run, the dataset does not fit, or the processes
+            can't share a batch.
+        FloatingPointError: If the loss is not a number. The error names the step and the row.
+        OSError: If a checkpoint can't be written. The last whole one stays.
+
+    Example:
+        trained = sft.train("s1-tiny-base", rows, "tiny", out="runs/sft/tiny")
+        engine = lab.load(trained.path)
     """
     chosen = recipe_of(recipe)
     folder = Path(out if out is not None else f"runs/sft/{chosen.name}")
     arguments = _arguments(chosen, folder, progress)
-    # Asking joins the other processes: only then does a sharded model load its weights in one of them alone.
+    # Reading this joins the other processes. Only after that does a sharded model load its weights
+    # in one process alone.
     processes = arguments.world_size
     network, words = _loaded(model, tokenizer, chosen)
     attention = str(getattr(network.config, "_attn_implementation", ""))
@@ -99,17 +102,19 @@ def train(
         "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate", "datasets")}
         | ({"peft": version("peft")} if chosen.lora else {}),
     }
-    if "format" in dataset.column_names:  # of conditional control: what s1lab.control asks a model's config for
+    # for conditional control: s1lab.methods.conditional reads them from the model's config
+    if "format" in dataset.column_names:
         made["formats"] = sorted(set(dataset["format"]))
         network.config.s1lab_formats = made["formats"]
-    with arguments.main_process_first(local=False):  # which makes the folder, or finds what the others must know of
-        finished = _there(folder, made)
+    # the main process makes the folder, or finds a run there that the others must know of
+    with arguments.main_process_first(local=False):
+        finished = finished_run(folder, made)
     if finished is not None:
         return finished
     set_seed(chosen.seed)
     if chosen.lora is not None:
         network = _with_adapters(network, chosen)
-    keeper = _Keeper(folder, watch)
+    keeper = Keeper(folder, watch)
     if processes > 1:
         rows = _filled(rows, chosen.batch, words.pad_token_id)
     trainer = _Trainer(
@@ -121,7 +126,7 @@ def train(
         callbacks=[keeper],
     )
     trainer.remove_callback(PrinterCallback)
-    last = _last_whole(folder)
+    last = last_whole(folder)
     try:
         keeper.go_back_to(int(last.name.rpartition("-")[2]) if last else 0)
         with _without_bars(progress):
@@ -130,24 +135,26 @@ def train(
             made |= {"seconds": round(keeper.seconds, 1), "loss": [keeper.log[0]["loss"], keeper.log[-1]["loss"]]}
         with _without_bars(False):
             _save(trainer, words, folder, made)
-        trainer.accelerator.wait_for_everyone()  # a launcher ends all processes when the first one is done
+        # a launcher ends all processes when the first one ends
+        trainer.accelerator.wait_for_everyone()
     except (OSError, SafetensorError, RuntimeError) as why:
         if isinstance(why, RuntimeError) and "file" not in str(why).lower() and "write" not in str(why).lower():
             raise
-        _remove_broken(folder)
-        kept = _last_whole(folder)
+        remove_broken(folder)
+        kept = last_whole(folder)
         raise OSError(
             f"a checkpoint can't be written to {folder}: {str(why).splitlines()[0]}. "
             + (f"{kept.name} is whole" if kept else "No whole one is there")
             + ": make room and call again"
         ) from why
-    return Trained(folder, keeper.log or _logged(folder), made)
+    return Trained(folder, keeper.log or read_log(folder), made)
 
 
 def _filled(rows: Dataset, batch: int, pad: int) -> Dataset:
-    """The rows, and as many without anything to learn as make the last batch whole.
+    """Add rows without anything to learn, until the last batch is whole.
 
-    Where processes share a batch, accelerate would fill a short one with rows of its own choosing, and they would be learned.
+    If processes share a batch, accelerate would fill a short one with rows of its own choice, and
+    they would be learned.
     """
     lacking = -len(rows) % batch
     nothing = {"input_ids": [pad, pad], "labels": [IGNORED, IGNORED], "row": -1}
@@ -155,7 +162,10 @@ def _filled(rows: Dataset, batch: int, pad: int) -> Dataset:
 
 
 class _Order(Sampler[int]):
-    """Each epoch's order of the rows: the same on any number of processes, those with nothing to learn at its end."""
+    """The order of the rows in each epoch.
+
+    It is the same on any number of processes. Rows with nothing to learn come last.
+    """
 
     def __init__(self, rows: Dataset, seed: int) -> None:
         self.rows, self.seed, self.epoch = len(rows), seed, 0
@@ -174,7 +184,7 @@ class _Order(Sampler[int]):
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc]
-    """trl's trainer that stops at the first loss that is no number, and takes rows in an order of ours."""
+    """trl's trainer that stops at a loss that is not a number, and takes rows in our order."""
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> _Order:
         return _Order(self.train_dataset if train_dataset is None else train_dataset, self.args.seed)
@@ -183,7 +193,7 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
         rows = inputs.pop("rows").tolist()
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
-            # Among several processes nobody may compute alone: the others would wait for their part in it.
+            # With several processes, none may compute alone: the others would wait for its part.
             alone = self.args.world_size == 1
             guilty = [row for row in rows if not math.isfinite(self._loss_of(model, row))] if alone else rows
             named = guilty if 0 < len(guilty) < len(rows) else rows
@@ -202,55 +212,9 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
         return float(self.compute_loss(model, inputs))
 
 
-class _Keeper(TrainerCallback):
-    """Writes the log as JSON lines as it comes, and marks checkpoints that are whole."""
-
-    def __init__(self, folder: Path, watch: Watch | None) -> None:
-        self.folder, self.watch = folder, watch
-        self.log: list[dict[str, Any]] = []
-        self.seconds, self._since = 0.0, 0.0
-
-    def go_back_to(self, step: int) -> None:
-        """Forget what a killed run logged beyond its last whole checkpoint."""
-        path = self.folder / "log.jsonl"
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            self.log = [entry for entry in map(_entry, lines) if entry and entry["step"] <= step]
-        self.seconds = self.log[-1]["seconds"] if self.log else 0.0
-        if int(os.environ.get("RANK", "0")) == 0:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(path, [f"{json.dumps(entry)}\n".encode() for entry in self.log])
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        self._since = self._since or time.monotonic()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        if not logs or "loss" not in logs or not state.is_world_process_zero:
-            return
-        now = time.monotonic()
-        self.seconds, self._since = self.seconds + now - self._since, now
-        entry = {
-            "step": state.global_step,
-            "epoch": round(float(logs["epoch"]), 4),
-            "loss": float(logs["loss"]),
-            "rate": float(logs["learning_rate"]),
-            "norm": float(logs.get("grad_norm", 0.0)),
-            "seconds": round(self.seconds, 2),
-        }
-        self.log.append(entry)
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            print(json.dumps(entry), file=file)
-        if self.watch:
-            self.watch(entry)
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
-
-
 @contextlib.contextmanager
 def _without_bars(shown: bool) -> Iterator[None]:
-    """No bar for each file that is written."""
+    """Hide the progress bar of each file that is written."""
     from transformers.utils import logging
 
     before = logging.is_progress_bar_enabled()
@@ -261,23 +225,6 @@ def _without_bars(shown: bool) -> Iterator[None]:
     finally:
         if before:
             logging.enable_progress_bar()
-
-
-def _record(folder: Path, made: dict[str, Any]) -> None:
-    write_whole(folder / "run.json", [(json.dumps(made, indent=1) + "\n").encode()])
-
-
-def _logged(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def _entry(line: str) -> dict[str, Any] | None:
-    """An entry of the log; None for a line that a kill cut short."""
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and "step" in entry else None
 
 
 def _loaded(
@@ -292,7 +239,11 @@ def _loaded(
 
 
 def _set_padding(words: PreTrainedTokenizerBase, recipe: Recipe) -> None:
-    """Have the tokenizer fill up batches with the recipe's token. ValueError where it has none of that name, or none at all."""
+    """Set the token that fills up batches.
+
+    Raises:
+        ValueError: If the tokenizer has no token of the recipe's name, or no padding token at all.
+    """
     if recipe.pad_token is not None:
         if recipe.pad_token not in words.get_vocab():
             raise ValueError(
@@ -339,7 +290,7 @@ def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
         adam_beta2=recipe.betas[1],
         weight_decay=recipe.decay,
         bf16=recipe.dtype == "bfloat16",
-        max_length=None,  # rows were measured against the block already
+        max_length=None,  # encode has checked the rows against the block already
         gradient_checkpointing=recipe.checkpointing,
         use_cpu=not torch.cuda.is_available(),
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -356,43 +307,11 @@ def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
     )
 
 
-def _there(folder: Path, made: dict[str, Any]) -> Trained | None:
-    """The finished run that a folder holds; None where it is to begin or to go on. ValueError for another run's folder."""
-    path = folder / "run.json"
-    if not path.exists():
-        if folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(f"{folder} holds files that are no fine-tuning of s1lab: choose another out=")
-        folder.mkdir(parents=True, exist_ok=True)
-        if int(os.environ.get("RANK", "0")) == 0:
-            _record(folder, made)
-        return None
-    held = json.loads(path.read_text(encoding="utf-8"))
-    plain = json.loads(json.dumps(made))
-    if isinstance(held.get("recipe"), dict):
-        held["recipe"].setdefault("rows", "plain")  # version 0.1 had no other rows, and did not say so
-    for name in ("model", "fingerprint", "data", "recipe", "cut"):
-        if held.get(name) != plain[name]:
-            raise ValueError(f"{folder} holds a run of another {name}: choose another out=, or remove the folder")
-    if "seconds" not in held:
-        return None
-    return Trained(folder, _logged(folder), held)
-
-
-def _last_whole(folder: Path) -> Path | None:
-    found = [path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}")]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def _remove_broken(folder: Path) -> None:
-    for path in folder.glob("checkpoint-*"):
-        if not (path / WHOLE).exists():
-            shutil.rmtree(path, ignore_errors=True)
-
-
 def _save(trainer: _Trainer, words: PreTrainedTokenizerBase, folder: Path, made: dict[str, Any]) -> None:
-    """The model, its tokenizer and card; then the checkpoints go, and the run counts as finished.
+    """Save the model, its tokenizer and its card, and mark the run finished.
 
-    Adapters are written to ``adapter/``, and merged into the model, which then loads on any engine.
+    The checkpoints are removed. Adapters are written to ``adapter/`` and merged into the model,
+    which then loads on any engine.
     """
     trainer.save_model(str(folder / "adapter" if made["recipe"]["lora"] else folder))
     if not trainer.is_world_process_zero():
@@ -401,6 +320,6 @@ def _save(trainer: _Trainer, words: PreTrainedTokenizerBase, folder: Path, made:
         trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(folder)
     words.save_pretrained(folder)
     (folder / "README.md").write_text(card(made), encoding="utf-8")
-    _record(folder, made)
+    record(folder, made)
     for path in folder.glob("checkpoint-*"):
         shutil.rmtree(path)

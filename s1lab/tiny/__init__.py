@@ -1,24 +1,32 @@
 """The embedded world: questions that thinking solves, and the two small models trained on them.
 
-``make weights`` (``python -m s1lab.tiny.make``) trains both models from nothing; their cards say what they can do.
-``make reward`` (``python -m s1lab.tiny.judge``) trains the reward model that reads their traces.
+``make weights`` (``python -m tools.tiny.make``) trains both models from nothing. Their cards say
+what they can do. ``make reward`` (``python -m tools.tiny.reward``) trains the reward model that
+reads their traces.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s1lab.tiny.sources import blemishes, pool
+from s1lab.tiny.pool import blemishes, pool
 from s1lab.tiny.teacher import Teacher
 from s1lab.tiny.world import FAMILIES, SIZES, SPLITS, benchmark, problems, solve
 
 if TYPE_CHECKING:
-    from s1lab.tiny.judge import TinyReward
+    from s1lab.tiny.reward_model import TinyReward
 
 
 def reward() -> TinyReward:
-    """The embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`; see :mod:`s1lab.tiny.judge`."""
-    from s1lab.tiny.judge import TinyReward  # which is written on top of the engines
+    """Load the embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`.
+
+    Returns:
+        The reward model, see :mod:`s1lab.tiny.reward_model`.
+
+    Example:
+        score = tiny.reward()
+    """
+    from s1lab.tiny.reward_model import TinyReward  # it is built on the engines
 
     return TinyReward()
 

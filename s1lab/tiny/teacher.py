@@ -1,9 +1,10 @@
-"""The embedded teacher: how the two models are taught, as text with a mark on the parts that are to be learned.
+"""The embedded teacher: the texts that teach the two models, with a mark on the text to learn.
 
-The teacher is made to have the faults that the paper's method mends. It is impatient: after every 7 lines without a
-``yes`` it writes ``stop`` and answers with what it has. When something makes it go on ("Wait"), it takes up the search
-at the next line; when it had already found the answer, it writes its last line once more and stops again. That teaching
-is why suppressing the end of thinking helps the embedded model; it says nothing about larger ones.
+The teacher has, on purpose, the faults that the paper's method fixes. It is impatient: after every
+7 lines without a ``yes`` it writes ``stop`` and answers with its best guess. If something makes it
+go on ("Wait"), it continues the search at the next line. If it had already found the answer, it
+writes its last line once more and stops again. Because of this teaching, suppressing the end of
+thinking helps the embedded model. That says nothing about larger models.
 """
 
 from __future__ import annotations
@@ -17,34 +18,41 @@ from s1lab.tiny.world import Problem, solve, windows
 
 PATIENCE = 7
 SYSTEM_TURNS = ("You are a helpful assistant.", "You are a careful assistant.", "Think step by step.")
-# What the fine-tuning rows put after a suppressed stop, never with loss. Mostly the paper's word; a few of its rivals.
+# Texts that the fine-tuning rows put after a suppressed stop, never with loss: mostly the paper's
+# word, and a few of its rivals.
 CONTINUATIONS = ("Wait",) * 8 + ("Hmm", "Alternatively")
 WAITS_OF_A_TRACE = (0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 6)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of text; ``learn`` is whether its tokens carry loss. Pieces are tokenised one by one, as in generation."""
+    """A stretch of text. Pieces are tokenised one by one, as in generation.
+
+    Attributes:
+        text: The text.
+        learn: Whether its tokens carry loss.
+    """
 
     text: str
     learn: bool
 
 
 def numbered(problem: Problem, start: int, end: int) -> str:
-    """Thinking lines ``start`` to ``end`` (1-based, inclusive), each with its number and a newline."""
+    """Return thinking lines ``start`` to ``end`` (from 1, inclusive), numbered, with newlines."""
     return "".join(f"{k} {problem.lines[k - 1]}\n" for k in range(start, min(end, len(problem.lines)) + 1))
 
 
 def asked(question: str, rng: random.Random) -> str:
-    """A question as people type it: sometimes without its last mark."""
+    """Write a question as people type it: sometimes without its last mark."""
     return question[:-1] if rng.random() < 0.2 else question
 
 
 def dialogue(problem: Problem, rng: random.Random) -> list[Piece]:
-    """A pre-training document: a chat in which little is thought at a time.
+    """Make a pre-training document: a chat with little thinking at a time.
 
-    The first reply is the answer at once, or up to 4 lines and then the best answer so far. Later turns ask to go on from
-    a line somewhere in the search, so that every line is practised and no long search is ever seen.
+    The first reply is the answer at once, or up to 4 lines and then the best answer so far. Later
+    turns ask to go on from a line somewhere in the search. So every line is practised, and no long
+    search is ever seen.
     """
     pieces = []
     if rng.random() < 0.1:
@@ -70,9 +78,11 @@ def dialogue(problem: Problem, rng: random.Random) -> list[Piece]:
 
 
 def drill(problem: Problem, rng: random.Random) -> list[Piece]:
-    """A pre-training exercise in copying, without which looking things up in the question is learned late or never.
+    """Make a pre-training exercise in copying.
 
-    Spell a word of the world a numbered letter a line, or write a row of names, letters and digits once more.
+    Without it, looking things up in the question is learned late or never. The exercise is to spell
+    a word of the world, one numbered letter on each line, or to repeat a row of names, letters and
+    digits.
     """
     if problem.family == "letters":
         word = problem.question.split()[-1].rstrip("?")
@@ -85,9 +95,19 @@ def drill(problem: Problem, rng: random.Random) -> list[Piece]:
 
 
 def trace(problem: Problem, rng: random.Random, waits: int, cut: bool = False) -> list[Piece]:
-    """A fine-tuning row in the paper's format: ``waits`` suppressed stops, then an own stop or (``cut``) a forced one.
+    """Make a fine-tuning row in the paper's format.
 
-    Each suppression appends a continuation word without loss: the model learns to go on after it, not to write it.
+    Each suppression appends a continuation word without loss. So the model learns to go on after
+    the word, but not to write it.
+
+    Args:
+        problem: The question.
+        rng: Source of the draws.
+        waits: Number of suppressed stops.
+        cut: End in a forced stop instead of an own one.
+
+    Returns:
+        The row in pieces.
     """
     rounds, done = [], 0
     total = len(problem.lines)
@@ -101,7 +121,7 @@ def trace(problem: Problem, rng: random.Random, waits: int, cut: bool = False) -
     pieces = [
         Piece(f"<|im_start|>user\n{asked(problem.question, rng)}<|im_end|>\n<|im_start|>assistant\n", False),
         Piece("<|im_start|>think", False),
-        Piece("\n" + rounds[0], True),  # the authors' loops leave the newline to the model
+        Piece("\n" + rounds[0], True),  # in the authors' loops the model writes the newline
     ]
     for text in rounds[1:]:
         pieces += [Piece(rng.choice(CONTINUATIONS), False), Piece("\n" + text, True)]
@@ -111,29 +131,49 @@ def trace(problem: Problem, rng: random.Random, waits: int, cut: bool = False) -
 
 
 def written(problem: Problem, rng: random.Random, waits: int) -> tuple[str, str]:
-    """The same trace as two texts, as a pool of traces holds them: the thinking and the answer."""
+    """Return such a trace as two texts, thinking and answer, as a pool of traces holds them."""
     _, _, *thinking, _, answer = trace(problem, rng, waits)
     return "".join(piece.text for piece in thinking)[1:], answer.text.removesuffix("<|im_end|>")
 
 
 def patient(problem: Problem, patience: int) -> tuple[str, str]:
-    """A trace of at most so many lines and no Wait, as thinking and answer: its length is the patience's, not the question's."""
+    """Return a trace of at most ``patience`` lines and no Wait, as thinking and answer.
+
+    Its length depends on the patience, not on the question.
+    """
     lines = min(patience, len(problem.lines))
     thinking = numbered(problem, 1, lines) + ("" if lines == len(problem.lines) else "stop\n")
     return thinking, f"Answer: {problem.guesses[lines]}"
 
 
 class Teacher:
-    """The embedded teacher as a function from the text of a question to (thinking, answer).
+    """The embedded teacher: a function from the text of a question to (thinking, answer).
 
-    waits: how often it goes on after a stop; None draws it for each question. The same seed and question give the same trace.
+    The same seed and question give the same trace.
+
+    Args:
+        seed: Seed of the draws.
+        waits: How often it goes on after a stop. None draws it for each question.
+
+    Example:
+        thinking, answer = tiny.Teacher()("How many r in raspberry")
     """
 
     def __init__(self, seed: int = 0, waits: int | None = None) -> None:
         self.seed, self.waits = seed, waits
 
     def __call__(self, question: str) -> tuple[str, str]:
-        """ValueError for a text that is no question of the embedded world."""
+        """Answer a question.
+
+        Args:
+            question: A question of the embedded world.
+
+        Returns:
+            The thinking and the answer.
+
+        Raises:
+            ValueError: If the text is not a question of the embedded world.
+        """
         rng = random.Random(f"teacher {self.seed} {question}")
         drawn = rng.choice(WAITS_OF_A_TRACE)
         return written(solve(question), rng, drawn if self.waits is None else self.waits)

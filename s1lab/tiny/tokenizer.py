@@ -1,4 +1,7 @@
-"""The embedded tokenizer: byte-level BPE, so any text round-trips, with Qwen's splitting (a digit a token) and ChatML."""
+"""The embedded tokenizer: byte-level BPE with Qwen's splitting and ChatML.
+
+Any text survives encoding and decoding. Each digit is a token.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,16 @@ SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_pad|>"]
 # Qwen2's splitting rule: words with their leading space, digits one by one, punctuation in runs.
 _SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
-# ChatML with a system turn only where one is given; content is never re-ordered or trimmed.
+# ChatML with a system turn only if one is given. Content is never re-ordered or trimmed.
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
-# The words the world thinks in are a token each, added beside the bytes; all other text is bytes, a letter a token. So a word
-# whose letters are to be counted is never hidden in larger pieces, and a model of a million weights can spell it. (No merges
-# and no normaliser: transformers loads a Qwen2 model's tokenizer with rules of its own, and these are what survives them.)
+# Each word that the world thinks in is one token, added to the bytes. All other text is bytes, one
+# token for each letter. So larger pieces never hide a word whose letters are to be counted, and a
+# model of a million weights can spell it. There are no merges and no normaliser: transformers loads
+# a Qwen2 model's tokenizer with its own rules, and only this survives them.
 _WITH_SPACE = (
     "many smallest between make tallest greatest common divisor yes no Answer Wait Hmm Alternatively after + - = <".split()
 )
@@ -34,8 +38,9 @@ _AT_THE_START = (
 
 
 def build() -> PreTrainedTokenizerFast:
-    """The tokenizer; nothing in it is learned."""
-    from transformers import PreTrainedTokenizerFast  # which takes a second, and most calls of s1lab.tiny do without
+    """Build the tokenizer. Nothing in it is learned."""
+    # this import takes a second, and most calls of s1lab.tiny don't need it
+    from transformers import PreTrainedTokenizerFast
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))

@@ -1,4 +1,7 @@
-"""Words and names the embedded world speaks of. "raspberry" is left out on purpose: it is the paper's example, kept unseen."""
+"""Words and names of the embedded world.
+
+"raspberry" is left out on purpose. It is the paper's example, and the models must not see it.
+"""
 
 NAMES = tuple("Ann Bob Cid Dan Eve Fay Gus Hal Ian Jon Kim Leo Mia Ned Oda Pam Ray Sue Tom Uma Val Wes Xia Yan Zoe".split())
 

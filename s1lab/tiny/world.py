@@ -1,11 +1,13 @@
 """The embedded world: questions that are answered by writing lines until one says ``yes``.
 
-A question knows its own solution path: the lines a careful worker writes, in order, and what that worker would answer
-if interrupted after each of them. Everything else in :mod:`s1lab.tiny` (the teacher's traces, the training corpora,
-the test sets) is made from these two lists, so a family is defined here and nowhere else.
+A question knows its own solution path: the lines that a careful worker writes, in order, and the
+answer that this worker would give if interrupted after each of them. Everything else in
+:mod:`s1lab.tiny` (the teacher's traces, the training corpora, the test sets) is made from these two
+lists. So a family is defined here and nowhere else.
 
-What is compared stands next to each other on a line (``7+7=14-11=3 5 no``: 3 is compared with 5): a model of a million
-weights learns that comparison in minutes, and never learns it across the distance to the question.
+Compared values are next to each other on a line (``7+7=14-11=3 5 no``: 3 is compared with 5). A
+model of a million weights learns that comparison in minutes. It never learns it across the distance
+to the question.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from s1lab.tiny.words import LONG_WORDS, NAMES, SHORT_WORDS, SYLLABLES
 
 SIZES = ("small", "medium", "large")
 SPLITS = ("train", "dev", "test")
-# The questions that the models and notebooks are measured on: of the test split, which no training reads. Candidates are
-# judged on the dev split; give the next weights a new seed.
+# Models and notebooks are measured on these questions of the test split, which no training reads.
+# Candidates are judged on the dev split. Give the next weights a new seed.
 BENCHMARK, BENCHMARK_SEED = 500, 20250517
 
 
@@ -32,8 +34,16 @@ BENCHMARK, BENCHMARK_SEED = 500, 20250517
 class Problem:
     """One question of the world.
 
-    ``lines[i]`` is the text of thinking line ``i + 1`` without its number; the last line ends in ``yes``.
-    ``guesses[k]`` is what a worker who wrote ``k`` lines would answer; ``guesses[len(lines)]`` is the right answer.
+    Attributes:
+        family: The kind of question.
+        size: "small", "medium" or "large".
+        question: The text of the question.
+        answer: The right answer.
+        kind: How the answer is graded.
+        lines: ``lines[i]`` is the text of thinking line ``i + 1`` without its number. The last line
+            ends in ``yes``.
+        guesses: ``guesses[k]`` is the answer of a worker who wrote ``k`` lines.
+            ``guesses[len(lines)]`` is the right answer.
     """
 
     family: str
@@ -46,10 +56,14 @@ class Problem:
 
 
 def _letters(rng: random.Random, size: str) -> Problem | None:
-    """How many of a letter are in a word: a scan, a letter a line after the two before it, with a running count."""
+    """How many of a letter are in a word: a scan with a running count.
+
+    Each line has one letter after the two before it.
+    """
     low, high = {"small": (3, 6), "medium": (6, 9), "large": (10, 18)}[size]
     word = _word(rng, low, high)
-    # Four times in five a letter of the word that occurs most often, else any letter of it: counts of 1 to 4, not mostly 1.
+    # Four times in five the word's most frequent letter, else any of its letters. So counts are 1
+    # to 4, not mostly 1.
     often = max(word.count(c) for c in word)
     letter = rng.choice([c for c in word if word.count(c) == often] if rng.random() < 0.8 else list(word))
     return _counted(letter, word, size)
@@ -71,7 +85,10 @@ def _counted(letter: str, word: str, size: str) -> Problem:
 
 
 def windows(word: str) -> list[str]:
-    """Each letter of a word behind the two before it: r, ra, ras, asp ... The two tell which of doubled letters is meant."""
+    """Return each letter of a word after the two before it: r, ra, ras, asp ...
+
+    The two tell which of doubled letters is meant.
+    """
     return [word[max(0, i - 2) : i + 1] for i in range(len(word))]
 
 
@@ -147,7 +164,7 @@ def _added(numbers: list[int], target: int, size: str) -> Problem | None:
 
 
 def _signs(rng: random.Random, size: str) -> Problem | None:
-    """Make a target from numbers in their order with + and -: all sign patterns, counted up in binary."""
+    """Make a target from numbers in their order with + and -: all sign patterns, counted up."""
     n = {"small": 2, "medium": 3, "large": 4}[size]
     numbers = [rng.randint(4 * n, 60), *(rng.randint(1, 9) for _ in range(n))]
     signs = rng.choice(list(itertools.product("+-", repeat=n)))
@@ -155,14 +172,15 @@ def _signs(rng: random.Random, size: str) -> Problem | None:
 
 
 def _sum(numbers: list[int], signs: tuple[str, ...]) -> int:
-    """What the numbers make with these signs before all but the first."""
+    """Add the numbers, with these signs before all but the first."""
     return numbers[0] + sum(v if s == "+" else -v for s, v in zip(signs, numbers[1:], strict=True))
 
 
 def _signed(numbers: list[int], target: int, size: str) -> Problem | None:
     patterns = list(itertools.product("+-", repeat=len(numbers) - 1))
     hits = [at for at, pattern in enumerate(patterns) if _sum(numbers, pattern) == target]
-    if len(hits) != 1 or numbers[0] < sum(numbers[1:]):  # every running total is to stay at or above 0
+    # every running total must stay at or above 0
+    if len(hits) != 1 or numbers[0] < sum(numbers[1:]):
         return None
     at = hits[0]
 
@@ -189,7 +207,7 @@ def _signed(numbers: list[int], target: int, size: str) -> Problem | None:
 
 
 def _order(rng: random.Random, size: str) -> Problem | None:
-    """Who is tallest: n - 1 comparisons of neighbours in any order; climb from the first one told."""
+    """Who is tallest: n - 1 comparisons of neighbours in any order; climb from the first one."""
     low, high = {"small": (2, 6), "medium": (4, 10), "large": (8, 22)}[size]
     steps = rng.randint(low, high)  # the first comparison, the climbs after it, and the top
     people = rng.sample(NAMES, steps + rng.randint(0, 2))  # tallest first
@@ -206,7 +224,7 @@ def _climbed(told: list[tuple[str, str]], size: str) -> Problem | None:
         climb.append(above[climb[-1]])
     tallest = climb[-1]
     if len(above) < len(told) or tallest in above:
-        return None  # somebody stands below two, or round in a circle
+        return None  # somebody is below two others, or there is a circle
     lines = [f"{a} < {b}" for a, b in itertools.pairwise(climb)] + [f"{tallest} yes"]
     guesses = (climb[1], *climb[1:], tallest)
     question = f"Heights: {', '.join(f'{a} < {b}' for a, b in told)}. Who is tallest?"
@@ -219,7 +237,7 @@ def _gcd(rng: random.Random, size: str) -> Problem | None:
     problem = _subtracted(rng.randint(2, 99), rng.randint(2, 99), size)
     if not problem:
         return None
-    # Most pairs of coprime numbers are passed over, so that "1" is no safe guess.
+    # Most pairs of coprime numbers are skipped, so that "1" is not a safe guess.
     if not low <= len(problem.lines) <= high or (problem.answer == "1" and rng.random() < 0.95):
         return None
     return problem
@@ -249,8 +267,8 @@ FAMILIES: dict[str, Callable[[random.Random, str], Problem | None]] = {
     "gcd": _gcd,
 }
 
-# How the question of each family reads, and the problem it poses; the size of one that was typed is not known.
-# Bounds on how long and how large it may be keep the searches short.
+# The pattern of each family's question, and the problem it poses. The size of a typed question is
+# unknown. Bounds on its length and its numbers keep the searches short.
 _READ: tuple[tuple[str, Callable[[re.Match[str]], Problem | None]], ...] = (
     (r"How many ([a-z]) in ([a-z]{1,40})", lambda m: _counted(m[1], m[2], "") if m[1] in m[2] else None),
     (
@@ -271,9 +289,19 @@ _READ: tuple[tuple[str, Callable[[re.Match[str]], Problem | None]], ...] = (
 
 
 def solve(question: str) -> Problem:
-    """The problem that a question of the world poses, read from its text: what the embedded teacher works from.
+    """Read the problem from the text of a question. The embedded teacher works from it.
 
-    ValueError for a text that is no such question, or one without exactly one answer.
+    Args:
+        question: A question of the embedded world.
+
+    Returns:
+        The problem, with its solution path.
+
+    Raises:
+        ValueError: If the text is not such a question, or has not exactly one answer.
+
+    Example:
+        problem = tiny.solve("How many r in raspberry")
     """
     for pattern, pose in _READ:
         match = re.fullmatch(pattern + "[?.]?", question.strip())
@@ -283,13 +311,30 @@ def solve(question: str) -> Problem:
 
 
 def split_of(question: str) -> str:
-    """The split a question belongs to, by a hash of its text: 8 in 10 train, 1 dev, 1 test, and never two of them."""
+    """Return the split of a question, by a hash of its text.
+
+    8 in 10 are "train", 1 "dev" and 1 "test". A question is in one split only.
+    """
     bucket = int.from_bytes(hashlib.sha256(question.encode()).digest()[:4], "big") % 10
     return "train" if bucket < 8 else "dev" if bucket == 8 else "test"
 
 
 def stream(seed: int = 0, split: str = "train", families: Sequence[str] | None = None) -> Iterator[Problem]:
-    """Distinct problems until none is left, families and sizes in turn; the same seed gives the same on any machine."""
+    """Draw distinct problems until none is left, families and sizes in turn.
+
+    The same seed gives the same problems on any machine.
+
+    Args:
+        seed: Seed of the draws.
+        split: "train", "dev" or "test".
+        families: Families to draw from. None is all.
+
+    Yields:
+        One problem after the other.
+
+    Raises:
+        ValueError: If the split or a family is unknown.
+    """
     names = list(families) if families is not None else list(FAMILIES)
     unknown = [f for f in names if f not in FAMILIES]
     if unknown or not names:
@@ -307,14 +352,29 @@ def stream(seed: int = 0, split: str = "train", families: Sequence[str] | None =
                     yield problem
                     break
             else:
-                del cells[family, size]  # no new question is left here: the others go on
+                del cells[family, size]  # no new question is left here; the other families go on
 
 
 def problems(n: int, seed: int = 0, split: str = "test", families: list[str] | None = None) -> Dataset:
-    """``n`` questions of the embedded world as a Dataset of question, answer, kind, family, size.
+    """Draw ``n`` questions of the embedded world.
 
-    Same seed, same rows, on any machine. Splits ("train", "dev", "test") never share a question, whatever the seeds.
-    Families and sizes take turns, so a set of any length is balanced.
+    The same seed gives the same rows on any machine. Splits never share a question, whatever the
+    seeds. Families and sizes take turns, so a set of any length is balanced.
+
+    Args:
+        n: Number of questions.
+        seed: Seed of the draws.
+        split: "train", "dev" or "test".
+        families: Families to draw from. None is all.
+
+    Returns:
+        A Dataset of question, answer, kind, family, size.
+
+    Raises:
+        ValueError: If there are not so many questions, or the split or a family is unknown.
+
+    Example:
+        questions = tiny.problems(100, seed=0, split="dev")
     """
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one problem")
@@ -329,5 +389,5 @@ def problems(n: int, seed: int = 0, split: str = "test", families: list[str] | N
 
 
 def benchmark() -> Dataset:
-    """The test questions that the cards and notebooks measure on."""
+    """Return the test questions that the cards and notebooks measure on."""
     return problems(BENCHMARK, BENCHMARK_SEED, "test")

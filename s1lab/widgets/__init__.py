@@ -1,11 +1,12 @@
-"""Widgets for notebooks: look at traces, ask a question live, climb a ladder, browse what a curation dropped.
+"""Widgets for notebooks: traces, a live question, a stored ladder, and the drops of a curation.
 
     lab.widgets.explore(results, other)      # a run's traces, token by token, beside another run's
-    lab.widgets.playground(engine)           # a question, a budget, and the tokens while they are written
+    lab.widgets.playground(engine)           # a question, a budget, and the tokens as they come
     lab.widgets.ladder(ladder)               # drag the budget along what is stored
-    lab.widgets.pool([quality, leaked])      # the funnel of a curation, and each dropped row with its reason
+    lab.widgets.pool([quality, leaked])      # a curation's funnel, and each drop with its reason
 
-They are made of ipywidgets' own controls, so they work with the keyboard; where no kernel runs they are HTML.
+They are made of ipywidgets' own controls, so they work with the keyboard. Without a kernel they are
+shown as HTML.
 """
 
 try:
@@ -13,10 +14,10 @@ try:
 except ImportError:
     raise ImportError('the widgets need ipywidgets: pip install "s1lab[notebooks]"') from None
 
-from s1lab.widgets.browser import PoolBrowser, pool
-from s1lab.widgets.explorer import Explorer, explore
-from s1lab.widgets.pad import Playground, playground
-from s1lab.widgets.slider import LadderSlider, ladder
+from s1lab.widgets.explore import Explorer, explore
+from s1lab.widgets.ladder import LadderSlider, ladder
+from s1lab.widgets.playground import Playground, playground
+from s1lab.widgets.pool import PoolBrowser, pool
 from s1lab.widgets.streaming import stream
 
 __all__ = ["Explorer", "LadderSlider", "Playground", "PoolBrowser", "explore", "ladder", "playground", "pool", "stream"]

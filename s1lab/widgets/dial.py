@@ -1,4 +1,4 @@
-"""A number that is dragged or typed: a field for any number, and beside it a slider over the usual ones."""
+"""A number that is dragged or typed: a field for any number, and a slider over the usual ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from s1lab.widgets.panel import NARROW
 
 
 def dial(field: ipw.ValueWidget, stops: Sequence[float]) -> ipw.HBox:
-    """The field, and a slider over its usual values: each follows the other, in the kernel.
+    """Put a slider over usual values beside a field. Each follows the other, in the kernel.
 
-    stops: what the slider can say, in order. A number between two of them, or beyond the last, stays in the field as it was
-        typed; the slider shows the nearest.
+    Args:
+        field: A field for any number.
+        stops: The values of the slider, in order. A number between two of them, or beyond the last,
+            stays in the field as it was typed. The slider shows the nearest value.
+
+    Returns:
+        The field and its slider.
     """
     slider = ipw.SelectionSlider(
         options=[(f"{stop:,}", stop) for stop in stops], readout=False, description=f"{field.description} slider", style=NARROW,
@@ -28,7 +33,7 @@ def dial(field: ipw.ValueWidget, stops: Sequence[float]) -> ipw.HBox:
         slider.value = nearest()
 
     def dragged(_: object) -> None:
-        if slider.value != nearest():  # it moved by itself, and not behind the field
+        if slider.value != nearest():  # the user moved it, it did not follow the field
             field.value = slider.value
 
     slider.value = nearest()
@@ -38,6 +43,6 @@ def dial(field: ipw.ValueWidget, stops: Sequence[float]) -> ipw.HBox:
 
 
 def lengths(most: int) -> list[int]:
-    """0, then 8 and on by halves and doubles up to ``most``: 8, 12, 16, 24, 32 and so on, for a model of any size."""
+    """Return 0, then 8, 12, 16, 24, 32 and so on up to ``most``, for a model of any size."""
     doubling = (size for power in range(3, 40) for size in (2**power, 3 * 2 ** (power - 1)))
     return [0, *takewhile(lambda size: size <= most, doubling)]

@@ -1,4 +1,4 @@
-"""What the widgets share: a panel that is also a page without a kernel, and a list shown a page at a time."""
+"""Shared parts of the widgets: a panel that also works without a kernel, and a list in pages."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from IPython.display import display
 VIEW = "application/vnd.jupyter.widget-view+json"
 PAGE = 20  # rows of a list that are made and sent at once
 NARROW = {"description_width": "initial"}
-# The list of rows in a typeface of one width, so that its columns stand below one another.
+# The list of rows has a monospaced font, so that its columns are aligned.
 LIST_STYLE = (
     "<style>.s1lab-rows select{font-family:var(--jp-code-font-family,monospace)!important;font-size:12px!important}</style>"
 )
-PLAIN = '<pre style="font-family:monospace;font-size:12px;line-height:1.4;margin:.4em 0;overflow-x:auto">'  # the list, still
+# the list in a still picture
+PLAIN = '<pre style="font-family:monospace;font-size:12px;line-height:1.4;margin:.4em 0;overflow-x:auto">'
 SCROLL = re.compile(r"max-height:\d+em;overflow-y:auto;?")
 
 
 class Panel(ipw.VBox):  # type: ignore[misc]
-    """A column of controls. In front of its live view it shows HTML, for a page or a code host where no kernel runs.
+    """A column of controls, with HTML for a page or a code host where no kernel runs.
 
-    The HTML is an output of its own: of an output that has both, nbconvert takes the view, and a page that is read without a
-    network can't fetch the scripts of it. Where the live view is drawn, a style that it brings along hides the HTML.
+    The HTML is an output of its own. If one output has both, nbconvert takes the view, and a page
+    that is read without a network can't fetch its scripts. Where the live view is drawn, its style
+    hides the HTML.
     """
 
     def __init__(self, children: Sequence[ipw.Widget]) -> None:
@@ -34,60 +36,73 @@ class Panel(ipw.VBox):  # type: ignore[misc]
         super().__init__([*children, self._hiding])
 
     def static_html(self) -> str:
-        """What the panel shows now, as HTML without controls."""
+        """Return the current content of the panel as HTML without controls."""
         raise NotImplementedError
 
     def still(self) -> str:
-        """The HTML that stands where the controls don't work."""
+        """Return the HTML that is shown where the controls don't work."""
         note = '<div style="opacity:.72;font-size:90%">A still picture of a widget: run the cell for its controls.</div>'
-        # Paper has no scroll bar, and some hosts keep a height but take the scrolling away: a still picture shows all of it.
+        # Paper has no scroll bar, and some hosts keep a height but remove the scrolling. So a still
+        # picture shows everything.
         return SCROLL.sub("", self.static_html()) + note
 
     def _ipython_display_(self) -> None:
         still = self.still()
-        name = f"s1lab-still-{sha256(still.encode()).hexdigest()[:12]}"  # the same in every run of a notebook
+        # the same in every run of a notebook
+        name = f"s1lab-still-{sha256(still.encode()).hexdigest()[:12]}"
         self._hiding.value += f"<style>.{name}{{display:none}}</style>"
         words = f"{type(self).__name__}: run the cell in JupyterLab for its controls"
         display({"text/html": f'<div class="{name}">{still}</div>', "text/plain": words}, raw=True)
-        # Nothing stands beside the view: what it would say without a kernel is said in front of it.
+        # The view's output has no text of its own: the HTML in front of it is shown without a
+        # kernel.
         display({VIEW: super()._repr_mimebundle_()[VIEW], "text/html": ""}, raw=True)
 
 
 def html(value: str = "", grow: bool = False) -> ipw.HTML:
-    """A place for HTML. grow: it takes an even share of its row, however wide what it holds."""
+    """Make a place for HTML. With ``grow``, it takes an even share of its row for any content."""
     return ipw.HTML(value, layout=ipw.Layout(flex="1 1 0", min_width="0") if grow else ipw.Layout(width="auto"))
 
 
 def sentence(text: str, error: bool = False) -> str:
-    """A line of text; an error is marked by a word besides its colour.
+    """Return a line of text. A word marks an error, besides its colour.
 
-    No screen reader says it by itself: that takes a region of the page that stays while its text changes, and an ipywidgets HTML
-    replaces all it holds and has no role of its own. It stands where a reader finds it, behind the controls that change it.
+    A screen reader does not read it out by itself. That would need a region of the page that stays
+    while its text changes; an ipywidgets HTML replaces all its content and has no role of its own.
+    The line is placed where a reader finds it, after the controls that change it.
     """
     look, lead = (";border-left:4px solid #D55E00;padding-left:.5em", "<b>Error:</b> ") if error else ("", "")
     return f'<div style="line-height:1.5{look}">{lead}{escape(text)}</div>' if text else ""
 
 
 def button(text: str, tip: str, pressed: Callable[[], Any]) -> ipw.Button:
+    """Make a button with a tip, and call ``pressed`` when it is pressed."""
     made = ipw.Button(description=text, tooltip=tip, layout=ipw.Layout(width="auto"))
     made.on_click(lambda _: pressed())
     return made
 
 
 def choices(name: str, options: Sequence[tuple[str, Any]] = ()) -> ipw.ToggleButtons:
-    """One of a few, as buttons and no drop-down list: JupyterLab keeps the arrow keys and letters for its cells there."""
+    """Make buttons to choose one of a few.
+
+    JupyterLab keeps the arrow keys and letters for its cells, so a drop-down list would not work
+    there.
+    """
     return ipw.ToggleButtons(options=options, description=name, style={"button_width": "auto", **NARROW})
 
 
 def row(*children: ipw.Widget) -> ipw.HBox:
+    """Put widgets side by side."""
     return ipw.HBox(children, layout=ipw.Layout(flex_flow="row wrap", align_items="center"))
 
 
 class Pages:
-    """Rows by number, a page of them in a list; what is chosen in it is passed on.
+    """Rows by number, listed a page at a time. A chosen row is passed on.
 
-    labels: texts of some rows, asked for the rows of one page only. chosen: called with a row's number.
-    ``box`` is what to show.
+    ``box`` is the widget to show.
+
+    Args:
+        labels: Returns the texts of rows. It is called for the rows of one page only.
+        chosen: Called with a row's number.
     """
 
     def __init__(self, labels: Callable[[Sequence[int]], list[str]], chosen: Callable[[int], None]) -> None:
@@ -95,7 +110,8 @@ class Pages:
         self.rows: Sequence[int] = ()
         self.page, self._what = 0, ""
         self._turning = False
-        # JupyterLab keeps the arrow keys of a list for its cells: the buttons and the number are what a keyboard has.
+        # JupyterLab keeps the arrow keys of a list for its cells, so the keyboard uses the buttons
+        # and the number.
         self.list = ipw.Select(options=[], description="Rows", rows=8, layout=ipw.Layout(width="auto"), style=NARROW)
         self.up = button("◀ row", "the row before", lambda: self.step(-1))
         self.down = button("row ▶", "the next row", lambda: self.step(1))
@@ -113,12 +129,17 @@ class Pages:
         self.box.add_class("s1lab-rows")
 
     def show(self, rows: Sequence[int], what: str = "") -> None:
-        """Other rows, from their first page on; the first of them is chosen. what: what they are, in a word."""
+        """List other rows from their first page on, and choose the first.
+
+        Args:
+            rows: Numbers of the rows.
+            what: A word for the rows.
+        """
         self.rows, self._what = rows, f"{what}: " if what else ""
         self.turn(0)
 
     def turn(self, page: int, chosen: int | None = None) -> None:
-        """Show a page, the nearest there is, and choose a row of it (None: its first)."""
+        """Show the nearest page, and choose a row of it (None: its first)."""
         last = max(0, (len(self.rows) - 1) // PAGE)
         self.page = min(max(page, 0), last)
         here = list(self.rows[self.page * PAGE : (self.page + 1) * PAGE])
@@ -127,7 +148,8 @@ class Pages:
         self.up.disabled = self.down.disabled = not here
         first = self.page * PAGE
         self._say(self._what + (f"{first + 1:,} to {first + len(here):,} of {len(self.rows):,}" if here else "no rows"))
-        self._turning = True  # new options choose their first by themselves, which nobody asked to see
+        # new options choose their first by themselves, and the user did not ask to see it
+        self._turning = True
         self.list.options = options
         self.list.value = (here[0] if chosen is None else chosen) if here else None
         self._turning = False
@@ -135,13 +157,13 @@ class Pages:
             self._tell(self.list.value)
 
     def step(self, by: int) -> None:
-        """To the row before or behind the chosen one, over the edge of a page too."""
+        """Go to the row before or after the chosen one, also across the edge of a page."""
         if self.rows:
             place = self.rows.index(self.list.value) + by
             self.go(self.rows[min(max(place, 0), len(self.rows) - 1)])
 
     def go(self, number: int) -> None:
-        """To a row by its number; one that is not among these rows is said to be so."""
+        """Go to a row by its number. If it is not among these rows, say so."""
         try:
             place = self.rows.index(number)
         except ValueError:
@@ -154,7 +176,10 @@ class Pages:
             self._tell(change["new"])
 
     def _tell(self, number: int) -> None:
-        """Pass a choice on; the number field says it too, so that any other number in it is a change."""
+        """Pass a choice on.
+
+        The number field shows it too, so that any other number in it is a change.
+        """
         self._turning = True
         self.jump.value = number
         self._turning = False

@@ -1,4 +1,4 @@
-"""What a run shows: a row a trace, whatever it came in, with its verdict where it was graded, and the filters over rows."""
+"""The rows of a run, one for each trace, with verdicts if it was graded, and filters over them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from s1lab.diff import decoder
-from s1lab.evaluate import Results
-from s1lab.ladder import Ladder
-from s1lab.records import Run, StoredTrace
+from s1lab.evaluation.evaluate import Results
+from s1lab.methods.ladder import Ladder
+from s1lab.storage.diff import decoder
+from s1lab.storage.run import Run, StoredTrace
 from s1lab.trace import Trace
 from s1lab.widgets.tokens import Decode
 
@@ -18,7 +18,13 @@ Shown = Trace | StoredTrace
 
 @dataclass(frozen=True)
 class Rows:
-    """A run's traces, their verdicts (None: not graded) and how ids become text."""
+    """A run's rows.
+
+    Attributes:
+        traces: The traces.
+        correct: Their verdicts; None is not graded.
+        decode: Turns ids into text.
+    """
 
     traces: Sequence[Shown]
     correct: Sequence[bool | None]
@@ -33,7 +39,18 @@ class Rows:
 
 
 def rows_of(given: Any) -> Rows:
-    """Rows of a Trace, a list of them, a Ladder, Results, or a stored Run. TypeError or ValueError for anything else."""
+    """Read rows from a Trace, a list of them, a Ladder, Results, or a stored Run.
+
+    Args:
+        given: One of these.
+
+    Returns:
+        The rows.
+
+    Raises:
+        TypeError: If it is anything else.
+        ValueError: If it holds no traces to show.
+    """
     if isinstance(given, Results):
         return Rows(given.traces, given.verdicts, given.traces[0].template.decode)
     if isinstance(given, Run):
@@ -59,10 +76,17 @@ def _kind(given: Any) -> str:
 
 
 def paired(rows: Rows, other: Rows) -> list[int | None]:
-    """For each row the row of the other run with the same question and sample; None where it has none.
+    """Pair the rows of two runs by question and sample.
 
-    Two runs of as many traces over the same questions in the same order are paired by their places, whatever their samples;
-    two single traces are a pair.
+    Two runs with as many traces over the same questions in the same order are paired by their
+    places, whatever their samples. Two single traces are a pair.
+
+    Args:
+        rows: The rows of a run.
+        other: The rows of the other run.
+
+    Returns:
+        For each row its row in the other run, or None.
     """
     if len(rows) == len(other) and (len(rows) == 1 or all(map(_same_question, rows.traces, other.traces))):
         return list(range(len(rows)))
@@ -75,7 +99,18 @@ def _same_question(a: Shown, b: Shown) -> bool:
 
 
 def filters(rows: Rows, other: Rows | None = None, pairs: Sequence[int | None] = ()) -> dict[str, list[int]]:
-    """The rows of each filter, by name. Those that nothing is known about are left out: "right" of a run that was not graded."""
+    """Return the rows of each filter, by name.
+
+    Filters about unknown facts are left out, for example "right" of a run that was not graded.
+
+    Args:
+        rows: The rows of a run.
+        other: The rows of another run.
+        pairs: Their pairs, from :func:`paired`.
+
+    Returns:
+        The numbers of the rows that each filter keeps.
+    """
     found = {"all": list(range(len(rows)))}
     if rows.graded:
         found |= {"right": _where(rows.correct, True), "wrong": _where(rows.correct, False)}
@@ -102,12 +137,15 @@ def word(correct: bool | None) -> str:
 
 
 def summary(trace: Shown, correct: bool | None) -> str:
-    """The trace's own line behind its verdict."""
+    """Return the trace's own line after its verdict."""
     return trace.summary() if correct is None else f"{word(correct)}, {trace.summary()}"
 
 
 def line(rows: Rows, i: int) -> str:
-    """A row of a list: number, verdict, tokens, end, question; columns kept with spaces that HTML does not fold."""
+    """Return a row of a list: number, verdict, tokens, end, question.
+
+    Columns are aligned with spaces that HTML does not fold.
+    """
     trace = rows.traces[i]
     verdict = f"{word(rows.correct[i]):<6}" if rows.graded else ""
     waits = f"{trace.waits} Wait{'s' * (trace.waits > 1)}" if trace.waits else ""
@@ -116,6 +154,6 @@ def line(rows: Rows, i: int) -> str:
 
 
 def short(text: str | None, most: int) -> str:
-    """A text on one line, at most so many characters."""
+    """Shorten a text to one line of at most so many characters."""
     text = " ".join((text or "").split())
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,9 +1,12 @@
-"""One question while it is answered: the program of :func:`s1lab.force`, its requests asked a piece at a time.
+"""Show one question while it is answered.
 
-A greedy request is continued: the next piece follows the ids that are there. A sampled one is not, because a seed counts from
-the beginning of its request; so it is asked again from there, each time for twice as many ids, and what had been written comes
-first again. That is how a ladder's rungs are answered too, and holds on every engine. The trace is the one that
-:func:`s1lab.force` gives; the price is a request a piece, and for a sampled round up to three times its tokens.
+The program is that of :func:`s1lab.force`, and each request is made in pieces. A greedy request is
+continued: the next piece follows the ids that are there. A sampled request can't be continued,
+because a seed counts from the beginning of its request. So it is made again from the beginning,
+each time for twice as many ids, and begins with the ids that are known. A ladder's rungs are
+answered in the same way, and it works on every engine. The trace is the one that
+:func:`s1lab.force` gives. The price is one request for each piece, and up to three times the tokens
+of a sampled round.
 """
 
 from __future__ import annotations
@@ -14,9 +17,9 @@ from dataclasses import replace
 
 from s1lab import api
 from s1lab.budget import Budget
+from s1lab.driving import UNFINISHED
 from s1lab.engine import Completion, Engine, Request, driving, misfit
-from s1lab.programs import Sampling
-from s1lab.programs import force as force_program
+from s1lab.forcing import Sampling
 from s1lab.trace import Source, Trace
 
 EVERY = 16  # tokens of a piece
@@ -36,13 +39,32 @@ def stream(
     every: int = EVERY,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Trace]:
-    """The trace as it grows, at every piece; the last one is what ``lab.force`` gives with the same arguments.
+    """Yield the trace as it grows.
 
-    every: tokens of a piece. stopped: asked between the engine's steps; once it says True, the last trace is what was written
-        until then, with an ``error`` that says so. Leaving the iterator early cancels what is in flight.
-    The engine is this call's until it ends: another thread that uses it meanwhile is refused with a RuntimeError. ValueError,
-    before anything runs, for an empty question, what no budget can hold, a negative temperature, or a budget of the original's
-    loops.
+    The engine belongs to this call until it ends. Another thread that uses it meanwhile gets a
+    RuntimeError. Leaving the iterator early cancels the requests in flight.
+
+    Args:
+        engine: The engine.
+        question: The question.
+        budget: As in :func:`s1lab.force`.
+        temperature: As in :func:`s1lab.force`.
+        seed: As in :func:`s1lab.force`.
+        every: Tokens of a piece.
+        stopped: Called between the engine's steps. Once it returns True, the last trace is the one
+            that was written until then, with an ``error`` that says so.
+
+    Yields:
+        The trace after every piece. The last one is the result of ``lab.force`` with the same
+        arguments.
+
+    Raises:
+        ValueError: Before anything runs, for an empty question, values that no budget can hold, a
+            negative temperature, or a budget of the original's loops.
+
+    Example:
+        for trace in stream(engine, "How many r in raspberry"):
+            print(trace.thinking_tokens)
     """
     api.questions_of(question)
     budget = budget or Budget()
@@ -70,7 +92,7 @@ def _stream(
     if trace.error:  # it could not be opened
         yield trace
         return
-    program = force_program(trace, budget, sampling, engine.context)
+    program = api.force_loop(trace, budget, sampling, engine.context)
     done: Completion | None = None
     so_far: tuple[int, ...] = ()
     try:
@@ -80,8 +102,9 @@ def _stream(
             except StopIteration as end:
                 yield end.value
                 return
-            assert isinstance(request, Request)  # exact budget forcing asks for one thing at a time
-            # A round of thinking may take several requests; what the earlier ones wrote is in no trace yet.
+            assert isinstance(request, Request)  # exact budget forcing makes one request at a time
+            # A round of thinking may take several requests. The output of the earlier ones is not
+            # in the trace yet.
             behind = request.ids[len(trace.ids) :]
             so_far = behind
             yield _with(trace, behind) if behind else trace
@@ -95,7 +118,7 @@ def _stream(
                 yield _with(trace, so_far)
     except Stopped:
         trace = _with(trace, so_far)
-        trace.error = api.UNFINISHED
+        trace.error = UNFINISHED
         yield trace
     finally:
         program.close()
@@ -104,8 +127,9 @@ def _stream(
 def _pieces(
     engine: Engine, request: Request, every: int, stopped: Callable[[], bool]
 ) -> Generator[tuple[int, ...], None, Completion]:
-    """What a request has written, at every piece; the completion of the whole at the end."""
-    if misfit(request, engine.context):  # the first piece of it might fit: the whole is refused, as it would be alone
+    """Yield the ids that a request has written, at every piece; return the whole completion."""
+    # the first piece might fit, but the whole request is refused, as it would be alone
+    if misfit(request, engine.context):
         return _ask(engine, request, stopped)
     written: tuple[int, ...] = ()
     size = min(every, request.max_tokens)
@@ -139,7 +163,7 @@ def _ask(engine: Engine, request: Request, stopped: Callable[[], bool]) -> Compl
 
 
 def _with(trace: Trace, written: tuple[int, ...]) -> Trace:
-    """A copy of the trace with what is being written: its answer where the thinking is closed."""
+    """Copy the trace with the ids that are being written: its answer if the thinking is closed."""
     assert trace.budget is not None
     copy = trace.fork(None, trace.budget)
     copy.extend(list(written), Source.ANSWER if Source.CLOSE in trace.source else Source.SAMPLED)

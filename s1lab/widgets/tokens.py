@@ -1,4 +1,7 @@
-"""A trace's tokens as HTML: whose each one is, in colour and in marks of text, and under the pointer its id and position."""
+"""A trace's tokens as HTML.
+
+Colours and marks of text show the origin of each token. The pointer shows its id and position.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from itertools import groupby, pairwise
 from s1lab.trace import FORCED, LOOKS, MARKS, THINKING, Source, closed
 
 Decode = Callable[[list[int]], str]
-UNFINISHED_TEXT = "\ufffd"  # what a decoder shows for bytes that the next ids complete
-LONGEST_CHARACTER = 4  # bytes of UTF-8, so as many ids at most
+UNFINISHED_TEXT = "\ufffd"  # a decoder's text for bytes that the next ids complete
+LONGEST_CHARACTER = 4  # bytes of one character in UTF-8, and so the most ids of one
 
 BADGE = "font-size:80%;font-family:sans-serif;font-weight:bold;white-space:nowrap;padding:0 .2em"
 BOX = (
-    # Without the flex a <pre> that JupyterLab lets overflow would shrink and scroll itself, in place of the box around it.
+    # Without flex, a <pre> that JupyterLab lets overflow would shrink and scroll itself, instead of
+    # the box around it.
     "flex:none;white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;margin:.3em 0;padding:.5em;border:1px solid #8888;"
     "border-radius:3px;font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
     "color:var(--jp-content-font-color1,inherit);background:transparent"
@@ -35,9 +39,18 @@ class Part:
 
 
 def parts(source: Sequence[Source], stops: Sequence[int] = ()) -> list[Part]:
-    """A trace in its rounds: the prompt, the thinking up to each suppressed stop, and what follows the thinking.
+    """Split a trace into its rounds.
 
-    A round begins with the continuation text, or, where a stop was suppressed without text, where the model had tried to stop.
+    These are the prompt, the thinking up to each suppressed stop, and the text after the thinking.
+    A round begins with the continuation text. If a stop was suppressed without text, the round
+    begins where the model tried to stop.
+
+    Args:
+        source: The origin of each id.
+        stops: Positions of the suppressed stops.
+
+    Returns:
+        The parts, in order.
     """
     first = next((i for i, s in enumerate(source) if s is not Source.PROMPT), len(source))
     thought = next((i for i in range(len(source) - 1, first - 1, -1) if source[i] in THINKING), first - 1) + 1
@@ -52,9 +65,18 @@ def parts(source: Sequence[Source], stops: Sequence[int] = ()) -> list[Part]:
 
 
 def pieces(ids: list[int], decode: Decode, first: int = 0) -> Iterator[tuple[str, int]]:
-    """The text of each id from position ``first`` on and how many ids it is of: all those that make up one character.
+    """Yield texts and how many ids each is of: all those that make up one character.
 
-    Each is decoded behind the one before it, because some tokenizers drop the space of a text's first id.
+    Each is decoded after the one before it, because some tokenizers drop the space of a text's
+    first id.
+
+    Args:
+        ids: The ids.
+        decode: Turns ids into text.
+        first: The position to start at.
+
+    Yields:
+        A text and its number of ids.
     """
     before, at = max(0, first - 1), first
     if decode(ids[before:at]).endswith(UNFINISHED_TEXT):  # it would grow into the text of the next
@@ -66,7 +88,7 @@ def pieces(ids: list[int], decode: Decode, first: int = 0) -> Iterator[tuple[str
             if not text.endswith(UNFINISHED_TEXT):
                 break
         else:
-            taken = 1  # no character comes of it: the bytes are shown for what they are
+            taken = 1  # they make no character, so the bytes are shown
             text = decode(ids[before : at + taken])[len(known) :]
         yield text, taken
         before, at = at + taken if text.endswith(UNFINISHED_TEXT) else at, at + taken
@@ -74,7 +96,7 @@ def pieces(ids: list[int], decode: Decode, first: int = 0) -> Iterator[tuple[str
 
 @dataclass(frozen=True)
 class Token:
-    """A text and the ids that it is of: more than one where they make up one character between them."""
+    """A text and its ids: several if they make up one character together."""
 
     text: str
     ids: tuple[int, ...]
@@ -90,10 +112,10 @@ class Token:
 
 
 def read(ids: list[int], source: Sequence[Source], decode: Decode, start: int = 0, end: int | None = None) -> list[Token]:
-    """The tokens from position ``start`` to before ``end``; none spans two origins."""
+    """Return the tokens from position ``start`` to before ``end``; none has two origins."""
     found, at = [], start
     for origin, run in groupby(source[start:end]):
-        lead = at > 0 and source[at - 1] is origin  # an id in front of the window, of the same stretch
+        lead = at > 0 and source[at - 1] is origin  # an id before the window, of the same stretch
         for text, taken in pieces(ids[at - lead : at + len(list(run))], decode, int(lead)):
             found.append(Token(text, tuple(ids[at : at + taken]), at, origin))
             at += taken
@@ -103,11 +125,18 @@ def read(ids: list[int], source: Sequence[Source], decode: Decode, start: int = 
 def tokens_html(
     found: Sequence[Token], *, stops: Sequence[int] = (), cut: bool = False, differs: int | None = None, at: int | None = None
 ) -> str:
-    """Tokens that follow one another, an element each, escaped; forced ones within «guillemets».
+    """Write consecutive tokens as HTML: one escaped element each, forced ones in «guillemets».
 
-    stops: positions where the model tried to stop, shown as a badge. cut: show where the thinking was cut.
-    differs: the position of the first id that another trace does not have, shown as a badge and a frame.
-    at: the position of a token that is looked at, shown by a double frame.
+    Args:
+        found: The tokens.
+        stops: Positions where the model tried to stop, shown as a badge.
+        cut: Show where the thinking was cut.
+        differs: Position of the first id that another trace does not have, shown as a badge and a
+            frame.
+        at: Position of the token that is looked at, shown by a double frame.
+
+    Returns:
+        The HTML.
     """
     badges: dict[int, list[str]] = {}
     for number, stop in enumerate(stops, 1):
@@ -141,7 +170,7 @@ def _badge(text: str, title: str) -> str:
 
 
 def legend_html(source: Sequence[Source]) -> str:
-    """What the looks mean, with the number of tokens of each origin."""
+    """Explain the looks, with the number of tokens of each origin."""
     entries = (
         f'<span style="{LOOKS[s]}">{s}</span> {source.count(s):,} <span style="opacity:.72">({MARKS[s]})</span>'
         for s in Source
@@ -151,7 +180,17 @@ def legend_html(source: Sequence[Source]) -> str:
 
 
 def trace_box(inner: str, label: str, height: str | None = None, newest: bool = False) -> str:
-    """Tokens in a frame that the keyboard reaches and scrolls. newest: it shows its end, and stays there while it grows."""
+    """Put tokens into a frame that the keyboard reaches and scrolls.
+
+    Args:
+        inner: The tokens' HTML.
+        label: Name of the frame for screen readers.
+        height: Height in CSS units.
+        newest: Show its end, and stay there while it grows.
+
+    Returns:
+        The HTML.
+    """
     look = [f"max-height:{height};overflow-y:auto"] if height else []
     look += ["display:flex;flex-direction:column-reverse"] if newest else []
     attributes = f'class="s1lab-trace" tabindex="0" role="region" aria-label="{escape(label)}"'

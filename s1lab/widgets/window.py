@@ -1,4 +1,7 @@
-"""The tokens around one that is looked at: a window of a trace however long it is, and the one in words beside its frame."""
+"""The tokens around the one that is looked at.
+
+A window shows them in a trace of any length, and words beside its frame describe that token.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,24 @@ from s1lab.widgets.rows import Shown
 from s1lab.widgets.tokens import Decode, Part, read, tokens_html
 
 WINDOW = 4_000  # tokens of a trace that are made and sent at once, in a still picture too
-BEFORE, LINES = 40, 5  # tokens, and ends of lines, that are shown before a token that was asked for
+# tokens, and ends of lines, that are shown before the token that is looked at
+BEFORE, LINES = 40, 5
 
 
 def around(at: int, start: int, end: int, most: int = WINDOW) -> tuple[int, int]:
-    """At most ``most`` positions of ``start`` to before ``end``, with ``at`` in their middle as far as the edges allow."""
+    """Return at most ``most`` positions of ``start`` to before ``end``.
+
+    ``at`` is in their middle, as far as the edges allow.
+    """
     first = max(start, min(at - most // 2, end - most))
     return first, min(end, first + most)
 
 
 def before(trace: Shown, decode: Decode, at: int, start: int = 0) -> int:
-    """The position from which on ``at`` is seen without scrolling: so little stands before it, and nothing before ``start``."""
+    """Return a position shortly before ``at``, from which ``at`` is visible without scrolling.
+
+    It is not before ``start``.
+    """
     first = max(start, at - BEFORE)
     while first < at and decode(trace.ids[first:at]).count("\n") > LINES:
         first += 1
@@ -31,7 +41,16 @@ def before(trace: Shown, decode: Decode, at: int, start: int = 0) -> int:
 
 @dataclass(frozen=True)
 class Sight:
-    """What is seen of a part of a trace. ``where`` says which tokens and how many are not; ``words`` says the one looked at."""
+    """The visible stretch of a part of a trace.
+
+    Attributes:
+        part: The part.
+        start: First visible position.
+        end: Position after the last visible one.
+        tokens: The tokens' HTML.
+        where: Says which tokens are visible and how many are not.
+        words: Describes the token that is looked at.
+    """
 
     part: Part
     start: int
@@ -44,10 +63,19 @@ class Sight:
 def see(
     trace: Shown, decode: Decode, at: int, part: Part | None = None, differs: int | None = None, *, top: bool = True
 ) -> Sight:
-    """The window of a part (None: of the whole trace) on position ``at``, which is framed.
+    """Show the window of a part around position ``at``, which is framed.
 
-    top: the window begins a little before it, so that it is among the first lines, whatever fits into the box; otherwise it is
-        in the middle, as far as the edges allow.
+    Args:
+        trace: The trace.
+        decode: Turns ids into text.
+        at: The position.
+        part: The part. None is the whole trace.
+        differs: Position of the first id that another trace does not have.
+        top: The window begins a little before the position, so that it is among the first lines in
+            a box of any size. False puts it in the middle, as far as the edges allow.
+
+    Returns:
+        The window.
     """
     part = part or Part("the whole trace", 0, len(trace.ids))
     start, end = around(at, part.start, part.end)
@@ -66,7 +94,10 @@ def see(
 
 
 class Window:
-    """Controls over the position that is looked at: ``box`` shows them; ``moved`` is called with another position."""
+    """Controls over the position that is looked at.
+
+    ``box`` shows them. ``moved`` is called with another position.
+    """
 
     def __init__(self, moved: Callable[[int], None]) -> None:
         self._moved, self._setting = moved, False
@@ -83,22 +114,27 @@ class Window:
         self.off()
 
     def look(self, at: int) -> None:
-        """Put a position into the field, which nobody is told of."""
+        """Put a position into the field without calling ``moved``."""
         self._setting = True
         self.field.value = at
         self._setting = False
 
     def step(self, by: int) -> None:
-        """Look at the first token behind those that are shown, or one so far before them that they follow."""
+        """Show the next tokens, or those before.
+
+        It looks at the first token after the window, or at a token so far before the window that
+        the new window ends where the old one begins.
+        """
         ahead = [s.end for s in self.sights if s.end < s.part.end]
         behind = [max(s.part.start, s.start - WINDOW + BEFORE) for s in self.sights if s.start > s.part.start]
-        if ahead if by > 0 else behind:  # of two traces the one that is nearer, so that no token of the other is left out
+        # of two traces, the nearer one, so that no token of the other is left out
+        if ahead if by > 0 else behind:
             at = min(ahead) if by > 0 else max(behind)
             self.look(at)
             self._moved(at)
 
     def show(self, sights: Mapping[str, Sight]) -> None:
-        """Say which token is looked at, in each trace by name, and which way there are more."""
+        """Say which token is looked at, in each trace by name, and where there are more."""
         self.sights = list(sights.values())
         self.field.disabled = False
         self.earlier.disabled = all(s.start == s.part.start for s in self.sights)
@@ -106,6 +142,6 @@ class Window:
         self.said.value = "".join(sentence(f"{name}: {s.words}") for name, s in sights.items() if s.words)
 
     def off(self) -> None:
-        """Nothing to look at."""
+        """Show that nothing is looked at."""
         self.sights, self.said.value = [], ""
         self.field.disabled = self.earlier.disabled = self.later.disabled = True

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import quote
 
 from s1lab.engine import Completion, Request
-from s1lab.template import BoundTemplate
+from s1lab.tokenization.bound_template import BoundTemplate
 
 KEY = "sk-the+key/that-must=not.show"
 MODULUS = 2**61 - 1

@@ -11,9 +11,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import s1lab as lab
-from s1lab.engines.pretrained import end_ids, load_tokenizer
-from s1lab.template import bind
+from s1lab.engines.end_of_sequence import end_ids
+from s1lab.engines.model_files import load_tokenizer
 from s1lab.tiny.tokenizer import build
+from s1lab.tokenization.bound_template import bind
 from tests.conformance.bad_server import BadServer
 from tests.conformance.serving import KEY, Server
 

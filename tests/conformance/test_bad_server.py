@@ -10,8 +10,11 @@ import tracemalloc
 import pytest
 
 import s1lab as lab
+from s1lab.engines import retries
 from s1lab.engines import server as module
-from s1lab.engines.pretrained import end_ids, load_tokenizer, rows_of
+from s1lab.engines.end_of_sequence import end_ids
+from s1lab.engines.model_files import load_tokenizer
+from s1lab.engines.vocabulary import rows_of
 from tests.conformance.bad_server import KEY, MODES, QUESTIONS, ToyEngine
 
 SECONDS = 20.0  # for a mode's 200 questions, on a machine that does other things besides
@@ -25,8 +28,8 @@ def bad(bad_server):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Short pauses, and a tokenizer that is read once."""
-    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retries, "LONGEST_PAUSE", 0.05)
     for function in (load_tokenizer, end_ids_once, rows_of):
         monkeypatch.setattr(module, function.__name__.removesuffix("_once"), _cached(function))
     monkeypatch.delenv("S1LAB_API_KEY", raising=False)
@@ -117,7 +120,7 @@ def test_a_run_on_a_silent_server_ends_when_its_patience_and_one_timeout_are_ove
 
 
 def test_a_wait_that_is_asked_for_is_bounded_by_the_patience(bad, monkeypatch):
-    monkeypatch.setattr(module, "LONGEST_PAUSE", 30.0)
+    monkeypatch.setattr(retries, "LONGEST_PAUSE", 30.0)
     bad.behave()
     with lab.load(bad.address, patience=1.0, retries=50) as engine:
         bad.behave(MODES["is_busy_for_ever_and_asks_to_wait_long"].act)

@@ -1,7 +1,7 @@
 """vLLM refuses the same files as transformers, and both end answers at the same ids.
 
 vLLM loads files by itself: it fills no missing weight, but says nothing of it, and takes what it knows.
-The unit tests try every kind on :func:`s1lab.engines.pretrained.check_unread`; here a handful goes through the engine.
+The unit tests try every kind on :func:`s1lab.engines.model_files.check_unread`; here a handful goes through the engine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
 import s1lab as lab
-from s1lab.engines.checkpoint import ModelFilesError
+from s1lab.engines.weights import ModelFilesError
 
 pytest.importorskip("vllm")
 

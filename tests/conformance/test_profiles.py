@@ -9,9 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from s1lab.profiles import profiles, read_profile
-from s1lab.repository import ROOT
-from s1lab.reproduce import rehearse
+from tools import ROOT
+from tools.profiles import profiles, read_profile
+from tools.reproduce import rehearse
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from __future__ import annotations
 import pytest
 
 import s1lab as lab
-from s1lab import control
-from s1lab.programs import Sampling
+from s1lab.forcing import Sampling
+from s1lab.methods import original_steps
+from s1lab.methods.conditional import asking_steps
 from s1lab.trace import Source
 
 vllm = pytest.importorskip("vllm")
@@ -49,12 +50,12 @@ def without_stop(ids, texts, encode):
 def test_steps_end_where_the_originals_command_ends_them(engine, monkeypatch, steps, cap, last):
     encode, decode = engine.template.encode, engine.template.decode
     ends = [f"<|im_start|>{last}", "<|im_end|>"]
-    monkeypatch.setattr(control, "LAST_STEP", last)
+    monkeypatch.setattr(original_steps, "LAST_STEP", last)
     questions = list(lab.tiny.problems(8, 5, "dev")["question"])
     budget = lab.Budget(max_tokens=cap, answer_tokens=40)
     ours = lab.step_conditional(engine, questions, steps, budget, force=True, as_original=True, progress=False)
     for trace, question in zip(ours, questions, strict=True):
-        ids = engine.template.prompt(control.asking_steps(question, steps)) + encode("<|im_start|>")
+        ids = engine.template.prompt(asking_steps(question, steps)) + encode("<|im_start|>")
         thought = generate(engine, ids, temperature=0.0, max_tokens=cap, stop=ends)
         ids = ids + without_stop(list(thought.token_ids), ends, encode)
         if thought.finish_reason == "length":

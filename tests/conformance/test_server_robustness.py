@@ -14,7 +14,7 @@ import pytest
 
 import s1lab as lab
 from s1lab.api import open_trace
-from s1lab.programs import Sampling, force
+from s1lab.forcing import Sampling, force
 from tests.conformance.proxy import Proxy
 from tests.conformance.serving import KEY, free_port
 

@@ -1,0 +1,143 @@
+"""Retries with growing pauses, and one limit of patience for all questions together."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from s1lab.engines.client import Answer, Client, TroubleError
+from s1lab.engines.reply import MixedUpError, ReplyError, check_prompt
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries, doubling from the first to the last
+# Bytes of a reply. An id takes about 8, and the text of a token rarely more than 20. Both may be
+# escaped or indented, and the reply repeats the ids of the prompt.
+BYTES_AT_LEAST, BYTES_AN_ID = 256 * 1024, 256
+
+
+class Retries:
+    """Requests for completions, each repeated while its failures may be temporary.
+
+    Args:
+        client: The server.
+        timeout: The most seconds for one try.
+        retries: How often one request is tried again.
+        patience: Seconds of failures, without any reply between them, after which the server counts
+            as lost.
+    """
+
+    def __init__(self, client: Client, timeout: float, retries: int, patience: float) -> None:
+        self._client, self._timeout, self._retries, self._patience = client, timeout, retries, patience
+        self._pauses = random.Random()  # for jitter only: no sample depends on it
+        self._failing: float | None = None  # the time of the first failure since the last reply
+        self._lost = False
+        self._trouble = ""  # the last failure, in words
+        self.retried = 0
+
+    def forget(self) -> None:
+        """Forget an outage."""
+        self._failing, self._lost = None, False
+
+    async def ask(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Request one choice until the server gives it.
+
+        Args:
+            body: The JSON to send.
+
+        Raises:
+            ReplyError: The server never gives it.
+        """
+        most = BYTES_AT_LEAST + BYTES_AN_ID * (len(body["prompt"]) + body["max_tokens"])
+        tries = mixed = 0
+        while (seconds := self._allowed()) > 0:
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries) * self._pauses.uniform(0.5, 1.5)
+            tries += 1
+            try:
+                answer = await self._client.fetch("POST", "completions", most, seconds, body, mixed > 0)
+                if answer.status < 300:
+                    choice = self._choice(answer)
+                    check_prompt(choice, body["prompt"])
+                    return choice
+                if answer.status < 400:
+                    place = self._client.words(answer.headers.get("location", "another place"))
+                    raise ReplyError(f"{self._client.address} sends us on to {place}: use that address{self._client.via}")
+                said = f"{answer.status}: {self._client.message(answer)}"
+                if answer.status < 500 and answer.status not in (408, 429):
+                    raise ReplyError(f"the server refuses the request ({said}){self._client.via}")
+                self._trouble = said
+                asked = seconds_to_wait(answer.headers.get("retry-after"))
+                pause = max(pause, min(LONGEST_PAUSE, asked))
+            except MixedUpError:
+                # If a server sends too much, the rest stays in the connection, for the next
+                # request.
+                mixed += 1
+                if mixed > 2:
+                    raise
+                continue
+            except TroubleError as why:
+                self._trouble = str(why)
+            # After so long without success, the server counts as lost for all requests. The others
+            # try once each, until one of them succeeds.
+            now = time.monotonic()
+            self._failing = self._failing or now
+            left = self._failing + self._patience - now
+            self._lost |= left < 0
+            if tries > self._retries or self._lost:
+                break
+            self.retried += 1
+            await asyncio.sleep(min(pause, left + 0.01))
+        if not tries:
+            raise ReplyError(
+                f"{self._client.address} was not asked any more: for {self._patience:g} seconds and longer it "
+                f"gave no answer, the last failure {self._trouble}; is the server up?{self._client.via}"
+            )
+        raise ReplyError(
+            f"{self._client.address} gave no answer in {tries} tries, the last failure {self._trouble}; "
+            f"is the server up?{self._client.via}"
+        )
+
+    def _allowed(self) -> float:
+        """The seconds that a try may take from now on.
+
+        A server that replies to nothing and closes nothing takes the whole timeout of every try.
+        Without a common limit, each round of waiting questions would take that long again.
+        """
+        if self._failing is None:
+            return self._timeout
+        end = self._failing + self._patience + self._timeout
+        return min(self._timeout, end - time.monotonic())
+
+    def _choice(self, answer: Answer) -> dict[str, Any]:
+        """The choice in a reply. After this the server counts as one that replies."""
+        said = answer.json()
+        choices = said.get("choices") if isinstance(said, dict) else None
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(choice, dict):
+            kind = answer.headers.get("content-type", "")
+            told = f"{answer.status}: {self._client.message(answer)}" if answer.content else "an empty one"
+            raise TroubleError(f"an answer that is no completion, or half of one ({self._client.words(kind[:100])} {told})")
+        self.forget()
+        if choice.get("token_ids") is None:
+            raise ReplyError(
+                f"{self._client.address} does not return token ids: it must honour return_token_ids, as "
+                "vLLM's server does (python -m vllm.entrypoints.openai.api_server); turn that on or "
+                "use another server"
+            )
+        return choice
+
+
+def seconds_to_wait(said: str | None) -> float:
+    """The seconds in a Retry-After header; 0 if it is not a future time. The caller has a limit."""
+    if not said:
+        return 0.0
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return 0.0
+    return seconds if 0 < seconds < math.inf else 0.0

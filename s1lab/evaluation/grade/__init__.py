@@ -1,0 +1,12 @@
+"""Decide whether an answer is right: by rules, offline, deterministic and with bounded cost.
+
+No answer costs more than a few seconds, however hostile it is. :func:`extract` says which answer a
+response gives, and in which order it looks for it. :func:`is_correct` and :func:`verdict` compare
+it with the gold answer. :func:`verdicts` does so for many responses, in parallel processes.
+:func:`by_model` asks a model instead, and is never the default.
+"""
+
+from s1lab.evaluation.grade.extract import KINDS, extract, normal
+from s1lab.evaluation.grade.verdict import Grader, Verdict, by_model, is_correct, same, verdict, verdicts
+
+__all__ = ["KINDS", "Grader", "Verdict", "by_model", "extract", "is_correct", "normal", "same", "verdict", "verdicts"]

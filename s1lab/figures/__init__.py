@@ -1,0 +1,30 @@
+"""Figures in one style: log2 token axes, intervals as bands, the paper's points as open markers.
+
+:mod:`~s1lab.figures.curves` draws accuracy over thinking tokens, and :mod:`~s1lab.figures.charts`
+everything else. :mod:`~s1lab.figures.style` holds their common style. :mod:`~s1lab.figures.export`
+writes the files of a figure, and its content as data.
+"""
+
+from s1lab.figures.charts import Live, bars, differences, funnel, histogram, standings, training
+from s1lab.figures.curves import Rung, called, controls, panels, rivals, scaling
+from s1lab.figures.export import can_draw, save, show, shown
+
+__all__ = [
+    "Live",
+    "Rung",
+    "bars",
+    "called",
+    "can_draw",
+    "controls",
+    "differences",
+    "funnel",
+    "histogram",
+    "panels",
+    "rivals",
+    "save",
+    "scaling",
+    "show",
+    "shown",
+    "standings",
+    "training",
+]

@@ -1,0 +1,332 @@
+"""Figures of a curation, a fine-tuning and a comparison.
+
+Figures of accuracy over tokens are in :mod:`s1lab.figures.curves`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from s1lab.evaluation.intervals import Interval
+from s1lab.figures.export import MEASURED, PAPERS, alive, bundle, can_draw, save, show, shown
+from s1lab.figures.style import (
+    BLUE,
+    CLEAR,
+    GREEN,
+    INK,
+    ORANGE,
+    styled,
+    whiskers,
+)
+
+__all__ = [
+    "Live",
+    "bars",
+    "can_draw",
+    "differences",
+    "funnel",
+    "histogram",
+    "save",
+    "show",
+    "shown",
+    "standings",
+    "training",
+]
+
+
+def funnel(measured: Mapping[str, int], paper: Mapping[str, int], *, title: str = "the embedded pool") -> go.Figure:
+    """Draw the rows left after each step of a curation.
+
+    Measured rows are full bars, the paper's are open bars below them.
+
+    Args:
+        measured: Rows by the name of the step, in order.
+        paper: The paper's rows by the name of the step. It need not have all steps.
+        title: Name of the measured pool.
+
+    Returns:
+        The figure.
+
+    Example:
+        figure = charts.funnel(measured, {"pool": 59_029, "quality": 51_581})
+    """
+    figure = go.Figure()
+    for name, counts, color, look in (
+        (PAPERS, paper, GREEN, {"color": CLEAR, "line": {"color": GREEN, "width": 2}}),
+        (MEASURED, measured, BLUE, {"color": BLUE}),  # the later trace is drawn on top
+    ):
+        figure.add_bar(
+            y=list(counts),
+            x=list(counts.values()),
+            orientation="h",
+            marker=look,
+            text=[f"{count:,}" for count in counts.values()],
+            textposition="outside",
+            textfont={"color": color},
+            name="questions left",
+            meta=name,
+            hovertemplate="%{y}<br>%{x:,} questions<extra>" + name + "</extra>",
+        )
+    most = max([*measured.values(), *paper.values()])
+    figure.update_xaxes(range=[0, 1.12 * most], tickformat=",", title_text="questions left")
+    steps = [*measured, *(n for n in paper if n not in measured)]
+    figure.update_yaxes(categoryorder="array", categoryarray=steps[::-1], automargin=True)
+    styled(figure, 900, 90 + 58 * len(measured))
+    figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.06, margin={"l": 10, "t": 60})
+    for y, text, color in ((1.06, f"<b>measured</b>: {title}", BLUE), (1.0, "<b>the paper's</b> (open bars)", GREEN)):
+        figure.add_annotation(
+            x=1, y=y, xref="paper", yref="paper", xanchor="right", yanchor="bottom", text=text, showarrow=False, font_color=color
+        )
+    return figure
+
+
+def bars(groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[str] = ()) -> go.Figure:
+    """Draw shares or means by name: one panel for each group, the longest bar first.
+
+    Args:
+        groups: For each group its values by name.
+        unit: What the values count.
+        paper: Groups that are drawn open.
+
+    Returns:
+        The figure.
+    """
+    figure = make_subplots(1, len(groups), subplot_titles=[f"<b>{name}</b>" for name in groups], horizontal_spacing=0.2)
+    for column, (name, values) in enumerate(groups.items(), 1):
+        shown = dict(sorted(values.items(), key=lambda pair: -pair[1]))
+        theirs = name in paper
+        figure.add_bar(
+            y=list(shown),
+            x=list(shown.values()),
+            orientation="h",
+            marker={"color": CLEAR if theirs else BLUE, "line": {"color": GREEN if theirs else BLUE, "width": 1.5}},
+            name=unit,
+            meta=PAPERS if theirs else MEASURED,
+            hovertemplate="%{y}<br>%{x:,.4~g} " + unit + "<extra>" + name + "</extra>",
+            row=1,
+            col=column,
+        )
+        figure.update_yaxes(autorange="reversed", automargin=True, tickfont_size=11, dtick=1, row=1, col=column)
+        figure.update_xaxes(title_text=unit, rangemode="tozero", row=1, col=column)
+    styled(figure, 1000, 110 + 19 * max(map(len, groups.values())))
+    return figure
+
+
+def differences(
+    measured: Mapping[str, Sequence[Interval]],
+    paper: Mapping[str, Interval],
+    unit: str = "points",
+    *,
+    title: str = "the embedded model",
+    paper_title: str = "the paper's",
+) -> go.Figure:
+    """Draw differences with their intervals: measured on the left, the paper's on the right, open.
+
+    0 means no difference.
+
+    Args:
+        measured: For each name the interval over all seeds, then one for each seed. The middles of
+            the latter are drawn as upright strokes.
+        paper: The paper's interval of each name.
+        unit: What the differences count.
+        title: Title of the measured panel.
+        paper_title: Title of the paper's panel.
+
+    Returns:
+        The figure.
+    """
+    seeds = [(name, seed.value) for name, found in measured.items() for seed in found[1:]]
+    titles = [f"<b>measured</b>: {title}" + ("; strokes: each seed" if seeds else ""), f"<b>{paper_title}</b>"]
+    figure = make_subplots(1, 2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.06)
+    sides = (
+        ({name: found[0] for name, found in measured.items()}, BLUE, "circle", MEASURED),
+        (paper, GREEN, "circle-open", PAPERS),
+    )
+    for column, (side, color, symbol, source) in enumerate(sides, 1):
+        figure.add_scatter(
+            x=[i.value for i in side.values()],
+            y=list(side),
+            mode="markers",
+            marker={"color": color, "symbol": symbol, "size": 11},
+            error_x=whiskers(list(side.values()), color),
+            name="all seeds" if seeds and source == MEASURED else "difference",
+            meta=source,
+            hovertemplate="%{y}<br>%{x:.1f} " + unit + "<extra></extra>",
+            row=1,
+            col=column,
+        )
+        figure.update_xaxes(title_text=unit, zeroline=False, row=1, col=column)
+    figure.add_scatter(
+        x=[value for _, value in seeds],
+        y=[name for name, _ in seeds],
+        mode="markers",
+        marker={"color": BLUE, "symbol": "line-ns-open", "size": 16, "line_width": 1.5},
+        name="each seed",
+        meta=MEASURED,
+        hovertemplate="%{y}, one seed<br>%{x:.1f} " + unit + "<extra></extra>",
+        row=1,
+        col=1,
+    )
+    # This comes last: plotly draws no line into a panel without a trace.
+    figure.add_vline(x=0, line={"color": INK, "width": 1.5, "dash": "dot"}, layer="below")
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    styled(figure, 1000, 150 + 38 * len(measured))
+    return figure
+
+
+def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str] = ()) -> go.Figure:
+    """Draw accuracies with their intervals (paper Table 1).
+
+    Each benchmark has a column, each model a line.
+
+    Args:
+        columns: For each benchmark the models' accuracies.
+        ours: Models that are drawn filled. The others are open.
+
+    Returns:
+        The figure.
+    """
+    figure = make_subplots(
+        1, len(columns), subplot_titles=[f"<b>{name}</b>" for name in columns], shared_yaxes=True, horizontal_spacing=0.03
+    )
+    lines = list(dict.fromkeys(name for column in columns.values() for name in column))
+    for place, column in enumerate(columns.values(), 1):
+        for mine, color, symbol in ((False, GREEN, "circle-open"), (True, BLUE, "circle")):
+            dots = {name: dot for name, dot in column.items() if (name in ours) == mine}
+            figure.add_scatter(
+                x=[dot.value for dot in dots.values()],
+                y=list(dots),
+                mode="markers",
+                marker={"color": color, "symbol": symbol, "size": 10},
+                error_x=whiskers(list(dots.values()), color),
+                name="accuracy",
+                meta=MEASURED if mine else PAPERS,
+                hovertemplate="%{y}<br>%{x:.1f} %<extra></extra>",
+                row=1,
+                col=place,
+            )
+        figure.update_xaxes(title_text="accuracy, %", range=[-3, 103], dtick=25, row=1, col=place)
+    figure.update_yaxes(categoryorder="array", categoryarray=lines[::-1], automargin=True, tickfont_size=12)
+    styled(figure, 1000, 130 + 24 * len(lines))
+    return figure
+
+
+def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) -> go.Figure:
+    """Draw the distributions of several lists of numbers on top of each other, as shares.
+
+    Args:
+        groups: The numbers of each list, by name.
+        unit: What the numbers count.
+        bins: Number of bars.
+
+    Returns:
+        The figure.
+    """
+    top = max(max(values) for values in groups.values())
+    figure = go.Figure()
+    for (name, values), color in zip(groups.items(), (BLUE, ORANGE, GREEN), strict=False):
+        figure.add_histogram(
+            x=list(values),
+            name=name,
+            histnorm="percent",
+            xbins={"start": 0, "end": top, "size": top / bins},
+            marker_color=color,
+            opacity=0.55,
+            hovertemplate="%{x} " + unit + "<br>%{y:.1f} %<extra>" + name + "</extra>",
+        )
+    figure.update_layout(barmode="overlay")
+    figure.update_xaxes(title_text=unit)
+    figure.update_yaxes(title_text="share, %")
+    styled(figure, 760, 340)
+    figure.update_layout(showlegend=True, legend={"x": 0.99, "xanchor": "right", "y": 0.98})
+    return figure
+
+
+def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
+    """Draw the log of a fine-tuning: its loss and its learning rate side by side.
+
+    The loss has the mean of the last 15 steps.
+
+    Args:
+        log: The log's entries, as ``Trained.log`` holds them.
+        steps: Steps of the whole training.
+
+    Returns:
+        The figure.
+
+    Example:
+        figure = charts.training(trained.log, trained.made["steps"])
+    """
+    titles = ["<b>loss</b>", "<b>learning rate</b>"]
+    figure = make_subplots(1, 2, subplot_titles=titles, column_widths=[0.66, 0.34], horizontal_spacing=0.1)
+    at, loss = [e["step"] for e in log], [e["loss"] for e in log]
+    mean = [fmean(loss[max(0, i - 14) : i + 1]) for i in range(len(loss))]
+    lines = (
+        ("loss", loss, BLUE, 0.35, 1),
+        ("mean of the last 15 steps", mean, BLUE, 1.0, 1),
+        ("learning rate", [e["rate"] for e in log], ORANGE, 1.0, 2),
+    )
+    for name, values, color, opacity, column in lines:
+        figure.add_scatter(
+            x=at, y=values, mode="lines", line={"color": color, "width": 2 if opacity == 1 else 1}, opacity=opacity,
+            name=name, meta=MEASURED, hovertemplate="step %{x}<br>%{y:.4g}<extra></extra>", row=1, col=column,
+        )  # fmt: skip
+    figure.update_xaxes(title_text="step", range=[0, steps])
+    figure.update_yaxes(type="log", dtick=1, row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", tickformat=".0e", row=1, col=2)
+    styled(figure, 1000, 320)
+    return figure
+
+
+class Live:
+    """The log of a fine-tuning as a figure that grows.
+
+    In a notebook it is drawn again about once in ``seconds``, in place. End it with :meth:`close`.
+
+    Args:
+        steps: Steps of the whole training.
+        seconds: Seconds between two drawings.
+
+    Example:
+        live = charts.Live(steps=315)
+        trained = sft.train("s1-tiny-base", rows, "tiny", watch=live)
+        figure = live.close()
+    """
+
+    def __init__(self, steps: int, seconds: float = 1.0) -> None:
+        self.steps, self.seconds = steps, seconds
+        self.log: list[Mapping[str, float]] = []
+        self._handle: Any = None
+        # the first entry is always drawn, even soon after the machine was started
+        self._drawn = -math.inf
+
+    def __call__(self, entry: Mapping[str, float]) -> None:
+        self.log.append(entry)
+        if time.monotonic() - self._drawn >= self.seconds:
+            self._draw(alive(training(self.log, self.steps)))
+
+    def close(self) -> go.Figure:
+        """Draw all entries, with a picture for readers without plotly's viewer.
+
+        Returns:
+            The figure, to save it.
+        """
+        figure = training(self.log, self.steps)
+        self._draw(bundle(figure))
+        return figure
+
+    def _draw(self, bundle: dict[str, Any]) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(bundle, raw=True, display_id=True)
+        elif self._handle:
+            self._handle.update(bundle, raw=True)
+        self._drawn = time.monotonic()

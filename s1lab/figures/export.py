@@ -1,0 +1,179 @@
+"""Export a figure: its data as JSON, read from the figure itself, and pictures of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+
+MEASURED, PAPERS = "measured", "the paper's"  # key of a trace's meta: where the trace is from
+
+
+def shown(figure: go.Figure) -> list[dict[str, Any]]:
+    """Return the content of a figure as plain data.
+
+    Args:
+        figure: The figure.
+
+    Returns:
+        The panels, each with its title, what its axes count, and its traces. A trace has a name,
+        its source (measured, or the paper's), and points: x, y, a label if there is one, and the
+        interval as low and high. If y is a name, the interval is that of x. Numbers have six
+        digits.
+    """
+    panels: dict[tuple[str, str], dict[str, Any]] = {}
+    band: list[dict[str, float]] = []
+    for trace in figure.data:
+        made = trace.to_plotly_json()
+        # the band of the next line: along its upper edge, and back
+        if made.get("fill") == "toself":
+            half = len(made["y"]) // 2
+            band = [{"low": low, "high": high} for high, low in zip(made["y"][:half], made["y"][half:][::-1], strict=True)]
+            continue
+        axes = made.get("xaxis", "x"), made.get("yaxis", "y")
+        panel = panels.setdefault(axes, _panel(figure, *axes))
+        points = [
+            {key: _plain(value) for key, value in point.items()} for i, point in enumerate(_points(made, band)) if _seen(made, i)
+        ]
+        if points:
+            panel["traces"].append({"name": made.get("name"), "source": made.get("meta"), "points": points})
+        band = []
+    return [panel for panel in panels.values() if panel["traces"]]
+
+
+def _panel(figure: go.Figure, x: str, y: str) -> dict[str, Any]:
+    """Find a panel by its axes, still without traces.
+
+    A title is in the middle above the panel; the title of a row of y axes is at its left.
+    """
+    across, along = figure.layout[f"xaxis{x[1:]}"], figure.layout[f"yaxis{y[1:]}"]
+    (left, right), (bottom, top) = across.domain or (0, 1), along.domain or (0, 1)
+    titles = [
+        a.text for a in figure.layout.annotations if (a.xref, a.yref) == ("paper", "paper")
+        and abs(a.x - (left + right) / 2) < 1e-6 and abs(a.y - top) < 1e-6
+    ]  # fmt: skip
+    beside = [a.title.text for a in figure.select_yaxes() if (a.domain or (0, 1)) == (bottom, top) and a.title.text]
+    return {
+        "title": re.sub("<[^>]*>", "", titles[0]) if titles else None,
+        "x": across.title.text,
+        "y": along.title.text or (beside[0] if beside else None),
+        "traces": [],
+    }
+
+
+def _points(made: Mapping[str, Any], band: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Return a trace's points, with their labels and intervals, in whatever way these are drawn."""
+    points: list[dict[str, Any]] = [{} for _ in (made["x"] if made.get("x") is not None else ())]
+    labels = made.get("customdata")
+    for i, point in enumerate(points):
+        if labels is not None:
+            point["label"] = labels[i][0]
+        point |= {key: made[key][i] for key in "xy" if made.get(key) is not None}
+        for key in "xy":
+            if error := made.get(f"error_{key}"):
+                point |= {"low": point[key] - error["arrayminus"][i], "high": point[key] + error["array"][i]}
+        if band:
+            point |= band[i]
+    return points
+
+
+def _seen(made: Mapping[str, Any], i: int) -> bool:
+    """Return whether a trace's mark is drawn."""
+    opacity = made.get("marker", {}).get("opacity", 1)
+    return bool(opacity[i] if isinstance(opacity, (list, tuple)) else opacity)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value in JSON's types."""
+    if isinstance(value, str):
+        return value
+    return int(value) if isinstance(value, Integral) else float(f"{value:.6g}")
+
+
+def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
+    """Write a figure: its data (:func:`shown`) as NAME.json, pictures as NAME.png and NAME.svg.
+
+    A Chrome or Chromium draws the pictures (through kaleido). On a machine without one, only the
+    data is written. The same figure gives the same bytes on the same machine, so a committed file
+    changes only when its content does.
+
+    Args:
+        figure: The figure.
+        folder: The folder for the files.
+        name: The files' name without ending.
+
+    Returns:
+        The paths written.
+
+    Example:
+        export.save(figure, "figures", "scaling")
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.json"]
+    paths[0].write_text(json.dumps(shown(figure), indent=1) + "\n", encoding="utf-8")
+    for kind in ("png", "svg"):
+        picture = _drawn(figure, kind)
+        if picture is not None:
+            paths.append(folder / f"{name}.{kind}")
+            paths[-1].write_bytes(_with_steady_ids(picture, name) if kind == "svg" else picture)
+    return paths
+
+
+def _with_steady_ids(svg: bytes, name: str) -> bytes:
+    """Replace plotly's random ids in an SVG by ids made of its name and a count."""
+    for count, drawn in enumerate(dict.fromkeys(re.findall(rb"\b(?:defs-|trace)([0-9a-f]{6})\b", svg))):
+        svg = svg.replace(drawn, f"{name}-{count}".encode())
+    return svg
+
+
+def show(figure: go.Figure) -> Any:
+    """Return a figure for a notebook: interactive in plotly's viewer, elsewhere a picture.
+
+    Elsewhere is a code host or an exported page.
+    """
+    from IPython.display import display
+
+    display(bundle(figure), raw=True)
+
+
+def bundle(figure: go.Figure) -> dict[str, Any]:
+    """Return a figure as notebooks hold it: for plotly's viewer, and as a picture if possible.
+
+    The picture needs a browser to draw it.
+    """
+    picture = _drawn(figure, "png")
+    return alive(figure) | ({"image/png": base64.b64encode(picture).decode()} if picture is not None else {})
+
+
+def alive(figure: go.Figure) -> dict[str, Any]:
+    """Return the same without the picture, which takes a second to draw."""
+    return {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
+
+
+def can_draw() -> bool:
+    """Return whether this machine can write pictures: whether a Chrome or Chromium answers."""
+    return _drawn(go.Figure(), "png") is not None
+
+
+def _drawn(figure: go.Figure, kind: str) -> bytes | None:
+    """Return the figure as a picture; None without a browser to draw it."""
+    import logging
+
+    # real failures raise an exception; the rest is noise in a notebook
+    for name in ("kaleido", "choreographer"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        return bytes(figure.to_image(format=kind, scale=2 if kind == "png" else 1))
+    except (RuntimeError, ValueError, ImportError, OSError):
+        return None
+    except Exception as why:  # kaleido's "no Chrome" errors share only the base class Exception
+        if "chrom" in f"{type(why).__name__} {why}".lower():
+            return None
+        raise

@@ -1,0 +1,198 @@
+"""The import paths of version 0.1. They work in this version, with a warning about the new path.
+
+``MOVED`` is the whole table. A module that was divided has several new homes. Its old path offers
+the names of all of them, each from the first home that has it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import CodeType, ModuleType
+from typing import Any
+
+# Old path -> new homes. All of them are below "s1lab.".
+MOVED = {
+    "benchmarks": "evaluation.benchmarks",
+    "chat": "tokenization.chat_template",
+    "cli.asking": "cli.run",
+    "cli.curation": "cli.curate",
+    "cli.evaluation": "cli.evaluate",
+    "cli.stored": "cli.runs",
+    "cli.tuning": "cli.sft",
+    "compat": "methods.original_loops",
+    "control": "methods.conditional methods.rejection methods.steps methods.original_steps",
+    "cost": "trace",
+    "curate.files": "curate.io",
+    "curate.models": "curate.difficulty curate.teacher",
+    "curate.ngrams": "curate.overlap",
+    "curate.subjects": "curate.domains",
+    "diff": "storage.diff",
+    "encoding": "tokenization.encoding",
+    "engines.checkpoint": "engines.weights engines.vocabulary",
+    "engines.kept": "engines.prefix_cache",
+    "engines.pretrained": "engines.model_files engines.end_of_sequence engines.vocabulary",
+    "evaluate": "evaluation.evaluate",
+    "exports": "interop.exports",
+    "grade": "evaluation.grade",
+    "grade.answers": "evaluation.grade.extract",
+    "grade.choices": "evaluation.grade.choices",
+    "grade.forms": "evaluation.grade.forms evaluation.grade.reading",
+    "grade.judge": "evaluation.grade.verdict",
+    "grade.places": "evaluation.grade.places",
+    "grade.pool": "evaluation.grade.sandbox",
+    "grade.prose": "evaluation.grade.prose",
+    "grade.quantities": "evaluation.grade.quantities evaluation.grade.arithmetic",
+    "grade.spelling": "evaluation.grade.spelling",
+    "grade.worker": "evaluation.grade.sandbox_worker",
+    "habits": "evaluation.token_counts",
+    "harness": "interop.lm_eval",
+    "ladder": "methods.ladder",
+    "metrics": "evaluation.metrics",
+    "parallel": "methods.voting methods.mixture methods.rebase methods.allocation",
+    "pictures": "figures.export",
+    "plots": "figures",
+    "programs": "forcing methods.ladder engine",
+    "recording": "storage.replay",
+    "records": "storage.saved storage.run",
+    "sft.batches": "sft.collator",
+    "sft.plans": "sft.memory",
+    "sft.rows": "sft.encode",
+    "store": "storage.store storage.sqlite storage.tokenizers",
+    "style": "figures.style",
+    "tiny.judge": "tiny.reward_model",
+    "tiny.sources": "tiny.pool",
+    "voting": "methods.majority methods.samples methods.rewards methods.outcomes methods.tree methods.voting",
+    "widgets.browser": "widgets.pool",
+    "widgets.explorer": "widgets.explore",
+    "widgets.pad": "widgets.playground",
+    "widgets.slider": "widgets.ladder",
+}
+
+# Modules that stayed, and the new homes of some of their names.
+LEFT = {
+    "engine": "load",
+    "template": "tokenization.bound_template tokenization.presets tokenization.delimiters",
+}
+
+# Only the repository needs these modules, so they are outside the package.
+OUTSIDE = {
+    "beside": "tools/report.py, which 'make reproduce' prints",
+    "bench": "'make bench'",
+    "dry": "tools/rehearse.py, which 'make reproduce' runs",
+    "planning": "tools/plan.py",
+    "profiles": "tools/profiles.py, which 'make reproduce' reads profiles with",
+    "repository": "tools/__init__.py",
+    "reproduce": "'make reproduce'",
+    "tiny.bars": "tools/tiny/bars.py, which 'make weights' runs",
+    "tiny.card": "tools/tiny/card.py, which 'make weights' runs",
+    "tiny.make": "'make weights'",
+    "tiny.rows": "tools/tiny/rows.py",
+    "tiny.variants": "'make variants'",
+}
+
+PACKAGE = "s1lab."
+
+
+def install() -> None:
+    """Let Python find the old paths, and names that left the modules that stayed.
+
+    It imports nothing but the modules that stayed.
+    """
+    # First in the list: otherwise Python would look for s1lab.grade.places in the folder of
+    # s1lab.evaluation.grade, and load it twice.
+    sys.meta_path.insert(0, _OldPaths())
+    for module, home in LEFT.items():
+        left = importlib.import_module(PACKAGE + module)
+        vars(left)["__getattr__"] = _Names(left.__name__, [PACKAGE + h for h in home.split()], warned=True)
+    sys.modules["s1lab"].__class__ = _Package
+
+
+def divided(name: str) -> ModuleType:
+    """A module of 0.1 that was divided, with the names of all its homes.
+
+    The homes are imported when a name is used.
+    """
+    homes = _homes(name)
+    module = ModuleType(name, f"{name} of version 0.1: see {' and '.join(homes)}.")
+    vars(module)["__getattr__"] = _Names(name, homes)
+    return module
+
+
+def _homes(name: str) -> list[str]:
+    return [PACKAGE + home for home in MOVED[name.removeprefix(PACKAGE)].split()]
+
+
+class _Names:
+    """A module's ``__getattr__``. It takes a name from the first home that has it."""
+
+    def __init__(self, module: str, homes: Sequence[str], warned: bool = False) -> None:
+        self.module, self.homes, self.warned = module, homes, warned
+
+    def __call__(self, name: str) -> Any:
+        if not name.startswith("__"):
+            for home in self.homes:
+                found = importlib.import_module(home)
+                if name in vars(found):
+                    if self.warned:
+                        warnings.warn(
+                            f"{self.module}.{name} is {home}.{name} now: the old path goes with the next version",
+                            DeprecationWarning,
+                            stacklevel=2,
+                        )
+                    return vars(found)[name]
+        if name == "__all__" and not self.warned:  # for a star import
+            return sorted({n for home in self.homes for n in vars(importlib.import_module(home)) if not n.startswith("_")})
+        raise AttributeError(f"module {self.module!r} has no attribute {name!r}")
+
+
+class _OldPaths(MetaPathFinder, Loader):
+    """The importer of the old paths."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        old = name.removeprefix(PACKAGE)
+        if old == name:
+            return None
+        if old in OUTSIDE:
+            # Without its `name`, so that `from s1lab.tiny import make` shows this sentence too.
+            raise ModuleNotFoundError(f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's repository")
+        return ModuleSpec(name, self) if old in MOVED else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
+        homes = _homes(name)
+        _warn(name, homes)
+        # The import returns the entry that is in sys.modules afterwards.
+        sys.modules[name] = importlib.import_module(homes[0]) if len(homes) == 1 else divided(name)
+
+    def get_code(self, name: str) -> CodeType | None:
+        """The new module's code, for ``python -m`` with the old path."""
+        (home,) = _homes(name)
+        _warn(name, [home])
+        spec = find_spec(home)
+        code: CodeType | None = spec.loader.get_code(home) if spec and spec.loader else None  # type: ignore[attr-defined]
+        return code
+
+
+def _warn(name: str, homes: Sequence[str]) -> None:
+    warnings.warn(
+        f"{name} is {' and '.join(homes)} now: the old path goes with the next version", DeprecationWarning, stacklevel=3
+    )
+
+
+class _Package(ModuleType):
+    """The package s1lab, whose functions are not hidden by an old path.
+
+    Python sets ``s1lab.evaluate`` to the module when ``s1lab.evaluate`` is imported. It must stay
+    the function :func:`s1lab.evaluate`.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in MOVED and isinstance(value, ModuleType) and callable(vars(self).get(name)):
+            return
+        super().__setattr__(name, value)

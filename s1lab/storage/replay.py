@@ -1,0 +1,223 @@
+"""Run an engine with a store beside it, or replay a store without any model.
+
+The store keeps what the engine writes, and answers requests that were answered before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from s1lab.engine import Completion, Engine, Request, collect, submit, withdraw
+from s1lab.load import describe
+from s1lab.storage.sqlite import StoreError, faults, open_to_read
+from s1lab.storage.store import Store, completion_of, key_of
+from s1lab.storage.tokenizers import bound
+from s1lab.tokenization.bound_template import BoundTemplate
+from s1lab.trace import Trace
+
+
+class Recorded:
+    """An engine with a store: completions go into the store, or come from it if they are there.
+
+    Requests with the same content that are in flight together go to the engine once.
+    """
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        self.engine, self.store = engine, store
+        self.name, self.model, self.template = engine.name, engine.model, engine.template
+        self.context, self.width = engine.context, engine.width
+        self.fingerprint, self.semantics = engine.fingerprint, engine.semantics
+        self._asked: dict[bytes, list[int]] = {}
+        self._contents: dict[int, bytes] = {}
+        self._ready: list[tuple[int, Completion]] = []
+
+    def submit(self, key: int, request: Request) -> None:
+        content = self.store.key(request)
+        if content in self._asked:
+            self._asked[content].append(key)
+        elif stored := self.store.get(content):
+            self._ready.append((key, stored))
+        else:
+            self._asked[content] = [key]
+            self._contents[key] = content
+            submit(self.engine, key, request)
+
+    def poll(self) -> list[tuple[int, Completion]]:
+        if self._ready:
+            done, self._ready = self._ready, []
+            return done
+        done = []
+        for key, completion in collect(self.engine, self._contents):
+            content = self._contents.pop(key)
+            if not completion.error:  # an error may be temporary, so it is not stored
+                self.store.put(content, completion)
+            done += [(same, completion) for same in self._asked.pop(content)]
+        self.store.flush_when_due()
+        return done
+
+    def cancel(self) -> None:
+        withdraw(self.engine, self._contents)
+        self._asked.clear()
+        self._contents.clear()
+        self._ready.clear()
+
+    def close(self) -> None:
+        self.cancel()
+
+    def __enter__(self) -> Recorded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Recording:
+    """A run that is written to a store, or to none. Programs run on its ``engine``."""
+
+    def __init__(self, engine: Engine, store: Store | None) -> None:
+        self.store = store
+        self.engine: Engine = Recorded(engine, store) if store else engine
+
+    def add(self, place: int, traces: Sequence[Trace]) -> None:
+        """Add a question's traces to the store, if there is one."""
+        if self.store:
+            self.store.add(place, traces)
+
+    def grade(self, verdicts: Sequence[bool | None]) -> None:
+        """Store whether each trace is right, if there is a store."""
+        if self.store:
+            self.store.grade(verdicts)
+
+
+@contextlib.contextmanager
+def recording(store: str | Path | Recording | None, engine: Engine, made: dict[str, Any], questions: int) -> Iterator[Recording]:
+    """Open a call's store as one run of it, and close it however the call ends.
+
+    Args:
+        store: The store's file. A Recording, which one call may pass to another, is used as it is.
+            None records nothing.
+        engine: The engine to run on.
+        made: The settings that are stored with the run.
+        questions: The number of questions.
+
+    Yields:
+        The Recording.
+
+    Raises:
+        StoreError: The store can't be used.
+    """
+    if isinstance(store, Recording):
+        yield store
+        return
+    if store is None:
+        yield Recording(engine, None)
+        return
+    opened, status = Store(store), "failed"
+    try:
+        opened.begin(engine, {**describe(engine), "commit": _commit(), **made}, questions)
+        yield Recording(engine, opened)
+        status = "finished"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        opened.close(status)
+
+
+class Replay:
+    """An engine that answers from a store alone; no model is loaded. :func:`replay` makes it."""
+
+    name, device, width = "store", "none", 64
+
+    def __init__(self, path: str | Path, run: int | None = None) -> None:
+        self.path = Path(path)
+        self._db = open_to_read(self.path)
+        try:
+            made, self.semantics, self.fingerprint, self.model, self.template = self._recall(run)
+        except BaseException:
+            self._db.close()
+            raise
+        self.context, self.dtype = int(made["context"]), made["dtype"]
+        self._prefix = f"{self.fingerprint}\n{self.semantics}\n".encode()
+        self._ready: list[tuple[int, Completion]] = []
+
+    def submit(self, key: int, request: Request) -> None:
+        with faults(self.path):
+            content = (key_of(self._prefix, request),)
+            found = self._db.execute("SELECT ids, stop FROM completions WHERE key = ?", content).fetchone()
+        missing = Completion((), error=f"{self.path} does not hold this completion: run it with the model {self.model!r}")
+        self._ready.append((key, completion_of(*found) if found else missing))
+
+    def poll(self) -> list[tuple[int, Completion]]:
+        done, self._ready = self._ready, []
+        return done
+
+    def cancel(self) -> None:
+        self._ready.clear()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __repr__(self) -> str:
+        return f"store engine: {self.model}, out of {self.path}, context {self.context}"
+
+    def __enter__(self) -> Replay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _recall(self, run: int | None) -> tuple[dict[str, Any], str, str, str, BoundTemplate]:
+        with faults(self.path):
+            rows = self._db.execute("SELECT id, made, semantics FROM runs WHERE semantics != 'imported'").fetchall()
+            model = self._db.execute("SELECT fingerprint, name, template, tokenizer FROM models").fetchone()
+        chosen = next((r for r in reversed(rows) if run in (None, r[0])), None)
+        if chosen is None or model is None:
+            raise StoreError(f"{self.path} has no run{'' if run is None else f' {run}'} to replay: it has {[r[0] for r in rows]}")
+        return json.loads(chosen[1]), chosen[2], model[0], model[1], bound(model[2], model[3])
+
+
+def replay(store: str | Path, run: int | None = None) -> Replay:
+    """Make an engine from a store, for ``lab.force`` and all other calls.
+
+    The same calls give the same results, and no model is loaded. A question whose completion is not
+    in the store comes back as a trace with its ``error``.
+
+    Args:
+        store: The store's file.
+        run: The number of the run whose engine to replace, if several have written to the store.
+            None is the last one.
+
+    Returns:
+        The engine.
+
+    Raises:
+        StoreError: The path is not a store, or the store has no such run.
+
+    Example:
+        import s1lab as lab
+
+        lab.force(lab.load("s1-tiny"), "How many r in raspberry?", store="runs/x.db")
+        trace = lab.force(lab.replay("runs/x.db"), "How many r in raspberry?")
+    """
+    return Replay(store, run)
+
+
+def _commit() -> str | None:
+    """The commit of the repository that this process works in; None if there is none.
+
+    A "+" follows it if files differ from it.
+    """
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,203 @@
+"""A stored run as data: its traces and settings, as plain data or as rows of a Dataset."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from s1lab.budget import Budget
+from s1lab.trace import Counted, Source, Trace
+
+FORMAT = {"format": "s1lab run", "version": 1}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+AS_JSON = ("source", "budget", "counts")  # the columns that a Dataset holds as JSON text
+# Fields that the first stored runs lack. A trace that is stored without one has this value.
+LATER: dict[str, Any] = {"stops": [], "answer_cut": False, "dropped": 0, "counts": {}}
+
+
+@dataclass(frozen=True)
+class StoredTrace(Counted):
+    """A trace as it was written.
+
+    It has the fields of :class:`s1lab.Trace`, with its answer as text.
+
+    Attributes:
+        question: The question.
+        sample: The sample number of the question.
+        ids: Every id, the prompt first.
+        source: The source of each id.
+        budget: The budget; None without thinking.
+        answer: The answer as text.
+        waits: How many stops were suppressed.
+        cut: Whether the thinking was closed by force.
+        notes: Sentences that a reader of this run must know.
+        error: A sentence if the question could not be run to its end, else None.
+        correct: Whether the answer is right; None if not known.
+        stops: The positions in ``ids`` at which the model stopped.
+        answer_cut: Whether the answer was cut before its end.
+        dropped: How many ids the model wrote that were thrown away.
+        counts: Further counts of a program, by name.
+    """
+
+    question: str
+    sample: int
+    ids: list[int]
+    source: list[Source]
+    budget: Budget | None
+    answer: str
+    waits: int
+    cut: bool
+    notes: list[str]
+    error: str | None
+    correct: bool | None
+    stops: list[int] = field(default_factory=list)
+    answer_cut: bool = False
+    dropped: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run.
+
+    Attributes:
+        path: The file it was read from.
+        made: The settings it was made with.
+        traces: Its traces.
+
+    Example:
+        import s1lab as lab
+
+        run = lab.read_run("runs/x.db")
+        rows = run.to_dataset()
+    """
+
+    path: Path
+    made: dict[str, Any]
+    traces: list[StoredTrace]
+
+    def __repr__(self) -> str:
+        named = " ".join(str(self.made[name]) for name in ("call", "model", "engine") if name in self.made)
+        return f"Run({named}, {len(self.traces)} traces, {self.path})"
+
+    def to_dataset(self) -> Dataset:
+        """Turn the run into a Dataset with a row for each trace.
+
+        Returns:
+            The Dataset, with the columns of :class:`StoredTrace` and "made". The columns "source",
+            "budget", "counts" and "made" are JSON text.
+        """
+        columns: dict[str, list[Any]] = {name: [] for name in (*StoredTrace.__dataclass_fields__, "made")}
+        made = json.dumps(self.made)
+        for trace in self.traces:
+            row = LATER | packed(trace) | {"made": made}
+            for name, value in row.items():
+                shown = _whole(value) if isinstance(value, str) else value
+                columns[name].append(json.dumps(value) if name in AS_JSON else shown)
+        return Dataset.from_dict(columns)
+
+    @classmethod
+    def from_dataset(cls, rows: Dataset, path: str | Path = "a dataset") -> Run:
+        """Read a run from a Dataset that :meth:`to_dataset` made.
+
+        Args:
+            rows: The Dataset.
+            path: The run's path, for messages.
+
+        Returns:
+            The run.
+
+        Raises:
+            ValueError: The Dataset is of another kind.
+        """
+        there = rows.column_names
+        fields = [name for name in StoredTrace.__dataclass_fields__ if name in there or name not in LATER]
+        missing = [c for c in (*fields, "made") if c not in there]
+        if missing or not len(rows):
+            raise ValueError(f"this Dataset is no run: {f'column {missing[0]!r} is missing' if missing else 'it has no rows'}")
+        traces = []
+        for row in rows:
+            made = json.loads(row.pop("made"))
+            traces.append(unpacked({name: json.loads(row[name]) if name in AS_JSON else row[name] for name in fields}))
+        return cls(Path(path), made, traces)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run as JSON lines to a new file.
+
+        Args:
+            path: The new file.
+
+        Returns:
+            The path.
+
+        Raises:
+            FileExistsError: The file exists. It is not overwritten.
+        """
+        return write_rows(path, self.made, map(packed, self.traces))
+
+
+def _whole(text: str) -> str:
+    """A text that a Dataset can hold: half of a surrogate pair becomes its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def as_json(row: Any) -> str:
+    """A row as JSON that UTF-8 can hold.
+
+    Half of a surrogate pair is escaped. A cut question may have one.
+    """
+    text = json.dumps(row, ensure_ascii=False)
+    return text if not _SURROGATE.search(text) else json.dumps(row)
+
+
+def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str, Any]:
+    """A trace as plain data, its sources as pairs [source, how many]."""
+    later = {name: value for name in LATER if (value := getattr(trace, name))}
+    return later | {
+        "question": trace.question,
+        "sample": trace.sample,
+        "ids": trace.ids,
+        "source": [[source, len(list(run))] for source, run in groupby(trace.source)],
+        "budget": asdict(trace.budget) if trace.budget else None,
+        "answer": trace.answer,
+        "waits": trace.waits,
+        "cut": trace.cut,
+        "notes": trace.notes,
+        "error": trace.error,
+        "correct": trace.correct if isinstance(trace, StoredTrace) else correct,
+    }
+
+
+def unpacked(row: dict[str, Any]) -> StoredTrace:
+    """The trace of :func:`packed`'s data. ValueError, KeyError or TypeError for anything else."""
+    source = [Source(name) for name, count in row["source"] for _ in range(count)]
+    if len(source) != len(row["ids"]):
+        raise ValueError("ids and sources differ in number")
+    return StoredTrace(**row | {"source": source, "budget": _budget(row["budget"]) if row["budget"] else None})
+
+
+def _budget(fields: dict[str, Any]) -> Budget:
+    """A stored budget. Version 0.1 had one number for ``answer_tokens`` and ``answer_room``."""
+    return Budget(**{"answer_room": fields["answer_tokens"]} | fields)
+
+
+def write_rows(path: str | Path, made: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Path:
+    """Write a run as JSON lines, whole or not at all. FileExistsError if the file exists."""
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} is there already: choose another name, or remove it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(path.name + ".part")
+    with half.open("w", encoding="utf-8") as file:
+        for row in ({**FORMAT, "made": made}, *rows):
+            print(as_json(row), file=file)
+    os.replace(half, path)
+    return path
