@@ -10,7 +10,9 @@ from typing import Any
 
 import griffe
 
-_FIELD = re.compile(r"(?P<names>[a-z_]\w*(?:(?:, | and )[a-z_]\w*)*)(?P<value>=\S+)?(?P<colon>:?) (?P<text>\S.*)")
+_FIELD = re.compile(
+    r"(?P<names>[a-z_]\w*(?:(?:, | and )[a-z_]\w*)*)(?P<value>=\S+)?(?P<colon>:?) (?P<text>\S.*)"
+)
 _ROLE = re.compile(r":(func|class|mod|meth|data):`~?([\w.]+)`")
 _ROOT = Path(__file__).parent.parent
 _TABLES = "s1lab.paper.numbers"
@@ -26,14 +28,22 @@ class HouseStyle(griffe.Extension):
             obj.docstring = griffe.Docstring(_comment_above(obj), parent=obj)
         if obj.docstring:
             names = _names(obj)
-            obj.docstring.value = _ROLE.sub(lambda m: _link(m[1], m[2], obj), "\n".join(markdown(obj.docstring.value, names)))
+            obj.docstring.value = _ROLE.sub(
+                lambda m: _link(m[1], m[2], obj), "\n".join(markdown(obj.docstring.value, names))
+            )
 
 
 def _names(obj: griffe.Object) -> set[str]:
     """What a line may describe: parameters of a function; fields and parameters of a class."""
-    functions = [obj] if obj.is_function else [obj.members["__init__"]] if "__init__" in obj.members else []
+    functions = (
+        [obj] if obj.is_function else [obj.members["__init__"]] if "__init__" in obj.members else []
+    )
     found = {p.name for f in functions if isinstance(f, griffe.Function) for p in f.parameters}
-    return found | ({name for name, member in obj.members.items() if member.is_attribute} if obj.is_class else set())
+    return found | (
+        {name for name, member in obj.members.items() if member.is_attribute}
+        if obj.is_class
+        else set()
+    )
 
 
 def markdown(text: str, names: set[str]) -> Iterator[str]:
@@ -49,7 +59,11 @@ def markdown(text: str, names: set[str]) -> Iterator[str]:
     for line in text.split("\n"):
         found = _FIELD.fullmatch(line)
         told = set(re.split(r", | and ", found["names"])) if found else set()
-        if found and (found["colon"] or found["value"]) and (told <= names or (found["colon"] and before[-1:] in ("", "."))):
+        if (
+            found
+            and (found["colon"] or found["value"])
+            and (told <= names or (found["colon"] and before[-1:] in ("", ".")))
+        ):
             if not listed:
                 yield ""
             shown = "`, `".join(re.split(r", | and ", found["names"])) + (found["value"] or "")
@@ -89,4 +103,8 @@ def _link(role: str, name: str, obj: griffe.Object) -> str:
 def _function(path: str) -> str:
     """Where a function has the name of its module (``s1lab.ladder``), Griffe knows the module by it, and the function below."""
     file, name = _ROOT / f"{path.replace('.', '/')}.py", path.rpartition(".")[2]
-    return f"{path}.{name}" if file.is_file() and re.search(rf"^def {name}\(", file.read_text(encoding="utf-8"), re.M) else path
+    return (
+        f"{path}.{name}"
+        if file.is_file() and re.search(rf"^def {name}\(", file.read_text(encoding="utf-8"), re.M)
+        else path
+    )

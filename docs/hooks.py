@@ -32,7 +32,8 @@ _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:s1lab|tools|tests|CONTRIBUTING)[^)
 
 # What the notebook pages would fetch from another host: MathJax and Mermaid, which no notebook uses.
 _FETCHED = re.compile(
-    r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->|<script type=\"module\">.*?</script>", re.DOTALL
+    r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->|<script type=\"module\">.*?</script>",
+    re.DOTALL,
 )
 
 
@@ -52,8 +53,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     (folder / "notebooks").mkdir(exist_ok=True)
     for path in NOTEBOOKS:
         ready = folder / "notebooks" / path.name
-        ready.write_text(json.dumps(prepared(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
-        files.append(File(f"notebooks/{path.name}", str(folder), config.site_dir, config.use_directory_urls))
+        ready.write_text(
+            json.dumps(prepared(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8"
+        )
+        files.append(
+            File(f"notebooks/{path.name}", str(folder), config.site_dir, config.use_directory_urls)
+        )
     for path in sorted((ROOT / "figures").glob("*.png")):
         files.append(File.generated(config, f"figures/{path.name}", abs_src_path=str(path)))
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -65,7 +70,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Put the list of notebooks where a page asks for it; links go where things lie in the book, or become bare names."""
     if page.file.src_uri.endswith(".md"):
         markdown = _OUTSIDE.sub(r"`\1`", _BESIDE.sub(r"](\1", markdown))
-    return markdown.replace("<!-- notebooks -->", "\n".join(_listed())) if "<!-- notebooks -->" in markdown else markdown
+    return (
+        markdown.replace("<!-- notebooks -->", "\n".join(_listed()))
+        if "<!-- notebooks -->" in markdown
+        else markdown
+    )
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -73,9 +82,13 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     if not page.file.src_uri.endswith(".ipynb"):
         return html
     html = _FETCHED.sub("", html)
-    page.present_anchor_ids = set(re.findall(r'\bid="([^"]+)"', html))  # so that links to a section are checked
+    page.present_anchor_ids = set(
+        re.findall(r'\bid="([^"]+)"', html)
+    )  # so that links to a section are checked
     if 'class="figure"' in html:
-        html += "".join(f'<script src="../{name}"></script>' for name in (PLOTLY, "assets/figures.js"))
+        html += "".join(
+            f'<script src="../{name}"></script>' for name in (PLOTLY, "assets/figures.js")
+        )
     return html
 
 
@@ -96,7 +109,9 @@ def prepared(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def _figure(bundle: dict[str, Any]) -> str:
-    data = json.dumps({name: bundle[FIGURE][name] for name in ("data", "layout")}).replace("</", r"<\/")
+    data = json.dumps({name: bundle[FIGURE][name] for name in ("data", "layout")}).replace(
+        "</", r"<\/"
+    )
     picture = "".join(bundle.get("image/png", "")).replace("\n", "")
     shown = f'<img alt="figure" src="data:image/png;base64,{picture}">' if picture else ""
     return f'<div class="figure">{shown}<script type="application/json">{data}</script></div>'

@@ -40,7 +40,12 @@ def force(  # type: ignore[overload-overlap]
 
 
 @overload
-def force(engine: Engine, questions: Iterable[str], budget: Budgets | None = ..., **options: Unpack[Options]) -> list[Trace]: ...
+def force(
+    engine: Engine,
+    questions: Iterable[str],
+    budget: Budgets | None = ...,
+    **options: Unpack[Options],
+) -> list[Trace]: ...
 
 
 def force(
@@ -107,7 +112,9 @@ def force(
         return force_loop(traces[i], budgets[i], sampling, engine.context)
 
     made = {"call": "force"} | settings(sampling, system, budgets)
-    return drive_traces(engine, traces, program, single, what="forcing", progress=progress, store=store, made=made)
+    return drive_traces(
+        engine, traces, program, single, what="forcing", progress=progress, store=store, made=made
+    )
 
 
 def force_loop(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
@@ -126,7 +133,13 @@ def direct(  # type: ignore[overload-overlap]
 
 
 @overload
-def direct(engine: Engine, questions: Iterable[str], *, prefix: str | None = ..., **options: Unpack[Options]) -> list[Trace]: ...
+def direct(
+    engine: Engine,
+    questions: Iterable[str],
+    *,
+    prefix: str | None = ...,
+    **options: Unpack[Options],
+) -> list[Trace]: ...
 
 
 def direct(
@@ -184,8 +197,12 @@ def direct(
     def program(i: int) -> Program[Trace]:
         return direct_program(traces[i], prefix, answer_tokens, sampling, engine.context)
 
-    made = {"call": "direct", "prefix": prefix, "answer_tokens": answer_tokens} | settings(sampling, system, [])
-    return drive_traces(engine, traces, program, single, what="answering", progress=progress, store=store, made=made)
+    made = {"call": "direct", "prefix": prefix, "answer_tokens": answer_tokens} | settings(
+        sampling, system, []
+    )
+    return drive_traces(
+        engine, traces, program, single, what="answering", progress=progress, store=store, made=made
+    )
 
 
 def questions_of(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
@@ -206,7 +223,9 @@ def questions_of(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
         raise ValueError("the list of questions is empty: give at least one")
     for place, question in enumerate(asked):
         if not isinstance(question, str):
-            raise ValueError(f"question {place} is a {type(question).__name__}, not text: {question!r}")
+            raise ValueError(
+                f"question {place} is a {type(question).__name__}, not text: {question!r}"
+            )
         if not question.strip():
             raise ValueError(
                 f"question {place} is empty: write something to ask"
@@ -217,7 +236,11 @@ def questions_of(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
 
 
 def budgets_of(
-    budget: Budgets | None, n: int, single: bool, answer_tokens: int | None = None, answer_room: int | None = None
+    budget: Budgets | None,
+    n: int,
+    single: bool,
+    answer_tokens: int | None = None,
+    answer_room: int | None = None,
 ) -> list[Budget]:
     """Turn the budgets of a call into one budget for each question.
 
@@ -245,7 +268,9 @@ def budgets_of(
     return [with_answer(b, answer_tokens, answer_room) for b in budgets]
 
 
-def with_answer(budget: Budget | None, answer_tokens: int | None, answer_room: int | None) -> Budget:
+def with_answer(
+    budget: Budget | None, answer_tokens: int | None, answer_room: int | None
+) -> Budget:
     """Put a call's own answer numbers into a budget; None keeps what the budget says."""
     given = {"answer_tokens": answer_tokens, "answer_room": answer_room}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -283,7 +308,9 @@ def _repeats(asked: list[str]) -> list[int]:
     return numbers
 
 
-def open_trace(engine: Engine, question: str, budget: Budget | None, sample: int, system: str | None) -> Trace:
+def open_trace(
+    engine: Engine, question: str, budget: Budget | None, sample: int, system: str | None
+) -> Trace:
     """Open a trace: the prompt, up to where the model begins.
 
     A question that can't be opened gets a trace with an ``error``. Half of a surrogate pair has no
@@ -311,7 +338,9 @@ def open_trace(engine: Engine, question: str, budget: Budget | None, sample: int
         waits = budget.wait if isinstance(budget.wait, tuple) else (budget.wait,)
         texts |= {"wait": "\n".join(filter(None, waits)), "on_cut": budget.on_cut}
     try:
-        trace.extend(engine.template.prompt(question, system, thinking=budget is not None), Source.PROMPT)
+        trace.extend(
+            engine.template.prompt(question, system, thinking=budget is not None), Source.PROMPT
+        )
         trace.notes += engine.template.foreign_notes(**texts)
     except Exception as why:  # the chat template and the tokenizer may raise anything here
         LOG.debug("a question can't be opened", exc_info=True)
@@ -326,10 +355,14 @@ def _unopened(question: str, system: str | None, why: Exception) -> str:
     return f"the question can't be put into the chat template: {fault(why)}"
 
 
-def open_traces(engine: Engine, asked: list[str], budgets: Sequence[Budget | None], system: str | None) -> list[Trace]:
+def open_traces(
+    engine: Engine, asked: list[str], budgets: Sequence[Budget | None], system: str | None
+) -> list[Trace]:
     """Open one trace for each question, up to where the model begins."""
     rows = zip(asked, budgets, _repeats(asked), strict=True)
-    return [open_trace(engine, question, budget, sample, system) for question, budget, sample in rows]
+    return [
+        open_trace(engine, question, budget, sample, system) for question, budget, sample in rows
+    ]
 
 
 def settings(sampling: Sampling, system: str | None, budgets: Sequence[Budget]) -> dict[str, Any]:

@@ -42,13 +42,17 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise ValueError(f"{name}={shown(value)} is no whole number: give a whole number, {wanted}") from None
+        raise ValueError(
+            f"{name}={shown(value)} is no whole number: give a whole number, {wanted}"
+        ) from None
     if number < least or (most is not None and number > most):
         raise ValueError(f"{name}={shown(number)} is out of range: give a whole number, {wanted}")
     return number
 
 
-def real(name: str, value: Any, wanted: str, low: float = -math.inf, high: float = math.inf) -> float:
+def real(
+    name: str, value: Any, wanted: str, low: float = -math.inf, high: float = math.inf
+) -> float:
     """Check a finite number in a range.
 
     Args:
@@ -124,11 +128,15 @@ def numbers(
     """
     array = _array(name, values, wanted)
     if array.ndim != dimensions:
-        raise ValueError(f"{name} has {array.ndim} dimension{'s' * (array.ndim != 1)}, not {dimensions}: give {wanted}")
+        raise ValueError(
+            f"{name} has {array.ndim} dimension{'s' * (array.ndim != 1)}, not {dimensions}: give {wanted}"
+        )
     if not array.size:
         raise ValueError(f"{name} is empty: give {wanted}")
     # NumPy turns a list that mixes booleans with numbers into numbers. So look at the entries.
-    mixed = array.dtype.kind not in "iuf" or (not booleans and dimensions == 1 and isinstance(values, (list, tuple)))
+    mixed = array.dtype.kind not in "iuf" or (
+        not booleans and dimensions == 1 and isinstance(values, (list, tuple))
+    )
     if array.dtype.kind == "b" and booleans:
         return array.astype(float)
     if mixed:
@@ -171,7 +179,9 @@ def outcomes(name: str, values: Any, wanted: str = OUTCOMES) -> Any:
 
 def _array(name: str, values: Any, wanted: str) -> Any:
     """Turn a value into an array. A text, a mapping or a set is refused: it has no order."""
-    listed = isinstance(values, Sequence) or hasattr(values, "__array__") or hasattr(values, "__len__")
+    listed = (
+        isinstance(values, Sequence) or hasattr(values, "__array__") or hasattr(values, "__len__")
+    )
     if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not listed:
         raise ValueError(f"{name}={shown(values)} is no list: give {wanted}")
     try:

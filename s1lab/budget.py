@@ -91,8 +91,12 @@ class Budget:
         optional = ("max_tokens", "answer_tokens", "waits")
         for name in ("max_tokens", "min_tokens", "waits", "answer_tokens", "answer_room"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and not isinstance(value, bool)) and not (name in optional and value is None):
-                raise ValueError(f"{name}={value!r} is no whole number: give one, such as {name}=512")
+            if not (isinstance(value, int) and not isinstance(value, bool)) and not (
+                name in optional and value is None
+            ):
+                raise ValueError(
+                    f"{name}={value!r} is no whole number: give one, such as {name}=512"
+                )
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ValueError(
                 f"max_tokens={self.max_tokens} leaves no room to think: give at least 1, "
@@ -105,15 +109,21 @@ class Budget:
                 f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}: lower the floor or raise the cap"
             )
         if self.waits is not None and self.waits < 0:
-            raise ValueError(f"waits={self.waits} is negative: give 0 to let the model stop by itself")
+            raise ValueError(
+                f"waits={self.waits} is negative: give 0 to let the model stop by itself"
+            )
         if isinstance(self.wait, list):
             object.__setattr__(self, "wait", tuple(self.wait))
         texts = self.wait if isinstance(self.wait, tuple) else (self.wait,)
         if not texts or not all(text is None or isinstance(text, str) for text in texts):
-            raise ValueError(f"wait={self.wait!r} is no text to append: give one, several as a tuple, or None for none")
+            raise ValueError(
+                f"wait={self.wait!r} is no text to append: give one, several as a tuple, or None for none"
+            )
         check_answer(self.answer_tokens, self.answer_room)
         if self.compat not in get_args(Compat):
-            raise ValueError(f"compat={self.compat!r} is not known: choose from {list(get_args(Compat))}")
+            raise ValueError(
+                f"compat={self.compat!r} is not known: choose from {list(get_args(Compat))}"
+            )
         if self.compat == "readme" and self.min_tokens:
             raise ValueError(
                 f'min_tokens={self.min_tokens} is unknown to the README\'s loop: leave it out, or use compat="exact" or "harness"'
@@ -127,7 +137,11 @@ class Budget:
     @property
     def room(self) -> int:
         """Tokens that the thinking leaves for the answer: never more than the answer may have."""
-        return self.answer_room if self.answer_tokens is None else min(self.answer_room, self.answer_tokens)
+        return (
+            self.answer_room
+            if self.answer_tokens is None
+            else min(self.answer_room, self.answer_tokens)
+        )
 
     def continuation(self, waits: int) -> str | None:
         """The text that the next suppression appends, after ``waits`` Waits so far."""

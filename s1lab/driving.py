@@ -24,7 +24,11 @@ UNFINISHED = "interrupted before it was finished"
 def fault(why: Exception) -> str:
     """An exception as a question's ``error`` shows it: its type and words, on one bounded line."""
     words = " ".join(str(why).split())
-    return f"{type(why).__name__}: {words}" if len(words) <= MOST_WORDS else f"{type(why).__name__}: {words[: MOST_WORDS - 1]}…"
+    return (
+        f"{type(why).__name__}: {words}"
+        if len(words) <= MOST_WORDS
+        else f"{type(why).__name__}: {words[: MOST_WORDS - 1]}…"
+    )
 
 
 def drive(
@@ -73,7 +77,13 @@ def drive(
     with (
         driving(engine),
         recording(store, engine, made, n) as record,
-        tqdm(total=n, desc=what, unit="question", disable=None if progress and not single else True, leave=False) as bar,
+        tqdm(
+            total=n,
+            desc=what,
+            unit="question",
+            disable=None if progress and not single else True,
+            leave=False,
+        ) as bar,
     ):
 
         def done(index: int, result: T) -> None:
@@ -99,7 +109,9 @@ def drive(
             run(record.engine, (started(i) for i in range(n)), done, failed)
         except KeyboardInterrupt:
             finished = len(results)
-            raise Interrupted([results[i] if i in results else unfinished(i) for i in range(n)], finished) from None
+            raise Interrupted(
+                [results[i] if i in results else unfinished(i) for i in range(n)], finished
+            ) from None
     return results[0] if single else [results[i] for i in range(n)]
 
 
@@ -133,7 +145,9 @@ class Interrupted(KeyboardInterrupt):
     last: ClassVar[list[Any]] = []
 
     def __init__(self, traces: list[Any], finished: int) -> None:
-        super().__init__(f"{finished} of {len(traces)} questions were finished: lab.interrupted() has them")
+        super().__init__(
+            f"{finished} of {len(traces)} questions were finished: lab.interrupted() has them"
+        )
         self.traces, self.finished = traces, finished
         Interrupted.last = traces
 

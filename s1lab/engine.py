@@ -261,7 +261,9 @@ def run(
                 asked = live[index].send(value)
                 requests = [asked] if isinstance(asked, Request) else list(asked)
                 if odd := [type(r).__name__ for r in requests if not isinstance(r, Request)]:
-                    raise TypeError(f"a program asks with a Request or a list of them, not with {odd[0]}")
+                    raise TypeError(
+                        f"a program asks with a Request or a list of them, not with {odd[0]}"
+                    )
             except StopIteration as stop:
                 finish(index, stop.value)
                 return
@@ -328,7 +330,9 @@ def driving(engine: Engine) -> Iterator[None]:
     """
     here, nested = threading.get_ident(), id(engine) in _DRIVERS
     if _DRIVERS.setdefault(id(engine), here) != here:
-        raise RuntimeError("the engine is at work in another thread, such as a playground's: stop that, or wait for its end")
+        raise RuntimeError(
+            "the engine is at work in another thread, such as a playground's: stop that, or wait for its end"
+        )
     try:
         yield
     finally:
@@ -358,6 +362,9 @@ def together(programs: Sequence[Program[T]]) -> Program[list[T]]:
             break
         requests = [r for a in asked.values() for r in ([a] if isinstance(a, Request) else a)]
         done = iter((yield requests))
-        told = {i: next(done) if isinstance(a, Request) else [next(done) for _ in a] for i, a in asked.items()}
+        told = {
+            i: next(done) if isinstance(a, Request) else [next(done) for _ in a]
+            for i, a in asked.items()
+        }
         asked.clear()
     return [results[i] for i in range(len(programs))]

@@ -33,7 +33,9 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not self.temperature >= 0:
-            raise ValueError(f"temperature={self.temperature} is negative: use 0 for greedy, 0.7 or so to sample")
+            raise ValueError(
+                f"temperature={self.temperature} is negative: use 0 for greedy, 0.7 or so to sample"
+            )
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p={self.top_p} is outside (0, 1]: use 1 to keep every token")
 
@@ -43,7 +45,14 @@ class Sampling:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
     def request(
-        self, trace: Trace, most: int, stop: frozenset[int], round: int | str, *, min_tokens: int = 0, after: Sequence[int] = ()
+        self,
+        trace: Trace,
+        most: int,
+        stop: frozenset[int],
+        round: int | str,
+        *,
+        min_tokens: int = 0,
+        after: Sequence[int] = (),
     ) -> Request:
         """Make the request that continues a trace.
 
@@ -58,7 +67,15 @@ class Sampling:
         Returns:
             The request.
         """
-        return Request((*trace.ids, *after), most, stop, min_tokens, self.temperature, self.top_p, self.seed_of(trace, round))
+        return Request(
+            (*trace.ids, *after),
+            most,
+            stop,
+            min_tokens,
+            self.temperature,
+            self.top_p,
+            self.seed_of(trace, round),
+        )
 
 
 @dataclass(frozen=True)
@@ -112,15 +129,21 @@ def thinking(
         early = max(0, least - len(written))
         if early and not written and template.delimiters:
             # A delimiter of several tokens must not begin at once, so its first id is a stop too.
-            done: Completion = yield sampling.request(trace, 1, stop | template.first_ids, name, min_tokens=1)
+            done: Completion = yield sampling.request(
+                trace, 1, stop | template.first_ids, name, min_tokens=1
+            )
         else:
-            done = yield sampling.request(trace, most - len(written), stop, name, min_tokens=early, after=written)
+            done = yield sampling.request(
+                trace, most - len(written), stop, name, min_tokens=early, after=written
+            )
         written += done.ids
         if done.error:
             return Round(tuple(written), error=done.error)
         stepped = False
         if done.stop_id is not None:
-            if done.stop_id in template.think_stop and (found := template.stopped(written, done.stop_id)):
+            if done.stop_id in template.think_stop and (
+                found := template.stopped(written, done.stop_id)
+            ):
                 if found.tool:
                     return Round(tuple(written), error=_called(found.tool))
                 at = len(written) - found.before
@@ -134,7 +157,9 @@ def thinking(
 
 
 def _called(tool: str) -> str:
-    return f"the model called a tool in its thinking ({tool}): s1lab runs no tools; ask without tools"
+    return (
+        f"the model called a tool in its thinking ({tool}): s1lab runs no tools; ask without tools"
+    )
 
 
 def cut_short(trace: Trace) -> None:
@@ -173,7 +198,9 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
     while True:
         round = len(trace.stops)
         # Ask for at least one token after a suppression. Else the model could stop forever.
-        done = yield from thinking(trace, cap - trace.thinking_tokens, sampling, round, least=1 if round else 0)
+        done = yield from thinking(
+            trace, cap - trace.thinking_tokens, sampling, round, least=1 if round else 0
+        )
         trace.extend(list(done.ids), Source.SAMPLED)
         if done.error:
             trace.error = done.error
@@ -205,7 +232,10 @@ def goes_on(trace: Trace, wait_ids: list[int], wrote: int, budget: Budget, cap: 
     Returns:
         True if the thinking goes on.
     """
-    if not budget.wants_more(trace.thinking_tokens, trace.waits) or trace.thinking_tokens + len(wait_ids) >= cap:
+    if (
+        not budget.wants_more(trace.thinking_tokens, trace.waits)
+        or trace.thinking_tokens + len(wait_ids) >= cap
+    ):
         return False
     return bool(wait_ids or wrote or not trace.waits)
 
@@ -224,7 +254,9 @@ def answer(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
     Returns:
         The trace, answered.
     """
-    trace.extend(trace.template.close_ids(trace.of(Source.SAMPLED, Source.CONTINUATION)), Source.CLOSE)
+    trace.extend(
+        trace.template.close_ids(trace.of(Source.SAMPLED, Source.CONTINUATION)), Source.CLOSE
+    )
     if trace.cut:
         trace.extend(trace.template.foreign(budget.on_cut), Source.PREFIX)
     return (yield from reply(trace, budget.answer_tokens, sampling, context))
@@ -255,7 +287,9 @@ def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
     return trace if trace.error else (yield from answer(trace, budget, sampling, context))
 
 
-def direct(trace: Trace, prefix: str | None, answer_tokens: int | None, sampling: Sampling, context: int) -> Program[Trace]:
+def direct(
+    trace: Trace, prefix: str | None, answer_tokens: int | None, sampling: Sampling, context: int
+) -> Program[Trace]:
     """Answer without thinking: the baseline.
 
     If the chat template opens the thinking, it is closed at once. The ledger counts those ids as
@@ -283,7 +317,9 @@ def direct(trace: Trace, prefix: str | None, answer_tokens: int | None, sampling
     return trace
 
 
-def reply(trace: Trace, answer_tokens: int | None, sampling: Sampling, context: int) -> Program[Trace]:
+def reply(
+    trace: Trace, answer_tokens: int | None, sampling: Sampling, context: int
+) -> Program[Trace]:
     """Write the answer after the trace so far, until the model ends its turn.
 
     Args:
@@ -341,7 +377,9 @@ def room(trace: Trace, budget: Budget, context: int) -> int:
         The number of thinking tokens.
     """
     template = trace.template
-    closing = len(template.piece(template.template.closing(""))) + len(template.foreign(budget.on_cut))
+    closing = len(template.piece(template.template.closing(""))) + len(
+        template.foreign(budget.on_cut)
+    )
     free = context - trace.source.count(Source.PROMPT) - closing
     return free - min(budget.room, (free + 1) // 2)
 

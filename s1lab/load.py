@@ -16,7 +16,12 @@ ENGINES = ("transformers", "vllm", "server")
 
 
 def load(
-    model: str | None = None, /, engine: str = "auto", *, template: str | ThinkTemplate | None = None, **options: Any
+    model: str | None = None,
+    /,
+    engine: str = "auto",
+    *,
+    template: str | ThinkTemplate | None = None,
+    **options: Any,
 ) -> Engine:
     """Load a model behind an engine.
 
@@ -54,19 +59,29 @@ def load(
     """
     model = options.pop("model", None) if model is None else model
     if not isinstance(model, str) or not model:
-        raise ValueError('no model is named: give "s1-tiny", a folder, a hub id or the address of a server')
+        raise ValueError(
+            'no model is named: give "s1-tiny", a folder, a hub id or the address of a server'
+        )
     # A model's name may hold a password. No message shows it.
     from s1lab.engines.address import holds_user, is_address, shown
 
     address = is_address(model)
     if not address and holds_user(model) and not os.path.exists(model):
-        raise ValueError(f"{shown(model)!r} with a user before it is no model: an address begins with http:// or https://")
+        raise ValueError(
+            f"{shown(model)!r} with a user before it is no model: an address begins with http:// or https://"
+        )
     if engine not in ("auto", *ENGINES):
-        raise ValueError(f"no engine is called {engine!r}: choose from {list(ENGINES)}, or leave it out")
+        raise ValueError(
+            f"no engine is called {engine!r}: choose from {list(ENGINES)}, or leave it out"
+        )
     if address != (engine == "server") and engine != "auto":
         raise ValueError(
             f"engine={engine!r} can't load {shown(model)!r}: "
-            + ("an address is for the server engine" if address else "the server engine takes an address that begins with http")
+            + (
+                "an address is for the server engine"
+                if address
+                else "the server engine takes an address that begins with http"
+            )
         )
     if address:
         from s1lab.engines.server import ServerEngine
@@ -88,7 +103,9 @@ def _known(options: dict[str, Any], engine: type[Any]) -> None:
     _, *has = inspect.signature(engine).parameters  # the first is the model or the address
     for name in options:
         if name not in has:
-            raise ValueError(f"the {engine.name} engine has no option {name!r}: it has {', '.join(has)}")
+            raise ValueError(
+                f"the {engine.name} engine has no option {name!r}: it has {', '.join(has)}"
+            )
 
 
 def describe(engine: Engine) -> dict[str, Any]:

@@ -88,14 +88,22 @@ class ThinkTemplate:
         if self.opened(prompt):
             return self.opening(prompt) + ("\n" if self.newline else "") + self.close
         begun = self._begun(prompt)
-        return self.close[self.close.rindex(begun) + len(begun) :] if begun and begun in self.close else ""
+        return (
+            self.close[self.close.rindex(begun) + len(begun) :]
+            if begun and begun in self.close
+            else ""
+        )
 
 
-S1 = ThinkTemplate("<|im_start|>think\n", ("<|im_start|>", "<|im_end|>"), "<|im_start|>answer\n", "s1")
+S1 = ThinkTemplate(
+    "<|im_start|>think\n", ("<|im_start|>", "<|im_end|>"), "<|im_start|>answer\n", "s1"
+)
 THINK_TAGS = ThinkTemplate("<think>\n", ("</think>",), "</think>\n\n", "think-tags")
 # DeepSeek's chat template opens and closes with the bare tags, and so does the model.
 DEEPSEEK = ThinkTemplate("<think>", ("</think>",), "</think>", "deepseek-v3.1", newline=False)
 MAGISTRAL = ThinkTemplate("[THINK]", ("[/THINK]",), "[/THINK]", "magistral", newline=False)
 _FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
-HARMONY = ThinkTemplate("<|start|>assistant<|channel|>analysis<|message|>", (_FINAL,), _FINAL, "harmony", newline=False)
+HARMONY = ThinkTemplate(
+    "<|start|>assistant<|channel|>analysis<|message|>", (_FINAL,), _FINAL, "harmony", newline=False
+)
 PRESETS = {t.name: t for t in (S1, THINK_TAGS, DEEPSEEK, MAGISTRAL, HARMONY)}

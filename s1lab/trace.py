@@ -94,7 +94,15 @@ class Counted:
     @property
     def ending(self) -> str:
         """How the thinking ended: "error", "cut" or "own stop"; "no thinking" if there was none."""
-        return "error" if self.error else "cut" if self.cut else "own stop" if self.thinking_tokens else "no thinking"
+        return (
+            "error"
+            if self.error
+            else "cut"
+            if self.cut
+            else "own stop"
+            if self.thinking_tokens
+            else "no thinking"
+        )
 
     def summary(self) -> str:
         """One line: thinking and forced tokens, Waits, how the thinking ended, a cut answer."""
@@ -169,7 +177,13 @@ class Trace(Counted):
         Returns:
             The copy.
         """
-        copy = replace(self, budget=budget, ids=self.ids[:length], source=self.source[:length], notes=[*self.notes])
+        copy = replace(
+            self,
+            budget=budget,
+            ids=self.ids[:length],
+            source=self.source[:length],
+            notes=[*self.notes],
+        )
         copy.counts = dict(self.counts)
         copy.stops = [at for at in self.stops if at <= len(copy.ids)]
         return copy
@@ -239,9 +253,13 @@ class Trace(Counted):
         spans = []
         for s, text in self.segments():
             shown = "«" + closed(html.escape(text), "»") if s in FORCED else html.escape(text)
-            spans.append(f'<span title="{s}: {self.source.count(s)} tokens" style="{LOOKS[s]}">{shown}</span>')
+            spans.append(
+                f'<span title="{s}: {self.source.count(s)} tokens" style="{LOOKS[s]}">{shown}</span>'
+            )
         legend = " · ".join(
-            f'<span style="{LOOKS[s]}">{s}</span> {self.source.count(s)} ({MARKS[s]})' for s in Source if s in self.source
+            f'<span style="{LOOKS[s]}">{s}</span> {self.source.count(s)} ({MARKS[s]})'
+            for s in Source
+            if s in self.source
         )
         note = "".join(f"<div>{html.escape(line)}</div>" for line in self.notes)
         note += f'<div style="color:#D55E00">{html.escape(self.error)}</div>' if self.error else ""
@@ -283,7 +301,11 @@ class Cost:
         return self.sampled + self.forced + self.thrown_away
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.sampled + other.sampled, self.forced + other.forced, self.thrown_away + other.thrown_away)
+        return Cost(
+            self.sampled + other.sampled,
+            self.forced + other.forced,
+            self.thrown_away + other.thrown_away,
+        )
 
     def __str__(self) -> str:
         return f"{self.total:,} tokens: {self.sampled:,} sampled, {self.forced:,} forced, {self.thrown_away:,} thrown away"
@@ -309,7 +331,9 @@ def cost(*traces: Trace) -> Cost:
     """
     for place, trace in enumerate(traces):
         if not isinstance(trace, Counted):
-            raise ValueError(f"traces[{place}]={shown(trace)} is no trace: give traces, cost(*traces) for a list")
+            raise ValueError(
+                f"traces[{place}]={shown(trace)} is no trace: give traces, cost(*traces) for a list"
+            )
     return Cost(
         sum(t.sampled_tokens for t in traces),
         sum(t.forced_tokens for t in traces),

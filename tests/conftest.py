@@ -29,7 +29,9 @@ class Scripted:
     name, model, context, width = "scripted", "scripted", 4096, 64
     fingerprint, semantics = "scripted", "scripted"
 
-    def __init__(self, template: BoundTemplate, say: Callable[[str], str], context: int = 4096) -> None:
+    def __init__(
+        self, template: BoundTemplate, say: Callable[[str], str], context: int = 4096
+    ) -> None:
         self.template, self.say, self.context = template, say, context
         self.requests: list[Request] = []
         self.cancelled = False
@@ -44,7 +46,9 @@ class Scripted:
             if token in request.stop and len(written) >= request.min_tokens:
                 self._done.append((key, Completion(tuple(written), token)))
                 return
-            if token not in request.stop:  # a stop that comes too early is masked: something else is written
+            if (
+                token not in request.stop
+            ):  # a stop that comes too early is masked: something else is written
                 written.append(token)
             if len(written) == request.max_tokens:
                 break
@@ -53,7 +57,10 @@ class Scripted:
         self._done.append((key, Completion(tuple(written))))
 
     def poll(self) -> list[tuple[int, Completion]]:
-        done, self._done = self._done[:1], self._done[1:]  # one at a time: nobody may lean on rounds ending together
+        done, self._done = (
+            self._done[:1],
+            self._done[1:],
+        )  # one at a time: nobody may lean on rounds ending together
         return done
 
     def cancel(self) -> None:
@@ -79,7 +86,16 @@ def scripted(template: BoundTemplate) -> Callable[..., Scripted]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as it would be published."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)]
+    command = [
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(folder),
+        str(ROOT),
+    ]
     built = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     (made,) = folder.glob("*.whl")
@@ -106,8 +122,14 @@ def one_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny = Path(lab.tiny.__file__).parent / "s1-tiny"
     folder = tmp_path_factory.mktemp("files") / "model"
     shutil.copytree(tiny, folder)
-    settings = json.loads((folder / "config.json").read_text()) | {"num_hidden_layers": 1, "layer_types": ["full_attention"]}
+    settings = json.loads((folder / "config.json").read_text()) | {
+        "num_hidden_layers": 1,
+        "layer_types": ["full_attention"],
+    }
     (folder / "config.json").write_text(json.dumps(settings))
     weights = load_file(tiny / "model.safetensors")
-    save_file({k: v for k, v in weights.items() if ".layers." not in k or ".layers.0." in k}, folder / "model.safetensors")
+    save_file(
+        {k: v for k, v in weights.items() if ".layers." not in k or ".layers.0." in k},
+        folder / "model.safetensors",
+    )
     return folder

@@ -56,7 +56,10 @@ class Family:
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         made = build()
-        made.add_tokens([AddedToken(t, special=True, normalized=False) for t in self.tokens], special_tokens=True)
+        made.add_tokens(
+            [AddedToken(t, special=True, normalized=False) for t in self.tokens],
+            special_tokens=True,
+        )
         made.add_tokens([AddedToken(t, special=False, normalized=False) for t in self.plain_tokens])
         made.chat_template, made.eos_token = self.chat, self.eos
         return made
@@ -101,7 +104,8 @@ FAMILIES = {
         tool="<｜tool▁calls▁begin｜>",
     ),
     "deepseek-v3.1": Family(
-        DEEPSEEK + "{% if thinking is defined and thinking %}{{ '<think>' }}{% else %}{{ '</think>' }}{% endif %}{% endif %}",
+        DEEPSEEK
+        + "{% if thinking is defined and thinking %}{{ '<think>' }}{% else %}{{ '</think>' }}{% endif %}{% endif %}",
         ("<｜User｜>", "<｜Assistant｜>"),
         "deepseek-v3.1",
         prompt="<｜Assistant｜><think>",
@@ -116,7 +120,15 @@ FAMILIES = {
         "{% else %}{% set system = 'First draft your thinking.' %}{% set rest = messages %}{% endif %}"
         "{{ '[SYSTEM_PROMPT]' + system + '[/SYSTEM_PROMPT]' }}"
         "{% for m in rest %}{{ '[INST]' + m['content'] + '[/INST]' }}{% endfor %}",
-        ("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[INST]", "[/INST]", "[THINK]", "[/THINK]", "[TOOL_CALLS]"),
+        (
+            "[SYSTEM_PROMPT]",
+            "[/SYSTEM_PROMPT]",
+            "[INST]",
+            "[/INST]",
+            "[THINK]",
+            "[/THINK]",
+            "[TOOL_CALLS]",
+        ),
         "magistral",
         prompt="[/INST]",
         opening="[THINK]",
@@ -129,7 +141,15 @@ FAMILIES = {
         "{{ '<|start|>developer<|message|># Instructions\n\n' + m['content'] + '<|end|>' }}"
         "{% else %}{{ '<|start|>' + m['role'] + '<|message|>' + m['content'] + '<|end|>' }}{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}",
-        ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|return|>", "<|call|>"),
+        (
+            "<|start|>",
+            "<|end|>",
+            "<|message|>",
+            "<|channel|>",
+            "<|constrain|>",
+            "<|return|>",
+            "<|call|>",
+        ),
         "harmony",
         prompt="<|start|>assistant",
         opening="<|channel|>analysis<|message|>",
@@ -142,7 +162,9 @@ FAMILIES = {
 }
 
 
-def save(family: Family, folder: Path, change: Callable[[torch.nn.Module], None] | None = None) -> Path:
+def save(
+    family: Family, folder: Path, change: Callable[[torch.nn.Module], None] | None = None
+) -> Path:
     """The embedded model with a family's tokens and chat template, as a folder."""
     import torch
 
@@ -192,7 +214,10 @@ def sentencepiece(form: str) -> PreTrainedTokenizerFast:
     ]
     vocabulary = list(dict.fromkeys([*characters, *joined]))
     if form == "unigram":
-        scores = [(word, -1.0 - 0.01 * i if word in joined else -5.0 - 0.01 * i) for i, word in enumerate(vocabulary)]
+        scores = [
+            (word, -1.0 - 0.01 * i if word in joined else -5.0 - 0.01 * i)
+            for i, word in enumerate(vocabulary)
+        ]
         tokenizer = Tokenizer(models.Unigram(scores, unk_id=0, byte_fallback=False))
     else:
         merges = [
@@ -209,14 +234,23 @@ def sentencepiece(form: str) -> PreTrainedTokenizerFast:
         numbers = {word: i for i, word in enumerate(vocabulary)}
         tokenizer = Tokenizer(models.BPE(numbers, merges, unk_token="<unk>", fuse_unk=True))
     if form == "llama":
-        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+        )
         steps = [decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
         tokenizer.decoder = decoders.Sequence(steps)
     else:
         scheme = "first" if form == "unigram" else form
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=False)
         tokenizer.decoder = decoders.Metaspace(prepend_scheme=scheme, split=False)
-    made = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
-    made.add_tokens([AddedToken(t, special=True, normalized=False) for t in ("[THINK]", "[/THINK]", "[INST]", "[/INST]")])
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+    made.add_tokens(
+        [
+            AddedToken(t, special=True, normalized=False)
+            for t in ("[THINK]", "[/THINK]", "[INST]", "[/INST]")
+        ]
+    )
     made.chat_template = "{{ bos_token }}{% for m in messages %}{{ '[INST] ' + m['content'] + ' [/INST]' }}{% endfor %}"
     return made

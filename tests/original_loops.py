@@ -49,7 +49,9 @@ def template(eos: tuple[int, ...]) -> BoundTemplate:
 
 def budget(case: Case) -> lab.Budget:
     """A case's settings as a budget."""
-    return lab.Budget(case["cap"], case["least"], case["ignores"], case["wait"], compat=case["loop"])
+    return lab.Budget(
+        case["cap"], case["least"], case["ignores"], case["wait"], compat=case["loop"]
+    )
 
 
 class Player:
@@ -72,7 +74,10 @@ class Player:
         answers = request.stop == self.template.answer_stop
         known = self._known.get((request.ids, answers))
         if known is None:
-            what, behind = "an answer" if answers else "a round", self.template.decode(list(request.ids))
+            what, behind = (
+                "an answer" if answers else "a round",
+                self.template.decode(list(request.ids)),
+            )
             self.wrong.append(f"{what} is asked behind {behind!r}, which the original does not ask")
             self._done.append((key, Completion((), error="not recorded")))
             return
@@ -80,11 +85,16 @@ class Player:
         # vLLM ends a completion at its context; our engines are not asked for more than fits.
         limits = (min(known.get("max_tokens", free), free), known.get("min_tokens", 0))
         if (request.max_tokens, request.min_tokens) != limits:
-            self.wrong.append(f"at most {request.max_tokens} and at least {request.min_tokens} ids are asked for, not {limits}")
+            self.wrong.append(
+                f"at most {request.max_tokens} and at least {request.min_tokens} ids are asked for, not {limits}"
+            )
         self._done.append((key, Completion(tuple(known["ids"]), known["stop"])))
 
     def poll(self) -> list[tuple[int, Completion]]:
-        done, self._done = self._done[-1:], self._done[:-1]  # the last first: no question may lean on its neighbours
+        done, self._done = (
+            self._done[-1:],
+            self._done[:-1],
+        )  # the last first: no question may lean on its neighbours
         return done
 
     def cancel(self) -> None:
@@ -105,7 +115,9 @@ def played(case: Case) -> tuple[list[Trace], list[str]]:
         if trace.error:
             wrong.append(f"it ends in an error: {trace.error}")
         elif trace.ids != question["fed"] + question["answer"]["ids"]:
-            fed = [i for i, s in zip(trace.ids, trace.source, strict=True) if s is not Source.ANSWER]
+            fed = [
+                i for i, s in zip(trace.ids, trace.source, strict=True) if s is not Source.ANSWER
+            ]
             shown = [trace.template.decode(ids) for ids in (fed, question["fed"])]
             wrong.append(f"{shown[0]!r} is answered, where the original answers {shown[1]!r}")
     return traces, wrong
@@ -121,9 +133,19 @@ def setting(case: Case, question: dict[str, Any]) -> tuple[str, str, str, str]:
     rounds = question["rounds"]
     ended = "own stop" if rounds[-1]["stop"] is not None else "cut"
     if case["loop"] == "readme":
-        return loop, cap, ignores, f"{ended}, cap used up before" if len(rounds) <= case["ignores"] else ended
+        return (
+            loop,
+            cap,
+            ignores,
+            f"{ended}, cap used up before" if len(rounds) <= case["ignores"] else ended,
+        )
     thought = len(rounds[-1]["prompt"]) + len(rounds[-1]["ids"]) - len(rounds[0]["prompt"])
-    return loop, cap, ignores, f"{ended}, total over the cap" if thought > rounds[0]["max_tokens"] else ended
+    return (
+        loop,
+        cap,
+        ignores,
+        f"{ended}, total over the cap" if thought > rounds[0]["max_tokens"] else ended,
+    )
 
 
 def table() -> str:
@@ -141,7 +163,10 @@ def table() -> str:
             row = setting(case, question)
             tried[row] += 1
             equal[row] += right
-    lines = ["| loop | cap | stops to ignore | the thinking ends by | equal of tried |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| loop | cap | stops to ignore | the thinking ends by | equal of tried |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     lines += [f"| {' | '.join(row)} | {equal[row]} of {tried[row]} |" for row in sorted(tried)]
     lines.append(f"| all | | | | {sum(equal.values())} of {sum(tried.values())} |")
     return "\n".join(lines)

@@ -55,18 +55,30 @@ def test_a_long_answer_keeps_its_box(scripted):
         lab.reject(engine, QUESTION, 50),
         *lab.vote(engine, QUESTION, 2).traces,
     ):
-        assert len(trace.of(Source.ANSWER)) > 1055 and trace.answer.endswith("\\boxed{3}") and not trace.answer_cut
+        assert (
+            len(trace.of(Source.ANSWER)) > 1055
+            and trace.answer.endswith("\\boxed{3}")
+            and not trace.answer_cut
+        )
 
 
 CALLS: dict[str, Callable[..., list[lab.Trace]]] = {
     "force": lambda e, **o: [lab.force(e, QUESTION, **o)],
-    "force with a budget": lambda e, **o: [lab.force(e, QUESTION, lab.Budget(answer_tokens=20, answer_room=20), **o)],
-    "force with budgets": lambda e, **o: lab.force(e, [QUESTION] * 2, [lab.Budget(), lab.Budget(waits=1)], **o),
+    "force with a budget": lambda e, **o: [
+        lab.force(e, QUESTION, lab.Budget(answer_tokens=20, answer_room=20), **o)
+    ],
+    "force with budgets": lambda e, **o: lab.force(
+        e, [QUESTION] * 2, [lab.Budget(), lab.Budget(waits=1)], **o
+    ),
     "direct": lambda e, **o: [lab.direct(e, QUESTION, **o)],
     "ladder": lambda e, **o: lab.ladder(e, QUESTION, (4,), (0, 1), **o).traces,
     "evaluate": lambda e, **o: lab.evaluate(e, PROBLEMS, **o).traces,
-    "evaluate without thinking": lambda e, **o: lab.evaluate(e, PROBLEMS, thinking=False, **o).traces,
-    "sweep": lambda e, **o: [t for r in lab.sweep(e, PROBLEMS, (4,), (0,), **o).values() for t in r.traces],
+    "evaluate without thinking": lambda e, **o: (
+        lab.evaluate(e, PROBLEMS, thinking=False, **o).traces
+    ),
+    "sweep": lambda e, **o: [
+        t for r in lab.sweep(e, PROBLEMS, (4,), (0,), **o).values() for t in r.traces
+    ],
     "token_conditional": lambda e, **o: [lab.token_conditional(e, QUESTION, **o)],
     "class_conditional": lambda e, **o: [lab.class_conditional(e, QUESTION, "short", **o)],
     "step_conditional": lambda e, **o: [lab.step_conditional(e, QUESTION, 2, **o)],
@@ -74,8 +86,12 @@ CALLS: dict[str, Callable[..., list[lab.Trace]]] = {
     "vote": lambda e, **o: lab.vote(e, QUESTION, 2, **o).traces,
     "vote without thinking": lambda e, **o: lab.vote(e, QUESTION, 2, thinking=False, **o).traces,
     "best_of": lambda e, **o: lab.best_of(e, QUESTION, 2, lambda t: 0.0, **o).traces,
-    "mixture": lambda e, **o: [t for v in lab.mixture(e, QUESTION, 2, (4,), (1,), **o).values() for t in v.traces],
-    "rebase": lambda e, **o: lab.rebase(e, QUESTION, 2, lambda t: 0.0, lab.Budget(max_tokens=20), **o).traces,
+    "mixture": lambda e, **o: [
+        t for v in lab.mixture(e, QUESTION, 2, (4,), (1,), **o).values() for t in v.traces
+    ],
+    "rebase": lambda e, **o: (
+        lab.rebase(e, QUESTION, 2, lambda t: 0.0, lab.Budget(max_tokens=20), **o).traces
+    ),
 }
 
 
@@ -85,7 +101,10 @@ def test_every_call_takes_both_numbers_and_they_override_the_budgets(scripted, n
     traces = CALLS[name](scripted(LONG), answer_tokens=7, answer_room=5)
     for trace in traces:
         assert trace.error is None and trace.answer_cut and len(trace.of(Source.ANSWER)) == 7
-        assert trace.budget is None or (trace.budget.answer_tokens, trace.budget.answer_room) == (7, 5)
+        assert trace.budget is None or (trace.budget.answer_tokens, trace.budget.answer_room) == (
+            7,
+            5,
+        )
     assert len(traces) >= 1
 
 
@@ -123,7 +142,12 @@ def test_the_room_that_the_thinking_leaves(scripted, template, fields, room):
     engine = scripted(model("3", "a" * 5000))
     trace = lab.force(engine, QUESTION, lab.Budget(**fields))
     prompt = len(trace.of(Source.PROMPT))
-    free = engine.context - prompt - len(template.encode("\n" + ANSWER)) - len(template.encode("Final Answer:"))
+    free = (
+        engine.context
+        - prompt
+        - len(template.encode("\n" + ANSWER))
+        - len(template.encode("Final Answer:"))
+    )
     assert trace.cut and trace.thinking_tokens == free - (room or (free + 1) // 2)
 
 
@@ -135,13 +159,19 @@ def test_the_answer_may_have_more_than_its_room(scripted):
 
 
 def test_answers_that_were_cut_are_a_column_a_count_and_a_warning(scripted):
-    rows = Dataset.from_list([{"question": q, "answer": "3"} for q in ("short one?", "long one?", "long two?")])
+    rows = Dataset.from_list(
+        [{"question": q, "answer": "3"} for q in ("short one?", "long one?", "long two?")]
+    )
     engine = scripted(lambda text: (LONG if "long" in text else model("3"))(text))
     with pytest.warns(AnswersCut) as said:
         results = lab.evaluate(engine, rows, answer_tokens=50, progress=False)
     assert len(said) == 1 and said[0].filename == __file__
     text = str(said[0].message)
-    assert text.startswith("2 of 3 answers were cut") and "raise answer_tokens" in text and "\n" not in text
+    assert (
+        text.startswith("2 of 3 answers were cut")
+        and "raise answer_tokens" in text
+        and "\n" not in text
+    )
     assert results.rows["answer_cut"] == [False, True, True] and results.answers_cut == 2
     assert "2 answers cut" in repr(results)
 
@@ -150,7 +180,11 @@ def test_no_answer_cut_says_nothing(scripted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         results = lab.evaluate(scripted(LONG), PROBLEMS, progress=False)
-    assert results.answers_cut == 0 and "cut" not in repr(results) and results.rows["answer_cut"] == [False]
+    assert (
+        results.answers_cut == 0
+        and "cut" not in repr(results)
+        and results.rows["answer_cut"] == [False]
+    )
 
 
 def test_a_sweep_warns_once_for_all_its_rungs(scripted):
@@ -165,7 +199,9 @@ def test_an_answer_that_fills_the_context_is_told_another_fix(scripted):
     with pytest.warns(AnswersCut) as said:
         lab.evaluate(engine, PROBLEMS, lab.Budget(max_tokens=4), progress=False)
     text = str(said[0].message)
-    assert "the context of 200" in text and "answer_room" in text and "raise answer_tokens" not in text
+    assert (
+        "the context of 200" in text and "answer_room" in text and "raise answer_tokens" not in text
+    )
 
 
 def test_with_several_samples_the_column_is_a_mean(scripted):
@@ -182,7 +218,9 @@ def test_with_several_samples_the_column_is_a_mean(scripted):
 
     template = scripted(LONG).template
     with pytest.warns(AnswersCut):
-        results = lab.evaluate(Odd(template, LONG), PROBLEMS, n=4, temperature=1.0, answer_tokens=9, progress=False)
+        results = lab.evaluate(
+            Odd(template, LONG), PROBLEMS, n=4, temperature=1.0, answer_tokens=9, progress=False
+        )
     assert results.rows["answer_cut"] == [0.5] and results.answers_cut == 2
 
 
@@ -190,11 +228,17 @@ def test_votes_without_thinking(scripted):
     """As the base model's votes in the paper's Figure 4; each sample has its own seed."""
     engine = scripted(model("Answer: 3"))
     vote = lab.vote(engine, QUESTION, 4, thinking=False, prefix="So ")
-    assert vote.answer == "3" and all(t.thinking_tokens == 0 and t.answer == "So Answer: 3" for t in vote.traces)
-    assert len({r.seed for r in engine.requests}) == 4 and all(t.budget is None for t in vote.traces)
+    assert vote.answer == "3" and all(
+        t.thinking_tokens == 0 and t.answer == "So Answer: 3" for t in vote.traces
+    )
+    assert len({r.seed for r in engine.requests}) == 4 and all(
+        t.budget is None for t in vote.traces
+    )
     alone = lab.direct(engine, [QUESTION] * 4, prefix="So ", temperature=1.0)
     assert [t.ids for t in alone] == [t.ids for t in vote.traces]
-    best = lab.best_of(engine, QUESTION, 4, lambda t: float(len(t.ids)), thinking=False, prefix="So ")
+    best = lab.best_of(
+        engine, QUESTION, 4, lambda t: float(len(t.ids)), thinking=False, prefix="So "
+    )
     assert best.answer == "3" and best.traces[0].ids == vote.traces[0].ids
 
 
@@ -225,26 +269,52 @@ def test_the_command_line_takes_both_numbers_with_and_without_thinking(tiny, mon
         return json.loads(ran.stdout)
 
     whole = facts("evaluate", "--n", "3")
-    assert whole["answers_cut"] == 0 and whole["budget"]["answer_tokens"] is None and whole["budget"]["answer_room"] == 100
+    assert (
+        whole["answers_cut"] == 0
+        and whole["budget"]["answer_tokens"] is None
+        and whole["budget"]["answer_room"] == 100
+    )
     cut = facts("evaluate", "--n", "3", "--answer-tokens", "1", "--answer-room", "7")
     assert cut["answers_cut"] == 3 and cut["budget"]["answer_room"] == 7
-    plain = facts("evaluate", "--n", "3", "--no-thinking", "--answer-tokens", "1", "--answer-room", "7")
+    plain = facts(
+        "evaluate", "--n", "3", "--no-thinking", "--answer-tokens", "1", "--answer-room", "7"
+    )
     assert plain["answers_cut"] == 3 and plain["budget"] is None and plain["thinking_tokens"] == 0
-    sampled = ("--samples", "2", "--temperature", "1", "--prefix", "Answer:", "--answer-tokens", "16")
+    sampled = (
+        "--samples",
+        "2",
+        "--temperature",
+        "1",
+        "--prefix",
+        "Answer:",
+        "--answer-tokens",
+        "16",
+    )
     assert facts("evaluate", "--n", "2", "--no-thinking", *sampled)["samples"] == 2
     swept = facts("evaluate", "--n", "2", "--sweep-caps", "8", "--answer-tokens", "1")
     assert swept["rungs"]["cap 8"]["answers_cut"] == 2
     assert facts("run", QUESTION, "--answer-tokens", "2")["answer_cut"] is True
     assert facts("run", QUESTION)["answer_cut"] is False
-    assert facts("ladder", QUESTION, "--caps", "8", "--waits", "0", "--answer-tokens", "2")["rungs"][0]["answer_cut"] is True
+    assert (
+        facts("ladder", QUESTION, "--caps", "8", "--waits", "0", "--answer-tokens", "2")["rungs"][
+            0
+        ]["answer_cut"]
+        is True
+    )
     text = CliRunner().invoke(app, ["evaluate", "--n", "3", "--answer-tokens", "1"]).stdout
     assert "3 of 3 answers were CUT" in text and "--answer-tokens" in text
-    refused = CliRunner().invoke(app, ["evaluate", "--no-thinking", "--max-tokens", "9", "--answer-tokens", "1"])
+    refused = CliRunner().invoke(
+        app, ["evaluate", "--no-thinking", "--max-tokens", "9", "--answer-tokens", "1"]
+    )
     assert refused.exit_code != 0 and "nothing to budget" in refused.stderr
 
 
 def test_a_trace_says_that_its_answer_was_cut(scripted):
-    assert lab.force(scripted(LONG), QUESTION, answer_tokens=9).summary().endswith(", own stop, answer cut")
+    assert (
+        lab.force(scripted(LONG), QUESTION, answer_tokens=9)
+        .summary()
+        .endswith(", own stop, answer cut")
+    )
     assert lab.force(scripted(LONG), QUESTION).summary().endswith(", own stop")
 
 

@@ -40,7 +40,10 @@ def says(error: pytest.ExceptionInfo, *words: str) -> None:
         ({"answer_room": 0}, ["answer_room=0", "at least 1"]),
         ({"waits": -1, "compat": "harness"}, ["waits=-1", "give 0"]),
         ({"waits": 1.5, "compat": "harness"}, ["waits=1.5", "whole number"]),
-        ({"min_tokens": 5, "waits": 1, "compat": "harness"}, ["min_tokens=5", "waits=1", "leave one of them out"]),
+        (
+            {"min_tokens": 5, "waits": 1, "compat": "harness"},
+            ["min_tokens=5", "waits=1", "leave one of them out"],
+        ),
         ({"min_tokens": 5, "compat": "readme"}, ["min_tokens=5", "README"]),
         ({"max_tokens": 4, "min_tokens": 5, "compat": "harness"}, ["min_tokens=5", "max_tokens=4"]),
         ({"compat": "loose"}, ["compat='loose'", "exact"]),
@@ -112,14 +115,18 @@ def test_a_model_without_a_chat_template(tmp_path):
 def test_a_tokenizer_that_cannot_write_the_delimiter():
     """It knows the letter a, and nothing else."""
     words = Tokenizer(WordLevel({"a": 0, "<unk>": 1, "</s>": 2}, unk_token="<unk>"))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", eos_token="</s>", chat_template="x")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="<unk>", eos_token="</s>", chat_template="x"
+    )
     with pytest.raises(ValueError) as error:
         bind("think-tags", tokenizer, {2})
     says(error, "'</think>'", "special token")
 
 
 def test_a_tokenizer_that_knows_no_preset():
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0}, unk_token="a")), chat_template="x")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"a": 0}, unk_token="a")), chat_template="x"
+    )
     with pytest.raises(ValueError) as error:
         bind(None, tokenizer, {0})
     says(error, "'</think>'", "'<|channel|>'", "template=ThinkTemplate(...)")
@@ -131,7 +138,9 @@ def test_a_template_preset_with_an_unknown_name():
     says(error, "'s2'", "s1", "think-tags")
 
 
-@pytest.mark.parametrize("options", [{"max_model_len": 0}, {"max_model_len": 10**6}, {"max_batch": 0}])
+@pytest.mark.parametrize(
+    "options", [{"max_model_len": 0}, {"max_model_len": 10**6}, {"max_batch": 0}]
+)
 def test_engine_options_out_of_range(options):
     with pytest.raises(ValueError) as error:
         lab.load("s1-tiny", **options)
@@ -140,7 +149,11 @@ def test_engine_options_out_of_range(options):
 
 def test_a_prompt_that_does_not_fit_the_context_is_one_traces_error():
     engine = lab.load("s1-tiny", max_model_len=64)
-    short, long = lab.force(engine, ["How many r in raspberry?", "How many r in " + "raspberry" * 20 + "?"], progress=False)
+    short, long = lab.force(
+        engine,
+        ["How many r in raspberry?", "How many r in " + "raspberry" * 20 + "?"],
+        progress=False,
+    )
     assert short.error is None
     assert "64" in long.error and "shorten the question" in long.error
 
@@ -168,7 +181,11 @@ def test_samples_that_would_all_be_the_same(scripted):
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
-    [({"n": 0}, "n is 0"), ({"n": 3, "split": "exam"}, "'exam'"), ({"n": 3, "families": ["chess"]}, "chess")],
+    [
+        ({"n": 0}, "n is 0"),
+        ({"n": 3, "split": "exam"}, "'exam'"),
+        ({"n": 3, "families": ["chess"]}, "chess"),
+    ],
 )
 def test_problems_that_do_not_exist(arguments, word):
     with pytest.raises(ValueError) as error:

@@ -213,11 +213,21 @@ def test_good_input_of_every_type_is_taken():
 
     column = Dataset.from_dict({"x": [True, False, True]})["x"]
     wanted = metrics.accuracy_interval([True, False, True])
-    for outcomes in ((1, 0, 1), np.array([1, 0, 1]), np.array([True, False, True]), [1.0, 0, 1], column):
+    for outcomes in (
+        (1, 0, 1),
+        np.array([1, 0, 1]),
+        np.array([True, False, True]),
+        [1.0, 0, 1],
+        column,
+    ):
         assert metrics.accuracy_interval(outcomes) == wanted
     assert metrics.accuracy_interval([np.bool_(True), 0, np.float32(1)], np.float64(0.95)) == wanted
-    assert metrics.paired_bootstrap([1 + 1e-12, 0.5], [True, False], resamples=np.int64(20)).low >= 0
-    assert metrics.control(np.array(RUNS), np.int64(100), np.array([100, 200, 300])) == pytest.approx(200 / 3)
+    assert (
+        metrics.paired_bootstrap([1 + 1e-12, 0.5], [True, False], resamples=np.int64(20)).low >= 0
+    )
+    assert metrics.control(
+        np.array(RUNS), np.int64(100), np.array([100, 200, 300])
+    ) == pytest.approx(200 / 3)
     assert metrics.control(RUNS, high=(100, None, 400)) == 100
     assert metrics.frontier([0, 5], [1.0, 0.5]) == [0]
     assert metrics.smallest_difference(np.int32(30)) == 20.0
@@ -249,7 +259,9 @@ def test_values_agree_with_scipy_and_with_formulas_of_the_books():
     tokens, accuracy = np.array([16, 64, 128, 700]), np.array([5.0, 31.0, 40.0, 62.0])
     fit, line = metrics.scaling_fit(tokens, accuracy), stats.linregress(np.log2(tokens), accuracy)
     half = stats.t.ppf(0.975, 2) * line.stderr
-    assert fit.slope.value == pytest.approx(line.slope) and fit.intercept == pytest.approx(line.intercept)
+    assert fit.slope.value == pytest.approx(line.slope) and fit.intercept == pytest.approx(
+        line.intercept
+    )
     assert fit.slope.high == pytest.approx(line.slope + half)
     a, b = rng.random(150) < 0.7, rng.random(150) < 0.5
     ours = metrics.paired_bootstrap(a, b)

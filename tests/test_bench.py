@@ -38,10 +38,24 @@ def test_a_ratio_is_ours_over_the_rivals_rate_whatever_the_tokens():
 
 def test_rows_are_kept_until_they_are_run_again(tmp_path):
     path = tmp_path / "runs" / "bench.json"
-    rows = [{"name": n, "ours": 1, "rival": 1, "unit": "tokens/s", "ratio": 1.0, "repeats": 1, "spread": [1, 1]} for n in "ab"]
+    rows = [
+        {
+            "name": n,
+            "ours": 1,
+            "rival": 1,
+            "unit": "tokens/s",
+            "ratio": 1.0,
+            "repeats": 1,
+            "spread": [1, 1],
+        }
+        for n in "ab"
+    ]
     bench.write(rows, path)
     bench.write([rows[1] | {"ratio": 0.5}], path)
-    assert [(r["name"], r["ratio"]) for r in json.loads(path.read_text())] == [("a", 1.0), ("b", 0.5)]
+    assert [(r["name"], r["ratio"]) for r in json.loads(path.read_text())] == [
+        ("a", 1.0),
+        ("b", 0.5),
+    ]
 
 
 def test_a_row_below_what_is_asked_is_marked():
@@ -54,7 +68,9 @@ def test_a_row_below_what_is_asked_is_marked():
         "repeats": 1,
         "spread": [0.8, 0.8],
     }
-    assert bench.table([row]).endswith("below") and not bench.table([row | {"ratio": 0.9}]).endswith("below")
+    assert bench.table([row]).endswith("below") and not bench.table(
+        [row | {"ratio": 0.9}]
+    ).endswith("below")
 
 
 def test_an_unknown_row_is_named():
@@ -64,25 +80,45 @@ def test_an_unknown_row_is_named():
 
 
 def test_each_row_is_kept_as_it_is_measured(monkeypatch, tmp_path):
-    row = {"name": "sft-vs-padded", "ours": 2, "rival": 1, "unit": "tokens/s", "ratio": 2.0, "repeats": 1, "spread": [2.0, 2.0]}
+    row = {
+        "name": "sft-vs-padded",
+        "ours": 2,
+        "rival": 1,
+        "unit": "tokens/s",
+        "ratio": 2.0,
+        "repeats": 1,
+        "spread": [2.0, 2.0],
+    }
     monkeypatch.setattr(bench, "finetune", lambda repeats: row | {"repeats": repeats})
     out = tmp_path / "runs" / "bench.json"
     found = json.loads(invoke("sft-vs-padded", "--repeats", "2", "--out", out, "--json").stdout)
     assert found["rows"] == [row | {"repeats": 2, "at_least": bench.LEAST["sft-vs-padded"]}]
-    monkeypatch.setattr(bench, "against_generate", lambda repeats: row | {"name": "transformers-vs-generate", "ratio": 0.5})
+    monkeypatch.setattr(
+        bench,
+        "against_generate",
+        lambda repeats: row | {"name": "transformers-vs-generate", "ratio": 0.5},
+    )
 
     def stopped(repeats):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench, "finetune", stopped)
     said = invoke("transformers-vs-generate", "sft-vs-padded", "--out", out, code=130)
-    assert said.stderr == f"s1lab: interrupted: transformers-vs-generate is in {out}\n" and not said.stdout
+    assert (
+        said.stderr == f"s1lab: interrupted: transformers-vs-generate is in {out}\n"
+        and not said.stdout
+    )
     assert "no row was finished" in invoke("sft-vs-padded", "--out", out, code=130).stderr
-    assert {r["name"]: r["ratio"] for r in json.loads(out.read_text())} == {"sft-vs-padded": 2.0, "transformers-vs-generate": 0.5}
+    assert {r["name"]: r["ratio"] for r in json.loads(out.read_text())} == {
+        "sft-vs-padded": 2.0,
+        "transformers-vs-generate": 0.5,
+    }
     refused = invoke("sft-vs-padded", "--repeats", "0", code=2)
     assert not refused.stdout and "'--repeats'" in refused.stderr
 
 
 def test_the_make_target_runs_the_rows_that_it_is_given():
-    ran = subprocess.run(["make", "-n", "bench", "ROWS=a b"], capture_output=True, text=True, cwd=ROOT)
+    ran = subprocess.run(
+        ["make", "-n", "bench", "ROWS=a b"], capture_output=True, text=True, cwd=ROOT
+    )
     assert "-m tools.bench a b\n" in ran.stdout

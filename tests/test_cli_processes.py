@@ -22,7 +22,11 @@ COMMAND = [
     sys.executable, "-c",
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from s1lab.cli import app; app(prog_name='s1lab')",
 ]  # fmt: skip
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": str(ROOT),
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 
 def test_a_pipe_gets_one_json_document_and_nothing_beside_it(tiny, tmp_path):
@@ -34,7 +38,9 @@ def test_a_pipe_gets_one_json_document_and_nothing_beside_it(tiny, tmp_path):
         env=ENVIRONMENT,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    expected = lab.evaluate(tiny, lab.tiny.benchmark().select(range(8)), lab.Budget(waits=1), progress=False)
+    expected = lab.evaluate(
+        tiny, lab.tiny.benchmark().select(range(8)), lab.Budget(waits=1), progress=False
+    )
     assert json.loads(ran.stdout)["accuracy"] == expected.accuracy
 
 
@@ -42,7 +48,11 @@ def test_a_terminal_sees_a_bar_that_results_in_a_pipe_are_free_of(tmp_path):
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))  # no bar fits in one of no size
     process = subprocess.Popen(
-        [*COMMAND, "evaluate", "--n", "8", "--json"], stdout=subprocess.PIPE, stderr=theirs, cwd=tmp_path, env=ENVIRONMENT
+        [*COMMAND, "evaluate", "--n", "8", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
     )
     os.close(theirs)
     seen = b""
@@ -58,9 +68,26 @@ def test_a_terminal_sees_a_bar_that_results_in_a_pipe_are_free_of(tmp_path):
 def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tiny, tmp_path):
     store = tmp_path / "x.db"
     few = ["--option", "max_batch=8"]  # so that questions end one after another
-    command = [*COMMAND, "evaluate", "--n", "60", "--waits", "2", *few, "--store", str(store), "--json"]
+    command = [
+        *COMMAND,
+        "evaluate",
+        "--n",
+        "60",
+        "--waits",
+        "2",
+        *few,
+        "--store",
+        str(store),
+        "--json",
+    ]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=ENVIRONMENT, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        start_new_session=True,
     )
     until = time.monotonic() + 120
     while _traces(store) < 10 and time.monotonic() < until and process.poll() is None:
@@ -68,7 +95,12 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tiny, tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130 and out == ""
-    assert err.startswith("s1lab: interrupted: ") and err.count("\n") == 1 and "goes on from there" in err and str(store) in err
+    assert (
+        err.startswith("s1lab: interrupted: ")
+        and err.count("\n") == 1
+        and "goes on from there" in err
+        and str(store) in err
+    )
     (first,) = lab.runs(store).to_dict("records")
     assert first["status"] == "interrupted" and 10 <= first["finished"] < 60
     assert f"{first['finished']} of 60 questions were finished" in err
@@ -76,8 +108,12 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tiny, tmp_path)
     again = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT)
     assert (again.returncode, again.stderr) == (0, "")
     second = lab.runs(store).to_dict("records")[1]
-    assert second["finished"] == 60 and second["reused"] >= first["finished"]  # each finished question has several completions
-    expected = lab.evaluate(tiny, lab.tiny.benchmark().select(range(60)), lab.Budget(waits=2), progress=False)
+    assert (
+        second["finished"] == 60 and second["reused"] >= first["finished"]
+    )  # each finished question has several completions
+    expected = lab.evaluate(
+        tiny, lab.tiny.benchmark().select(range(60)), lab.Budget(waits=2), progress=False
+    )
     assert json.loads(again.stdout)["accuracy"] == expected.accuracy
     assert [t.ids for t in lab.read_run(store).traces] == [t.ids for t in expected.traces]
 
@@ -94,4 +130,7 @@ def _traces(store: Path) -> int:
 def test_the_library_is_imported_without_torch():
     """So that help and errors come at once."""
     code = "import sys, s1lab, s1lab.cli; print({'torch', 'transformers', 'vllm', 'trl'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+        == "set()\n"
+    )

@@ -26,10 +26,15 @@ def model(*rounds: str):
     return say
 
 
-def test_readme_answers_without_a_delimiter_of_its_own_and_the_answer_is_what_follows_the_models(scripted):
+def test_readme_answers_without_a_delimiter_of_its_own_and_the_answer_is_what_follows_the_models(
+    scripted,
+):
     engine = scripted(model("\n1 r 1\n"))
     trace = lab.force(engine, QUESTION, lab.Budget(max_tokens=50, compat="readme"))
-    assert trace.text.endswith("<|im_start|>think\n1 r 1\n<|im_start|>answer\nAnswer: 3") and trace.answer == "Answer: 3"
+    assert (
+        trace.text.endswith("<|im_start|>think\n1 r 1\n<|im_start|>answer\nAnswer: 3")
+        and trace.answer == "Answer: 3"
+    )
     assert trace.forced_tokens == 0 and not trace.cut and not trace.notes
 
 
@@ -64,7 +69,9 @@ def test_harness_gives_each_round_the_whole_cap_and_cuts_the_total(scripted):
     assert [r.max_tokens for r in engine.requests[:2]] == [whole - 2] * 2
     assert trace.cut and trace.thinking_tokens == whole - 2 and trace.dropped == 2
     assert trace.answer == "Answer: 3" and "thrown away" in trace.notes[0]
-    assert trace.of(Source.CLOSE) == engine.template.encode("<|im_start|>answer")  # its last round stopped by itself
+    assert trace.of(Source.CLOSE) == engine.template.encode(
+        "<|im_start|>answer"
+    )  # its last round stopped by itself
 
 
 def test_harness_counts_only_the_waits_that_its_cut_left(scripted):
@@ -87,12 +94,17 @@ def test_harness_asks_no_further_where_a_round_reached_the_cap(scripted):
 def test_harness_closes_an_own_stop_with_the_bare_delimiter(scripted):
     engine = scripted(model("1 r 1\n"))
     trace = lab.force(engine, QUESTION, lab.Budget(max_tokens=50, compat="harness"))
-    assert trace.of(Source.CLOSE) == engine.template.encode("<|im_start|>answer") and trace.answer == "Answer: 3"
+    assert (
+        trace.of(Source.CLOSE) == engine.template.encode("<|im_start|>answer")
+        and trace.answer == "Answer: 3"
+    )
 
 
 @pytest.mark.parametrize("compat", ["readme", "harness"])
 def test_sampling_reaches_every_round(scripted, compat):
     engine = scripted(model("1 r 1\n"))
-    lab.force(engine, QUESTION, lab.Budget(max_tokens=30, waits=1, compat=compat), temperature=0.5, seed=3)
+    lab.force(
+        engine, QUESTION, lab.Budget(max_tokens=30, waits=1, compat=compat), temperature=0.5, seed=3
+    )
     assert {r.temperature for r in engine.requests} == {0.5}
     assert len({r.seed for r in engine.requests}) == len(engine.requests) == 3

@@ -29,18 +29,31 @@ def rows(*questions: str, **columns) -> Dataset:
 def accounted(pool: Dataset, kept: Dataset, report: curate.Report) -> None:
     """Nothing is dropped without being counted."""
     assert report.before == len(pool) and report.after == len(kept)
-    assert report.before - report.after == len(report.rows) == len(set(report.rows)) == sum(report.counts.values())
+    assert (
+        report.before - report.after
+        == len(report.rows)
+        == len(set(report.rows))
+        == sum(report.counts.values())
+    )
     assert all(report.rules) and all(report.whys)
     left = [row for row in range(len(pool)) if row not in set(report.rows)]
     assert kept["question"] == pool.select(left)["question"]
-    assert [row["question"] for row in report.dropped] == [pool[row]["question"] for row in report.rows]
+    assert [row["question"] for row in report.dropped] == [
+        pool[row]["question"] for row in report.rows
+    ]
 
 
 # quality
 
 
 def test_each_rule_finds_its_fault_and_says_what_it_found():
-    good = {"question": "What is 2 + 2?", "answer": "4", "thinking": "two and two is four", "attempt": "4", "source": "MATH"}
+    good = {
+        "question": "What is 2 + 2?",
+        "answer": "4",
+        "thinking": "two and two is four",
+        "attempt": "4",
+        "source": "MATH",
+    }
     faults = {
         "missing question": {"question": " "},
         "missing answer": {"answer": None},
@@ -57,13 +70,17 @@ def test_each_rule_finds_its_fault_and_says_what_it_found():
     pool = Dataset.from_list([good, *(good | fault for fault in faults.values())])
     kept, report = curate.quality(pool)
     accounted(pool, kept, report)
-    assert len(kept) == 1 and dict(zip(report.rules, report.rows, strict=True)) == {r: i for i, r in enumerate(faults, 1)}
+    assert len(kept) == 1 and dict(zip(report.rules, report.rows, strict=True)) == {
+        r: i for i, r in enumerate(faults, 1)
+    }
     assert "429" in report.whys[list(faults).index("API error")] and "p12." in " ".join(report.whys)
     assert "API error" in str(report) and "11 rows, 1 kept" in str(report)
 
 
 def test_figures_of_aime_stay_and_a_rule_alone_can_be_run():
-    pool = rows("[asy] x [/asy] Find x.", "[asy] x [/asy] Find x.", source=["AIME 1983-2021", "MATH"])
+    pool = rows(
+        "[asy] x [/asy] Find x.", "[asy] x [/asy] Find x.", source=["AIME 1983-2021", "MATH"]
+    )
     assert curate.quality(pool)[1].rows == [1]
     assert curate.quality(pool, ["part number"])[1].rows == []
     with pytest.raises(ValueError, match=r"no rule is called 'figure'.*figure code"):
@@ -109,20 +126,28 @@ def plainly(pool: Dataset, benchmarks: list[Dataset], n: int) -> list[int]:
 
     def grams(text: str) -> set[tuple[str, ...]]:
         words = overlap.words_of(text)
-        return {tuple(words[at : at + n]) for at in range(len(words) - n + 1)} if len(words) >= n else {tuple(words)} - {()}
+        return (
+            {tuple(words[at : at + n]) for at in range(len(words) - n + 1)}
+            if len(words) >= n
+            else {tuple(words)} - {()}
+        )
 
     tests = set().union(*(grams(q) for b in benchmarks for q in b["question"]))
     return [row for row, q in enumerate(pool["question"]) if grams(q) & tests]
 
 
-WORDS = st.lists(st.sampled_from(["a", "A", "b", "c", "é", "é", "É", "x=1", "Σ", "ς", "а", "1"]), max_size=8)
+WORDS = st.lists(
+    st.sampled_from(["a", "A", "b", "c", "é", "é", "É", "x=1", "Σ", "ς", "а", "1"]), max_size=8
+)
 SPACES = st.sampled_from([" ", "  ", "\n", "\t", "\x0b", "\x1c", "\xa0", "\u2003", "\r\n"])
 TEXTS = st.lists(st.tuples(WORDS, SPACES).map(lambda t: t[1].join(t[0])), min_size=1, max_size=12)
 
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, TEXTS, st.integers(1, 5), st.integers(1, 3))
-def test_decontaminate_is_the_plain_test_whatever_the_spaces_letters_and_batches(pool, tests, n, batch):
+def test_decontaminate_is_the_plain_test_whatever_the_spaces_letters_and_batches(
+    pool, tests, n, batch
+):
     overlap.BATCH, before = batch, overlap.BATCH
     try:
         kept, report = curate.decontaminate(rows(*pool), [rows(*tests)], n)
@@ -135,7 +160,9 @@ def test_decontaminate_is_the_plain_test_whatever_the_spaces_letters_and_batches
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no folder of real benchmarks lies beside the repository")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="no folder of real benchmarks lies beside the repository"
+)
 def test_real_pools_and_benchmarks():
     pool = curate.read(REAL / "question_pool.jsonl")
     benchmarks = [curate.read(REAL / "math500.jsonl"), curate.read(REAL / "aime24.jsonl")]
@@ -147,7 +174,9 @@ def test_real_pools_and_benchmarks():
 
 
 def test_a_drop_names_the_benchmark_row_and_the_gram():
-    pool = rows("Quick: how many primes are there below one hundred in all?", "How many primes are there?")
+    pool = rows(
+        "Quick: how many primes are there below one hundred in all?", "How many primes are there?"
+    )
     tests = [rows("x y z"), rows("What is 1?", "HOW many  primes are there below one hundred?")]
     kept, report = curate.decontaminate(pool, tests, n=6)
     assert report.rows == [0] and kept["question"] == ["How many primes are there?"]
@@ -156,14 +185,26 @@ def test_a_drop_names_the_benchmark_row_and_the_gram():
 
 def test_a_question_of_fewer_than_n_words_is_compared_whole():
     tests = rows("Find x.", "Find the smallest x of all that there are.")
-    pool = rows("find X.", "Find x. Now.", "Find the smallest x", "Find the smallest x of all that there are. Please.")
+    pool = rows(
+        "find X.",
+        "Find x. Now.",
+        "Find the smallest x",
+        "Find the smallest x of all that there are. Please.",
+    )
     assert curate.decontaminate(pool, [tests], n=8)[1].rows == [0, 3]
 
 
 def test_what_counts_as_equal():
     tests = rows("Find the caf\u00e9")
-    pool = rows("FIND\u00a0the  cafe\u0301", "Find the c\u0430f\u00e9", "\uff26ind the caf\u00e9", "Find the caf\u00e9.")
-    assert curate.decontaminate(pool, [tests])[1].rows == [0]  # not the Cyrillic a, the full-width F, nor the mark
+    pool = rows(
+        "FIND\u00a0the  cafe\u0301",
+        "Find the c\u0430f\u00e9",
+        "\uff26ind the caf\u00e9",
+        "Find the caf\u00e9.",
+    )
+    assert curate.decontaminate(pool, [tests])[1].rows == [
+        0
+    ]  # not the Cyrillic a, the full-width F, nor the mark
 
 
 def test_hashes_that_all_collide_drop_nothing_wrongly(monkeypatch):
@@ -180,16 +221,22 @@ def test_hashes_that_all_collide_drop_nothing_wrongly(monkeypatch):
 def test_memory_is_bounded_by_a_batch_and_the_benchmark(monkeypatch):
     import tracemalloc
 
-    monkeypatch.setattr(overlap.os, "cpu_count", lambda: 1)  # how many batches are worked on at once is not to vary
+    monkeypatch.setattr(
+        overlap.os, "cpu_count", lambda: 1
+    )  # how many batches are worked on at once is not to vary
     tests = lab.tiny.benchmark()
     peaks = []
     for copies in (1, 8):
-        pool = concatenate_datasets([rows(*(f"question number {i} of a long list" for i in range(20_000)))] * copies)
+        pool = concatenate_datasets(
+            [rows(*(f"question number {i} of a long list" for i in range(20_000)))] * copies
+        )
         tracemalloc.start()
         curate.decontaminate(pool, [tests])
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0] + 3 * 8 * 160_000  # the numbers of the kept rows, eight bytes each, and two copies of them
+    assert (
+        peaks[1] < 1.5 * peaks[0] + 3 * 8 * 160_000
+    )  # the numbers of the kept rows, eight bytes each, and two copies of them
 
 
 def test_the_first_of_equals_stays():
@@ -203,9 +250,18 @@ def test_the_first_of_equals_stays():
 
 
 def test_shared_words_within_a_pool_are_found_when_asked():
-    pool = rows("one two three four five", "so: one two three four", "two three four five six", "one two three")
+    pool = rows(
+        "one two three four five",
+        "so: one two three four",
+        "two three four five six",
+        "one two three",
+    )
     report = curate.deduplicate(pool, n=4)[1]
-    assert report.rows == [1, 2] and set(report.rules) == {"shared words"} and "row 0: 'one two three four'" in report.whys
+    assert (
+        report.rows == [1, 2]
+        and set(report.rules) == {"shared words"}
+        and "row 0: 'one two three four'" in report.whys
+    )
     assert not curate.deduplicate(pool)[1].rows
 
 
@@ -213,10 +269,17 @@ def test_shared_words_within_a_pool_are_found_when_asked():
 
 
 def test_what_any_model_solves_is_dropped_and_the_later_one_is_asked_the_rest(scripted, tmp_path):
-    pool = rows(*(f"Question {i}?" for i in range(12)), answer=[str(i) for i in range(12)], kind=["integer"] * 12)
+    pool = rows(
+        *(f"Question {i}?" for i in range(12)),
+        answer=[str(i) for i in range(12)],
+        kind=["integer"] * 12,
+    )
 
     def knows(*right):
-        return lambda text: next((f"Answer: {i}<|im_end|>" for i in right if f"Question {i}?" in text), "Answer: 99<|im_end|>")
+        return lambda text: next(
+            (f"Answer: {i}<|im_end|>" for i in right if f"Question {i}?" in text),
+            "Answer: 99<|im_end|>",
+        )
 
     small, large = scripted(knows(1, 2)), scripted(knows(2, 3, 5))
     small.model, large.model = "some/small", "some/large"
@@ -226,7 +289,11 @@ def test_what_any_model_solves_is_dropped_and_the_later_one_is_asked_the_rest(sc
     assert dict(zip(report.rows, report.rules, strict=True)) == {
         1: "solved by small", 2: "solved by small", 3: "solved by large", 5: "solved by large"
     }  # fmt: skip
-    assert len(small.requests) == 12 and len(large.requests) == 10 and "10 asked, 2 solved" in report.notes[1]
+    assert (
+        len(small.requests) == 12
+        and len(large.requests) == 10
+        and "10 asked, 2 solved" in report.notes[1]
+    )
     assert sorted(p.name for p in tmp_path.glob("*.db")) == ["x-large.db", "x-small.db"]
     again = [scripted(knows()), scripted(knows())]  # would answer otherwise, if they were asked
     again[0].model, again[1].model = "some/small", "some/large"
@@ -240,9 +307,11 @@ def test_models_by_name_are_loaded_in_turn_and_agree_with_engines(tiny, tiny_bas
     by_name = curate.difficulty(pool, ["s1-tiny-base", "s1-tiny"], prefix="Answer:")
     assert by_name[1].rows == by_engine[1].rows and 0 < len(by_name[0]) < 40
     solved = lab.evaluate(tiny_base, pool, thinking=False, prefix="Answer:").correct
-    assert [row for row, rule in zip(by_engine[1].rows, by_engine[1].rules, strict=True) if rule == "solved by s1-tiny-base"] == [
-        row for row, correct in enumerate(solved) if correct
-    ]
+    assert [
+        row
+        for row, rule in zip(by_engine[1].rows, by_engine[1].rules, strict=True)
+        if rule == "solved by s1-tiny-base"
+    ] == [row for row, correct in enumerate(solved) if correct]
 
 
 def test_an_answer_may_be_as_long_as_it_needs_unless_it_is_limited(scripted):
@@ -255,10 +324,19 @@ def test_an_answer_may_be_as_long_as_it_needs_unless_it_is_limited(scripted):
     with pytest.warns(UserWarning, match="answers were cut"):
         assert curate.difficulty(pool, [engine], answer_tokens=1024)[1].rules == []
     assert engine.requests[-1].max_tokens == 1024
-    thinker = scripted(lambda text: ("so " * 1000 + "\\boxed{7}<|im_end|>") if "answer\n" in text else "so<|im_start|>")
+    thinker = scripted(
+        lambda text: (
+            ("so " * 1000 + "\\boxed{7}<|im_end|>") if "answer\n" in text else "so<|im_start|>"
+        )
+    )
     with pytest.warns(UserWarning, match="answers were cut"):
-        assert curate.difficulty(pool, [thinker], budget=lab.Budget(), answer_tokens=1024)[1].rules == []
-    assert curate.difficulty(pool, [thinker], budget=lab.Budget(), answer_tokens=3500)[1].rules == ["solved by scripted"]
+        assert (
+            curate.difficulty(pool, [thinker], budget=lab.Budget(), answer_tokens=1024)[1].rules
+            == []
+        )
+    assert curate.difficulty(pool, [thinker], budget=lab.Budget(), answer_tokens=3500)[1].rules == [
+        "solved by scripted"
+    ]
 
 
 def test_what_a_model_could_not_be_asked_is_not_solved_and_is_counted(scripted):
@@ -279,7 +357,9 @@ def labelled(n: int, seed: int = 0) -> Dataset:
                 "question": f"question {i}",
                 "domain": f"domain {rng.randrange(7)}",
                 "thinking_tokens": rng.randrange(10_000),
-                "source": rng.choice(["AIME 1983-2021", "GPQA (non-diamond)", "MATH", *["NuminaMATH"] * 12]),
+                "source": rng.choice(
+                    ["AIME 1983-2021", "GPQA (non-diamond)", "MATH", *["NuminaMATH"] * 12]
+                ),
                 "correct": rng.random() < 0.5,
             }
             for i in range(n)
@@ -293,7 +373,9 @@ def test_the_same_seed_gives_the_same_rows_in_whatever_order_they_came(variant):
     kept, report = curate.select(pool, 400, seed=3, variant=variant)
     accounted(pool, kept, report)
     assert len(kept) == len(set(kept["question"])) == 400
-    assert set(curate.select(pool.shuffle(seed=1), 400, 3, variant)[0]["question"]) == set(kept["question"])
+    assert set(curate.select(pool.shuffle(seed=1), 400, 3, variant)[0]["question"]) == set(
+        kept["question"]
+    )
     assert set(curate.select(pool, 400, 4, variant)[0]["question"]) != set(kept["question"])
 
 
@@ -302,11 +384,15 @@ def test_algorithm_1_takes_the_high_quality_ones_at_once():
     kept, report = curate.select(pool, 600, long_tokens=5600)
     chosen = set(kept["question"])
     trusted = [r for r in pool if r["correct"] and r["source"][:4] in ("AIME", "GPQA")]
-    long = [r for r in pool if r["correct"] and r["source"] == "MATH" and r["thinking_tokens"] > 5600]
+    long = [
+        r for r in pool if r["correct"] and r["source"] == "MATH" and r["thinking_tokens"] > 5600
+    ]
     assert {r["question"] for r in trusted + long} <= chosen
     assert f"high quality: {len(trusted) + len(long)}" in report.notes
     graded = pool.remove_columns("correct").add_column("answer", ["7"] * 2000)
-    graded = graded.add_column("attempt", ["It is 7." if c else "Answer: 8" for c in pool["correct"]])
+    graded = graded.add_column(
+        "attempt", ["It is 7." if c else "Answer: 8" for c in pool["correct"]]
+    )
     graded = graded.add_column("kind", ["integer"] * 2000)
     assert set(curate.select(graded, 600)[0]["question"]) == chosen
 
@@ -332,7 +418,10 @@ def test_the_codes_variant_draws_its_last_third_like_the_benchmarks():
     usual = {"source": "NuminaMATH", "correct": True}
     aime = {"domain": "b", "thinking_tokens": 0, "source": "AIME 1983-2021", "correct": False}
     pool = Dataset.from_list(
-        [{"question": f"n{i}", "domain": "abc"[i % 3], "thinking_tokens": i, **usual} for i in range(900)]
+        [
+            {"question": f"n{i}", "domain": "abc"[i % 3], "thinking_tokens": i, **usual}
+            for i in range(900)
+        ]
         + [{"question": f"a{i}", **aime} for i in range(40)]
     )
     report = curate.select(pool, 200, variant="code")
@@ -372,8 +461,18 @@ def test_the_notebooks_last_draws_weigh_domains_by_all_rows_of_the_benchmarks(na
     """``correct``: whether all of them are taken at once, before any draw."""
     aime, gpqa, weights = LIKE_BENCHMARKS[name]
     rows = [
-        {"question": f"{source} {domain} {i}", "domain": domain, "thinking_tokens": i, "source": source, "correct": correct}
-        for source, counts in (("AIME 1983-2021", aime), ("GPQA (non-diamond)", gpqa), ("NuminaMATH", {"Biology": 3}))
+        {
+            "question": f"{source} {domain} {i}",
+            "domain": domain,
+            "thinking_tokens": i,
+            "source": source,
+            "correct": correct,
+        }
+        for source, counts in (
+            ("AIME 1983-2021", aime),
+            ("GPQA (non-diamond)", gpqa),
+            ("NuminaMATH", {"Biology": 3}),
+        )
         for domain, count in counts.items()
         for i in range(count)
     ]
@@ -385,14 +484,27 @@ def test_the_codes_variant_draws_by_benchmark_rows_that_are_taken_already():
     """All AIME rows are right, so all are taken at once; the last 30 of 100 draws still go to their domain alone."""
     usual = {"source": "NuminaMATH", "correct": False}
     pool = Dataset.from_list(
-        [{"question": f"n{i}", "domain": "abc"[i % 3], "thinking_tokens": i, **usual} for i in range(900)]
+        [
+            {"question": f"n{i}", "domain": "abc"[i % 3], "thinking_tokens": i, **usual}
+            for i in range(900)
+        ]
         + [
-            {"question": f"a{i}", "domain": "b", "thinking_tokens": 0, "source": "AIME 1983-2021", "correct": True}
+            {
+                "question": f"a{i}",
+                "domain": "b",
+                "thinking_tokens": 0,
+                "source": "AIME 1983-2021",
+                "correct": True,
+            }
             for i in range(9)
         ]
     )
     kept, report = curate.select(pool, 100, variant="code")
-    assert {"high quality: 9", "a domain at random: 61", "a domain like the benchmarks': 30"} <= set(report.notes)
+    assert {
+        "high quality: 9",
+        "a domain at random: 61",
+        "a domain like the benchmarks': 30",
+    } <= set(report.notes)
     drawn = collections.Counter(row["domain"] for row in kept if not row["correct"])
     assert drawn["b"] >= 30 and drawn["a"] + drawn["c"] <= 61 and min(drawn["a"], drawn["c"]) > 8
     assert not any("was left" in note for note in report.notes)
@@ -400,13 +512,19 @@ def test_the_codes_variant_draws_by_benchmark_rows_that_are_taken_already():
 
 def test_exhausted_domains_leave_the_draw_and_all_can_be_taken():
     pool = labelled(300)
-    for kept in (curate.select(pool, 300)[0], curate.diverse(pool, 300)[0], curate.random(pool, 300)[0]):
+    for kept in (
+        curate.select(pool, 300)[0],
+        curate.diverse(pool, 300)[0],
+        curate.random(pool, 300)[0],
+    ):
         assert kept["question"] == pool["question"]
 
 
 def test_more_than_there_are_is_refused_with_the_number_of_each_domain():
     pool = rows("a", "b", "c", "a", domain=["x", "x", "y", "x"], thinking_tokens=[1, 2, 3, 4])
-    with pytest.raises(ValueError, match=r"n=1,000, but 3 different questions are left \(x 2; y 1\)"):
+    with pytest.raises(
+        ValueError, match=r"n=1,000, but 3 different questions are left \(x 2; y 1\)"
+    ):
         curate.select(pool)
     for draw in (curate.random, curate.longest):
         with pytest.raises(ValueError, match=r"left \(x 2; y 1\)"):
@@ -415,7 +533,9 @@ def test_more_than_there_are_is_refused_with_the_number_of_each_domain():
 
 def test_a_weighted_draw_follows_its_weights():
     drawing = _Drawing(rows("a"), 1, 5, None)
-    drawn = collections.Counter(drawing.weighted({"a": 3.0, "b": 0.0, "c": 1.0}) for _ in range(4000))
+    drawn = collections.Counter(
+        drawing.weighted({"a": 3.0, "b": 0.0, "c": 1.0}) for _ in range(4000)
+    )
     assert drawn["b"] == 0 and abs(drawn["a"] - 3000) < 4 * (4000 * 0.75 * 0.25) ** 0.5
 
 
@@ -426,7 +546,9 @@ def test_the_sets_of_table_2():
     assert sorted(longest["thinking_tokens"]) == sorted(pool["thinking_tokens"])[-50:]
     assert len(curate.full(pool)[0]) == 3000
     few = concatenate_datasets([pool, rows(*map(str, range(60)), domain=["rare"] * 60)])
-    assert collections.Counter(curate.diverse(few, 400)[0]["domain"])["rare"] >= 30  # an eighth of the draws
+    assert (
+        collections.Counter(curate.diverse(few, 400)[0]["domain"])["rare"] >= 30
+    )  # an eighth of the draws
     assert collections.Counter(curate.random(few, 400)[0]["domain"])["rare"] < 30
     assert curate.random(pool, 50, 1)[0]["question"] == curate.random(pool, 50, 1)[0]["question"]
 
@@ -448,7 +570,10 @@ def test_the_embedded_teacher_writes_what_the_world_says():
     impatient, report = curate.traces(lab.tiny.Teacher(waits=0), problems, keep_wrong=False)
     assert 0 < report.counts["wrong answer"] < 60 and all(impatient["correct"])
     assert not all(curate.traces(lab.tiny.Teacher(waits=0), problems)[0]["correct"])
-    assert curate.traces(lab.tiny.Teacher(2), problems)[0].to_list() == curate.traces(lab.tiny.Teacher(2), problems)[0].to_list()
+    assert (
+        curate.traces(lab.tiny.Teacher(2), problems)[0].to_list()
+        == curate.traces(lab.tiny.Teacher(2), problems)[0].to_list()
+    )
 
 
 def test_a_question_no_teacher_can_take_is_counted():
@@ -461,36 +586,63 @@ def test_an_engine_as_teacher_gives_its_traces(tiny):
     problems = lab.tiny.problems(12, 6, "dev")
     kept, report = curate.traces(tiny, problems, budget=lab.Budget(waits=1))
     forced = lab.force(tiny, list(problems["question"]), lab.Budget(waits=1))
-    assert kept["thinking"] == [t.thinking for t in forced] and kept["attempt"] == [t.answer for t in forced]
+    assert kept["thinking"] == [t.thinking for t in forced] and kept["attempt"] == [
+        t.answer for t in forced
+    ]
     assert kept["thinking_tokens"] == [t.thinking_tokens for t in forced] and report.after == 12
 
 
 def test_domains_come_from_the_last_code_of_a_reply(scripted):
-    said = {"primes": "Of 11 or 05, the second fits.\n05", "atoms": "81", "poems": "none fits: 99", "songs": "I can't say"}
-    engine = scripted(lambda text: next(reply for word, reply in said.items() if word in text) + "<|im_end|>")
+    said = {
+        "primes": "Of 11 or 05, the second fits.\n05",
+        "atoms": "81",
+        "poems": "none fits: 99",
+        "songs": "I can't say",
+    }
+    engine = scripted(
+        lambda text: next(reply for word, reply in said.items() if word in text) + "<|im_end|>"
+    )
     pool = rows(*(f"About {word}?" for word in said))
     kept, report = curate.domains(engine, pool)
     accounted(pool, kept, report)
-    assert kept["domain"] == ["Combinatorics", "Quantum theory"] and report.rules == ["no subject"] * 2
+    assert (
+        kept["domain"] == ["Combinatorics", "Quantum theory"] and report.rules == ["no subject"] * 2
+    )
     asked = engine.template.decode(list(engine.requests[0].ids))
-    assert "About primes?" in asked and all(f"{code} {title}" in asked for code, title in SUBJECTS.items())
+    assert "About primes?" in asked and all(
+        f"{code} {title}" in asked for code, title in SUBJECTS.items()
+    )
     assert len(SUBJECTS) == len(set(SUBJECTS.values())) == 61
 
 
 # in and out
 
 
-S1K = {"question": "Q?", "solution": "4", "cot_type": "math", "source_type": "qfq/openaimath/Algebra", "metadata": "{}"}
+S1K = {
+    "question": "Q?",
+    "solution": "4",
+    "cot_type": "math",
+    "source_type": "qfq/openaimath/Algebra",
+    "metadata": "{}",
+}
 
 
 def test_the_published_columns_are_read(tmp_path):
     one, both = tmp_path / "s1K.parquet", tmp_path / "s1K-1.1.jsonl"
-    Dataset.from_list([S1K | {"thinking_trajectories": ["thought"], "attempt": "4", "cot": None}]).to_parquet(str(one))
-    traces = {f"{t}_{w}": f"{t} {w}" for t in ("gemini", "deepseek") for w in ("thinking_trajectory", "attempt")}
+    Dataset.from_list(
+        [S1K | {"thinking_trajectories": ["thought"], "attempt": "4", "cot": None}]
+    ).to_parquet(str(one))
+    traces = {
+        f"{t}_{w}": f"{t} {w}"
+        for t in ("gemini", "deepseek")
+        for w in ("thinking_trajectory", "attempt")
+    }
     both.write_text(json.dumps(S1K | traces) + "\n")
     need = ("question", "answer", "thinking", "attempt", "source")
     (row,) = curate.read(one, need)
-    assert [row[c] for c in need] == ["Q?", "4", "thought", "4", "MATH"] and row["source_type"] == "qfq/openaimath/Algebra"
+    assert [row[c] for c in need] == ["Q?", "4", "thought", "4", "MATH"] and row[
+        "source_type"
+    ] == "qfq/openaimath/Algebra"
     assert curate.read(both, need)[0]["thinking"] == "deepseek thinking_trajectory"
     row = curate.read(both, need, teacher="gemini")[0]
     assert (row["thinking"], row["attempt"]) == ("gemini thinking_trajectory", "gemini attempt")
@@ -500,7 +652,12 @@ def test_the_published_columns_are_read(tmp_path):
 def test_the_kind_of_the_published_rows_comes_from_what_they_are(tmp_path):
     cases = [("math", "B", "math"), ("science", "B", "choice"), ("science", "(C)", "choice"), ("science", "4.2 J", "math"),
              ("science", None, "math"), ("crossword", "OBOE", "exact")]  # fmt: skip
-    table = Dataset.from_list([S1K | {"question": str(i), "cot_type": t, "solution": a} for i, (t, a, _) in enumerate(cases)])
+    table = Dataset.from_list(
+        [
+            S1K | {"question": str(i), "cot_type": t, "solution": a}
+            for i, (t, a, _) in enumerate(cases)
+        ]
+    )
     table.to_parquet(str(tmp_path / "59k.parquet"))
     assert list(curate.read(tmp_path / "59k.parquet")["kind"]) == [kind for *_, kind in cases]
 
@@ -528,23 +685,40 @@ def test_a_file_that_is_no_pool_is_named(tmp_path, name, content, words):
 
 def test_rows_for_trl_are_what_the_template_writes(tiny):
     rows = Dataset.from_list(
-        [{"question": "Q?", "thinking": "a\nb", "attempt": "4"}, {"question": "Q?", "thinking": "a\n", "attempt": "Answer: 4"}]
+        [
+            {"question": "Q?", "thinking": "a\nb", "attempt": "4"},
+            {"question": "Q?", "thinking": "a\n", "attempt": "Answer: 4"},
+        ]
     )
     first, second = curate.to_sft(rows, tiny.template)
     assert first["prompt"] == "<|im_start|>user\nQ?<|im_end|>\n<|im_start|>assistant\n"
-    assert first["completion"] == "<|im_start|>think\na\nb\n<|im_start|>answer\nAnswer: 4<|im_end|>\n"
+    assert (
+        first["completion"] == "<|im_start|>think\na\nb\n<|im_start|>answer\nAnswer: 4<|im_end|>\n"
+    )
     assert second["completion"] == "<|im_start|>think\na\n<|im_start|>answer\nAnswer: 4<|im_end|>\n"
-    for row, plain in zip((first, second), curate.to_sft(rows, tiny.template, rows="plain"), strict=True):
+    for row, plain in zip(
+        (first, second), curate.to_sft(rows, tiny.template, rows="plain"), strict=True
+    ):
         assert plain["completion"] + "\n" == row["completion"]
     tags = lab.ThinkTemplate("<think>\n", ("<|im_start|>",), "</think>\n\n")
-    assert "<think>\na\nb\n</think>\n\nAnswer: 4<|im_end|>" in curate.to_sft(rows, tags, tiny.template.tokenizer)[0]["completion"]
+    assert (
+        "<think>\na\nb\n</think>\n\nAnswer: 4<|im_end|>"
+        in curate.to_sft(rows, tags, tiny.template.tokenizer)[0]["completion"]
+    )
     assert curate.to_sft(rows, "s1", tiny.template.tokenizer)[0] == first
     with pytest.raises(ValueError, match="tokenizer"):
         curate.to_sft(rows, "s1")
     with pytest.raises(ValueError, match="rows='stripped' is not known"):
         curate.to_sft(rows, tiny.template, rows="stripped")
-    with pytest.raises(ValueError, match=r"the thinking of row 0 holds the delimiter '<\|im_start\|>'"):
-        curate.to_sft(Dataset.from_list([{"question": "Q", "thinking": "<|im_start|>answer", "attempt": "4"}]), tiny.template)
+    with pytest.raises(
+        ValueError, match=r"the thinking of row 0 holds the delimiter '<\|im_start\|>'"
+    ):
+        curate.to_sft(
+            Dataset.from_list(
+                [{"question": "Q", "thinking": "<|im_start|>answer", "attempt": "4"}]
+            ),
+            tiny.template,
+        )
     unanswered = Dataset.from_dict({"question": ["Q"], "thinking": ["a"], "attempt": [None]})
     with pytest.raises(ValueError, match="row 0 has no attempt"):
         curate.to_sft(unanswered, tiny.template)
@@ -555,9 +729,19 @@ def test_a_written_set_is_named_by_its_bytes(tmp_path):
 
     table = rows("é", "b", answer=["1", None])
     name = curate.write(table, tmp_path / "deep" / "set.jsonl")
-    assert name == curate.digest(table) == hashlib.sha256((tmp_path / "deep" / "set.jsonl").read_bytes()).hexdigest()
-    assert curate.digest(table.select_columns(["answer", "question"])) == name != curate.digest(table.select([1, 0]))
-    assert [json.loads(line) for line in (tmp_path / "deep" / "set.jsonl").read_text().splitlines()] == table.to_list()
+    assert (
+        name
+        == curate.digest(table)
+        == hashlib.sha256((tmp_path / "deep" / "set.jsonl").read_bytes()).hexdigest()
+    )
+    assert (
+        curate.digest(table.select_columns(["answer", "question"]))
+        == name
+        != curate.digest(table.select([1, 0]))
+    )
+    assert [
+        json.loads(line) for line in (tmp_path / "deep" / "set.jsonl").read_text().splitlines()
+    ] == table.to_list()
 
 
 def test_tokens_are_counted_by_the_tokenizer(tiny):
@@ -569,7 +753,13 @@ def test_tokens_are_counted_by_the_tokenizer(tiny):
 
 
 GOOD = Dataset.from_dict(
-    {"question": ["a", "b"], "answer": ["1", "2"], "domain": ["x", "y"], "thinking": ["t", "u"], "attempt": ["1", "2"]}
+    {
+        "question": ["a", "b"],
+        "answer": ["1", "2"],
+        "domain": ["x", "y"],
+        "thinking": ["t", "u"],
+        "attempt": ["1", "2"],
+    }
 )
 EMPTY = GOOD.select([])
 CALLS = {
@@ -592,8 +782,16 @@ def test_a_bad_pool_is_told_in_one_sentence(call):
     for pool, kind, words in (
         (GOOD.remove_columns("question"), ValueError, "no column 'question'"),
         (EMPTY, ValueError, "no rows"),
-        (rows(1, 2, **{c: list(GOOD[c]) for c in GOOD.column_names if c != "question"}), TypeError, "holds int64, not text"),
-        (rows(["a"], ["b"], **{c: list(GOOD[c]) for c in GOOD.column_names if c != "question"}), TypeError, "not text"),
+        (
+            rows(1, 2, **{c: list(GOOD[c]) for c in GOOD.column_names if c != "question"}),
+            TypeError,
+            "holds int64, not text",
+        ),
+        (
+            rows(["a"], ["b"], **{c: list(GOOD[c]) for c in GOOD.column_names if c != "question"}),
+            TypeError,
+            "not text",
+        ),
     ):
         with pytest.raises(kind) as error:
             CALLS[call](pool)
@@ -604,10 +802,14 @@ def test_a_bad_pool_is_told_in_one_sentence(call):
 
 
 def test_a_report_shows_ten_rows_of_a_kind_and_escapes_them():
-    pool = rows(*(f"![Image](x) <script>alert({i})</script>" for i in range(15)), "p1. Prove <b>it</b>.")
+    pool = rows(
+        *(f"![Image](x) <script>alert({i})</script>" for i in range(15)), "p1. Prove <b>it</b>."
+    )
     shown = curate.quality(pool)[1]._repr_html_()
     assert shown.count("&lt;script&gt;") == 10 and "<script>" not in shown and "<b>it" not in shown
-    assert "<summary>15 image link</summary>" in shown and "<summary>1 part number</summary>" in shown
+    assert (
+        "<summary>15 image link</summary>" in shown and "<summary>1 part number</summary>" in shown
+    )
 
 
 def test_other_bad_input():
@@ -618,7 +820,9 @@ def test_other_bad_input():
     with pytest.raises(ValueError, match="benchmark 0 has no question in any of its rows"):
         curate.decontaminate(GOOD, [Dataset.from_dict({"question": [None, None]})])
     with pytest.raises(TypeError, match="column 'correct' of the pool holds string, not truth"):
-        curate.select(rows("a", source=["AIME"], domain=["x"], thinking_tokens=[1], correct=["False"]), 1)
+        curate.select(
+            rows("a", source=["AIME"], domain=["x"], thinking_tokens=[1], correct=["False"]), 1
+        )
     with pytest.raises(ValueError, match="there is no benchmark"):
         curate.decontaminate(GOOD, [])
     with pytest.raises(ValueError, match="n is 0"):

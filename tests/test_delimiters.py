@@ -36,7 +36,9 @@ ENDS = {
 
 def template(end: str, *more: str, newline: bool = True) -> BoundTemplate:
     tokenizer = build()
-    tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in TOKENS], special_tokens=True)
+    tokenizer.add_tokens(
+        [AddedToken(t, special=True, normalized=False) for t in TOKENS], special_tokens=True
+    )
     made = ThinkTemplate("<|im_start|>think\n", (end, *more), end + "\n", newline=newline)
     return bind(made, tokenizer, {tokenizer.eos_token_id})
 
@@ -60,7 +62,9 @@ class Dreaming(Scripted):
         self.common = template.encode("1 2 3 a<>/\nyso: ") + template.encode("".join(TOKENS))
 
     def next(self, ids: list[int], chance: random.Random, barred: frozenset[int]) -> int:
-        going = [w[n] for w in self.ways for n in range(1, len(w)) if tuple(ids[len(ids) - n :]) == w[:n]]
+        going = [
+            w[n] for w in self.ways for n in range(1, len(w)) if tuple(ids[len(ids) - n :]) == w[:n]
+        ]
         while True:
             roll = chance.random()
             if going and roll < 0.6:
@@ -81,7 +85,9 @@ class Dreaming(Scripted):
             drawn = f"{request.seed} {len(written)}" if request.temperature else ""
             seed = f"{self.salt} {ids[-12:]} {len(ids)} {drawn}"
             chance = random.Random(hashlib.sha256(seed.encode()).digest())
-            token = self.next(ids, chance, request.stop if len(written) < request.min_tokens else frozenset())
+            token = self.next(
+                ids, chance, request.stop if len(written) < request.min_tokens else frozenset()
+            )
             if token in request.stop:
                 self._done.append((key, Completion(tuple(written), token)))
                 return
@@ -93,14 +99,26 @@ class Dreaming(Scripted):
 def holds(trace: lab.Trace, engine: Dreaming, cap: int | None) -> None:
     """What is so of every run."""
     assert trace.error is None and len(trace.ids) == len(trace.source) <= engine.context
-    assert trace.sampled_tokens + trace.forced_tokens + trace.source.count(Source.PROMPT) == len(trace.ids)
+    assert trace.sampled_tokens + trace.forced_tokens + trace.source.count(Source.PROMPT) == len(
+        trace.ids
+    )
     assert cap is None or trace.thinking_tokens <= cap
     assert trace.stops == sorted(trace.stops)
     # No round has a delimiter in its text. (Two of them have nothing between them where a suppression appends no text.)
-    places = [*trace.stops, len(trace.ids) - trace.source[::-1].index(Source.SAMPLED)] if Source.SAMPLED in trace.source else []
+    places = (
+        [*trace.stops, len(trace.ids) - trace.source[::-1].index(Source.SAMPLED)]
+        if Source.SAMPLED in trace.source
+        else []
+    )
     for start, end in zip([0, *places], places, strict=False):
-        wrote = [i for i, s in zip(trace.ids[start:end], trace.source[start:end], strict=True) if s is Source.SAMPLED]
-        assert not any(mark in trace.template.decode(wrote) for mark in trace.template.template.ends)
+        wrote = [
+            i
+            for i, s in zip(trace.ids[start:end], trace.source[start:end], strict=True)
+            if s is Source.SAMPLED
+        ]
+        assert not any(
+            mark in trace.template.decode(wrote) for mark in trace.template.template.ends
+        )
 
 
 @settings(max_examples=120, deadline=None)
@@ -133,14 +151,26 @@ def test_the_random_models_reach_each_case():
         for salt in range(120):
             engine = Dreaming(bound, salt)
             cap = 3 + salt % 20
-            trace = lab.force(engine, "How many r?", lab.Budget(max_tokens=cap, waits=1, answer_tokens=3))
-            seen[name] |= {"cut" if trace.cut else "own stop"} | ({"wait"} if trace.waits else set())
+            trace = lab.force(
+                engine, "How many r?", lab.Budget(max_tokens=cap, waits=1, answer_tokens=3)
+            )
+            seen[name] |= {"cut" if trace.cut else "own stop"} | (
+                {"wait"} if trace.waits else set()
+            )
             stops_as_text = bound.last_ids & set(trace.of(Source.SAMPLED))
             seen[name] |= {"text that looked like a delimiter"} if stops_as_text else set()
-            seen[name] |= {"cut within a delimiter"} if trace.cut and trace.thinking_tokens < cap else set()
-    assert all({"cut", "own stop", "wait"} <= kinds for name, kinds in seen.items() if name not in ("one", "two"))
+            seen[name] |= (
+                {"cut within a delimiter"} if trace.cut and trace.thinking_tokens < cap else set()
+            )
+    assert all(
+        {"cut", "own stop", "wait"} <= kinds
+        for name, kinds in seen.items()
+        if name not in ("one", "two")
+    )
     assert all({"cut", "own stop", "wait"} <= kinds for kinds in seen.values())
-    assert all("text that looked like a delimiter" in seen[n] for n in ("two", "five", "letters", "line"))
+    assert all(
+        "text that looked like a delimiter" in seen[n] for n in ("two", "five", "letters", "line")
+    )
     assert all("cut within a delimiter" in seen[n] for n in ("two", "five", "letters", "line"))
 
 
@@ -174,8 +204,12 @@ CALLS = {
     "harness": lambda e: lab.force(e, QUESTION, lab.Budget(waits=1, compat="harness")),
     "reject": lambda e: lab.reject(e, QUESTION, 6),
     "reject what is too long": lambda e: lab.reject(e, QUESTION, 5, tries=2),
-    "rebase": lambda e: lab.rebase(e, QUESTION, 2, lambda t: float(len(t.ids)), lab.Budget(waits=1)).traces[0],
-    "rebase in short steps": lambda e: lab.rebase(e, QUESTION, 1, lambda t: 1.0, lab.Budget(waits=1), step_tokens=3).traces[0],
+    "rebase": lambda e: lab.rebase(
+        e, QUESTION, 2, lambda t: float(len(t.ids)), lab.Budget(waits=1)
+    ).traces[0],
+    "rebase in short steps": lambda e: lab.rebase(
+        e, QUESTION, 1, lambda t: 1.0, lab.Budget(waits=1), step_tokens=3
+    ).traces[0],
     "ladder": lambda e: lab.ladder(e, QUESTION, caps=(3,), waits=(1,)).at(waits=1),
 }
 
@@ -189,11 +223,15 @@ def test_a_delimiter_of_several_tokens_counts_like_one(name, call):
     assert several.thinking == one.thinking and several.answer == one.answer
     for field in ("thinking_tokens", "waits", "cut", "stops", "counts", "answer_cut"):
         assert getattr(several, field) == getattr(one, field), field
-    if call == "reject what is too long":  # a try is given up as soon as it can't fit, which is later by the longer delimiter
+    if (
+        call == "reject what is too long"
+    ):  # a try is given up as soon as it can't fit, which is later by the longer delimiter
         assert several.dropped >= one.dropped and several.cut
     else:
         assert several.dropped == one.dropped == 0
-    close = len(TEMPLATES[name].close_ids(several.of(Source.SAMPLED))) - len(TEMPLATES["one"].close_ids(one.of(Source.SAMPLED)))
+    close = len(TEMPLATES[name].close_ids(several.of(Source.SAMPLED))) - len(
+        TEMPLATES["one"].close_ids(one.of(Source.SAMPLED))
+    )
     assert several.forced_tokens - one.forced_tokens == (close if call != "readme" else 0)
 
 
@@ -205,7 +243,10 @@ def test_steps_begin_and_end_at_delimiters_of_several_tokens(name):
         tokenizer = TEMPLATES["one"].tokenizer
         steps = ThinkTemplate(f"{mark}think\n", (mark, "<|im_end|>"), f"{mark}answer\n")
         bound = bind(steps, tokenizer, {tokenizer.eos_token_id})
-        whole = "".join(f"{mark}{n} steps left\nstep\n" for n in (3, 2, 1)) + f"{mark}answer\n 3<|im_end|>"
+        whole = (
+            "".join(f"{mark}{n} steps left\nstep\n" for n in (3, 2, 1))
+            + f"{mark}answer\n 3<|im_end|>"
+        )
 
         def say(text: str, whole=whole, mark=mark) -> str:
             return whole[len(text.split("assistant\n")[1]) :]
@@ -216,19 +257,33 @@ def test_steps_begin_and_end_at_delimiters_of_several_tokens(name):
     assert one.error is several.error is None and one.answer == several.answer == "3"
     assert one.counts["steps"] == several.counts["steps"] == 3 and not several.cut
     longer = len(TEMPLATES["one"].encode(ENDS[name])) - 1
-    assert several.thinking_tokens == one.thinking_tokens + 2 * longer  # a header is thinking, its delimiter with it
+    assert (
+        several.thinking_tokens == one.thinking_tokens + 2 * longer
+    )  # a header is thinking, its delimiter with it
     assert several.counts["delimiter_tokens"] == one.counts["delimiter_tokens"] + 2 * longer
 
 
 def test_after_a_suppression_no_delimiter_begins_at_once():
     """As with one token: else a suppression without text would be followed by the same stop for ever."""
     bound = TEMPLATES["five"]
-    engine = Scripted(bound, lambda t: ENDS["five"] + "\n 3<|im_end|>" if ENDS["five"] not in t else " 3<|im_end|>")
+    engine = Scripted(
+        bound,
+        lambda t: ENDS["five"] + "\n 3<|im_end|>" if ENDS["five"] not in t else " 3<|im_end|>",
+    )
     trace = lab.force(engine, QUESTION, lab.Budget(min_tokens=20, wait=None))
-    assert trace.error is None and not trace.cut and trace.answer == "3" and trace.thinking_tokens >= 20
+    assert (
+        trace.error is None
+        and not trace.cut
+        and trace.answer == "3"
+        and trace.thinking_tokens >= 20
+    )
     alone = [r for r in engine.requests if r.min_tokens]
-    assert len(alone) == trace.waits and all(r.max_tokens == 1 and bound.first_ids <= r.stop for r in alone)
-    assert not goes_on(trace, [], 0, lab.Budget(min_tokens=90, wait=None), 100)  # for the engine that writes it all the same
+    assert len(alone) == trace.waits and all(
+        r.max_tokens == 1 and bound.first_ids <= r.stop for r in alone
+    )
+    assert not goes_on(
+        trace, [], 0, lab.Budget(min_tokens=90, wait=None), 100
+    )  # for the engine that writes it all the same
     assert goes_on(trace, [], 1, lab.Budget(min_tokens=90, wait=None), 100)
 
 
@@ -241,7 +296,10 @@ def test_a_token_that_joins_a_word_with_the_delimiter_stays_in_the_thinking(join
     bound = bind(made, tokenizer, {tokenizer.eos_token_id})
     script = f"1{' ' if joined == 'so<' else ''}{joined}/y>"
     assert bound.encode(script)[-4:] == bound.encode(joined) + bound.encode("/y>")
-    trace = lab.force(Scripted(bound, lambda t: " 3<|im_end|>" if "</y>" in t else script + "<|im_end|>"), QUESTION)
+    trace = lab.force(
+        Scripted(bound, lambda t: " 3<|im_end|>" if "</y>" in t else script + "<|im_end|>"),
+        QUESTION,
+    )
     assert trace.thinking == kept and not trace.cut and trace.answer == "3"
     assert trace.text.endswith(kept + "\n</y>\n 3")
 
@@ -251,8 +309,17 @@ def test_a_token_that_joins_a_word_with_the_delimiter_stays_in_the_thinking(join
 def test_a_stream_ends_in_the_trace_of_force(name, temperature):
     budget = lab.Budget(max_tokens=40, waits=1, answer_tokens=3)
     for salt in range(12):
-        whole = lab.force(Dreaming(TEMPLATES[name], salt), QUESTION, budget, temperature=temperature, seed=2)
-        *growing, last = stream(Dreaming(TEMPLATES[name], salt), QUESTION, budget, temperature=temperature, seed=2, every=4)
+        whole = lab.force(
+            Dreaming(TEMPLATES[name], salt), QUESTION, budget, temperature=temperature, seed=2
+        )
+        *growing, last = stream(
+            Dreaming(TEMPLATES[name], salt),
+            QUESTION,
+            budget,
+            temperature=temperature,
+            seed=2,
+            every=4,
+        )
         assert same(whole, last)
         lengths = [t.thinking_tokens for t in growing]
         assert max(lengths) >= last.thinking_tokens
@@ -266,7 +333,14 @@ def test_a_tree_finds_a_delimiter_that_a_step_would_cut(name):
     for salt in range(40):
         engine = Dreaming(TEMPLATES[name], salt)
         options = {"step_tokens": 1 + salt % 5, "step": None if salt % 2 else "\n"}
-        tree = lab.rebase(engine, QUESTION, 2, lambda t: 1.0, lab.Budget(max_tokens=30, waits=1, answer_tokens=3), **options)
+        tree = lab.rebase(
+            engine,
+            QUESTION,
+            2,
+            lambda t: 1.0,
+            lab.Budget(max_tokens=30, waits=1, answer_tokens=3),
+            **options,
+        )
         for trace in tree.traces:
             holds(trace, engine, 30)
 
@@ -276,7 +350,9 @@ def test_a_tree_finds_a_delimiter_that_a_step_would_cut(name):
 def test_the_originals_loops_keep_their_ledger(name, compat):
     for salt in range(25):
         engine = Dreaming(TEMPLATES[name], salt)
-        trace = lab.force(engine, QUESTION, lab.Budget(max_tokens=30, waits=2, compat=compat, answer_tokens=3))
+        trace = lab.force(
+            engine, QUESTION, lab.Budget(max_tokens=30, waits=2, compat=compat, answer_tokens=3)
+        )
         assert trace.error is None and len(trace.ids) == len(trace.source)
         assert compat == "readme" or trace.thinking_tokens <= 31
 

@@ -23,7 +23,9 @@ from s1lab.evaluation.grade import sandbox as pool
 from s1lab.evaluation.grade.extract import plain
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
-real = pytest.mark.skipif(not DATA.is_dir(), reason="no folder of real benchmarks lies beside the repository")
+real = pytest.mark.skipif(
+    not DATA.is_dir(), reason="no folder of real benchmarks lies beside the repository"
+)
 
 # Towers of powers, a binomial, roots of roots: each would take hours or gigabytes.
 HOSTILE = [
@@ -144,7 +146,12 @@ def test_a_hostile_answer_costs_bounded_time_and_the_next_is_graded(hostile):
 
 def test_what_could_not_be_graded_is_an_error_and_not_silently_wrong():
     found = grade.verdict("10000000!", "3")
-    assert found.error and "10000000!" in found.error and "s" in found.error and found.reason == "not graded"
+    assert (
+        found.error
+        and "10000000!" in found.error
+        and "s" in found.error
+        and found.reason == "not graded"
+    )
 
 
 @pytest.mark.parametrize("kind", grade.KINDS)
@@ -161,13 +168,18 @@ def test_a_worker_holds_no_more_memory_than_its_limit():
     limits = Path(f"/proc/{process.pid}/limits")
     if not limits.exists():
         pytest.skip("this system shows no limits of a process")
-    (line,) = (line for line in limits.read_text().splitlines() if line.startswith("Max address space"))
+    (line,) = (
+        line for line in limits.read_text().splitlines() if line.startswith("Max address space")
+    )
     assert str(pool.MEMORY) in line
 
 
 def test_no_answer_runs_as_code(tmp_path):
     mark = tmp_path / "mark"
-    for text in (f"__import__('os').system('touch {mark}')", rf"\text{{__import__('pathlib').Path('{mark}').touch()}}"):
+    for text in (
+        f"__import__('os').system('touch {mark}')",
+        rf"\text{{__import__('pathlib').Path('{mark}').touch()}}",
+    ):
         assert not grade.is_correct(rf"\boxed{{{text}}}", "3")
     assert not mark.exists()
 
@@ -189,7 +201,9 @@ def test_it_grades_from_a_thread():
     found: list[bool] = []
     threads = [
         threading.Thread(
-            target=lambda n=n: found.append(grade.is_correct(rf"\boxed{{\frac{{\sqrt{{{n * n}}}}}{{{2 * n}}}}}", "0.5"))
+            target=lambda n=n: found.append(
+                grade.is_correct(rf"\boxed{{\frac{{\sqrt{{{n * n}}}}}{{{2 * n}}}}}", "0.5")
+            )
         )
         for n in range(3, 9)
     ]
@@ -230,7 +244,9 @@ time.sleep(60 if sys.argv[2] == "wait" else 0)
 @pytest.mark.parametrize("how", ["ends", "wait"])
 def test_workers_end_with_whoever_started_them(how):
     parent = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(Path(lab.__file__).parent), how], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD, str(Path(lab.__file__).parent), how],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     worker = int(parent.stdout.readline())
     if how == "wait":
@@ -239,7 +255,10 @@ def test_workers_end_with_whoever_started_them(how):
     for _ in range(100):
         try:
             os.kill(worker, 0)
-            if Path(f"/proc/{worker}/stat").exists() and Path(f"/proc/{worker}/stat").read_text().split()[2] == "Z":
+            if (
+                Path(f"/proc/{worker}/stat").exists()
+                and Path(f"/proc/{worker}/stat").read_text().split()[2] == "Z"
+            ):
                 return  # ended, and nobody has asked for it yet
         except ProcessLookupError:
             return
@@ -249,35 +268,62 @@ def test_workers_end_with_whoever_started_them(how):
 
 def test_a_grader_that_fails_is_counted_in_the_results(scripted, monkeypatch, tmp_path):
     problems = Dataset.from_dict({"question": ["a", "b"], "answer": ["x/2", r"x\sqrt3"]})
-    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{2x/4}<|im_end|>")
-    monkeypatch.setattr(pool, "ask_all", lambda items, workers: [{"error": "took more than 2 s"}] * len(items))
+    engine = scripted(
+        lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{2x/4}<|im_end|>"
+    )
+    monkeypatch.setattr(
+        pool, "ask_all", lambda items, workers: [{"error": "took more than 2 s"}] * len(items)
+    )
     results = lab.evaluate(engine, problems, lab.Budget(), store=tmp_path / "x.db", progress=False)
     assert results.grading_errors == 2 and "2 in grading" in repr(results)
-    assert all("took more than 2 s" in row["error"] and row["error"] == row["grade_error"] for row in results.rows)
+    assert all(
+        "took more than 2 s" in row["error"] and row["error"] == row["grade_error"]
+        for row in results.rows
+    )
     assert results.verdicts == [False, False]
-    assert [t.correct for t in lab.read_run(results.save(tmp_path / "run.jsonl")).traces] == [None, None]
+    assert [t.correct for t in lab.read_run(results.save(tmp_path / "run.jsonl")).traces] == [
+        None,
+        None,
+    ]
     assert [t.correct for t in lab.read_run(tmp_path / "x.db").traces] == [None, None]
 
 
 def test_rows_say_why(scripted):
     problems = Dataset.from_dict({"question": ["a", "b"], "answer": ["x/2", r"x\sqrt3"]})
-    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{2x/4}<|im_end|>")
+    engine = scripted(
+        lambda text: "x<|im_start|>" if "answer\n" not in text else r"\boxed{2x/4}<|im_end|>"
+    )
     rows = lab.evaluate(engine, problems, lab.Budget(), progress=False).rows
-    assert rows["reason"] == ["equal by math-verify", "not equal by math-verify"] and rows["error"] == [None, None]
+    assert rows["reason"] == ["equal by math-verify", "not equal by math-verify"] and rows[
+        "error"
+    ] == [None, None]
 
 
 def test_a_model_grades_where_asked(scripted):
     problems = Dataset.from_dict({"question": ["one", "two", "three"], "answer": ["1", "2", "3"]})
-    model = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else "Answer: it<|im_end|>")
-    judge = scripted(
-        lambda text: {"1": "Yes.", "2": "no", "3": "hm"}[re.search(r"Reference answer: (\d)", text)[1]] + "<|im_end|>"
+    model = scripted(
+        lambda text: "x<|im_start|>" if "answer\n" not in text else "Answer: it<|im_end|>"
     )
-    results = lab.evaluate(model, problems, lab.Budget(), grader=grade.by_model(judge), progress=False)
+    judge = scripted(
+        lambda text: (
+            {"1": "Yes.", "2": "no", "3": "hm"}[re.search(r"Reference answer: (\d)", text)[1]]
+            + "<|im_end|>"
+        )
+    )
+    results = lab.evaluate(
+        model, problems, lab.Budget(), grader=grade.by_model(judge), progress=False
+    )
     assert results.verdicts == [True, False, False]
     assert results.grading_errors == 1 and "neither yes nor no" in results.rows[2]["error"]
     assert results.rows[0]["reason"] == "asked scripted"
     with pytest.raises(ValueError, match="1 verdicts on 3 responses"):
-        lab.evaluate(model, problems, lab.Budget(), grader=lambda *_: [grade.Verdict(True, "", "")], progress=False)
+        lab.evaluate(
+            model,
+            problems,
+            lab.Budget(),
+            grader=lambda *_: [grade.Verdict(True, "", "")],
+            progress=False,
+        )
 
 
 def mutated(text: str, rng: random.Random) -> str:
@@ -318,12 +364,21 @@ def mutated(text: str, rng: random.Random) -> str:
 def test_mutated_responses_end_in_a_verdict():
     rng = random.Random(3)
     seeds = [
-        (r"Thus $x = \frac{3}{4}$ and \boxed{\left( 3, \frac{\pi}{2} \right)}.", r"\left( 3, \frac{\pi}{2} \right)"),
+        (
+            r"Thus $x = \frac{3}{4}$ and \boxed{\left( 3, \frac{\pi}{2} \right)}.",
+            r"\left( 3, \frac{\pi}{2} \right)",
+        ),
         (r"The answer is \(x \in [-2,7]\).", "[-2,7]"),
-        (r"Final Answer: $\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}$", r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}"),
+        (
+            r"Final Answer: $\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}$",
+            r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
+        ),
         ("Answer: **B** 1,234", "1234"),
     ]
-    rows = [(mutated(r, rng), mutated(g, rng) if rng.random() < 0.3 else g) for r, g in (rng.choice(seeds) for _ in range(120))]
+    rows = [
+        (mutated(r, rng), mutated(g, rng) if rng.random() < 0.3 else g)
+        for r, g in (rng.choice(seeds) for _ in range(120))
+    ]
     kinds = [rng.choice(grade.KINDS) for _ in rows]
     found = grade.verdicts([r for r, _ in rows], [g for _, g in rows], kinds)
     assert len(found) == len(rows) and all(v.reason for v in found)
@@ -333,7 +388,10 @@ def test_mutated_responses_end_in_a_verdict():
 
 @real
 def test_math500_answers_in_a_sentence_and_its_solutions_grade_right():
-    rows = [json.loads(line) for line in (DATA / "math500.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (DATA / "math500.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     golds = [row["answer"] for row in rows]
     for sentence in (
         r"So the final answer is $\boxed{%s}$.",
@@ -349,18 +407,27 @@ def test_math500_answers_in_a_sentence_and_its_solutions_grade_right():
 
 @real
 def test_math500_answers_of_other_questions_grade_wrong():
-    golds = [json.loads(line)["answer"] for line in (DATA / "math500.jsonl").read_text(encoding="utf-8").splitlines()]
+    golds = [
+        json.loads(line)["answer"]
+        for line in (DATA / "math500.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     rng = random.Random(9)
     pairs = [(a, b) for a, b in (rng.sample(golds, 2) for _ in range(1000)) if plain(a) != plain(b)]
-    found = grade.verdicts([rf"The answer is \boxed{{{a}}}." for a, _ in pairs], [b for _, b in pairs])
-    assert [pair for pair, v in zip(pairs, found, strict=True) if v.correct and pair not in EQUAL] == []
+    found = grade.verdicts(
+        [rf"The answer is \boxed{{{a}}}." for a, _ in pairs], [b for _, b in pairs]
+    )
+    assert [
+        pair for pair, v in zip(pairs, found, strict=True) if v.correct and pair not in EQUAL
+    ] == []
 
 
 # Answers of two questions that are the same answer in another notation.
 EQUAL = {("x=5", "5"), ("5", "x=5")}
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system shows no processor time of a process")
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="this system shows no processor time of a process"
+)
 def test_a_worker_that_others_starved_is_replaced_and_the_item_tried_again(monkeypatch):
     """The clock alone decides nothing: a stopped process has used no processor time, so its item is asked again."""
     pair = {"given": r"\sqrt{8}", "gold": r"2\sqrt{2}"}

@@ -58,7 +58,9 @@ def test_an_unknown_kind_is_named():
         grade.is_correct("3", "3", "poem")
 
 
-@pytest.mark.parametrize("hostile", ["9^9^9^9^9", "9" * 100_000, r"\boxed{" * 5000, "((((" * 2000, "10^{99999999}"])
+@pytest.mark.parametrize(
+    "hostile", ["9^9^9^9^9", "9" * 100_000, r"\boxed{" * 5000, "((((" * 2000, "10^{99999999}"]
+)
 @pytest.mark.parametrize("kind", grade.KINDS)
 def test_a_hostile_answer_costs_little(hostile, kind):
     began = time.perf_counter()
@@ -68,7 +70,11 @@ def test_a_hostile_answer_costs_little(hostile, kind):
 
 def test_accuracy_interval_is_wilsons():
     interval = metrics.accuracy_interval([True] * 17 + [False] * 13)
-    assert (round(interval.value, 1), round(interval.low, 1), round(interval.high, 1)) == (56.7, 39.2, 72.6)
+    assert (round(interval.value, 1), round(interval.low, 1), round(interval.high, 1)) == (
+        56.7,
+        39.2,
+        72.6,
+    )
     assert metrics.accuracy_interval([True] * 5).low < 100
 
 
@@ -84,7 +90,9 @@ def test_paired_bootstrap_is_seeded_signed_and_covers():
     assert covered >= 51  # of 60 at 95 %: fewer has a chance below one in ten thousand
     assert metrics.paired_bootstrap(a, b, seed=3) == metrics.paired_bootstrap(a, b, seed=3)
     forth, back = metrics.paired_bootstrap(a, b, seed=3), metrics.paired_bootstrap(b, a, seed=3)
-    assert (back.value, back.low, back.high) == pytest.approx((-forth.value, -forth.high, -forth.low))
+    assert (back.value, back.low, back.high) == pytest.approx(
+        (-forth.value, -forth.high, -forth.low)
+    )
 
 
 def test_paired_bootstrap_of_equal_runs_is_zero():
@@ -93,7 +101,9 @@ def test_paired_bootstrap_of_equal_runs_is_zero():
 
 
 def test_paired_bootstrap_wants_pairs():
-    with pytest.raises(ValueError, match="a has 1 outcomes and b has 2, but they pair question by question"):
+    with pytest.raises(
+        ValueError, match="a has 1 outcomes and b has 2, but they pair question by question"
+    ):
         metrics.paired_bootstrap([1], [1, 0])
     with pytest.raises(ValueError, match="a is empty"):
         metrics.paired_bootstrap([], [])
@@ -114,11 +124,25 @@ def test_evaluate_grades_and_counts(scripted):
     assert results.accuracy == pytest.approx(100 * 8 / 12)
     assert results.interval.low < results.accuracy < results.interval.high
     assert list(results.rows["correct"]) == [i % 3 != 0 for i in range(12)]
-    assert {"question", "response", "answer", "correct", "thinking_tokens", "forced_tokens", "waits", "cut"} <= set(
-        results.rows.column_names
+    assert {
+        "question",
+        "response",
+        "answer",
+        "correct",
+        "thinking_tokens",
+        "forced_tokens",
+        "waits",
+        "cut",
+    } <= set(results.rows.column_names)
+    assert (
+        results.thinking_tokens
+        == results.traces[0].thinking_tokens
+        == results.rows[0]["thinking_tokens"]
+        > 0
     )
-    assert results.thinking_tokens == results.traces[0].thinking_tokens == results.rows[0]["thinking_tokens"] > 0
     assert results.rows["family"] == problems["family"]
-    sampled = lab.evaluate(scripted(say), problems, lab.Budget(), n=2, temperature=1.0, progress=False)
+    sampled = lab.evaluate(
+        scripted(say), problems, lab.Budget(), n=2, temperature=1.0, progress=False
+    )
     assert len(sampled.traces) == 24 and sampled.accuracy == pytest.approx(results.accuracy)
     assert [t.sample for t in sampled.traces[:4]] == [0, 1, 0, 1]

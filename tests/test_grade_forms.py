@@ -151,7 +151,11 @@ FORMS = [
     (r"\boxed{1,2}", "1,2,3", False),
     (r"\boxed{(-2,1)}", "1,-2", False),
     (r"\boxed{\begin{pmatrix}1\\2\end{pmatrix}}", r"\begin{bmatrix}1\\2\end{bmatrix}", True),
-    (r"\boxed{\begin{pmatrix}1&0\\0&1\end{pmatrix}}", r"\begin{pmatrix}1&0\\0&2\end{pmatrix}", False),
+    (
+        r"\boxed{\begin{pmatrix}1&0\\0&1\end{pmatrix}}",
+        r"\begin{pmatrix}1&0\\0&2\end{pmatrix}",
+        False,
+    ),
     (r"\boxed{2}", "2 = y", True),
     (r"\boxed{5x + 4 = 0}", "0", False),
     (r"\boxed{x = 5}", "y = 5", False),
@@ -271,19 +275,32 @@ def test_mathematics(response, gold, right):
 
 @pytest.mark.parametrize(("response", "gold", "right"), INTEGERS, ids=_id)
 def test_integers(response, gold, right):
-    assert grade.verdict(response, gold, "integer").correct is right, grade.verdict(response, gold, "integer")
+    assert grade.verdict(response, gold, "integer").correct is right, grade.verdict(
+        response, gold, "integer"
+    )
 
 
 @pytest.mark.parametrize(("response", "gold", "right"), CHOICES, ids=_id)
 def test_choices(response, gold, right):
-    assert grade.verdict(response, gold, "choice").correct is right, grade.verdict(response, gold, "choice")
+    assert grade.verdict(response, gold, "choice").correct is right, grade.verdict(
+        response, gold, "choice"
+    )
 
 
 def test_a_number_equals_itself_however_it_is_written_and_no_other():
     """Every spelling of a number, in every sentence, against the number and its neighbour."""
     rng = random.Random(7)
     numbers = [rng.randrange(-99_999, 99_999) for _ in range(40)]
-    spellings = ["{n}", "{n:,}", "{n}.0", "{n}.00", "+{n}", "{n} apples", "{n}\\text{{ cm}}", "\\mathbf{{{n}}}"]
+    spellings = [
+        "{n}",
+        "{n:,}",
+        "{n}.0",
+        "{n}.00",
+        "+{n}",
+        "{n} apples",
+        "{n}\\text{{ cm}}",
+        "\\mathbf{{{n}}}",
+    ]
     sentences = [
         "\\boxed{{{}}}", "Final Answer: {}", "The answer is {}.", "So the answer should be {}.", "Answer: ${}$",
         "<answer>{}</answer>", "**{}**", "Thus we have\n#### {}",
@@ -292,19 +309,42 @@ def test_a_number_equals_itself_however_it_is_written_and_no_other():
     for n in numbers:
         spelled = rng.choice(spellings).format(n=n).replace("+-", "-")
         sentence = rng.choice(sentences).format(spelled)
-        rows += [(sentence, str(n), True), (sentence, str(n + 1), False), (sentence, str(-n), n == 0)]
+        rows += [
+            (sentence, str(n), True),
+            (sentence, str(n + 1), False),
+            (sentence, str(-n), n == 0),
+        ]
     found = grade.verdicts([r for r, _, _ in rows], [g for _, g, _ in rows])
     assert [(row, v) for row, v in zip(rows, found, strict=True) if v.correct is not row[2]] == []
 
 
 def test_same_is_symmetric_for_answers_of_one_kind():
-    answers = ["1/2", r"\frac12", "0.5", "50\\%", "(1,2)", "1,2", "2,1", "x=1,y=2", "[1,2]", "5 cm", "5 m", "x<3", r"(-\infty,3)"]
+    answers = [
+        "1/2",
+        r"\frac12",
+        "0.5",
+        "50\\%",
+        "(1,2)",
+        "1,2",
+        "2,1",
+        "x=1,y=2",
+        "[1,2]",
+        "5 cm",
+        "5 m",
+        "x<3",
+        r"(-\infty,3)",
+    ]
     pairs = [(a, b) for a in answers for b in answers]
     assert [p for p in pairs if grade.same(*p) is not grade.same(*reversed(p))] == []
 
 
 def test_the_cases_of_a_tester_who_did_not_write_the_graders():
-    rows = [json.loads(line) for line in (FIXTURES / "cases.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (FIXTURES / "cases.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert len(rows) > 1_500 and 0.4 < sum(row["expected"] for row in rows) / len(rows) < 0.6
     found = grade.verdicts(*([row[name] for row in rows] for name in ("response", "gold", "kind")))
-    assert [(r, v) for r, v in zip(rows, found, strict=True) if v.correct is not r["expected"]] == []
+    assert [
+        (r, v) for r, v in zip(rows, found, strict=True) if v.correct is not r["expected"]
+    ] == []

@@ -13,7 +13,9 @@ import pytest
 
 import s1lab as lab
 
-lm_eval = pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install 's1lab[harness]'")
+lm_eval = pytest.importorskip(
+    "lm_eval", reason="lm-evaluation-harness is not installed: pip install 's1lab[harness]'"
+)
 
 QUIET = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 GUIDE = (Path(__file__).parent.parent / "docs" / "from_harness.md").read_text(encoding="utf-8")
@@ -30,12 +32,16 @@ def task(tmp_path, problems):
     folder = tmp_path / "tasks"
     folder.mkdir()
     problems.to_json(str(tmp_path / "letters.jsonl"))
-    (folder / "embedded.yaml").write_text(TASK.replace("runs/task/embedded.jsonl", str(tmp_path / "letters.jsonl")))
+    (folder / "embedded.yaml").write_text(
+        TASK.replace("runs/task/embedded.jsonl", str(tmp_path / "letters.jsonl"))
+    )
     return folder
 
 
 def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
-    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)  # half a minute of looking at the machine
+    monkeypatch.setattr(
+        "lm_eval.evaluator.add_env_info", lambda results: None
+    )  # half a minute of looking at the machine
     from lm_eval.tasks import TaskManager
 
     import s1lab.interop.lm_eval  # noqa: F401  (registers the model)
@@ -53,23 +59,52 @@ def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
     assert told["thinking_tokens"] == pytest.approx(ours.thinking_tokens)
 
 
-def test_the_command_line_is_lm_evals_and_our_export_has_the_form_of_its_files(task, tmp_path, tiny, problems):
-    command = [sys.executable, "-m", "s1lab.interop.lm_eval", "--model", "s1lab", "--model_args", "model=s1-tiny,max_tokens=24"]
+def test_the_command_line_is_lm_evals_and_our_export_has_the_form_of_its_files(
+    task, tmp_path, tiny, problems
+):
+    command = [
+        sys.executable,
+        "-m",
+        "s1lab.interop.lm_eval",
+        "--model",
+        "s1lab",
+        "--model_args",
+        "model=s1-tiny,max_tokens=24",
+    ]
     command += ["--tasks", "embedded", "--include_path", str(task), "--limit", "3", "--log_samples"]
     command += ["--output_path", str(tmp_path / "out")]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ | QUIET)
+    ran = subprocess.run(
+        command, capture_output=True, text=True, timeout=600, env=os.environ | QUIET
+    )
     assert ran.returncode == 0, ran.stderr[-2000:]
     (theirs,) = (tmp_path / "out").rglob("results_*.json")
     told = json.loads(theirs.read_text())
-    assert told["config"]["s1lab"]["budget"]["max_tokens"] == 24 and told["n-samples"]["embedded"]["effective"] == 3
+    assert (
+        told["config"]["s1lab"]["budget"]["max_tokens"] == 24
+        and told["n-samples"]["embedded"]["effective"] == 3
+    )
 
-    ours = lab.evaluate(tiny, problems.select(range(3)), lab.Budget(max_tokens=24, answer_tokens=64), progress=False)
+    ours = lab.evaluate(
+        tiny, problems.select(range(3)), lab.Budget(max_tokens=24, answer_tokens=64), progress=False
+    )
     written = ours.save_harness(tmp_path / "ours", "embedded")
     mine = json.loads(written.read_text())
-    assert set(mine) <= set(told) and {"results", "configs", "versions", "n-samples", "config", "task_hashes"} <= set(mine)
+    assert set(mine) <= set(told) and {
+        "results",
+        "configs",
+        "versions",
+        "n-samples",
+        "config",
+        "task_hashes",
+    } <= set(mine)
     assert set(mine["n-samples"]["embedded"]) == set(told["n-samples"]["embedded"])
-    samples = [next(path.parent.glob("samples_embedded_*.jsonl")).read_text().splitlines() for path in (theirs, written)]
-    first, second = (sorted(map(json.loads, lines), key=lambda row: row["doc_id"]) for lines in samples)
+    samples = [
+        next(path.parent.glob("samples_embedded_*.jsonl")).read_text().splitlines()
+        for path in (theirs, written)
+    ]
+    first, second = (
+        sorted(map(json.loads, lines), key=lambda row: row["doc_id"]) for lines in samples
+    )
     for a, b in zip(first, second, strict=True):
         assert set(a) <= set(b)
         assert [a[key] for key in ("target", "prompt_hash", "target_hash")] == [
@@ -77,8 +112,14 @@ def test_the_command_line_is_lm_evals_and_our_export_has_the_form_of_its_files(t
         ]
         # The harness is given the answer alone, our files have the thinking too, as the original's.
         (((answer,),), ((response,),)) = a["resps"], b["resps"]
-        assert response.startswith("<|im_start|>think\n") and response.endswith(answer) and response != answer
-        assert {name: type(value) for name, value in a.items()} == {name: type(b[name]) for name in a}
+        assert (
+            response.startswith("<|im_start|>think\n")
+            and response.endswith(answer)
+            and response != answer
+        )
+        assert {name: type(value) for name, value in a.items()} == {
+            name: type(b[name]) for name in a
+        }
 
 
 def test_what_it_can_not_do_is_said(task):
@@ -92,7 +133,9 @@ def test_what_it_can_not_do_is_said(task):
     with pytest.raises(NotImplementedError, match="generate_until"):
         model.loglikelihood([])
     with pytest.raises(ValueError, match="one user turn"):
-        model.apply_chat_template([{"role": "system", "content": "a"}, {"role": "user", "content": "b"}])
+        model.apply_chat_template(
+            [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]
+        )
     model.engine.close()
 
 
@@ -122,7 +165,9 @@ def test_a_question_that_fails_is_counted(caplog):
     model = S1Lab(pretrained="s1-tiny", max_model_len=64, max_tokens=8, batch_size=4)
     asked = [
         Instance("generate_until", {}, (text, {"until": [], "temperature": 0.0}), place)
-        for place, text in enumerate(["How many r in raspberry?", "How many r in " + "raspberry" * 30 + "?"])
+        for place, text in enumerate(
+            ["How many r in raspberry?", "How many r in " + "raspberry" * 30 + "?"]
+        )
     ]
     first, second = model.generate_until(asked, disable_tqdm=True)
     assert first and second == "" and model.get_model_info()["s1lab"]["failed"] == 1

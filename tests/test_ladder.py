@@ -53,8 +53,12 @@ def test_one_pass_thinks_and_rungs_that_coincide_are_answered_once(scripted):
     engine = scripted(thinker("1 r 1\n2 a 1\n"))
     found = lab.ladder(engine, "How many r in raspberry?", caps=(4, 100, 200), waits=(0,))
     thinking = [r for r in engine.requests if r.stop == engine.template.think_stop]
-    assert len(thinking) == 1 and len(engine.requests) == 3  # one pass, the cut at 4, and the own stop for all others
-    assert found.at(cap=100).ids == found.at(waits=0).ids and found.at(cap=100) is not found.at(cap=200)
+    assert (
+        len(thinking) == 1 and len(engine.requests) == 3
+    )  # one pass, the cut at 4, and the own stop for all others
+    assert found.at(cap=100).ids == found.at(waits=0).ids and found.at(cap=100) is not found.at(
+        cap=200
+    )
     assert found.at(cap=4).cut and found.at(cap=4).thinking_tokens == 4
     assert found.written < found.alone == sum(t.sampled_tokens for t in found.traces)
     assert "cap 4" in str(found) and "own stop" in str(found)
@@ -64,7 +68,10 @@ def test_sampled_rungs_are_their_own_runs_too(tiny):
     questions = list(lab.tiny.problems(12, 8, "dev")["question"])
     options = {"temperature": 0.9, "top_p": 0.95, "seed": 7, "progress": False}
     found = lab.ladder(tiny, questions, (8, 30), (0, 2), **options)
-    for budget, rung in ((lab.Budget(max_tokens=30), {"cap": 30}), (lab.Budget(waits=2), {"waits": 2})):
+    for budget, rung in (
+        (lab.Budget(max_tokens=30), {"cap": 30}),
+        (lab.Budget(waits=2), {"waits": 2}),
+    ):
         alone = lab.force(tiny, questions, budget, **options)
         assert all(same(a, f.at(**rung)) for a, f in zip(alone, found, strict=True))
 
@@ -84,7 +91,11 @@ def test_an_engine_that_fails_in_the_pass_keeps_the_rungs_below(scripted, templa
                 self._done[-1] = (key, Completion((), error="made up"))
 
     found = lab.ladder(Failing(template, thinker("1 r 1\n2 a 1\n")), "How many r?", (4,), (0, 1))
-    assert found.at(cap=4).answer and found.at(waits=0).answer == "Answer: 3" and found.at(waits=1).error == "made up"
+    assert (
+        found.at(cap=4).answer
+        and found.at(waits=0).answer == "Answer: 3"
+        and found.at(waits=1).error == "made up"
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,7 +132,9 @@ def test_the_originals_loops_are_refused_and_so_is_a_rung_nobody_asked_for(scrip
 
 
 def test_a_sweep_is_the_evaluation_of_each_rung(scripted):
-    problems = Dataset.from_list([{"question": f"{c}?", "answer": "3", "kind": "integer"} for c in "abc"])
+    problems = Dataset.from_list(
+        [{"question": f"{c}?", "answer": "3", "kind": "integer"} for c in "abc"]
+    )
     model = thinker("1 r 1\n2 a 1\n")
     found = lab.sweep(scripted(model), problems, (4,), (0, 1), progress=False)
     assert list(found) == ["cap 4", "own stop", "1 Wait"]

@@ -14,7 +14,10 @@ from tools.count_lines import code_lines, counted
 
 LIBRARY = Path(lab.__file__).parent
 GRAPH = grimp.build_graph("s1lab", exclude_type_checking_imports=True, cache_dir=None)
-IMPORTS = {module: sorted(GRAPH.find_modules_directly_imported_by(module)) for module in sorted(GRAPH.modules)}
+IMPORTS = {
+    module: sorted(GRAPH.find_modules_directly_imported_by(module))
+    for module in sorted(GRAPH.modules)
+}
 ROOT = {path.stem for path in LIBRARY.glob("*.py")} - {"__init__", "__main__"}
 
 # What a core module reaches in a room, always inside a function.
@@ -79,7 +82,10 @@ def test_the_core_reaches_a_room_in_two_modules_only_and_inside_functions():
     for module, room in REACHED:
         lines = (LIBRARY / f"{module}.py").read_text(encoding="utf-8").splitlines()
         found = GRAPH.get_import_details(importer=f"s1lab.{module}", imported=f"s1lab.{room}")
-        assert found and all(lines[one["line_number"] - 1].startswith("    ") for one in found), (module, room)
+        assert found and all(lines[one["line_number"] - 1].startswith("    ") for one in found), (
+            module,
+            room,
+        )
 
 
 def test_a_room_imports_only_its_own_layer_and_those_below():
@@ -87,7 +93,9 @@ def test_a_room_imports_only_its_own_layer_and_those_below():
     upwards = set()
     for a, b in edges():
         above, below = room_of(f"s1lab.{a}"), room_of(f"s1lab.{b}")
-        if b == "s1lab" or "front" in (above, below) or above == "core":  # these have tests of their own
+        if (
+            b == "s1lab" or "front" in (above, below) or above == "core"
+        ):  # these have tests of their own
             continue
         if LEVEL[below] > LEVEL[above]:
             upwards.add((a, b))
@@ -100,26 +108,37 @@ def test_the_front_is_imported_by_the_command_line_alone():
 
 def test_the_root_is_small_enough_to_be_seen_at_once():
     assert len(ROOT) <= 9 and set(CORE) <= ROOT
-    assert sum(code_lines((LIBRARY / f"{module}.py").read_text(encoding="utf-8")) for module in CORE) <= 903  # 900 is wanted
+    assert (
+        sum(code_lines((LIBRARY / f"{module}.py").read_text(encoding="utf-8")) for module in CORE)
+        <= 903
+    )  # 900 is wanted
 
 
 def test_no_public_name_hides_a_module():
     modules = {module.name for module in pkgutil.iter_modules(lab.__path__)}
-    hidden = {name for name in modules & set(dir(lab)) if not hasattr(getattr(lab, name), "__path__")}
+    hidden = {
+        name for name in modules & set(dir(lab)) if not hasattr(getattr(lab, name), "__path__")
+    }
     # What else is there are the modules themselves, and `lab.load`, which is known under its module's name.
-    assert {name for name in hidden if getattr(getattr(lab, name), "__name__", "") != f"s1lab.{name}"} == {"load"}
+    assert {
+        name for name in hidden if getattr(getattr(lab, name), "__name__", "") != f"s1lab.{name}"
+    } == {"load"}
 
 
-@pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.py")), ids=lambda path: str(path.relative_to(LIBRARY)))
+@pytest.mark.parametrize(
+    "path", sorted(LIBRARY.rglob("*.py")), ids=lambda path: str(path.relative_to(LIBRARY))
+)
 def test_no_file_has_more_than_400_lines(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
 def test_lines_of_code_are_neither_blank_nor_comments_nor_docstrings():
-    source = (
-        '"""A module.\n\nOf two lines."""\n\nx = 1  # one\n\n# none\ndef f():\n    """None."""\n    return """two\nlines"""\n'
-    )
+    source = '"""A module.\n\nOf two lines."""\n\nx = 1  # one\n\n# none\ndef f():\n    """None."""\n    return """two\nlines"""\n'
     assert code_lines(source) == 4
     rooms = counted()
-    assert rooms["core"] == sum(code_lines((LIBRARY / f"{module}.py").read_text(encoding="utf-8")) for module in ROOT)
-    assert set(rooms) - {"core", "front"} == {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
+    assert rooms["core"] == sum(
+        code_lines((LIBRARY / f"{module}.py").read_text(encoding="utf-8")) for module in ROOT
+    )
+    assert set(rooms) - {"core", "front"} == {
+        path.parent.name for path in LIBRARY.glob("*/__init__.py")
+    }

@@ -29,16 +29,24 @@ def test_table_3_comes_out_of_the_published_runs_as_printed(method):
     accuracy = [paper.exact(a, "AIME24") for _, a in RUNS[method]]
     assert len(tokens) == printed.runs
     if method == "BF":
-        limits = [int(p.how.split()[1]) if p.how.startswith("cap") else None for p in paper.TABLE_3_BF_RUNS]
+        limits = [
+            int(p.how.split()[1]) if p.how.startswith("cap") else None
+            for p in paper.TABLE_3_BF_RUNS
+        ]
         assert limits.count(None) == 3 and metrics.control(tokens, None, limits) == printed.control
     if method == "RS":
         limits = [int(p.how.split()[-1]) for p in paper.TABLE_3_RS_RUNS]
-        assert metrics.control(tokens, None, limits) == printed.control and set(limits) < set(paper.FIGURE_6_TRIES)
+        assert metrics.control(tokens, None, limits) == printed.control and set(limits) < set(
+            paper.FIGURE_6_TRIES
+        )
     assert round(metrics.scaling(tokens, accuracy)) == printed.scaling
     if method != "RS":  # its best run is not among the five that its slope is from
         assert round(metrics.performance(accuracy), 1) == printed.performance
     else:
-        assert round(max(paper.exact(p.accuracy, "AIME24") for p in paper.FIGURE_6), 1) == printed.performance
+        assert (
+            round(max(paper.exact(p.accuracy, "AIME24") for p in paper.FIGURE_6), 1)
+            == printed.performance
+        )
     sweep = (paper.TABLE_12 | paper.TABLE_13).get(method)
     if sweep:
         assert metrics.control(tokens, None, sweep.limits) == printed.control
@@ -53,7 +61,9 @@ def test_the_paper_as_data_holds_together():
         assert [p.tokens for p in points] == sorted(p.tokens for p in points)
     for name, figures in paper.TABLE_1.items():
         assert set(figures) == set(paper.QUESTIONS), name
-    for accuracy in [p.accuracy for p in paper.FIGURE_1["AIME24"] + paper.FIGURE_4_LEFT + paper.FIGURE_6]:
+    for accuracy in [
+        p.accuracy for p in paper.FIGURE_1["AIME24"] + paper.FIGURE_4_LEFT + paper.FIGURE_6
+    ]:
         assert paper.exact(accuracy, "AIME24") == pytest.approx(accuracy, abs=0.051)
 
 
@@ -88,11 +98,15 @@ def test_a_score_agrees_with_its_parts_and_its_intervals_shrink_with_questions()
 
     few, many = (metrics.score(*made(n), high=[200, 400, 800], resamples=500) for n in (40, 2_000))
     assert many.runs == 3 and many.control.value == 100
-    assert many.scaling.low < 20 < many.scaling.high and many.performance.value == pytest.approx(70, abs=4)
+    assert many.scaling.low < 20 < many.scaling.high and many.performance.value == pytest.approx(
+        70, abs=4
+    )
     assert few.scaling.high - few.scaling.low > 3 * (many.scaling.high - many.scaling.low)
     tokens, correct = made(50)
     found = metrics.score(tokens, correct, resamples=50)
-    assert found.scaling.value == pytest.approx(metrics.scaling(tokens.mean(1), 100 * correct.mean(1)))
+    assert found.scaling.value == pytest.approx(
+        metrics.scaling(tokens.mean(1), 100 * correct.mean(1))
+    )
     assert metrics.score(tokens, correct, resamples=50) == found
     with pytest.raises(ValueError, match="runs, questions"):
         metrics.score(tokens, correct[:2])
@@ -101,7 +115,12 @@ def test_a_score_agrees_with_its_parts_and_its_intervals_shrink_with_questions()
 def test_flips_and_mcnemar_by_hand():
     before, after = [1, 1, 0, 0, 0, 0, 0, 0, 0], [0, 1, 1, 1, 1, 1, 1, 1, 0]
     found = metrics.flips(before, after)
-    assert (found.right_to_wrong, found.wrong_to_right, found.both_right, found.both_wrong) == (1, 6, 1, 1)
+    assert (found.right_to_wrong, found.wrong_to_right, found.both_right, found.both_wrong) == (
+        1,
+        6,
+        1,
+        1,
+    )
     assert metrics.mcnemar(before, after) == pytest.approx(2 * (1 + 7) / 2**7)
     assert metrics.mcnemar(before, before) == 1.0
     assert metrics.mcnemar(before, after) == metrics.mcnemar(after, before)
@@ -122,7 +141,9 @@ def test_the_smallest_difference_is_where_the_exact_test_turns():
 
 
 def test_no_difference_is_larger_than_the_share_that_differs():
-    assert math.isnan(metrics.smallest_difference(30, disagree=20)) and math.isnan(metrics.smallest_difference(5, disagree=20))
+    assert math.isnan(metrics.smallest_difference(30, disagree=20)) and math.isnan(
+        metrics.smallest_difference(5, disagree=20)
+    )
     for n, share in ((30, 50), (100, 20), (198, 20), (198, 100)):
         assert 0 < metrics.smallest_difference(n, disagree=share) <= share
 
@@ -174,10 +195,14 @@ def test_the_frontier_is_what_no_cheaper_run_reaches():
 def test_two_accuracies_apart_have_newcombes_interval():
     """Newcombe 1998, table II, method 10: 56 of 70 against 48 of 80 is 0.2000 [0.0524, 0.3339]."""
     found = metrics.unpaired(100 * 56 / 70, 60.0, 70, 80)
-    assert (found.difference.value, found.difference.low, found.difference.high) == pytest.approx((20.0, 5.24, 33.39), abs=0.01)
+    assert (found.difference.value, found.difference.low, found.difference.high) == pytest.approx(
+        (20.0, 5.24, 33.39), abs=0.01
+    )
     assert found.gain.value == pytest.approx(100 / 3) and found.p == pytest.approx(0.0125, abs=1e-3)
     back = metrics.unpaired(60.0, 80.0, 80, 70)
-    assert back.difference.value == pytest.approx(-20) and back.difference.low == pytest.approx(-found.difference.high)
+    assert back.difference.value == pytest.approx(-20) and back.difference.low == pytest.approx(
+        -found.difference.high
+    )
 
 
 def test_the_papers_headline_holds_zero_and_its_gain_is_27_percent():
@@ -188,7 +213,10 @@ def test_the_papers_headline_holds_zero_and_its_gain_is_27_percent():
 
 def test_accuracies_at_the_edges_and_outside():
     edge = metrics.unpaired(100.0, 0.0, 5)
-    assert edge.difference.value == 100 and -100 <= edge.difference.low <= edge.difference.high <= 100.0001
+    assert (
+        edge.difference.value == 100
+        and -100 <= edge.difference.low <= edge.difference.high <= 100.0001
+    )
     assert edge.gain.value != edge.gain.value  # no ratio to nothing
     with pytest.raises(ValueError, match="percents from 0 to 100"):
         metrics.unpaired(101, 50, 30)

@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaTokenizerFast, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaTokenizerFast,
+    PreTrainedTokenizerFast,
+)
 
 import s1lab as lab
 from s1lab.engines import weights as weight_files
@@ -24,7 +29,11 @@ from s1lab.engines.weights import ModelFilesError
 
 TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
 QUESTION = "How many r in raspberry"
-ONE, HEAD, BIAS = "model.layers.0.mlp.up_proj.weight", "lm_head.weight", "model.layers.0.self_attn.q_proj.bias"
+ONE, HEAD, BIAS = (
+    "model.layers.0.mlp.up_proj.weight",
+    "lm_head.weight",
+    "model.layers.0.self_attn.q_proj.bias",
+)
 
 
 @pytest.fixture
@@ -35,10 +44,17 @@ def folder(one_layer, tmp_path) -> Path:
 def change(file: Path, **values: Any) -> None:
     """Set fields of a JSON file; ``...`` takes one out."""
     content = json.loads(file.read_text(encoding="utf-8")) | values
-    file.write_text(json.dumps({k: v for k, v in content.items() if v is not ...}), encoding="utf-8")
+    file.write_text(
+        json.dumps({k: v for k, v in content.items() if v is not ...}), encoding="utf-8"
+    )
 
 
-def refused(folder: Path, *words: str, call: Callable[[str], object] = lab.load, kind: type[Exception] = ModelFilesError) -> None:
+def refused(
+    folder: Path,
+    *words: str,
+    call: Callable[[str], object] = lab.load,
+    kind: type[Exception] = ModelFilesError,
+) -> None:
     with pytest.raises(kind) as error:
         call(str(folder))
     text = str(error.value)
@@ -50,7 +66,9 @@ def test_the_folder_as_it_is_loads_without_a_note(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with lab.load(str(folder)) as engine:
-            assert lab.force(engine, QUESTION, lab.Budget(max_tokens=3), answer_tokens=3).error is None
+            assert (
+                lab.force(engine, QUESTION, lab.Budget(max_tokens=3), answer_tokens=3).error is None
+            )
     check_unread(str(folder))
 
 
@@ -58,7 +76,9 @@ def test_the_folder_as_it_is_loads_without_a_note(folder):
 
 GOOD = (TINY / "model.safetensors").read_bytes()
 LENGTH = struct.unpack("<Q", GOOD[:8])[0]
-FIRST = min(json.loads(GOOD[8 : 8 + LENGTH]).items(), key=lambda item: item[1].get("data_offsets", [1])[0])[0]
+FIRST = min(
+    json.loads(GOOD[8 : 8 + LENGTH]).items(), key=lambda item: item[1].get("data_offsets", [1])[0]
+)[0]
 
 
 def with_header(header: object, data: bytes = GOOD[8 + LENGTH :]) -> bytes:
@@ -78,16 +98,24 @@ def with_length(length: int) -> bytes:
 
 
 BROKEN = {
-    **{f"cut after {n} bytes": GOOD[:n] for n in (0, 1, 7, 8, 9, 8 + LENGTH // 2, 8 + LENGTH, 9 + LENGTH)},
+    **{
+        f"cut after {n} bytes": GOOD[:n]
+        for n in (0, 1, 7, 8, 9, 8 + LENGTH // 2, 8 + LENGTH, 9 + LENGTH)
+    },
     "cut in half": GOOD[: len(GOOD) // 2],
     "cut by a byte": GOOD[:-1],
     "a byte too many": GOOD + b"\0",
     "twice": GOOD + GOOD,
     "without its beginning": GOOD[4:],
-    **{f"length {n}": with_length(n) for n in (0, 1, LENGTH - 1, LENGTH + 1, len(GOOD), 100_000_001, 2**40, 2**63, 2**64 - 1)},
+    **{
+        f"length {n}": with_length(n)
+        for n in (0, 1, LENGTH - 1, LENGTH + 1, len(GOOD), 100_000_001, 2**40, 2**63, 2**64 - 1)
+    },
     "zeros": bytes(len(GOOD)),
     "a page of a web server": b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
-    "a pointer of git lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 3752888\n",
+    "a pointer of git lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:"
+    + b"0" * 64
+    + b"\nsize 3752888\n",
     "a zip": b"PK\x03\x04" + GOOD[4:],
     "header is no JSON": with_header(b"{model.norm.weight: F32}"),
     "header is no UTF-8": with_header(b'{"\xff\xfe": 1}'),
@@ -100,7 +128,8 @@ BROKEN = {
     "metadata is a list": with_header(json.loads(GOOD[8 : 8 + LENGTH]) | {"__metadata__": [1]}),
     "an entry is a list": with_header(json.loads(GOOD[8 : 8 + LENGTH]) | {FIRST: []}),
     "an entry more": with_header(
-        json.loads(GOOD[8 : 8 + LENGTH]) | {"x": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}
+        json.loads(GOOD[8 : 8 + LENGTH])
+        | {"x": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}
     ),
     "no dtype": with_entry(dtype=...),
     "no shape": with_entry(shape=...),
@@ -141,7 +170,11 @@ def test_only_headers_are_read_before_loading(folder):
     """Sixty gigabytes that are holes: to read them would take a minute."""
     size = 60 * 2**30
     with (folder / "model.safetensors").open("wb") as file:
-        file.write(with_header({ONE: {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}, b""))
+        file.write(
+            with_header(
+                {ONE: {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}, b""
+            )
+        )
         file.truncate(file.tell() + size)
     begun = time.monotonic()
     assert weight_files.check_files(folder) == {ONE: ("F32", (size // 4,))}
@@ -162,12 +195,24 @@ FOREIGN = {
     "the head is missing": (lambda w: w.pop(HEAD), ["lack", HEAD]),
     "the norm is missing": (lambda w: w.pop("model.norm.weight"), ["lack", "model.norm.weight"]),
     "a bias is missing": (lambda w: w.pop(BIAS), ["lack", BIAS]),
-    "many are missing": (lambda w: [w.pop(k) for k in list(w) if "mlp" in k or "bias" in k], ["lack", "and 3 more"]),
+    "many are missing": (
+        lambda w: [w.pop(k) for k in list(w) if "mlp" in k or "bias" in k],
+        ["lack", "and 3 more"],
+    ),
     "a weight more": (lambda w: w.update(extra=torch.ones(3)), ["extra", "does not use"]),
-    "a layer more": (lambda w: w.update({ONE.replace(".0.", ".1."): w[ONE]}), ["layers.1", "does not use"]),
+    "a layer more": (
+        lambda w: w.update({ONE.replace(".0.", ".1."): w[ONE]}),
+        ["layers.1", "does not use"],
+    ),
     "a weight renamed": (lambda w: w.update({ONE + "s": w.pop(ONE)}), ["lack", ONE]),
-    "an adapter's weight": (lambda w: w.update({ONE.replace("weight", "lora_A.weight"): torch.ones(4, 128)}), ["lora_A"]),
-    "another shape": (lambda w: w.update({ONE: torch.ones(384, 64)}), ["other shapes", ONE, "(384, 64)", "(384, 128)"]),
+    "an adapter's weight": (
+        lambda w: w.update({ONE.replace("weight", "lora_A.weight"): torch.ones(4, 128)}),
+        ["lora_A"],
+    ),
+    "another shape": (
+        lambda w: w.update({ONE: torch.ones(384, 64)}),
+        ["other shapes", ONE, "(384, 64)", "(384, 128)"],
+    ),
     "turned round": (lambda w: w.update({ONE: w[ONE].T}), ["other shapes", ONE]),
     "more rows": (lambda w: w.update({HEAD: torch.ones(330, 128)}), ["other shapes", HEAD]),
 }
@@ -236,9 +281,13 @@ def test_a_model_in_memory_is_checked_too():
 @pytest.mark.parametrize("held", [True, False])
 def test_tied_embeddings_are_no_missing_weight(folder, held):
     change(folder / "config.json", tie_word_embeddings=True)
-    weights(folder, lambda w: w.update({HEAD: w["model.embed_tokens.weight"]}) if held else w.pop(HEAD))
+    weights(
+        folder, lambda w: w.update({HEAD: w["model.embed_tokens.weight"]}) if held else w.pop(HEAD)
+    )
     network = load_network(str(folder), torch.float32)
-    assert torch.equal(network.get_input_embeddings().weight, network.get_output_embeddings().weight)
+    assert torch.equal(
+        network.get_input_embeddings().weight, network.get_output_embeddings().weight
+    )
     check_unread(str(folder))
 
 
@@ -263,16 +312,31 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "words of a giant": ({"vocab_size": 2**33}, ["describes a model of"]),
     "words of another": ({"vocab_size": 300}, ["other shapes", "lm_head"]),
     "heads of a giant": ({"head_dim": 10**9}, ["describes a model of"]),
-    "experts of a giant": ({"model_type": "qwen2_moe", "num_experts": 10**6}, ["describes a model of"]),
+    "experts of a giant": (
+        {"model_type": "qwen2_moe", "num_experts": 10**6},
+        ["describes a model of"],
+    ),
     "no size at all": (
         dict.fromkeys(weight_files.SIZES, ...) | {"num_hidden_layers": ..., "layer_types": ...},
         ["describes a model"],
     ),
     "layers too many": ({"num_hidden_layers": 2, "layer_types": ...}, ["lack", "layers.1"]),
-    "layers of a giant": ({"num_hidden_layers": 10**7, "layer_types": ...}, ["num_hidden_layers is 10000000"]),
-    "layers of a large model": ({"num_hidden_layers": 96, "layer_types": ...}, ["96 layers", "15 weights"]),
-    "layers of a giant by another name": ({"model_type": "gpt2", "n_layer": 10**7, "layer_types": ...}, ["n_layer is 10000000"]),
-    "layers of a giant within": ({"text_config": {"num_hidden_layers": 10**12}}, ["num_hidden_layers is 1000000000000"]),
+    "layers of a giant": (
+        {"num_hidden_layers": 10**7, "layer_types": ...},
+        ["num_hidden_layers is 10000000"],
+    ),
+    "layers of a large model": (
+        {"num_hidden_layers": 96, "layer_types": ...},
+        ["96 layers", "15 weights"],
+    ),
+    "layers of a giant by another name": (
+        {"model_type": "gpt2", "n_layer": 10**7, "layer_types": ...},
+        ["n_layer is 10000000"],
+    ),
+    "layers of a giant within": (
+        {"text_config": {"num_hidden_layers": 10**12}},
+        ["num_hidden_layers is 1000000000000"],
+    ),
     "layer types too few": ({"layer_types": []}, ["layer_types"]),
     "layer type unknown": ({"layer_types": ["nosuch"]}, ["layer_types"]),
     "activation unknown": ({"hidden_act": "nosuch"}, ["config.json", "nosuch"]),
@@ -280,7 +344,10 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "epsilon a text": ({"rms_norm_eps": "small"}, ["rms_norm_eps"]),
     "epsilon NaN": ({"rms_norm_eps": float("nan")}, ["config.json", "NaN"]),
     "rope unknown": ({"rope_parameters": {"rope_type": "nosuch"}}, ["config.json", "nosuch"]),
-    "rope without its factor": ({"rope_parameters": {"rope_type": "yarn"}}, ["config.json", "factor"]),
+    "rope without its factor": (
+        {"rope_parameters": {"rope_type": "yarn"}},
+        ["config.json", "factor"],
+    ),
     "padding beyond the words": ({"pad_token_id": 10**6}, ["config.json", "Padding_idx"]),
     "dtype unknown": ({"dtype": "float99"}, ["config.json", "float99"]),
     "end a text": ({"eos_token_id": "<|im_end|>"}, ["eos_token_id"]),
@@ -337,28 +404,44 @@ def shards(folder) -> Path:
     held = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     names = sorted(held)
-    places = {name: f"model-{1 + (i >= 7):05d}-of-00002.safetensors" for i, name in enumerate(names)}
+    places = {
+        name: f"model-{1 + (i >= 7):05d}-of-00002.safetensors" for i, name in enumerate(names)
+    }
     for file in set(places.values()):
         save_file({n: held[n] for n in names if places[n] == file}, folder / file)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": places})
+    )
     return folder
 
 
 def test_a_model_in_several_files_is_the_one_in_one(shards, one_layer):
     check_unread(str(shards))
-    whole, parts = load_network(str(one_layer), "auto").state_dict(), load_network(str(shards), "auto").state_dict()
+    whole, parts = (
+        load_network(str(one_layer), "auto").state_dict(),
+        load_network(str(shards), "auto").state_dict(),
+    )
     assert whole.keys() == parts.keys() and all(torch.equal(whole[k], parts[k]) for k in whole)
 
 
 SECOND = "model-00002-of-00002.safetensors"
 SHARDS: dict[str, tuple[Callable[[dict[str, Any]], object], list[str]]] = {
-    "a file is not there": (lambda i: i["weight_map"].update({ONE: "model-00003-of-00003.safetensors"}), ["00003-of-00003"]),
-    "a weight is not there": (lambda i: i["weight_map"].update(extra=SECOND), ["'extra'", "not hold"]),
+    "a file is not there": (
+        lambda i: i["weight_map"].update({ONE: "model-00003-of-00003.safetensors"}),
+        ["00003-of-00003"],
+    ),
+    "a weight is not there": (
+        lambda i: i["weight_map"].update(extra=SECOND),
+        ["'extra'", "not hold"],
+    ),
     "no map": (lambda i: i.pop("weight_map"), ["no weight_map"]),
     "the map is a list": (lambda i: i.update(weight_map=[]), ["no weight_map"]),
     "a place is a number": (lambda i: i["weight_map"].update({ONE: 2}), ["no weight_map"]),
     "a place is a folder": (lambda i: i["weight_map"].update({ONE: "."}), ["does not hold"]),
-    "a place is outside": (lambda i: i["weight_map"].update({ONE: "../model/" + SECOND}), ["outside"]),
+    "a place is outside": (
+        lambda i: i["weight_map"].update({ONE: "../model/" + SECOND}),
+        ["outside"],
+    ),
     "a place is anywhere": (lambda i: i["weight_map"].update({ONE: "/etc/hostname"}), ["outside"]),
 }
 
@@ -387,7 +470,12 @@ def test_one_of_several_files_that_is_cut_is_named(shards, size):
 
 def test_a_weight_that_no_index_names_is_missing(shards):
     index = shards / "model.safetensors.index.json"
-    change(index, weight_map={k: v for k, v in json.loads(index.read_text())["weight_map"].items() if v != SECOND})
+    change(
+        index,
+        weight_map={
+            k: v for k, v in json.loads(index.read_text())["weight_map"].items() if v != SECOND
+        },
+    )
     (shards / SECOND).unlink()
     refused(shards, "lack", call=load_network)
 
@@ -402,7 +490,12 @@ def tokenizer_json(folder: Path, alter: Callable[[dict[str, Any]], object]) -> N
 
 
 def splitting(pattern: str) -> Callable[[dict[str, Any]], object]:
-    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+    split = {
+        "type": "Split",
+        "pattern": {"Regex": pattern},
+        "behavior": "Isolated",
+        "invert": False,
+    }
     return lambda t: t.update(pre_tokenizer=split)
 
 
@@ -416,7 +509,9 @@ TOKENIZERS: dict[str, Callable[[dict[str, Any]], object]] = {
     "an id beyond 32 bits": lambda t: t["model"]["vocab"].update(a=2**40),
     "no letters": lambda t: t["model"].update(vocab={}, merges=[]),
     "a pattern that is none": splitting("("),
-    "a panic": lambda t: t.update(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
+    "a panic": lambda t: t.update(
+        normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+    ),
     "a stride beyond the cut": lambda t: t.update(
         truncation={"max_length": 1, "strategy": "LongestFirst", "stride": 5, "direction": "Right"}
     ),
@@ -438,7 +533,14 @@ def test_a_tokenizer_file_that_is_broken_is_refused(folder, way):
 @pytest.mark.parametrize(
     "saved",
     [
-        {"truncation": {"max_length": 2, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}},
+        {
+            "truncation": {
+                "max_length": 2,
+                "strategy": "LongestFirst",
+                "stride": 0,
+                "direction": "Right",
+            }
+        },
         {
             "padding": {
                 "strategy": {"Fixed": 99},
@@ -462,13 +564,17 @@ def test_what_a_call_left_in_the_file_is_no_disagreement(folder, saved, template
 
 
 # The last is the form of the R1 distills: a byte-level vocabulary under a class that is made for another kind.
-@pytest.mark.parametrize("named", ["Qwen2Tokenizer", "GPT2Tokenizer", "NoSuchTokenizer", "LlamaTokenizerFast"])
+@pytest.mark.parametrize(
+    "named", ["Qwen2Tokenizer", "GPT2Tokenizer", "NoSuchTokenizer", "LlamaTokenizerFast"]
+)
 @pytest.mark.parametrize("kind", ["qwen2", "llama"])
 def test_the_tokenizer_is_the_one_of_its_file(folder, named, kind, template):
     change(folder / "tokenizer_config.json", tokenizer_class=named)
     change(folder / "config.json", model_type=kind)
     by_class = AutoTokenizer.from_pretrained(folder)
-    differs = any(by_class.encode(t, add_special_tokens=False) != template.encode(t) for t in PROBES)
+    differs = any(
+        by_class.encode(t, add_special_tokens=False) != template.encode(t) for t in PROBES
+    )
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always")
         found = load_tokenizer(str(folder))
@@ -476,7 +582,9 @@ def test_the_tokenizer_is_the_one_of_its_file(folder, named, kind, template):
         ids = found.encode(text, add_special_tokens=False)
         assert ids == template.encode(text) and found.decode(ids) == text
     assert bool(noted) == differs
-    assert all("tokenizer.json" in str(note.message) and str(folder) in str(note.message) for note in noted)
+    assert all(
+        "tokenizer.json" in str(note.message) and str(folder) in str(note.message) for note in noted
+    )
 
 
 def test_a_llama_class_loses_the_spaces_and_the_file_s_tokenizer_does_not(folder):
@@ -498,10 +606,14 @@ def added(folder: Path, token: str, special: bool) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def test_a_control_token_without_a_row_is_noted_and_a_question_with_it_is_an_error(folder, one_layer):
+def test_a_control_token_without_a_row_is_noted_and_a_question_with_it_is_an_error(
+    folder, one_layer
+):
     added(folder, "[PAD]", True)
     with pytest.warns(UserWarning, match=r"\[PAD\].*322 rows"):
-        engine = lab.load(str(folder), allow_special=True)  # else "[PAD]" in a question is plain text
+        engine = lab.load(
+            str(folder), allow_special=True
+        )  # else "[PAD]" in a question is plain text
     questions = [QUESTION, "What is [PAD]?", "Make 12 from 2, 3 and 4"]
     budget = lab.Budget(max_tokens=5)
     first, bad, last = lab.force(engine, questions, budget, answer_tokens=3)
@@ -522,7 +634,9 @@ def test_ordinary_tokens_without_a_row_are_refused(folder):
 
 
 def test_a_tokenizer_of_a_larger_model_is_refused(folder):
-    weights(folder, lambda w: w.update({k: w[k][:200] for k in (HEAD, "model.embed_tokens.weight")}))
+    weights(
+        folder, lambda w: w.update({k: w[k][:200] for k in (HEAD, "model.embed_tokens.weight")})
+    )
     change(folder / "config.json", vocab_size=200, eos_token_id=0, pad_token_id=None)
     refused(folder, "200 rows", "resize")
 
@@ -534,14 +648,21 @@ def test_a_control_token_that_every_question_needs_is_refused(folder, where):
     if where == "template":
         (folder / "chat_template.jinja").write_text("<|new|>{{ messages[0].content }}<|im_end|>")
     elif where == "end":
-        options["template"] = lab.ThinkTemplate("<|im_start|>think\n", ("<|new|>",), "<|im_start|>answer\n")
+        options["template"] = lab.ThinkTemplate(
+            "<|im_start|>think\n", ("<|new|>",), "<|im_start|>answer\n"
+        )
     else:
         options["template"] = lab.ThinkTemplate("<|im_start|>think\n", ("<|im_start|>",), "<|new|>")
     refused(folder, "<|new|>", "322 rows", call=lambda model: lab.load(model, **options))
 
 
 def test_rows_beyond_the_tokenizer_are_no_fault(folder):
-    weights(folder, lambda w: w.update({k: torch.cat([w[k], torch.zeros(6, 128)]) for k in (HEAD, "model.embed_tokens.weight")}))
+    weights(
+        folder,
+        lambda w: w.update(
+            {k: torch.cat([w[k], torch.zeros(6, 128)]) for k in (HEAD, "model.embed_tokens.weight")}
+        ),
+    )
     change(folder / "config.json", vocab_size=328)
     lab.load(str(folder)).close()
 
@@ -561,9 +682,27 @@ CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_e
         ({}, {"text_config": {"eos_token_id": [END]}}, None, None, {END}),
         ({}, {}, "<|im_end|>", None, {END}),  # only the tokenizer's
         ({}, {}, None, CHATML, {END}),  # only the chat template's
-        ({"eos_token_id": TEXT_END}, {"eos_token_id": TEXT_END}, "<|endoftext|>", CHATML, {TEXT_END, END}),
-        ({"eos_token_id": [TEXT_END, END]}, {"eos_token_id": TEXT_END}, "<|im_end|>", CHATML, {TEXT_END, END}),
-        ({"eos_token_id": END}, {"eos_token_id": ORDINARY}, None, None, {END}),  # left over from another model
+        (
+            {"eos_token_id": TEXT_END},
+            {"eos_token_id": TEXT_END},
+            "<|endoftext|>",
+            CHATML,
+            {TEXT_END, END},
+        ),
+        (
+            {"eos_token_id": [TEXT_END, END]},
+            {"eos_token_id": TEXT_END},
+            "<|im_end|>",
+            CHATML,
+            {TEXT_END, END},
+        ),
+        (
+            {"eos_token_id": END},
+            {"eos_token_id": ORDINARY},
+            None,
+            None,
+            {END},
+        ),  # left over from another model
         ({}, {"eos_token_id": ORDINARY}, None, CHATML, {END}),
         ({}, {"eos_token_id": ORDINARY}, None, None, {ORDINARY}),  # nothing else says anything
         ({"eos_token_id": [END, 10**6, -1]}, {"eos_token_id": 10**6}, None, None, {END}),
@@ -571,11 +710,25 @@ CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_e
         ({"eos_token_id": "x"}, {"eos_token_id": {}}, None, None, set()),
         ({}, {}, None, "{{ raise_exception('no such turns') }}", set()),
         ({}, {}, None, "{% for m in messages %}{{ m.content }}\n{% endfor %}", set()),
-        ({}, {}, None, "{% for m in messages %}{{ m.content }} answer\n{% endfor %}", set()),  # an added token that is a word
-        ({}, {}, None, "{% for m in messages %}{{ m.content }}\n\n<|im_start|>next{% endfor %}", {START}),
+        (
+            {},
+            {},
+            None,
+            "{% for m in messages %}{{ m.content }} answer\n{% endfor %}",
+            set(),
+        ),  # an added token that is a word
+        (
+            {},
+            {},
+            None,
+            "{% for m in messages %}{{ m.content }}\n\n<|im_start|>next{% endfor %}",
+            {START},
+        ),
     ],
 )
-def test_the_ends_are_all_that_the_files_and_the_chat_template_name(generation, config, eos, chat, want):
+def test_the_ends_are_all_that_the_files_and_the_chat_template_name(
+    generation, config, eos, chat, want
+):
     tokenizer = load_tokenizer("s1-tiny")
     tokenizer.eos_token, tokenizer.chat_template = eos, chat
     assert ends_of(tokenizer, generation, config) == want
@@ -596,7 +749,9 @@ def test_of_two_tokens_that_begin_alike_the_longer_ends_the_turn():
         ({"eos_token_id": TEXT_END}, {"eos_token_id": 2}),
     ],
 )
-def test_an_answer_ends_where_turns_end_whatever_the_files_name(one_layer, tmp_path, tiny, generation, config):
+def test_an_answer_ends_where_turns_end_whatever_the_files_name(
+    one_layer, tmp_path, tiny, generation, config
+):
     folder = Path(shutil.copytree(TINY, tmp_path / "model"))
     change(folder / "generation_config.json", **generation)
     change(folder / "config.json", **config)
@@ -604,7 +759,10 @@ def test_an_answer_ends_where_turns_end_whatever_the_files_name(one_layer, tmp_p
     with lab.load(str(folder)) as engine:
         assert END in engine.template.answer_stop
         assert engine.template.answer_stop == end_ids(str(folder), engine.template.tokenizer)
-        got, want = (lab.force(e, QUESTION, lab.Budget(max_tokens=30), answer_tokens=40) for e in (engine, tiny))
+        got, want = (
+            lab.force(e, QUESTION, lab.Budget(max_tokens=30), answer_tokens=40)
+            for e in (engine, tiny)
+        )
     assert got.ids == want.ids and not got.answer_cut
 
 

@@ -59,7 +59,9 @@ def marker(tmp_path, monkeypatch) -> Path:
     return tmp_path / "marker"
 
 
-def with_code(folder: Path, marker: Path, *, known: bool, model: bool = True, tokenizer: bool = True) -> Path:
+def with_code(
+    folder: Path, marker: Path, *, known: bool, model: bool = True, tokenizer: bool = True
+) -> Path:
     """Put code into a model's folder. known: it can be loaded without it, because transformers has its model_type."""
     (folder / "own.py").write_text(CODE.format(marker=str(marker)))
     config = json.loads((folder / "config.json").read_text())
@@ -70,7 +72,10 @@ def with_code(folder: Path, marker: Path, *, known: bool, model: bool = True, to
     (folder / "config.json").write_text(json.dumps(config))
     words = json.loads((folder / "tokenizer_config.json").read_text())
     if tokenizer:
-        words |= {"tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": [None, "own.OwnTokenizer"]}}
+        words |= {
+            "tokenizer_class": "OwnTokenizer",
+            "auto_map": {"AutoTokenizer": [None, "own.OwnTokenizer"]},
+        }
     (folder / "tokenizer_config.json").write_text(json.dumps(words))
     return folder
 
@@ -86,7 +91,9 @@ LOADS = {
     "its weights": load_network,
     "before vLLM loads it": check_unread,
     "a plan": lambda model: sft.plan(sft.recipe("tiny").but(model=model)),
-    "training": lambda model: sft.train(model, lab.tiny.problems(2, 1), "tiny", out=model + "-trained", progress=False),
+    "training": lambda model: sft.train(
+        model, lab.tiny.problems(2, 1), "tiny", out=model + "-trained", progress=False
+    ),
 }
 
 
@@ -120,7 +127,13 @@ def test_what_needs_its_code_is_refused_and_the_sentence_says_how_to_allow_it(fo
 @pytest.mark.parametrize("parts", ["model", "tokenizer", "both"])
 def test_code_that_is_asked_for_runs(folder, marker, one_layer, parts):
     """Without this the tests above might hold code that never runs."""
-    with_code(folder, marker, known=parts == "tokenizer", model=parts != "tokenizer", tokenizer=parts != "model")
+    with_code(
+        folder,
+        marker,
+        known=parts == "tokenizer",
+        model=parts != "tokenizer",
+        tokenizer=parts != "model",
+    )
     with lab.load(str(folder), trust_remote_code=True) as engine, lab.load(str(one_layer)) as plain:
         assert marker.exists()
         assert (type(engine.network).__name__ == "OwnModel") == (parts != "tokenizer")
@@ -203,7 +216,10 @@ def put(store: Path, tokenizer: bytes) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["a known type", "an unknown type"])
-@pytest.mark.parametrize("kind", ["AutoTokenizer", "OwnTokenizer", "PreTrainedTokenizerFast", "pipeline", "os.system", ""])
+@pytest.mark.parametrize(
+    "kind",
+    ["AutoTokenizer", "OwnTokenizer", "PreTrainedTokenizerFast", "pipeline", "os.system", ""],
+)
 def test_a_store_s_code_does_not_run(folder, marker, store, kind, known):
     put(store, packed(with_code(folder, marker, known=known), kind))
     try:
@@ -220,7 +236,9 @@ def test_a_store_s_code_does_not_run(folder, marker, store, kind, known):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("way", ["no zip", "cut", "empty", "no class", "outside", "a bomb", "not the tokenizer"])
+@pytest.mark.parametrize(
+    "way", ["no zip", "cut", "empty", "no class", "outside", "a bomb", "not the tokenizer"]
+)
 def test_a_store_s_tokenizer_that_is_broken_is_refused(folder, marker, store, monkeypatch, way):
     good = packed(folder, "TokenizersBackend")
     blob = io.BytesIO()
@@ -242,7 +260,11 @@ def test_a_store_s_tokenizer_that_is_broken_is_refused(folder, marker, store, mo
     with pytest.raises(StoreError) as error:
         lab.replay(store)
     assert ("bytes" in str(error.value)) == (way == "a bomb")
-    assert "tokenizer" in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 500
+    assert (
+        "tokenizer" in str(error.value)
+        and "\n" not in str(error.value)
+        and len(str(error.value)) < 500
+    )
     assert not marker.exists()
 
 
@@ -289,7 +311,9 @@ def test_a_run_file_s_model_runs_nothing(folder, marker, store, tmp_path, field)
 def test_a_profile_switches_no_code_on_and_holds_no_header(tmp_path, options, says):
     (tmp_path / "notebooks" / "profiles").mkdir(parents=True)
     shutil.copy(ROOT / "notebooks" / "00_quickstart.ipynb", tmp_path / "notebooks")
-    (tmp_path / "notebooks" / "profiles" / "odd.yaml").write_text(f"00_quickstart: {{engine_options: {options}}}")
+    (tmp_path / "notebooks" / "profiles" / "odd.yaml").write_text(
+        f"00_quickstart: {{engine_options: {options}}}"
+    )
     with pytest.raises(ValueError, match="the profile odd") as error:
         read_profile("odd", tmp_path)
     assert f"{says} of 00_quickstart" in str(error.value) and "leave it out" in str(error.value)

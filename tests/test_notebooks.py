@@ -40,8 +40,12 @@ def test_a_cell_that_is_not_compared_says_why_and_most_are_compared(path):
     cells = code(read(path))
     skipped = [c for c in cells if "NBVAL" in c.source]
     for cell in skipped:
-        assert re.match(r"# NBVAL_IGNORE_OUTPUT\n# not compared: \w.{20,}\n", cell.source), cell.source
-        assert dict(find_comment_markers(cell.source)) == {"check": False}  # nbval knows the marker on a line of its own only
+        assert re.match(r"# NBVAL_IGNORE_OUTPUT\n# not compared: \w.{20,}\n", cell.source), (
+            cell.source
+        )
+        assert dict(find_comment_markers(cell.source)) == {
+            "check": False
+        }  # nbval knows the marker on a line of its own only
     assert len(skipped) <= len(cells) / 2
 
 
@@ -64,7 +68,9 @@ def test_a_profile_gives_parameters_that_its_notebooks_know(name):
     import papermill
 
     for notebook, parameters in read_profile(name).notebooks.items():
-        assert set(parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / f"{notebook}.ipynb")))
+        assert set(parameters) <= set(
+            papermill.inspect_notebook(str(ROOT / "notebooks" / f"{notebook}.ipynb"))
+        )
 
 
 def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
@@ -85,7 +91,9 @@ def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
     }
     pool = lab.tiny.pool(700, 5).select_columns(list(published)).rename_columns(published)
     pool.to_parquet(str(tmp_path / "pool.parquet"))
-    (tmp_path / "tests.jsonl").write_text("".join(json.dumps({"problem": q}) + "\n" for q in lab.tiny.benchmark()["question"]))
+    (tmp_path / "tests.jsonl").write_text(
+        "".join(json.dumps({"problem": q}) + "\n" for q in lab.tiny.benchmark()["question"])
+    )
     given = {"pool_path": str(tmp_path / "pool.parquet"), "benchmark_paths": [str(tmp_path / "tests.jsonl")], "domain": "source",
              "chosen": 40, "results": str(tmp_path), "figures": str(tmp_path)}  # fmt: skip
     papermill.execute_notebook(
@@ -94,8 +102,12 @@ def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
     )  # fmt: skip
     record = json.loads((tmp_path / "01_data_curation.json").read_text())
     rows = [json.loads(line) for line in (tmp_path / "s1-tiny-1k.jsonl").read_text().splitlines()]
-    assert record["funnel"]["collected"] == 700 and len(rows) == 40 == sum(record["domains"].values())
-    assert "True" in str(code(read(tmp_path / "out.ipynb"))[-3].outputs) and "contaminated" in str(record["dropped"])
+    assert record["funnel"]["collected"] == 700 and len(rows) == 40 == sum(
+        record["domains"].values()
+    )
+    assert "True" in str(code(read(tmp_path / "out.ipynb"))[-3].outputs) and "contaminated" in str(
+        record["dropped"]
+    )
 
 
 def test_an_unknown_profile_and_an_unknown_parameter_are_refused_in_one_sentence(tmp_path):
@@ -106,18 +118,34 @@ def test_an_unknown_profile_and_an_unknown_parameter_are_refused_in_one_sentence
     from tools.reproduce import run_notebooks
 
     (tmp_path / "notebooks" / "profiles").mkdir(parents=True)
-    (tmp_path / "notebooks" / "00_quickstart.ipynb").write_bytes((ROOT / "notebooks" / "00_quickstart.ipynb").read_bytes())
-    (tmp_path / "notebooks" / "profiles" / "odd.yaml").write_text("00_quickstart: {modle: s1-tiny}\n")
+    (tmp_path / "notebooks" / "00_quickstart.ipynb").write_bytes(
+        (ROOT / "notebooks" / "00_quickstart.ipynb").read_bytes()
+    )
+    (tmp_path / "notebooks" / "profiles" / "odd.yaml").write_text(
+        "00_quickstart: {modle: s1-tiny}\n"
+    )
     with pytest.raises(ValueError, match="modle"):
         run_notebooks("odd", root=tmp_path)
     assert not (tmp_path / "runs").exists()
-    ran = subprocess.run([sys.executable, "-m", "tools.reproduce", "huge"], capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", "tools.reproduce", "huge"], capture_output=True, text=True
+    )
     assert ran.returncode == 1 and ran.stderr.count("\n") == 1 and "Traceback" not in ran.stderr
 
 
 def nbval(path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider", path.name],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--nbval",
+            "--nbval-current-env",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            path.name,
+        ],
         capture_output=True,
         text=True,
         cwd=path.parent,
@@ -129,7 +157,8 @@ def until(notebook: nbformat.NotebookNode, text: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [("", ""), ("lab.Budget(waits=1)", "lab.Budget(waits=0)"), ("cap = 24", "cap = 25")]
+    ("before", "after"),
+    [("", ""), ("lab.Budget(waits=1)", "lab.Budget(waits=0)"), ("cap = 24", "cap = 25")],
 )
 def test_nbval_fails_when_a_trace_changes(tmp_path, before, after):
     notebook = read(ROOT / "notebooks" / "00_quickstart.ipynb")
@@ -150,7 +179,9 @@ def test_nbval_fails_when_an_accuracy_changes(tmp_path, changed):
     sweep = notebook.cells[-1]
     cap = "lab.Budget(max_tokens=c + c // 2)" if changed else "lab.Budget(max_tokens=c)"
     sweep.source = re.sub(
-        r"budgets = .*\n(?:budgets \|= .*\n)+", f'budgets = {{f"cap {{c}}": {cap} for c in caps[1:2]}}\n', sweep.source
+        r"budgets = .*\n(?:budgets \|= .*\n)+",
+        f'budgets = {{f"cap {{c}}": {cap} for c in caps[1:2]}}\n',
+        sweep.source,
     )
     lines = "".join(o.text for o in sweep.outputs).splitlines(keepends=True)
     sweep.outputs = [nbformat.v4.new_output("stream", name="stdout", text=lines[1])]

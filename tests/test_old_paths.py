@@ -28,7 +28,11 @@ def imported(monkeypatch, old: str):
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         module = importlib.import_module(f"s1lab.{old}")
-    return module, [str(w.message) for w in told if w.category is DeprecationWarning and "old path" in str(w.message)]
+    return module, [
+        str(w.message)
+        for w in told
+        if w.category is DeprecationWarning and "old path" in str(w.message)
+    ]
 
 
 def test_the_names_of_every_module_that_moved_are_known():
@@ -44,7 +48,9 @@ def test_an_old_path_gives_all_its_names_with_one_warning_that_names_the_new_one
     assert len(told) == 1 and told[0].startswith(f"s1lab.{old} is {' and '.join(homes)} now")
     for name in NAMES[old].split():
         found = getattr(module, name)
-        assert any(vars(importlib.import_module(home)).get(name, ...) is found for home in homes), name
+        assert any(vars(importlib.import_module(home)).get(name, ...) is found for home in homes), (
+            name
+        )
     if len(homes) == 1:
         assert module is importlib.import_module(homes[0])
 
@@ -55,7 +61,9 @@ def test_a_module_that_stayed_gives_the_names_that_left_it(old):
     left = [name for name in NAMES[old].split() if name not in vars(module)]
     assert left
     for name in left:
-        with pytest.warns(DeprecationWarning, match=rf"s1lab\.{old}\.{name} is s1lab\.\S+\.{name} now"):
+        with pytest.warns(
+            DeprecationWarning, match=rf"s1lab\.{old}\.{name} is s1lab\.\S+\.{name} now"
+        ):
             getattr(module, name)
     with pytest.raises(AttributeError, match="nothing"):
         _ = module.nothing
@@ -68,7 +76,10 @@ def test_the_papers_numbers_are_where_they_were():
 
 @pytest.mark.parametrize("old", OUTSIDE)
 def test_what_went_to_the_repositorys_tools_says_so(old):
-    with pytest.raises(ModuleNotFoundError, match=rf"s1lab\.{old} is not in the library any more: it is .*(make |tools/)"):
+    with pytest.raises(
+        ModuleNotFoundError,
+        match=rf"s1lab\.{old} is not in the library any more: it is .*(make |tools/)",
+    ):
         importlib.import_module(f"s1lab.{old}")
     package, _, name = f"s1lab.{old}".rpartition(".")
     with pytest.raises(ModuleNotFoundError, match="not in the library any more"):
@@ -108,6 +119,10 @@ def test_the_warning_points_at_the_line_that_imports(tmp_path):
     script = tmp_path / "old.py"
     script.write_text("\nfrom s1lab.metrics import mcnemar\n", encoding="utf-8")
     here = os.environ | {"PYTHONPATH": str(Path(lab.__file__).parents[1])}
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=here)
-    assert "old.py:2: DeprecationWarning: s1lab.metrics is s1lab.evaluation.metrics now" in done.stderr
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=True, env=here
+    )
+    assert (
+        "old.py:2: DeprecationWarning: s1lab.metrics is s1lab.evaluation.metrics now" in done.stderr
+    )
     assert done.stderr.count("DeprecationWarning") == 1

@@ -18,7 +18,9 @@ from s1lab.engine import Request, run
 from s1lab.trace import Source
 
 GOOD = ["How many r in raspberry", "Make 12 from 2, 3 and 4", "Smallest prime factor of 91"]
-REFUSAL = "{% if 'BAD' in messages[-1].content %}{{ raise_exception('no BAD\nquestions') }}{% endif %}"
+REFUSAL = (
+    "{% if 'BAD' in messages[-1].content %}{{ raise_exception('no BAD\nquestions') }}{% endif %}"
+)
 BAD = {
     "half of a pair": ("How many r in \ud83d raspberry", ["surrogate", "decode it again"]),
     "the other half": ("\udfff", ["surrogate"]),
@@ -43,30 +45,53 @@ def length(trace: lab.Trace) -> float:
     return float(sum(trace.ids) % 7)
 
 
-def asked(call: str, engine: lab.Engine, questions: list[str], **options: Any) -> list[list[lab.Trace]]:
+def asked(
+    call: str, engine: lab.Engine, questions: list[str], **options: Any
+) -> list[list[lab.Trace]]:
     """The traces of each question, of every public call that asks questions."""
     options = {"progress": False, "answer_tokens": 4} | options
     if call == "force":
         return [[t] for t in lab.force(engine, questions, CAP, **options)]
     if call == "force hot":
-        return [[t] for t in lab.force(engine, questions, lab.Budget(max_tokens=9, waits=1), **HOT, **options)]
+        return [
+            [t]
+            for t in lab.force(
+                engine, questions, lab.Budget(max_tokens=9, waits=1), **HOT, **options
+            )
+        ]
     if call in ("readme", "harness"):
-        return [[t] for t in lab.force(engine, questions, lab.Budget(max_tokens=9, compat=call), **options)]
+        return [
+            [t]
+            for t in lab.force(engine, questions, lab.Budget(max_tokens=9, compat=call), **options)
+        ]
     if call == "direct":
         return [[t] for t in lab.direct(engine, questions, **options)]
     if call == "ladder":
-        return [found.traces for found in lab.ladder(engine, questions, (4, 8), budget=CAP, **options)]
+        return [
+            found.traces for found in lab.ladder(engine, questions, (4, 8), budget=CAP, **options)
+        ]
     if call == "vote":
         return [found.traces for found in lab.vote(engine, questions, 3, CAP, **HOT, **options)]
     if call == "vote without thinking":
-        return [found.traces for found in lab.vote(engine, questions, 3, thinking=False, **HOT, **options)]
+        return [
+            found.traces
+            for found in lab.vote(engine, questions, 3, thinking=False, **HOT, **options)
+        ]
     if call == "best_of":
-        return [found.traces for found in lab.best_of(engine, questions, 3, length, CAP, **HOT, **options)]
+        return [
+            found.traces
+            for found in lab.best_of(engine, questions, 3, length, CAP, **HOT, **options)
+        ]
     if call == "mixture":
         rungs = lab.mixture(engine, questions, 2, (4, 8), budget=CAP, **HOT, **options)
-        return [[t for votes in rungs.values() for t in votes[i].traces] for i in range(len(questions))]
+        return [
+            [t for votes in rungs.values() for t in votes[i].traces] for i in range(len(questions))
+        ]
     if call == "rebase":
-        return [found.traces for found in lab.rebase(engine, questions, 3, length, CAP, **HOT, **options)]
+        return [
+            found.traces
+            for found in lab.rebase(engine, questions, 3, length, CAP, **HOT, **options)
+        ]
     if call == "token_conditional":
         return [[t] for t in lab.token_conditional(engine, questions, 16, CAP, **options)]
     if call == "step_conditional":
@@ -74,7 +99,10 @@ def asked(call: str, engine: lab.Engine, questions: list[str], **options: Any) -
     if call == "class_conditional":
         return [[t] for t in lab.class_conditional(engine, questions, "short", CAP, **options)]
     assert call == "reject"
-    return [[t] for t in lab.reject(engine, questions, 5, 3, lab.Budget(answer_tokens=4), **HOT, **options)]
+    return [
+        [t]
+        for t in lab.reject(engine, questions, 5, 3, lab.Budget(answer_tokens=4), **HOT, **options)
+    ]
 
 
 CALLS = (
@@ -91,7 +119,9 @@ def test_the_other_questions_are_what_they_are_without_the_bad_ones(engine, call
     store = tmp_path / "run.db"
     found = asked(call, engine, mixed, store=store)
     want = asked(call, engine, GOOD)
-    assert [[t.ids for t in found[i]] for i in (1, 4, 5)] == [[t.ids for t in traces] for traces in want]
+    assert [[t.ids for t in found[i]] for i in (1, 4, 5)] == [
+        [t.ids for t in traces] for traces in want
+    ]
     assert all(t.error is None for i in (1, 4, 5) for t in found[i])
     for question, place in zip(bad, (0, 2, 3, 6), strict=True):
         words = next(words for q, words in BAD.values() if q == question)
@@ -101,10 +131,14 @@ def test_the_other_questions_are_what_they_are_without_the_bad_ones(engine, call
             assert "\n" not in trace.error and len(trace.error) < MOST_WORDS + 100
             assert trace.answer == "" and not trace.of(Source.SAMPLED)
     # What was stored is read, replayed and continued; the bad ones are bad again.
-    assert [t.error for t in lab.read_run(store).traces] == [t.error for traces in found for t in traces]
+    assert [t.error for t in lab.read_run(store).traces] == [
+        t.error for traces in found for t in traces
+    ]
     with lab.replay(store) as replayed:
         again = asked(call, replayed, mixed)
-    assert [[(t.ids, t.error) for t in traces] for traces in again] == [[(t.ids, t.error) for t in traces] for traces in found]
+    assert [[(t.ids, t.error) for t in traces] for traces in again] == [
+        [(t.ids, t.error) for t in traces] for traces in found
+    ]
 
 
 @pytest.mark.parametrize("way", BAD)
@@ -116,10 +150,16 @@ def test_a_single_bad_question_comes_back_with_its_error(engine, way):
 
 
 def test_evaluate_counts_it_as_wrong_and_says_so(engine):
-    rows = [{"question": q, "answer": "3", "kind": "integer"} for q in (GOOD[0], "BAD one", GOOD[1])]
+    rows = [
+        {"question": q, "answer": "3", "kind": "integer"} for q in (GOOD[0], "BAD one", GOOD[1])
+    ]
     found = lab.evaluate(engine, Dataset.from_list(rows), CAP, progress=False)
     want = lab.evaluate(engine, Dataset.from_list(rows[::2]), CAP, progress=False)
-    assert found.failed == 1 and "no BAD questions" in found.rows["error"][1] and not found.rows["correct"][1]
+    assert (
+        found.failed == 1
+        and "no BAD questions" in found.rows["error"][1]
+        and not found.rows["correct"][1]
+    )
     assert [t.ids for t in found.traces[::2]] == [t.ids for t in want.traces]
     swept = lab.sweep(engine, Dataset.from_list(rows), (4, 9), budget=CAP, progress=False)
     assert [one.failed for one in swept.values()] == [1, 1]
@@ -140,7 +180,10 @@ def test_half_a_pair_is_kept_in_files(engine, tmp_path):
     (tmp_path / "run.jsonl").read_text(encoding="utf-8")
     assert saved.to_dataset()["question"] == ["How many r in \\ud83d raspberry", GOOD[0]]
     number = lab.import_run(saved, tmp_path / "other.db")
-    assert number and [t.question for t in lab.read_run(tmp_path / "other.db").traces] == [question, GOOD[0]]
+    assert number and [t.question for t in lab.read_run(tmp_path / "other.db").traces] == [
+        question,
+        GOOD[0],
+    ]
 
 
 # Programs.
@@ -189,7 +232,14 @@ def test_a_program_that_fails_ends_its_own_question(engine, way):
         return traces[i]
 
     found = driving.drive_traces(
-        engine, traces, program, False, what="testing", progress=False, store=None, made={"call": "a test"}
+        engine,
+        traces,
+        program,
+        False,
+        what="testing",
+        progress=False,
+        store=None,
+        made={"call": "a test"},
     )
     assert [t.error for t in found[::2]] == [None, None]
     assert found[1] is traces[1] and "failed" in found[1].error
@@ -219,11 +269,12 @@ def test_what_a_program_cleans_up_it_cleans_up_once(engine):
             closed.append(name)
         return name
 
-    assert run(engine, [program("a"), program("bad"), program("b")], None, lambda i, why: f"{i} {type(why).__name__}") == [
-        "a",
-        "1 TypeError",
-        "b",
-    ]
+    assert run(
+        engine,
+        [program("a"), program("bad"), program("b")],
+        None,
+        lambda i, why: f"{i} {type(why).__name__}",
+    ) == ["a", "1 TypeError", "b"]
     assert sorted(closed) == ["a", "b", "bad"]
 
 
@@ -235,7 +286,9 @@ def asking(engine: lab.Engine, **options: Any):
     known: dict[tuple[int, ...], float] = {}
 
     def judged(trace: lab.Trace) -> float:
-        verdict = lab.force(engine, f"{len(trace.ids)} {trace.question}", CAP, progress=False, **options)
+        verdict = lab.force(
+            engine, f"{len(trace.ids)} {trace.question}", CAP, progress=False, **options
+        )
         return known.setdefault(tuple(trace.ids), sum(verdict.ids) % 5 / 4)
 
     return judged, lambda trace: known[tuple(trace.ids)]
@@ -243,20 +296,26 @@ def asking(engine: lab.Engine, **options: Any):
 
 @pytest.mark.parametrize("stored", ["none", "outside", "inside", "both"])
 def test_a_reward_that_asks_its_own_engine_grows_the_tree_of_its_numbers(engine, tmp_path, stored):
-    judged, knows = asking(engine, **({"store": tmp_path / "in.db"} if stored in ("inside", "both") else {}))
+    judged, knows = asking(
+        engine, **({"store": tmp_path / "in.db"} if stored in ("inside", "both") else {})
+    )
     options = {"budget": CAP, "temperature": 1.0, "seed": 5, "progress": False}
     outside = {"store": tmp_path / "out.db"} if stored in ("outside", "both") else {}
     found = lab.rebase(engine, GOOD, 4, judged, **options, **outside)
     want = lab.rebase(engine, GOOD, 4, knows, **options)
     assert all(tree.error is None for tree in found)
-    assert [[t.ids for t in tree.traces] for tree in found] == [[t.ids for t in tree.traces] for tree in want]
+    assert [[t.ids for t in tree.traces] for tree in found] == [
+        [t.ids for t in tree.traces] for tree in want
+    ]
     assert [tree.rewards for tree in found] == [tree.rewards for tree in want]
     assert driver._DESKS == {} and engine.poll() == []
 
 
 def test_a_run_within_a_run_within_a_run(engine):
     def deeper(trace: lab.Trace) -> float:
-        return float(lab.rebase(engine, GOOD[1], 2, length, CAP, **HOT, progress=False).traces[0].ids[-1] % 3)
+        return float(
+            lab.rebase(engine, GOOD[1], 2, length, CAP, **HOT, progress=False).traces[0].ids[-1] % 3
+        )
 
     def score(trace: lab.Trace) -> float:
         return lab.rebase(engine, GOOD[0], 2, deeper, CAP, **HOT, progress=False).rewards[0]
@@ -279,7 +338,9 @@ def test_a_reward_that_fails_in_its_own_run_leaves_the_other_trees(engine, kind)
     found = lab.rebase(engine, GOOD, 4, ends_in_the_middle, CAP, **HOT, progress=False)
     want = lab.rebase(engine, GOOD, 4, length, CAP, **HOT, progress=False)
     for i in (0, 2):
-        assert [t.ids for t in found[i].traces] == [t.ids for t in want[i].traces] and found[i].error is None
+        assert [t.ids for t in found[i].traces] == [t.ids for t in want[i].traces] and found[
+            i
+        ].error is None
     assert kind.__name__ in found[1].error and GOOD[1] in found[1].error
     assert driver._DESKS == {}
 
@@ -304,8 +365,14 @@ def test_a_score_that_fails_on_one_question_leaves_the_others(engine):
     want = lab.best_of(engine, GOOD, 3, length, CAP, **HOT, progress=False)
     assert [found[i].scores for i in (0, 2)] == [want[i].scores for i in (0, 2)]
     assert [found[i].answer for i in (0, 2)] == [want[i].answer for i in (0, 2)]
-    assert "ZeroDivisionError" in found[1].error and "picky" in found[1].error and found[1].answer is None
-    assert [t.ids for t in found[1].traces] == [t.ids for t in want[1].traces]  # what was sampled is there
+    assert (
+        "ZeroDivisionError" in found[1].error
+        and "picky" in found[1].error
+        and found[1].answer is None
+    )
+    assert [t.ids for t in found[1].traces] == [
+        t.ids for t in want[1].traces
+    ]  # what was sampled is there
 
 
 def test_every_question_of_a_run_may_be_bad(engine, tmp_path):

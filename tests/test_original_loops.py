@@ -42,7 +42,9 @@ def test_the_ledger_holds_for_every_recorded_case():
             generated = len(trace.ids) - trace.source.count(Source.PROMPT)
             assert trace.sampled_tokens + trace.forced_tokens == generated
             assert set(trace.source) <= set(THINKING + FORCED + GENERATED) | {Source.PROMPT}
-            assert trace.source[: len(question["prompt"])] == [Source.PROMPT] * len(question["prompt"])
+            assert trace.source[: len(question["prompt"])] == [Source.PROMPT] * len(
+                question["prompt"]
+            )
             if case["loop"] == "harness":
                 written = sum(len(asked["ids"]) for asked in question["rounds"])
                 # <|endoftext|> (256) ends a sequence in some cases, and is none of the evaluator's
@@ -57,7 +59,9 @@ def test_the_table_of_the_book_is_what_the_command_prints():
 
 
 def test_the_cases_cover_the_settings():
-    tried = Counter(setting(case, q) for case in (*written_out(), *recorded()) for q in case["questions"])
+    tried = Counter(
+        setting(case, q) for case in (*written_out(), *recorded()) for q in case["questions"]
+    )
     evaluator = {row[2:] for row in tried if row[0] == "evaluator"}
     for ignores in ("1", "2", "3"):
         for ended in ("cut", "own stop", "cut, total over the cap", "own stop, total over the cap"):
@@ -65,7 +69,10 @@ def test_the_cases_cover_the_settings():
     for ignores in ("not given", "0"):
         assert {(ignores, "cut"), (ignores, "own stop")} <= evaluator
     assert {row[1] for row in tried} == {"auto", "given"}
-    assert {row[2:] for row in tried if row[0] == "README"} >= {("3", "cut, cap used up before"), ("0", "own stop")}
+    assert {row[2:] for row in tried if row[0] == "README"} >= {
+        ("3", "cut, cap used up before"),
+        ("0", "own stop"),
+    }
 
 
 def _changed(case: Case, change) -> Case:
@@ -77,12 +84,18 @@ def _changed(case: Case, change) -> Case:
 @pytest.mark.parametrize("loop", ["harness", "readme"])
 def test_a_difference_would_be_found(loop):
     """The player says so where a loop does anything else than what is recorded."""
-    case = next(c for c in written_out() if c["loop"] == loop and c["ignores"] == 1 and len(c["questions"][0]["rounds"]) == 2)
+    case = next(
+        c
+        for c in written_out()
+        if c["loop"] == loop and c["ignores"] == 1 and len(c["questions"][0]["rounds"]) == 2
+    )
     assert not played(case)[1]
     changes = {
         "another close": lambda q: q["fed"].append(198),
         "another Wait": lambda q: q["rounds"][1]["prompt"].append(275),
-        "another limit": lambda q: q["rounds"][1].update(max_tokens=q["rounds"][1]["max_tokens"] + 1),
+        "another limit": lambda q: q["rounds"][1].update(
+            max_tokens=q["rounds"][1]["max_tokens"] + 1
+        ),
         "another minimum": lambda q: q["rounds"][1].update(min_tokens=0),
         "another answer": lambda q: q["fed"].insert(20, 16),
     }
@@ -96,29 +109,48 @@ def test_no_question_leans_on_its_neighbours_in_a_batch():
     assert len(batches) > 50
     for case in batches[:50]:
         together = [trace.ids for trace in played(case)[0]]
-        alone = [played(case | {"questions": [question]})[0][0].ids for question in case["questions"]]
+        alone = [
+            played(case | {"questions": [question]})[0][0].ids for question in case["questions"]
+        ]
         assert together == alone
 
 
 def test_a_budget_tells_ignore_0_times_from_not_given(scripted):
     """``waits=0`` is thinking_n_ignore=0, which asks for a token in the first round."""
-    assert lab.Budget(compat="harness").waits is None and lab.Budget(waits=None, compat="harness").waits is None
+    assert (
+        lab.Budget(compat="harness").waits is None
+        and lab.Budget(waits=None, compat="harness").waits is None
+    )
     assert lab.Budget(waits=0, compat="harness").waits == 0
     assert lab.Budget(waits=0, compat="harness") != lab.Budget(compat="harness")
     for same in ("exact", "readme"):
-        assert lab.Budget(compat=same) == lab.Budget(waits=0, compat=same) == lab.Budget(waits=None, compat=same)
+        assert (
+            lab.Budget(compat=same)
+            == lab.Budget(waits=0, compat=same)
+            == lab.Budget(waits=None, compat=same)
+        )
     assert lab.Budget().waits == 0
 
-    engine = scripted(lambda text: "Answer: 3<|im_end|>" if "answer" in text else "<|im_start|>1<|im_end|>")
-    free, one = (lab.force(engine, "Q?", lab.Budget(compat="harness", **o)) for o in ({}, {"waits": 0}))
+    engine = scripted(
+        lambda text: "Answer: 3<|im_end|>" if "answer" in text else "<|im_start|>1<|im_end|>"
+    )
+    free, one = (
+        lab.force(engine, "Q?", lab.Budget(compat="harness", **o)) for o in ({}, {"waits": 0})
+    )
     assert (free.thinking, one.thinking) == ("", "1")
     assert [r.min_tokens for r in engine.requests] == [0, 0, 1, 0]
 
 
 def test_the_evaluators_minimum_strikes_the_stops_out_of_its_one_round(scripted):
-    engine = scripted(lambda text: "3<|im_end|>" if "answer" in text else "<|im_start|>1234567<|im_end|>")
+    engine = scripted(
+        lambda text: "3<|im_end|>" if "answer" in text else "<|im_start|>1234567<|im_end|>"
+    )
     trace = lab.force(engine, "Q?", lab.Budget(min_tokens=5, compat="harness"))
-    assert engine.requests[0].min_tokens == 5 and trace.thinking_tokens >= 5 and not trace.of(Source.CONTINUATION)
+    assert (
+        engine.requests[0].min_tokens == 5
+        and trace.thinking_tokens >= 5
+        and not trace.of(Source.CONTINUATION)
+    )
     with pytest.raises(ValueError, match="no effect in the evaluator's loop beside waits=0"):
         lab.Budget(min_tokens=5, waits=0, compat="harness")
     with pytest.raises(ValueError, match="unknown to the README's loop"):
@@ -127,19 +159,34 @@ def test_the_evaluators_minimum_strikes_the_stops_out_of_its_one_round(scripted)
 
 def test_auto_is_of_each_question_and_has_100_tokens_for_the_answer(scripted, template):
     """The evaluator takes the longest prompt of a batch for all; here each question has its cap."""
-    engine = scripted(lambda text: "3<|im_end|>" if "Final Answer:" in text else "a" * 500, context=400)
-    short, long = lab.force(engine, ["Q?", "Q" * 50 + "?"], lab.Budget(compat="harness"), progress=False)
+    engine = scripted(
+        lambda text: "3<|im_end|>" if "Final Answer:" in text else "a" * 500, context=400
+    )
+    short, long = lab.force(
+        engine, ["Q?", "Q" * 50 + "?"], lab.Budget(compat="harness"), progress=False
+    )
     longest = len(template.encode("<|im_start|>answer\nFinal Answer:"))
     for trace in (short, long):
-        assert trace.cut and trace.thinking_tokens == 400 - len(trace.of(Source.PROMPT)) - longest - 100
+        assert (
+            trace.cut
+            and trace.thinking_tokens == 400 - len(trace.of(Source.PROMPT)) - longest - 100
+        )
     assert short.thinking_tokens > long.thinking_tokens
-    (less,) = lab.force(engine, ["Q?"], lab.Budget(compat="harness", answer_tokens=7), answer_room=40, progress=False)
+    (less,) = lab.force(
+        engine,
+        ["Q?"],
+        lab.Budget(compat="harness", answer_tokens=7),
+        answer_room=40,
+        progress=False,
+    )
     assert less.thinking_tokens == short.thinking_tokens + 60
 
 
 def test_a_stored_budget_keeps_what_was_not_given(scripted, tmp_path):
     engine = scripted(lambda text: "3<|im_end|>" if "answer" in text else "1<|im_start|>")
-    for place, budget in enumerate((lab.Budget(compat="harness"), lab.Budget(waits=0, compat="harness")), 1):
+    for place, budget in enumerate(
+        (lab.Budget(compat="harness"), lab.Budget(waits=0, compat="harness")), 1
+    ):
         lab.force(engine, "Q?", budget, store=tmp_path / "x.db")
         assert lab.read_run(f"{tmp_path / 'x.db'}#{place}").traces[0].budget == budget
 

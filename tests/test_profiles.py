@@ -40,9 +40,14 @@ def write(root: Path, text: str | bytes) -> Path:
 
 
 def small_notebook(root: Path, name: str, source: str) -> None:
-    cells = [nbformat.v4.new_code_cell("n = 1", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(source)]
+    cells = [
+        nbformat.v4.new_code_cell("n = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(source),
+    ]
     kernel = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), root / "notebooks" / f"{name}.ipynb")
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=cells, metadata=kernel), root / "notebooks" / f"{name}.ipynb"
+    )
 
 
 @pytest.mark.parametrize("name", profiles())
@@ -78,8 +83,14 @@ def test_every_profile_reads_and_says_its_machine(name):
         ("machine: 3\n00_quickstart: {cap: 1}", "machine is no mapping"),
         ("00_quickstart: {cap: 1}\n00_quickstart: {cap: 2}", "'00_quickstart' twice"),
         ("00_quickstart: {caps: [1], caps: [2]}", "'caps' twice"),
-        ("00_quickstart: {engine_options: {api_key: sk-1}}", "api_key of 00_quickstart would be written"),
-        ("00_quickstart: {model: 'http://me:pass@host/v1'}", "model of 00_quickstart would be written"),
+        (
+            "00_quickstart: {engine_options: {api_key: sk-1}}",
+            "api_key of 00_quickstart would be written",
+        ),
+        (
+            "00_quickstart: {model: 'http://me:pass@host/v1'}",
+            "model of 00_quickstart would be written",
+        ),
         ("00_quickstart: {caps: 16}", "give something of the kind of [16, 32, 64, 128]"),
         ("00_quickstart: {caps: [a]}", "caps of 00_quickstart is ['a']"),
         ("00_quickstart: {cap: -5}", "cap of 00_quickstart is -5"),
@@ -132,12 +143,20 @@ def test_a_hundred_mutated_profiles_end_in_a_profile_or_one_sentence(root):
 
 
 @pytest.mark.parametrize(
-    "value", ["x'); open('HERE', 'w'); ('", '"""\nopen("HERE", "w")\n"""', "{open('HERE', 'w')}", "\\'\n;open('HERE','w')#"]
+    "value",
+    [
+        "x'); open('HERE', 'w'); ('",
+        '"""\nopen("HERE", "w")\n"""',
+        "{open('HERE', 'w')}",
+        "\\'\n;open('HERE','w')#",
+    ],
 )
 def test_a_parameter_is_a_value_and_runs_nothing(tmp_path, monkeypatch, value):
     monkeypatch.chdir(tmp_path)
     notebook = load_notebook_node(str(ROOT / "notebooks" / "00_quickstart.ipynb"))
-    filled = parameterize_notebook(notebook, {"question": value, "engine_options": {value: [value]}})
+    filled = parameterize_notebook(
+        notebook, {"question": value, "engine_options": {value: [value]}}
+    )
     cell = next(c for c in filled.cells if "injected-parameters" in c.metadata.get("tags", []))
     scope: dict = {}
     exec(cell.source, scope)
@@ -162,7 +181,11 @@ def test_notebooks_run_side_by_side_and_one_that_fails_leaves_the_others_finishe
 
 def test_a_notebook_waits_for_the_one_whose_folder_it_names(root):
     """As 00 loads what 02 trained, in one-gpu."""
-    small_notebook(root, "10_first", "import pathlib, time\ntime.sleep(3)\npathlib.Path('made').write_text('here')")
+    small_notebook(
+        root,
+        "10_first",
+        "import pathlib, time\ntime.sleep(3)\npathlib.Path('made').write_text('here')",
+    )
     small_notebook(root, "11_second", "import pathlib\nprint(pathlib.Path('made').read_text(), n)")
     for name in ("10_first", "11_second"):
         path = root / "notebooks" / f"{name}.ipynb"
@@ -189,15 +212,23 @@ def test_notebooks_that_wait_for_one_another_and_jobs_of_none_are_refused_before
 
 def test_plain_papermill_gets_checked_parameters():
     command = [sys.executable, "-m", "tools.profiles"]
-    ran = subprocess.run([*command, "s1-32b", "05_scaling"], capture_output=True, text=True, cwd=ROOT)
+    ran = subprocess.run(
+        [*command, "s1-32b", "05_scaling"], capture_output=True, text=True, cwd=ROOT
+    )
     assert yaml.safe_load(ran.stdout) == read_profile("s1-32b").notebooks["05_scaling"]
     for arguments in (["s1-32b", "99_none"], ["huge", "05_scaling"], []):
         ran = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=ROOT)
-        assert ran.returncode == 1 and ran.stderr.startswith("s1lab: ") and ran.stderr.count("\n") == 1
+        assert (
+            ran.returncode == 1 and ran.stderr.startswith("s1lab: ") and ran.stderr.count("\n") == 1
+        )
 
 
 def test_a_run_that_is_stopped_stops_its_notebooks(root):
-    small_notebook(root, "10_long", "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(60)")
+    small_notebook(
+        root,
+        "10_long",
+        "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(60)",
+    )
     write(root, "10_long: {n: 5}\n")
     code = f"from tools.reproduce import run_notebooks; import pathlib; run_notebooks('odd', root=pathlib.Path({str(root)!r}))"
     code = f"import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); {code}"
@@ -239,14 +270,27 @@ def test_mutated_run_files_end_in_a_run_or_one_sentence(tmp_path, scripted, temp
     assert refused >= 20
 
 
-def test_the_model_of_random_weights_has_qwens_layout_and_its_rehearsal_touches_every_large_parameter(tmp_path):
+def test_the_model_of_random_weights_has_qwens_layout_and_its_rehearsal_touches_every_large_parameter(
+    tmp_path,
+):
     where = dry.model(tmp_path / "model")
     tokenizer = lab.load(str(where), dtype="float32").template.tokenizer
-    assert tokenizer.convert_tokens_to_ids("<|im_start|>") == 151_644 and tokenizer.convert_tokens_to_ids("<|im_end|>") == 151_645
-    assert len(tokenizer) == 151_665 < json.loads((where / "config.json").read_text())["vocab_size"] == 152_064
+    assert (
+        tokenizer.convert_tokens_to_ids("<|im_start|>") == 151_644
+        and tokenizer.convert_tokens_to_ids("<|im_end|>") == 151_645
+    )
+    assert (
+        len(tokenizer)
+        == 151_665
+        < json.loads((where / "config.json").read_text())["vocab_size"]
+        == 152_064
+    )
     for name in profiles():
         profile = read_profile(name)
-        known = {n: set(papermill.inspect_notebook(str(ROOT / "notebooks" / f"{n}.ipynb"))) for n in profile.notebooks}
+        known = {
+            n: set(papermill.inspect_notebook(str(ROOT / "notebooks" / f"{n}.ipynb")))
+            for n in profile.notebooks
+        }
         rehearsed = dry.rehearsal(profile, known, tmp_path, "http://127.0.0.1:1/v1")
         text = json.dumps(rehearsed.notebooks)
         assert "simplescaling" not in text and "Qwen/" not in text and "../" not in text, text

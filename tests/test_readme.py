@@ -43,17 +43,24 @@ def test_its_rivals_run(capsys):
     (block,) = (b for b in BLOCKS if "lab.vote" in b)
     exec(block, {"lab": lab, "engine": lab.load("s1-tiny")})
     printed, shown = capsys.readouterr().out.splitlines(), SHOWN[block].splitlines()
-    assert [line.split()[0] for line in printed] == [line.split()[0] for line in shown] == ["2", "3"]
+    assert (
+        [line.split()[0] for line in printed] == [line.split()[0] for line in shown] == ["2", "3"]
+    )
     assert all("thrown away" in line for line in printed + shown)
 
 
 def test_its_table_is_the_recorded_run():
     rungs = json.loads((ROOT / "s1lab" / "tiny" / "made.json").read_text())["measured"]["rungs"]
-    rows = re.findall(r"^\| (cap \d+|own stop|\d Waits?) \| (\d+) \| ([\d.]+) \|$", TEXT, re.MULTILINE)
+    rows = re.findall(
+        r"^\| (cap \d+|own stop|\d Waits?) \| (\d+) \| ([\d.]+) \|$", TEXT, re.MULTILINE
+    )
     assert len(rows) == sum(isinstance(r, dict) for r in rungs.values())
     for name, tokens, accuracy in rows:
         key = name if "Wait" not in name else f"waits {name.split()[0]}"
-        assert tokens == f"{rungs[key]['thinking_tokens']:.0f}" and accuracy == f"{rungs[key]['accuracy']:.1f}"
+        assert (
+            tokens == f"{rungs[key]['thinking_tokens']:.0f}"
+            and accuracy == f"{rungs[key]['accuracy']:.1f}"
+        )
 
 
 def test_every_target_and_every_file_it_names_is_there():
@@ -71,8 +78,14 @@ def pieces(text: str) -> Iterator[tuple[str, dict[str, object]]]:
     for piece in re.split(r"\n\n+|\n(?=\|)", FENCED.sub("", text).strip()):
         plain = re.sub(r"`[^`\n]+`", "", piece)
         links, plain = re.findall(r"\]\(([^)]+)\)", plain), re.sub(r"\]\([^)]+\)", "]", plain)
-        numbers = [number.replace(",", "") for number in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)*", plain)]
-        numbers += [number for word, number in WORDS.items() for _ in re.finditer(word, plain, re.IGNORECASE)]
+        numbers = [
+            number.replace(",", "") for number in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)*", plain)
+        ]
+        numbers += [
+            number
+            for word, number in WORDS.items()
+            for _ in re.finditer(word, plain, re.IGNORECASE)
+        ]
         kept = {
             "heading": len(re.match("#*", piece)[0]),
             "columns": plain.count("|") if piece.startswith("|") else 0,

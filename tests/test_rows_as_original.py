@@ -89,7 +89,34 @@ def test_a_row_is_the_text_of_the_originals_tokenisation(qwen, name, recipe):
 
 
 # The first row above, id for id, without the system turn: Q is 48, a newline 198, <|im_start|> 257, <|im_end|> 258.
-IDS = [257, 261, 198, 48, 30, 258, 198, 257, 262, 198, 257, 263, 198, 64, 220, 65, 198, 257, 264, 198, 265, 25, 220, 19, 258, 198]
+IDS = [
+    257,
+    261,
+    198,
+    48,
+    30,
+    258,
+    198,
+    257,
+    262,
+    198,
+    257,
+    263,
+    198,
+    64,
+    220,
+    65,
+    198,
+    257,
+    264,
+    198,
+    265,
+    25,
+    220,
+    19,
+    258,
+    198,
+]
 LABELS = [-100] * 10 + [257, 263, 198, 64, 220, 65, 198, 257, 264, 198, 265, 25, 220, 19, 258, 198]
 
 
@@ -117,13 +144,23 @@ def test_a_row_id_for_id(template):
 
 
 def test_a_turn_ends_as_the_chat_template_ends_it(template):
-    for end, written in (("<|im_end|>\n", "<|im_end|>\n"), ("<|im_end|>", "<|im_end|>"), ("\n", "<|im_end|>")):
+    for end, written in (
+        ("<|im_end|>\n", "<|im_end|>\n"),
+        ("<|im_end|>", "<|im_end|>"),
+        ("\n", "<|im_end|>"),
+    ):
         tokenizer = copy.deepcopy(template.tokenizer)
-        tokenizer.chat_template = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + " + repr(end) + " }}{% endfor %}"
+        tokenizer.chat_template = (
+            "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + "
+            + repr(end)
+            + " }}{% endfor %}"
+        )
         (row,) = lab.curate.to_sft(rows_of("Q?", "a", "4"), "s1", tokenizer)
         assert row["completion"].endswith("Answer: 4" + written), end
     tokenizer.chat_template = "{{ messages[0]['content'] }}"  # shows no turn of the assistant's
-    assert lab.curate.to_sft(rows_of("Q?", "a", "4"), "s1", tokenizer)[0]["completion"].endswith("Answer: 4<|im_end|>")
+    assert lab.curate.to_sft(rows_of("Q?", "a", "4"), "s1", tokenizer)[0]["completion"].endswith(
+        "Answer: 4<|im_end|>"
+    )
 
 
 def test_the_seed_is_the_one_that_holds_where_none_is_named(tmp_path):

@@ -36,7 +36,11 @@ def test_nobody_waits_for_another_round(scripted, template):
             yield ask(template, "x")
         return n
 
-    run(scripted(lambda _: "y" + END), [rounds(5), rounds(1), rounds(3)], lambda _, n: order.append(n))
+    run(
+        scripted(lambda _: "y" + END),
+        [rounds(5), rounds(1), rounds(3)],
+        lambda _, n: order.append(n),
+    )
     assert order == [1, 3, 5]
 
 
@@ -69,7 +73,9 @@ def test_an_exception_cancels_what_is_in_flight_and_tells_what_was_done(scripted
     assert done == ["good"] and engine.cancelled
 
 
-def test_as_many_are_under_way_as_the_engine_works_on_and_the_next_starts_when_one_ends(scripted, template):
+def test_as_many_are_under_way_as_the_engine_works_on_and_the_next_starts_when_one_ends(
+    scripted, template
+):
     engine, under_way, most = scripted(lambda _: "y" + END), set(), []
     engine.width = 3
 

@@ -39,7 +39,9 @@ def traces(n: int = 24, seed: int = 3) -> Dataset:
 
 def learned(row: dict, template) -> str:
     assert len(row["input_ids"]) == len(row["labels"])
-    assert all(label in (IGNORED, i) for i, label in zip(row["input_ids"], row["labels"], strict=True))
+    assert all(
+        label in (IGNORED, i) for i, label in zip(row["input_ids"], row["labels"], strict=True)
+    )
     return template.decode([label for label in row["labels"] if label != IGNORED])
 
 
@@ -52,23 +54,36 @@ def test_exactly_reasoning_and_answer_have_loss(tiny):
         completion = f"<|im_start|>think\n{given['thinking']}<|im_start|>answer\n{given['attempt']}<|im_end|>\n"
         assert learned(row, tiny.template) == completion
         assert (
-            tiny.template.decode(row["input_ids"]) == tiny.template.decode(tiny.template.prompt(given["question"])) + completion
+            tiny.template.decode(row["input_ids"])
+            == tiny.template.decode(tiny.template.prompt(given["question"])) + completion
         )
 
 
 def test_the_same_with_think_tags(tiny):
     tokenizer = tiny.template.tokenizer
-    tags = bind(lab.ThinkTemplate("<think>\n", ("<|im_start|>",), "</think>\n\n"), tokenizer, {tokenizer.eos_token_id})
-    (row,) = sft.encode(Dataset.from_list([{"question": "Q?", "thinking": "a\nb", "attempt": "4"}]), tags, PAPER)
+    tags = bind(
+        lab.ThinkTemplate("<think>\n", ("<|im_start|>",), "</think>\n\n"),
+        tokenizer,
+        {tokenizer.eos_token_id},
+    )
+    (row,) = sft.encode(
+        Dataset.from_list([{"question": "Q?", "thinking": "a\nb", "attempt": "4"}]), tags, PAPER
+    )
     assert learned(row, tags) == "<think>\na\nb\n</think>\n\nAnswer: 4<|im_end|>\n"
 
 
 def test_words_that_forcing_appends_can_be_left_unlearned(tiny):
-    given = {"question": "Q?", "thinking": "1 a no\nstop\nWait\n2 b Wait yes\nHmm\n2 b Wait yes\n", "attempt": "Answer: b"}
+    given = {
+        "question": "Q?",
+        "thinking": "1 a no\nstop\nWait\n2 b Wait yes\nHmm\n2 b Wait yes\n",
+        "attempt": "Answer: b",
+    }
     (row,) = sft.encode(Dataset.from_list([given]), tiny.template, QUICK)
     whole = f"<|im_start|>think\n{given['thinking']}<|im_start|>answer\nAnswer: b<|im_end|>"
     assert tiny.template.decode(row["input_ids"]).endswith(whole)
-    assert learned(row, tiny.template) == whole.replace("\nWait\n", "\n\n").replace("\nHmm\n", "\n\n")
+    assert learned(row, tiny.template) == whole.replace("\nWait\n", "\n\n").replace(
+        "\nHmm\n", "\n\n"
+    )
 
 
 def test_prompts_and_completions_and_ids_are_taken_too(tiny):
@@ -76,7 +91,9 @@ def test_prompts_and_completions_and_ids_are_taken_too(tiny):
     by_text = sft.encode(lab.curate.to_sft(rows, tiny.template, rows="plain"), tiny.template, QUICK)
     assert by_text.to_list() == sft.encode(rows, tiny.template, QUICK).to_list()
     # Rows that are texts already stay as they are, whatever the recipe makes of traces.
-    original = sft.encode(lab.curate.to_sft(rows, tiny.template), tiny.template, PAPER.but(rows="plain"))
+    original = sft.encode(
+        lab.curate.to_sft(rows, tiny.template), tiny.template, PAPER.but(rows="plain")
+    )
     assert original.to_list() == sft.encode(rows, tiny.template, PAPER).to_list()
     assert original.to_list() != sft.encode(rows, tiny.template, PAPER.but(rows="plain")).to_list()
     assert sft.encode(by_text, tiny.template, QUICK).to_list() == by_text.to_list()
@@ -87,10 +104,16 @@ def test_rows_beyond_the_block_are_refused_or_cut_when_asked(tiny):
     lengths = [len(r["input_ids"]) for r in sft.encode(rows, tiny.template, QUICK)]
     block = sorted(lengths)[7]
     with pytest.raises(
-        ValueError, match=rf"2 of 10 rows are longer than the block of {block}.*row {lengths.index(max(lengths))}, has"
+        ValueError,
+        match=rf"2 of 10 rows are longer than the block of {block}.*row {lengths.index(max(lengths))}, has",
     ):
         sft.encode(rows, tiny.template, QUICK.but(block=block))
-    assert max(map(len, sft.encode(rows, tiny.template, QUICK.but(block=block), cut=True)["input_ids"])) == block
+    assert (
+        max(
+            map(len, sft.encode(rows, tiny.template, QUICK.but(block=block), cut=True)["input_ids"])
+        )
+        == block
+    )
     assert len(sft.encode(rows, tiny.template, QUICK.but(block=max(lengths)))) == 10
 
 
@@ -101,11 +124,28 @@ def test_the_papers_schedule():
     """Section 8 of the facts: 315 steps for 1,000 rows, 16 of warm-up, lr 1e-5, cosine to 0 over the other 299."""
     for name, block in (("s1-32b", 32_768), ("s1.1-32b", 20_000)):
         r = sft.recipe(name)
-        assert (r.epochs, r.batch, r.rate, r.betas, r.decay, r.dtype) == (5, 16, 1e-5, (0.9, 0.95), 1e-4, "bfloat16")
-        assert (r.steps(1000), r.warmup_steps(1000), r.block, r.pad_token) == (315, 16, block, "<|fim_pad|>") and not r.unlearned
+        assert (r.epochs, r.batch, r.rate, r.betas, r.decay, r.dtype) == (
+            5,
+            16,
+            1e-5,
+            (0.9, 0.95),
+            1e-4,
+            "bfloat16",
+        )
+        assert (r.steps(1000), r.warmup_steps(1000), r.block, r.pad_token) == (
+            315,
+            16,
+            block,
+            "<|fim_pad|>",
+        ) and not r.unlearned
         assert (r.rows, r.seed) == ("original", 42)
     tiny = sft.recipe("tiny")
-    assert (tiny.steps(1000), tiny.warmup_steps(1000), tiny.betas, tiny.decay) == (315, 16, (0.9, 0.95), 1e-4)
+    assert (tiny.steps(1000), tiny.warmup_steps(1000), tiny.betas, tiny.decay) == (
+        315,
+        16,
+        (0.9, 0.95),
+        1e-4,
+    )
     with pytest.raises(ValueError, match=r"no recipe is called 's2'.*s1-32b"):
         sft.recipe("s2")
     with pytest.raises(TypeError, match="epoch"):
@@ -122,8 +162,13 @@ def test_the_trainer_follows_the_schedule(trained):
     found, _ = trained
     steps = QUICK.steps(24)
     warm = QUICK.warmup_steps(24)
-    assert [e["step"] for e in found.log] == list(range(1, steps + 1)) == list(range(1, 7)) and warm == 1
-    half = [QUICK.rate * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * k / (steps - warm))).item()) for k in range(steps - warm)]
+    assert [e["step"] for e in found.log] == list(range(1, steps + 1)) == list(
+        range(1, 7)
+    ) and warm == 1
+    half = [
+        QUICK.rate * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * k / (steps - warm))).item())
+        for k in range(steps - warm)
+    ]
     for entry, rate in zip(found.log, [0.0, *half], strict=True):
         assert entry["rate"] == pytest.approx(rate, rel=1e-5)
 
@@ -135,21 +180,32 @@ def test_the_trainer_follows_the_schedule(trained):
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sft") / "run"
     seen = []
-    return sft.train("s1-tiny-base", traces(), QUICK, out=folder, watch=seen.append, progress=False), seen
+    return sft.train(
+        "s1-tiny-base", traces(), QUICK, out=folder, watch=seen.append, progress=False
+    ), seen
 
 
 def test_what_was_trained_loads_and_tells_what_it_is(trained):
     found, seen = trained
     assert found.loss[-1] < found.loss[0] and seen == found.log
-    assert [json.loads(line) for line in (found.path / "log.jsonl").read_text().splitlines()] == found.log
+    assert [
+        json.loads(line) for line in (found.path / "log.jsonl").read_text().splitlines()
+    ] == found.log
     card = (found.path / "README.md").read_text()
-    assert "24 rows" in card and found.made["data"] in card and "| rate | 0.001 |" in card and "trl" in card
+    assert (
+        "24 rows" in card
+        and found.made["data"] in card
+        and "| rate | 0.001 |" in card
+        and "trl" in card
+    )
     assert not list(found.path.glob("checkpoint-*"))
     with lab.load(str(found.path)) as engine:
         trace = lab.force(engine, "How many r in raspberry?", lab.Budget(max_tokens=40))
         assert trace.error is None and trace.thinking.startswith("1 ")
     again = sft.train("s1-tiny-base", traces(), QUICK, out=found.path, progress=False)
-    assert again.log == found.log and again.made["seconds"] == found.made["seconds"]  # nothing was trained again
+    assert (
+        again.log == found.log and again.made["seconds"] == found.made["seconds"]
+    )  # nothing was trained again
 
 
 def test_a_run_of_version_0_1_is_found_finished(trained, tmp_path):
@@ -160,16 +216,30 @@ def test_a_run_of_version_0_1_is_found_finished(trained, tmp_path):
     record = json.loads(path.read_text())
     assert record["recipe"].pop("rows") == "plain"
     path.write_text(json.dumps(record))
-    assert sft.train("s1-tiny-base", traces(), QUICK, out=tmp_path / "run", progress=False).log == found.log
+    assert (
+        sft.train("s1-tiny-base", traces(), QUICK, out=tmp_path / "run", progress=False).log
+        == found.log
+    )
     with pytest.raises(ValueError, match="holds a run of another"):
-        sft.train("s1-tiny-base", traces(), QUICK.but(rows="original"), out=tmp_path / "run", progress=False)
+        sft.train(
+            "s1-tiny-base",
+            traces(),
+            QUICK.but(rows="original"),
+            out=tmp_path / "run",
+            progress=False,
+        )
 
 
-@pytest.mark.parametrize("change", [{"batches": "padded"}, {"batches": "flat"}, {"per_device": 2}, {"checkpointing": True}])
+@pytest.mark.parametrize(
+    "change",
+    [{"batches": "padded"}, {"batches": "flat"}, {"per_device": 2}, {"checkpointing": True}],
+)
 def test_losses_are_the_same_however_a_batch_is_made(trained, tmp_path, change):
     """Over the whole trajectory, and with no drift to one side."""
     found, _ = trained
-    other = sft.train("s1-tiny-base", traces(), QUICK.but(**change), out=tmp_path / "run", progress=False)
+    other = sft.train(
+        "s1-tiny-base", traces(), QUICK.but(**change), out=tmp_path / "run", progress=False
+    )
     differences = [b - a for a, b in zip(found.loss, other.loss, strict=True)]
     assert max(map(abs, differences)) < 2e-5 and abs(sum(differences) / len(differences)) < 5e-6
 
@@ -204,7 +274,12 @@ def held():
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         found["trained"] = sum(map(size, parameters))
         found["gradients"] = sum(size(p.grad) for p in parameters)
-        moments = [t for state in optimizer.state.values() for t in state.values() if torch.is_tensor(t) and t.numel() > 1]
+        moments = [
+            t
+            for state in optimizer.state.values()
+            for t in state.values()
+            if torch.is_tensor(t) and t.numel() > 1
+        ]
         found["optimiser"] = sum(map(size, moments))
 
     handle = register_optimizer_step_post_hook(hook)
@@ -237,7 +312,9 @@ def test_two_processes_under_fsdp2_follow_one(tmp_path):
     differences = [b["loss"] - a for a, b in zip(found.loss, log, strict=True)]
     assert max(map(abs, differences)) < 1e-4 and abs(sum(differences) / len(differences)) < 3e-5
     one, two = (load_file(path / "model.safetensors") for path in (found.path, tmp_path / "run"))
-    assert one.keys() == two.keys() and all(torch.allclose(one[name], two[name], atol=2e-3) for name in one)
+    assert one.keys() == two.keys() and all(
+        torch.allclose(one[name], two[name], atol=2e-3) for name in one
+    )
     planned = sft.plan(SHORT, 2)
     for rank in "01":
         share = json.loads((tmp_path / f"run.{rank}").read_text())
@@ -263,7 +340,10 @@ def test_two_processes_from_a_shell_follow_one_and_tell_once(tmp_path):
     )
     assert alone.returncode == shared.returncode == 0, shared.stderr[-3000:]
     assert alone.stdout.count("the model is in") == shared.stdout.count("the model is in") == 1
-    one, two = ([json.loads(x)["loss"] for x in (tmp_path / n / "log.jsonl").read_text().splitlines()] for n in ("one", "two"))
+    one, two = (
+        [json.loads(x)["loss"] for x in (tmp_path / n / "log.jsonl").read_text().splitlines()]
+        for n in ("one", "two")
+    )
     assert two == pytest.approx(one, abs=1e-4) and len(one) == 2
 
 
@@ -289,7 +369,13 @@ sft.train(network, Dataset.from_list(rows), recipe, out={str(tmp_path / "run")!r
 """
     )
     ran = launched(
-        tmp_path, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "poison.py"), timeout=120
+        tmp_path,
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(tmp_path / "poison.py"),
+        timeout=120,
     )
     assert ran.returncode != 0 and "became nan at step 1, in row 3:" in ran.stderr
 
@@ -297,7 +383,13 @@ sft.train(network, Dataset.from_list(rows), recipe, out={str(tmp_path / "run")!r
 def test_a_drift_to_one_side_would_be_seen(trained, tmp_path):
     """What the comparisons above must not miss: a loss that is wrong by a factor of 1.0005, or a rate by one percent."""
     found, _ = trained
-    other = sft.train("s1-tiny-base", traces(), QUICK.but(rate=QUICK.rate * 1.01), out=tmp_path / "run", progress=False)
+    other = sft.train(
+        "s1-tiny-base",
+        traces(),
+        QUICK.but(rate=QUICK.rate * 1.01),
+        out=tmp_path / "run",
+        progress=False,
+    )
     differences = [b - a for a, b in zip(found.loss, other.loss, strict=True)]
     assert max(map(abs, differences)) > 1e-4 and abs(sum(differences) / len(differences)) > 3e-5
     scaled = [0.0005 * loss for loss in found.loss]
@@ -314,7 +406,9 @@ def test_packed_rows_do_not_see_each_other(tiny_base):
             alone.append(out)
         batch = Collator("packed", pad)(list(rows))
         assert len(batch["input_ids"]) < len(rows)
-        together = tiny_base.network(input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False).logits
+        together = tiny_base.network(
+            input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
+        ).logits
     found = 0
     for line, ids in enumerate(batch["input_ids"].tolist()):
         for row, logits in zip(rows, alone, strict=True):
@@ -341,7 +435,9 @@ found = sft.train("s1-tiny-base", traces(), QUICK.but(**change), out=sys.argv[1]
 
 def started(folder: Path, **change) -> subprocess.Popen:
     code = TRAINING.format(root=str(ROOT), change=change)
-    return subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
 
 
 def test_a_killed_run_goes_on_with_the_losses_of_an_uninterrupted_one(trained, tmp_path):
@@ -353,7 +449,9 @@ def test_a_killed_run_goes_on_with_the_losses_of_an_uninterrupted_one(trained, t
             break
     process.communicate()
     left = list((tmp_path / "run").glob("checkpoint-*/whole"))
-    assert {int(p.parent.name.split("-")[1]) for p in left} & {2, 4} and not (tmp_path / "run" / "model.safetensors").exists()
+    assert {int(p.parent.name.split("-")[1]) for p in left} & {2, 4} and not (
+        tmp_path / "run" / "model.safetensors"
+    ).exists()
     steps = []
     again = sft.train(
         "s1-tiny-base",
@@ -371,14 +469,18 @@ def test_adapters_are_trained_alone_resumed_and_merged_into_a_model_that_loads(t
     recipe = QUICK.but(lora=sft.Lora(rank=4, alpha=8), rate=1e-2, save_every=2)
     found = sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False)
     assert found.loss[-1] < found.loss[0]
-    base, tuned = (load_file(path / "model.safetensors") for path in (Path(locate("s1-tiny-base")), found.path))
+    base, tuned = (
+        load_file(path / "model.safetensors") for path in (Path(locate("s1-tiny-base")), found.path)
+    )
     assert base.keys() == tuned.keys()
     changed = {name.rsplit(".", 2)[-2] for name in base if not torch.equal(base[name], tuned[name])}
     assert changed == set(sft.Lora().modules)  # and neither embeddings nor norms
     adapter = load_file(found.path / "adapter" / "adapter_model.safetensors")
     assert sum(t.numel() for t in adapter.values()) == sft.plan(recipe).trained
     with lab.load(str(found.path)) as engine:
-        assert lab.force(engine, "How many r in raspberry?", lab.Budget(max_tokens=20)).error is None
+        assert (
+            lab.force(engine, "How many r in raspberry?", lab.Budget(max_tokens=20)).error is None
+        )
     process = started(tmp_path / "again", lora={"rank": 4, "alpha": 8}, rate=1e-2, save_every=2)
     for line in process.stdout:
         if line.strip() == "3":
@@ -402,7 +504,9 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
     recipe = QUICK.but(save_every=2)
     try:
         with pytest.raises(OSError, match=r"can't be written.*checkpoint-2 is whole"):
-            sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False, watch=fill)
+            sft.train(
+                "s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False, watch=fill
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [p.name for p in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-2"]
@@ -412,9 +516,12 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
             sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert [e["step"] for e in sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False).log] == list(
-        range(1, 7)
-    )
+    assert [
+        e["step"]
+        for e in sft.train(
+            "s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False
+        ).log
+    ] == list(range(1, 7))
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny_base):
@@ -429,7 +536,12 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny
     recipe = QUICK.but(epochs=1)
     with pytest.raises(FloatingPointError, match=r"became nan at step [12], in row 11:"):
         sft.train(
-            network, Dataset.from_list(rows), recipe, out=tmp_path / "run", tokenizer=tiny_base.template.tokenizer, progress=False
+            network,
+            Dataset.from_list(rows),
+            recipe,
+            out=tmp_path / "run",
+            tokenizer=tiny_base.template.tokenizer,
+            progress=False,
         )
 
 
@@ -437,18 +549,30 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny
 
 
 @pytest.mark.parametrize(
-    "change", [{}, {"weights": "bfloat16", "dtype": "bfloat16"}, {"weights": "bfloat16", "lora": sft.Lora(8)}]
+    "change",
+    [
+        {},
+        {"weights": "bfloat16", "dtype": "bfloat16"},
+        {"weights": "bfloat16", "lora": sft.Lora(8)},
+    ],
 )
 def test_the_static_part_of_a_plan_is_what_training_holds(tmp_path, tiny_base, change):
     """Whole weights, low precision and adapters: every byte that sft.train holds after a step, within 20 %; they all train."""
     from transformers import Qwen2ForCausalLM
 
     recipe = QUICK.but(epochs=1, **change)
-    network = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny-base"), dtype=getattr(torch, recipe.weights))
+    network = Qwen2ForCausalLM.from_pretrained(
+        locate("s1-tiny-base"), dtype=getattr(torch, recipe.weights)
+    )
     planned = sft.plan(recipe, model=Qwen2ForCausalLM.from_pretrained(locate("s1-tiny-base")))
     with held() as found:
         trained = sft.train(
-            network, traces(8), recipe, out=tmp_path / "run", tokenizer=tiny_base.template.tokenizer, progress=False
+            network,
+            traces(8),
+            recipe,
+            out=tmp_path / "run",
+            tokenizer=tiny_base.template.tokenizer,
+            progress=False,
         )
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     assert weights / 1e9 == pytest.approx(planned.weights, rel=0.2)
@@ -460,7 +584,13 @@ def test_the_static_part_of_a_plan_is_what_training_holds(tmp_path, tiny_base, c
 def test_adapters_without_peft_are_refused_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ImportError, match="adapters, which needs peft: pip install"):
-        sft.train("s1-tiny-base", traces(8), QUICK.but(lora=sft.Lora(4)), out=tmp_path / "run", progress=False)
+        sft.train(
+            "s1-tiny-base",
+            traces(8),
+            QUICK.but(lora=sft.Lora(4)),
+            out=tmp_path / "run",
+            progress=False,
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -468,17 +598,32 @@ def test_plans_of_the_papers_runs():
     """Sixteen H100 held it and eight did not without more (issues 13 and 22 of the original); 7 GPU-hours, the paper says."""
     whole, half = sft.plan("s1-32b", 16), sft.plan("s1-32b", 8)
     assert whole.fits and not half.fits and 32.7e9 < whole.parameters < 32.9e9
-    assert "does NOT fit" in str(half) and "would fit: gpus=16" in str(half) and "would fit" not in str(whole)
+    assert (
+        "does NOT fit" in str(half)
+        and "would fit: gpus=16" in str(half)
+        and "would fit" not in str(whole)
+    )
     assert 3.5 < 16 * whole.hours < 14
     assert sft.plan("s1-32b", 16).static == pytest.approx(half.static / 2)
     bare = sft.plan(sft.recipe("s1-32b").but(checkpointing=False), 16)
     assert bare.activations > 5 * whole.activations and "checkpointing=True" in str(bare)
     whole_7b = sft.recipe("qwen-7b-lora").but(lora=None, weights="float32")
-    assert sft.plan("qwen-0.5b").fits and sft.plan("qwen-7b-lora").fits and not sft.plan(whole_7b).fits
+    assert (
+        sft.plan("qwen-0.5b").fits and sft.plan("qwen-7b-lora").fits and not sft.plan(whole_7b).fits
+    )
     assert sft.plan("s1.1-32b", 16).activations < whole.activations
-    sizes = {"hidden_size": 2048, "num_hidden_layers": 24, "intermediate_size": 8192, "vocab_size": 32_000}
-    large = sft.plan("tiny", 1, 24.0, model=Qwen2Config(**sizes, num_attention_heads=16, num_key_value_heads=16))
-    assert not large.fits and "checkpointing=True" not in large.ways()  # it would do for the recipe's own model
+    sizes = {
+        "hidden_size": 2048,
+        "num_hidden_layers": 24,
+        "intermediate_size": 8192,
+        "vocab_size": 32_000,
+    }
+    large = sft.plan(
+        "tiny", 1, 24.0, model=Qwen2Config(**sizes, num_attention_heads=16, num_key_value_heads=16)
+    )
+    assert (
+        not large.fits and "checkpointing=True" not in large.ways()
+    )  # it would do for the recipe's own model
     with pytest.raises(ValueError, match="gpus=0"):
         sft.plan("tiny", 0)
     with pytest.raises(ValueError, match="can't be shared by 24 GPUs"):
@@ -502,9 +647,21 @@ def test_bad_input_is_told_in_one_sentence(tmp_path, trained, tiny):
         (rows, QUICK.but(pad_token="<|no_pad|>"), "no padding token '<|no_pad|>'"),
         (rows, QUICK.but(batch=8, per_device=3), "can't be shared"),
         (rows.to_list(), QUICK, "the rows are a list"),
-        (Dataset.from_dict({"input_ids": [[1, 2]], "labels": [[1, 2, 3]]}), QUICK, "2 ids and 3 labels"),
-        (Dataset.from_dict({"input_ids": [[1, 99_999]], "labels": [[1, 99_999]]}), QUICK, "the id 99999"),
-        (Dataset.from_dict({"input_ids": [[1, 2]], "labels": [[1, -100]]}), QUICK, "nothing to learn"),
+        (
+            Dataset.from_dict({"input_ids": [[1, 2]], "labels": [[1, 2, 3]]}),
+            QUICK,
+            "2 ids and 3 labels",
+        ),
+        (
+            Dataset.from_dict({"input_ids": [[1, 99_999]], "labels": [[1, 99_999]]}),
+            QUICK,
+            "the id 99999",
+        ),
+        (
+            Dataset.from_dict({"input_ids": [[1, 2]], "labels": [[1, -100]]}),
+            QUICK,
+            "nothing to learn",
+        ),
     ):
         with pytest.raises(ValueError) as error:
             sft.train("s1-tiny-base", data, recipe, out=tmp_path / "none", progress=False)
@@ -541,8 +698,15 @@ def test_from_a_shell(tmp_path):
         failed = run(app, arguments)
         assert failed.exit_code == 2 and words in failed.stderr and failed.stderr.count("\n") == 1
     lab.curate.write(traces(16), tmp_path / "rows.jsonl")
-    done = run(app, ["--data", str(tmp_path / "rows.jsonl"), "--epochs", "1", "--out", str(tmp_path / "out")])
-    assert done.exit_code == 0 and "in 1 steps" in done.stdout and (tmp_path / "out" / "model.safetensors").exists()
+    done = run(
+        app,
+        ["--data", str(tmp_path / "rows.jsonl"), "--epochs", "1", "--out", str(tmp_path / "out")],
+    )
+    assert (
+        done.exit_code == 0
+        and "in 1 steps" in done.stdout
+        and (tmp_path / "out" / "model.safetensors").exists()
+    )
 
 
 def test_a_launch_trains_in_processes_of_its_own_and_train_then_finds_it_done(tmp_path):
@@ -553,7 +717,9 @@ def test_a_launch_trains_in_processes_of_its_own_and_train_then_finds_it_done(tm
     rows = lab.curate.read(tmp_path / "rows.jsonl", ())
     began = (tmp_path / "two" / "model.safetensors").stat().st_mtime_ns
     found = sft.train("s1-tiny-base", rows, recipe, out=tmp_path / "two", progress=False)
-    assert (tmp_path / "two" / "model.safetensors").stat().st_mtime_ns == began and len(found.log) == recipe.steps(20)
+    assert (tmp_path / "two" / "model.safetensors").stat().st_mtime_ns == began and len(
+        found.log
+    ) == recipe.steps(20)
     alone = sft.train("s1-tiny-base", rows, recipe, out=tmp_path / "one", progress=False)
     assert found.loss == pytest.approx(alone.loss, abs=1e-4)
 
@@ -562,6 +728,8 @@ def test_a_launch_refuses_what_it_can_not_do(tmp_path):
     with pytest.raises(ValueError, match=r"no configuration is called '\.\./evil'.*'cpu'"):
         sft.launch("../evil", "s1-tiny-base", "rows.jsonl", "tiny", out=tmp_path)
     with pytest.raises(ValueError, match="only epochs, block, per_device can be changed"):
-        sft.launch("cpu", "s1-tiny-base", "rows.jsonl", sft.recipe("tiny").but(rate=1.0), out=tmp_path)
+        sft.launch(
+            "cpu", "s1-tiny-base", "rows.jsonl", sft.recipe("tiny").but(rate=1.0), out=tmp_path
+        )
     with pytest.raises(RuntimeError, match=r"cpu\.yaml ended with code .*rows\.jsonl"):
         sft.launch("cpu", "s1-tiny-base", tmp_path / "rows.jsonl", "tiny", out=tmp_path / "out")

@@ -46,12 +46,17 @@ def says(error: pytest.ExceptionInfo, *words: str) -> None:
         lambda e, **o: lab.direct(e, QUESTIONS, **o),
         lambda e, **o: [t for x in lab.ladder(e, QUESTIONS, (4, 8), (0, 1), **o) for t in x.traces],
         lambda e, **o: lab.evaluate(e, PROBLEMS, lab.Budget(waits=1), **o).traces,
-        lambda e, **o: [t for r in lab.sweep(e, PROBLEMS, (4,), (0, 2), **o).values() for t in r.traces],
+        lambda e, **o: [
+            t for r in lab.sweep(e, PROBLEMS, (4,), (0, 2), **o).values() for t in r.traces
+        ],
     ],
 )
 def test_a_second_call_asks_nothing_and_a_replay_needs_no_model(scripted, tmp_path, call):
     def ids(traces):
-        return [(t.ids, t.source, t.waits, t.cut, t.answer) for t in ([traces] if isinstance(traces, lab.Trace) else traces)]
+        return [
+            (t.ids, t.source, t.waits, t.cut, t.answer)
+            for t in ([traces] if isinstance(traces, lab.Trace) else traces)
+        ]
 
     say = (lambda text: "Answer: 3<|im_end|>") if "direct" in call.__code__.co_names else MODEL
     path = tmp_path / "deep" / "x.db"
@@ -62,7 +67,11 @@ def test_a_second_call_asks_nothing_and_a_replay_needs_no_model(scripted, tmp_pa
     with lab.replay(path) as engine:
         assert ids(call(engine)) == ids(plain)
     table = lab.runs(path)
-    assert list(table.status) == ["finished"] * 2 and list(table.completions)[1] == 0 and list(table.reused)[1] > 0
+    assert (
+        list(table.status) == ["finished"] * 2
+        and list(table.completions)[1] == 0
+        and list(table.reused)[1] > 0
+    )
     assert list(table.finished) == list(table.questions)
 
 
@@ -72,8 +81,12 @@ def test_what_decides_a_completion_tells_it_from_others(scripted, tmp_path):
     for change in (
         lambda e: lab.force(e, QUESTIONS[0], lab.Budget(max_tokens=9), store=path),
         lambda e: lab.force(e, QUESTIONS[0], lab.Budget(max_tokens=8), temperature=0.5, store=path),
-        lambda e: lab.force(e, QUESTIONS[0], lab.Budget(max_tokens=8), temperature=0.5, seed=1, store=path),
-        lambda e: lab.force(e, QUESTIONS[0], lab.Budget(max_tokens=8), temperature=0.5, top_p=0.5, store=path),
+        lambda e: lab.force(
+            e, QUESTIONS[0], lab.Budget(max_tokens=8), temperature=0.5, seed=1, store=path
+        ),
+        lambda e: lab.force(
+            e, QUESTIONS[0], lab.Budget(max_tokens=8), temperature=0.5, top_p=0.5, store=path
+        ),
     ):
         engine = scripted(MODEL)
         change(engine)
@@ -83,13 +96,17 @@ def test_what_decides_a_completion_tells_it_from_others(scripted, tmp_path):
     lab.force(other, QUESTIONS[0], lab.Budget(max_tokens=8), store=path)
     assert other.requests
     greedy = scripted(MODEL)
-    lab.force(greedy, QUESTIONS[0], lab.Budget(max_tokens=8), seed=99, store=path)  # a seed decides nothing here
+    lab.force(
+        greedy, QUESTIONS[0], lab.Budget(max_tokens=8), seed=99, store=path
+    )  # a seed decides nothing here
     assert not greedy.requests
 
 
 def test_the_same_request_in_flight_twice_is_asked_once(scripted, tmp_path):
     engine = scripted(MODEL)
-    traces = lab.force(engine, [QUESTIONS[0]] * 5, lab.Budget(max_tokens=8), store=tmp_path / "x.db")
+    traces = lab.force(
+        engine, [QUESTIONS[0]] * 5, lab.Budget(max_tokens=8), store=tmp_path / "x.db"
+    )
     assert len(engine.requests) == 2 and len({tuple(t.ids) for t in traces}) == 1
 
 
@@ -117,7 +134,11 @@ def test_what_a_replay_does_not_hold_is_a_traces_error(scripted, tmp_path):
     lab.force(scripted(MODEL), QUESTIONS[:2], store=path)
     with lab.replay(path) as engine:
         held, missing = lab.force(engine, [QUESTIONS[0], QUESTIONS[5]])
-    assert held.error is None and "does not hold this completion" in missing.error and "'scripted'" in missing.error
+    assert (
+        held.error is None
+        and "does not hold this completion" in missing.error
+        and "'scripted'" in missing.error
+    )
     with pytest.raises(lab.StoreError) as error:
         lab.replay(path, run=7)
     says(error, "no run 7", "[1]")
@@ -136,7 +157,9 @@ print(hash(tuple(tuple(t.ids) for t in traces)), engine.counts["sampled"])
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_results_and_asks_nothing_twice(tmp_path):
     def start(path):
-        return subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        return subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
 
     def held():
         with sqlite3.connect(path) as db:
@@ -181,7 +204,9 @@ def test_an_interrupted_run_is_listed_and_goes_on(scripted, tmp_path):
         lab.force(engine, QUESTIONS, store=path)
     again = scripted(MODEL)
     traces = lab.force(again, QUESTIONS, store=path)
-    assert all(t.answer == "Answer: 3" for t in traces) and 0 < len(again.requests) < 2 * len(QUESTIONS)
+    assert all(t.answer == "Answer: 3" for t in traces) and 0 < len(again.requests) < 2 * len(
+        QUESTIONS
+    )
     assert list(lab.runs(path).status) == ["interrupted", "finished"]
     assert 0 < lab.runs(path).finished[0] < len(QUESTIONS)
 
@@ -225,7 +250,9 @@ def test_ctrl_c_within_a_transaction_waits_for_its_end(scripted, tmp_path):
     engine = scripted(MODEL)
     store.begin(engine, {}, 1)
     store.put(b"key", Completion((1, 2), 3))
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with it ignored
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background job is started with it ignored
     try:
         with pytest.raises(KeyboardInterrupt):
             store.flush()
@@ -236,7 +263,9 @@ def test_ctrl_c_within_a_transaction_waits_for_its_end(scripted, tmp_path):
     assert list(lab.runs(path).status) == ["interrupted"] and lab.runs(path).tokens[0] == 2
 
 
-def test_a_transaction_that_fails_is_taken_back_and_can_be_tried_again(scripted, tmp_path, monkeypatch):
+def test_a_transaction_that_fails_is_taken_back_and_can_be_tried_again(
+    scripted, tmp_path, monkeypatch
+):
     store = Store(tmp_path / "x.db")
     store.begin(scripted(MODEL), {}, 1)
     store.put(b"key", Completion((1, 2), 3))
@@ -255,7 +284,10 @@ def test_a_transaction_that_fails_is_taken_back_and_can_be_tried_again(scripted,
 def test_a_completion_waits_two_seconds_at_most(scripted, tmp_path):
     store = Store(tmp_path / "x.db")
     store.begin(scripted(MODEL), {}, 1)
-    store._cost, store._flushed = 60.0, time.monotonic() - 2.1  # the last writing took a minute: a stalled disk
+    store._cost, store._flushed = (
+        60.0,
+        time.monotonic() - 2.1,
+    )  # the last writing took a minute: a stalled disk
     store.put(b"key", Completion((1,), 3))
     store.flush_when_due()
     assert not store._pending
@@ -295,10 +327,18 @@ def test_what_is_no_store_is_named_and_left_as_it_is(scripted, tmp_path, kind):
         "folder": "folder",
         "cut": "broken",
     }[kind]
-    for use in (lambda: lab.force(scripted(MODEL), QUESTIONS, store=path), lambda: lab.runs(path), lambda: lab.replay(path)):
+    for use in (
+        lambda: lab.force(scripted(MODEL), QUESTIONS, store=path),
+        lambda: lab.runs(path),
+        lambda: lab.replay(path),
+    ):
         with pytest.raises(lab.StoreError) as error:
             use()
-        says(error, str(path), words if kind != "folder" or "folder" in str(error.value) else "no store")
+        says(
+            error,
+            str(path),
+            words if kind != "folder" or "folder" in str(error.value) else "no store",
+        )
     assert before is None or path.read_bytes() == before
 
 
@@ -370,16 +410,22 @@ except lab.StoreError as why:
     print(why)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert ran.stdout.count("\n") == 1 and "make room" in ran.stdout and str(path) in ran.stdout, ran.stdout + ran.stderr[-2000:]
+    assert ran.stdout.count("\n") == 1 and "make room" in ran.stdout and str(path) in ran.stdout, (
+        ran.stdout + ran.stderr[-2000:]
+    )
     table = lab.runs(path)
     assert table.status[0] in ("unfinished", "failed") and 20 < table.finished[0] < 5000
     assert len(lab.read_run(path).traces) == table.finished[0]
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY  # it held for that process alone
+    assert (
+        resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    )  # it held for that process alone
 
 
 def test_runs_travel_as_a_dataset_and_as_json_lines_and_come_back(scripted, tmp_path):
     path = tmp_path / "x.db"
-    results = lab.evaluate(scripted(MODEL), PROBLEMS, lab.Budget(waits=1, max_tokens=60), store=path, progress=False)
+    results = lab.evaluate(
+        scripted(MODEL), PROBLEMS, lab.Budget(waits=1, max_tokens=60), store=path, progress=False
+    )
     run = lab.read_run(path)
     assert [t.ids for t in run.traces] == [t.ids for t in results.traces]
     assert [t.correct for t in run.traces] == results.verdicts and run.made["engine"] == "scripted"
@@ -389,7 +435,9 @@ def test_runs_travel_as_a_dataset_and_as_json_lines_and_come_back(scripted, tmp_
     assert run.traces == back.traces == lines.traces and run.made == back.made == lines.made
     elsewhere = tmp_path / "other.db"
     assert lab.import_run(lines, elsewhere) == 1
-    assert lab.read_run(elsewhere).traces == run.traces and lab.runs(elsewhere).status[0] == "imported"
+    assert (
+        lab.read_run(elsewhere).traces == run.traces and lab.runs(elsewhere).status[0] == "imported"
+    )
     assert lab.diff(f"{path}#1", elsewhere).same == len(QUESTIONS)
     with pytest.raises(ValueError, match="'ids' is missing"):
         lab.Run.from_dataset(run.to_dataset().remove_columns("ids"))
@@ -406,9 +454,16 @@ def test_each_run_says_what_made_it(tiny, tmp_path):
         "exact",
         "ladder",
     )
-    assert "torch" in row["versions"] and row["wall_s"] >= 0 and row["tokens"] > 0 and row["started"].startswith("20")
+    assert (
+        "torch" in row["versions"]
+        and row["wall_s"] >= 0
+        and row["tokens"] > 0
+        and row["started"].startswith("20")
+    )
     if shutil.which("git") and (ROOT / ".git").exists():
-        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=os.getcwd()).stdout
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=os.getcwd()
+        ).stdout
         assert not head or head.startswith(row["commit"].rstrip("+"))
     shown = CliRunner().invoke(app, ["runs", str(path)])
     assert shown.exit_code == 0 and "s1-tiny" in shown.stdout
@@ -427,8 +482,14 @@ def test_a_model_is_known_by_its_weights_wherever_they_lie(tiny, tiny_base, tmp_
     content[-100] ^= 1
     weights.write_bytes(content)
     assert fingerprint(str(copy)) != tiny.fingerprint
-    loaded = [lab.engines.transformers.TransformersEngine(e.network, tokenizer=e.template.tokenizer) for e in (tiny, tiny_base)]
-    assert loaded[0].fingerprint != loaded[1].fingerprint and loaded[0].fingerprint == loaded[0].fingerprint
+    loaded = [
+        lab.engines.transformers.TransformersEngine(e.network, tokenizer=e.template.tokenizer)
+        for e in (tiny, tiny_base)
+    ]
+    assert (
+        loaded[0].fingerprint != loaded[1].fingerprint
+        and loaded[0].fingerprint == loaded[0].fingerprint
+    )
 
 
 def test_a_store_can_be_made_by_hand_and_closed(tmp_path):

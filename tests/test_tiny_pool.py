@@ -30,17 +30,25 @@ def marked(labels, *names):
 
 
 def test_sources_stand_in_the_papers_proportions():
-    assert sum(count for count, _ in lab.paper.TABLE_7.values()) == 59_029 and set(MIXES) == set(lab.paper.TABLE_7)
+    assert sum(count for count, _ in lab.paper.TABLE_7.values()) == 59_029 and set(MIXES) == set(
+        lab.paper.TABLE_7
+    )
     pool = lab.tiny.pool(5_903, 1)
     for source, count in collections.Counter(pool["source"]).items():
-        assert abs(count - lab.paper.TABLE_7[source][0] / 10) <= 12, source  # repeats bring their first asker's row along
+        assert abs(count - lab.paper.TABLE_7[source][0] / 10) <= 12, (
+            source
+        )  # repeats bring their first asker's row along
     assert lab.tiny.pool(7).num_rows == 7 and lab.tiny.pool(1).num_rows == 1
     with pytest.raises(ValueError, match="n is 0"):
         lab.tiny.pool(0)
 
 
 def test_the_same_seed_gives_the_same_rows():
-    assert curate.digest(lab.tiny.pool(800, 2)) == curate.digest(lab.tiny.pool(800, 2)) != curate.digest(lab.tiny.pool(800, 3))
+    assert (
+        curate.digest(lab.tiny.pool(800, 2))
+        == curate.digest(lab.tiny.pool(800, 2))
+        != curate.digest(lab.tiny.pool(800, 3))
+    )
     # Written down once: another machine or version that gives another pool must say so.
     assert curate.digest(lab.tiny.pool(800, 2))[:16] == "8246897e77f3d810"
 
@@ -89,10 +97,14 @@ def test_repeats_and_test_questions_are_found_exactly(pool, labels):
     clean = [
         row
         for row in range(N)
-        if labels[row] in ("", "wrong trace", "short", "long") or "repeat" in labels[row] or "contam" in labels[row]
+        if labels[row] in ("", "wrong trace", "short", "long")
+        or "repeat" in labels[row]
+        or "contam" in labels[row]
     ]
     kept, leaked = curate.decontaminate(pool.select(clean), [lab.tiny.benchmark()], n=SHARED_WORDS)
-    assert {clean[row] for row in leaked.rows} == marked(labels, "contaminated", "contaminated in part")
+    assert {clean[row] for row in leaked.rows} == marked(
+        labels, "contaminated", "contaminated in part"
+    )
     left = [row for at, row in enumerate(clean) if at not in set(leaked.rows)]
     _, again = curate.deduplicate(kept, n=SHARED_WORDS)
     found = collections.defaultdict(set)
@@ -101,21 +113,36 @@ def test_repeats_and_test_questions_are_found_exactly(pool, labels):
     assert found["repeat"] | found["near repeat"] | found["shared words"] == marked(
         labels, "repeat", "near repeat", "reworded repeat"
     )
-    assert found["repeat"] >= marked(labels, "repeat") and found["shared words"] == marked(labels, "reworded repeat")
+    assert found["repeat"] >= marked(labels, "repeat") and found["shared words"] == marked(
+        labels, "reworded repeat"
+    )
     clean = {row for row in range(N) if labels[row] in ("", "wrong trace")}
-    assert {split_of(pool[row]["question"]) for row in sorted(clean)[:400] if "[asy]" not in pool[row]["question"]} == {"train"}
+    assert {
+        split_of(pool[row]["question"])
+        for row in sorted(clean)[:400]
+        if "[asy]" not in pool[row]["question"]
+    } == {"train"}
 
 
 def test_lengths_find_short_and_long_ones(pool, labels):
-    report = curate.quality(pool, ["missing thinking", "API error", "repetition"], words=(4, 180))[1]
-    found = {rule: {row for row, r in zip(report.rows, report.rules, strict=True) if r == rule} for rule in ("short", "long")}
+    report = curate.quality(pool, ["missing thinking", "API error", "repetition"], words=(4, 180))[
+        1
+    ]
+    found = {
+        rule: {row for row, r in zip(report.rows, report.rules, strict=True) if r == rule}
+        for rule in ("short", "long")
+    }
     assert found["short"] == marked(labels, "short")
     assert found["long"] - marked(labels, "loop") == marked(labels, "long")
 
 
 def test_wrong_traces_are_those_the_grader_calls_wrong(pool, labels):
     rows = [row for row in range(N) if labels[row] in ("", "wrong trace")]
-    wrong = {row for row, r in zip(rows, pool.select(rows), strict=True) if not is_correct(r["attempt"], r["answer"], r["kind"])}
+    wrong = {
+        row
+        for row, r in zip(rows, pool.select(rows), strict=True)
+        if not is_correct(r["attempt"], r["answer"], r["kind"])
+    }
     assert wrong == marked(labels, "wrong trace")
 
 

@@ -31,7 +31,9 @@ def check(family: str, question: str, answer: str) -> bool:
         return next(x for x in range(1, m + 1) if (a * x - b) % m == 0) == int(answer)
     if family == "pair":
         *given, target = numbers
-        return answer in [f"{a}+{b}" for a, b in itertools.combinations(given, 2) if a + b == target]
+        return answer in [
+            f"{a}+{b}" for a, b in itertools.combinations(given, 2) if a + b == target
+        ]
     if family == "signs":
         *given, target = numbers
         terms = [int(t) for t in re.findall(r"[+-]?\d+", answer)]
@@ -51,13 +53,18 @@ def test_every_answer_is_right_and_every_size_of_every_family_is_there():
     for p in problems:
         assert check(p.family, p.question, p.answer), p
         assert p.guesses[-1] == p.answer and len(p.guesses) == len(p.lines) + 1
-        assert p.lines[-1].endswith("yes") and not any(line.endswith("yes") for line in p.lines[:-1])
+        assert p.lines[-1].endswith("yes") and not any(
+            line.endswith("yes") for line in p.lines[:-1]
+        )
 
 
 def test_sizes_differ_in_the_length_of_the_search():
     problems = list(itertools.islice(stream(12, "train"), 1800))
     for family in FAMILIES:
-        lengths = [[len(p.lines) for p in problems if (p.family, p.size) == (family, size)] for size in SIZES]
+        lengths = [
+            [len(p.lines) for p in problems if (p.family, p.size) == (family, size)]
+            for size in SIZES
+        ]
         small, medium, large = (sum(n) / len(n) for n in lengths)
         assert small < medium < large
 
@@ -67,11 +74,16 @@ def test_same_seed_same_rows_and_other_seed_other_rows():
     assert first.to_list() == again.to_list() != other.to_list()
     assert first.column_names[:4] == ["question", "answer", "kind", "family"]
     # Fixed by content: a change of the world that moves these must say so in the CHANGELOG.
-    assert lab.tiny.problems(2, seed=0)["question"] == lab.tiny.problems(100, seed=0)["question"][:2]
+    assert (
+        lab.tiny.problems(2, seed=0)["question"] == lab.tiny.problems(100, seed=0)["question"][:2]
+    )
 
 
 def test_splits_never_share_a_question():
-    sets = {split: set(lab.tiny.problems(1500, seed=1, split=split)["question"]) for split in ("train", "dev", "test")}
+    sets = {
+        split: set(lab.tiny.problems(1500, seed=1, split=split)["question"])
+        for split in ("train", "dev", "test")
+    }
     for a, b in itertools.combinations(sets.values(), 2):
         assert not a & b
     for split, questions in sets.items():
@@ -89,9 +101,15 @@ def test_training_reads_no_test_question():
     fed = []
     for problem in itertools.islice(pretraining_problems(), 4000):
         fed += [piece.text for piece in dialogue(problem, rng) + drill(problem, rng)]
-    for problem in itertools.islice(stream(1000, "train"), 1000):  # the pool that fine-tuning chooses from
+    for problem in itertools.islice(
+        stream(1000, "train"), 1000
+    ):  # the pool that fine-tuning chooses from
         fed += [piece.text for piece in trace(problem, rng, waits=1)]
-    asked = {text.split("user\n")[1].split("<|im_end|>")[0].rstrip("?.") for text in fed if "user\n" in text}
+    asked = {
+        text.split("user\n")[1].split("<|im_end|>")[0].rstrip("?.")
+        for text in fed
+        if "user\n" in text
+    }
     assert len(asked) > 4000 and not asked & tested
     assert not [text for text in fed if "raspberry" in text]
 
@@ -118,7 +136,10 @@ def test_the_chat_template_carries_a_system_and_a_user_turn():
     tokenizer = build()
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
     text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    assert text == "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+    assert (
+        text
+        == "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+    )
 
 
 def test_specials_are_single_tokens_and_the_shipped_tokenizer_is_the_built_one(tiny, tiny_base):
@@ -132,7 +153,11 @@ def test_specials_are_single_tokens_and_the_shipped_tokenizer_is_the_built_one(t
 def test_the_teacher_stops_too_early_goes_on_after_a_wait_and_repeats_itself_when_done():
     problem = next(p for p in stream(3, "train", ["letters"]) if len(p.lines) == 9)
     thinking = [p.text for p in trace(problem, random.Random(0), waits=2)]
-    assert thinking[2].startswith("\n1 ") and thinking[2].count("\n") == 9 and thinking[2].endswith("stop\n")
+    assert (
+        thinking[2].startswith("\n1 ")
+        and thinking[2].count("\n") == 9
+        and thinking[2].endswith("stop\n")
+    )
     assert thinking[4].startswith("\n8 ") and thinking[4].endswith("yes\n")
     assert thinking[6] == f"\n9 {problem.lines[-1]}\n"
     assert thinking[-1] == f"Answer: {problem.answer}<|im_end|>"
@@ -145,7 +170,9 @@ def test_loss_falls_on_what_the_model_is_to_write_and_on_nothing_forced():
     learned = tokenizer.decode([i for i, label in zip(ids, labels, strict=True) if label != -100])
     spared = tokenizer.decode([i for i, label in zip(ids, labels, strict=True) if label == -100])
     assert "Wait" not in learned and "user" not in learned and "think" not in learned
-    assert learned.startswith("\n1 ") and learned.endswith(f"<|im_start|>answer\nAnswer: {problem.guesses[14]}<|im_end|>")
+    assert learned.startswith("\n1 ") and learned.endswith(
+        f"<|im_start|>answer\nAnswer: {problem.guesses[14]}<|im_end|>"
+    )
     assert spared.endswith("<|im_start|>thinkWait") or spared.endswith(("Hmm", "Alternatively"))
 
 
@@ -154,12 +181,18 @@ def test_cut_rows_answer_with_what_was_found_until_the_cut():
     chosen = list(itertools.islice(stream(3, "train"), 200))
     cut = 0
     for problem, row in zip(chosen, sft_rows(tokenizer, chosen, 0), strict=True):
-        assert [i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label not in (-100, i)] == []
+        assert [
+            i
+            for i, label in zip(row["input_ids"], row["labels"], strict=True)
+            if label not in (-100, i)
+        ] == []
         text = tokenizer.decode(row["input_ids"])
         thinking = text.split("<|im_start|>think\n")[1].split("<|im_start|>answer")[0]
         if "Final Answer:" in text:
             cut += 1
-            assert text.endswith(f"Final Answer: {problem.guesses[_lines_written(problem, thinking.rstrip())]}<|im_end|>")
+            assert text.endswith(
+                f"Final Answer: {problem.guesses[_lines_written(problem, thinking.rstrip())]}<|im_end|>"
+            )
     assert 20 < cut < 60
 
 
@@ -171,13 +204,22 @@ def test_the_stored_ablations_are_whole():
     )
     for run in runs:
         assert {len(bits) for bits in run["correct"].values()} == {len(lab.tiny.benchmark())}
-        assert set(run["correct"]) == set(run["thinking_tokens"]) == {"cap 64", "cap 256", "own stop", "2 Waits"}
+        assert (
+            set(run["correct"])
+            == set(run["thinking_tokens"])
+            == {"cap 64", "cap 256", "own stop", "2 Waits"}
+        )
         assert run["steps"] == 315 or run["set"] == "full"
-        assert run["thinking_tokens"]["cap 64"] <= 64 and run["thinking_tokens"]["own stop"] < run["thinking_tokens"]["2 Waits"]
+        assert (
+            run["thinking_tokens"]["cap 64"] <= 64
+            and run["thinking_tokens"]["own stop"] < run["thinking_tokens"]["2 Waits"]
+        )
     for name in {run["set"] for run in runs}:
         mine = [run for run in runs if run["set"] == name]
         assert [run["seed"] for run in mine] == list(range(len(mine)))
-        assert len({run["correct"]["own stop"] for run in mine}) == len(mine)  # another seed is another model
+        assert len({run["correct"]["own stop"] for run in mine}) == len(
+            mine
+        )  # another seed is another model
 
 
 def test_a_seed_draws_its_sets_again_and_another_seed_others():
@@ -198,4 +240,8 @@ def test_outcomes_of_another_base_or_other_questions_are_not_kept(tmp_path):
     assert ablations.kept(path, made) == []
     path.write_text(json.dumps({**made, "runs": [{"set": "s1K", "seed": 0}]}))
     assert ablations.kept(path, made) == [{"set": "s1K", "seed": 0}]
-    assert ablations.kept(path, made | {"base": "b"}) == ablations.kept(path, made | {"questions": 400}) == []
+    assert (
+        ablations.kept(path, made | {"base": "b"})
+        == ablations.kept(path, made | {"questions": 400})
+        == []
+    )

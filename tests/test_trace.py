@@ -25,14 +25,18 @@ def test_the_segments_are_the_text(template):
     assert "".join(text for _, text in trace.segments()) == trace.text
     assert trace.thinking == "1 r 1\nstop\nWait" and trace.answer == "Final Answer: 3"
     assert (
-        trace.forced_tokens == len(trace.of(*FORCED)) == sum(len(template.encode(t)) for s, t in trace.segments() if s in FORCED)
+        trace.forced_tokens
+        == len(trace.of(*FORCED))
+        == sum(len(template.encode(t)) for s, t in trace.segments() if s in FORCED)
     )
 
 
 def test_a_terminal_shows_what_was_forced_in_guillemets_and_the_counts(template):
     shown = str(built(template, "1 r 1\n"))
     assert "«Wait»" in shown and "«Final Answer:» 3" in shown
-    assert f"{len(template.encode('1 r 1')) + 2} thinking tokens" in shown and "1 wait, cut" in shown
+    assert (
+        f"{len(template.encode('1 r 1')) + 2} thinking tokens" in shown and "1 wait, cut" in shown
+    )
     assert "\x1b[" not in shown and "\x1b[1;33m«Wait»" in built(template, "1").show(color=True)
 
 
@@ -48,4 +52,8 @@ def test_html_escapes_model_text_and_names_each_source_in_words(template):
 def test_an_error_is_shown(template):
     trace = built(template, "1")
     trace.error = "the server <died>"
-    assert "the server <died>" in str(trace) and "&lt;died&gt;" in trace._repr_html_() and "error" in trace.summary()
+    assert (
+        "the server <died>" in str(trace)
+        and "&lt;died&gt;" in trace._repr_html_()
+        and "error" in trace.summary()
+    )

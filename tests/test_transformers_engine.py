@@ -52,7 +52,13 @@ def prompts(engine, n: int) -> list[tuple[int, ...]]:
 
 def generated(model, ids, n, stop):
     with torch.inference_mode():
-        out = model.generate(torch.tensor([ids]), max_new_tokens=n, do_sample=False, eos_token_id=sorted(stop), pad_token_id=0)
+        out = model.generate(
+            torch.tensor([ids]),
+            max_new_tokens=n,
+            do_sample=False,
+            eos_token_id=sorted(stop),
+            pad_token_id=0,
+        )
     new = out[0, len(ids) :].tolist()
     return tuple(new[:-1] if new[-1] in stop else new)
 
@@ -71,12 +77,23 @@ def test_greedy_tokens_are_those_of_generate(max_batch):
 
 def test_a_sampled_row_is_the_same_alone_and_in_any_batch(tiny):
     ids = prompts(tiny, 6)
-    requests = [Request(p, 60, tiny.template.think_stop, temperature=0.9, top_p=0.95, seed=i) for i, p in enumerate(ids)]
+    requests = [
+        Request(p, 60, tiny.template.think_stop, temperature=0.9, top_p=0.95, seed=i)
+        for i, p in enumerate(ids)
+    ]
     together = complete(tiny, requests)
     alone = [complete(tiny, [r])[0] for r in requests]
-    crowd = complete(tiny, requests[::-1] + [Request(p, 30, frozenset()) for p in ids])[: len(requests)][::-1]
+    crowd = complete(tiny, requests[::-1] + [Request(p, 30, frozenset()) for p in ids])[
+        : len(requests)
+    ][::-1]
     assert together == alone == crowd
-    other = complete(tiny, [Request(r.ids, 60, r.stop, temperature=0.9, top_p=0.95, seed=99 + i) for i, r in enumerate(requests)])
+    other = complete(
+        tiny,
+        [
+            Request(r.ids, 60, r.stop, temperature=0.9, top_p=0.95, seed=99 + i)
+            for i, r in enumerate(requests)
+        ],
+    )
     assert other != together
 
 
@@ -87,14 +104,19 @@ def test_sampling_follows_the_softmax_and_top_p_its_nucleus():
     with torch.inference_mode():
         expected = (model(torch.tensor([ids])).logits[0, -1] / 2.0).softmax(-1)
     n = 3000
-    drawn = complete(engine, [Request(ids, 1, frozenset(), temperature=2.0, seed=s) for s in range(n)])
+    drawn = complete(
+        engine, [Request(ids, 1, frozenset(), temperature=2.0, seed=s) for s in range(n)]
+    )
     counts = collections.Counter(d.ids[0] for d in drawn)
     for token in expected.topk(5).indices.tolist():
         p = float(expected[token])
         assert abs(counts[token] / n - p) < 5 * math.sqrt(p * (1 - p) / n)
     ordered = expected.sort(descending=True)
     nucleus = set(ordered.indices[: int((ordered.values.cumsum(0) < 0.5).sum()) + 1].tolist())
-    drawn = complete(engine, [Request(ids, 1, frozenset(), temperature=2.0, top_p=0.5, seed=s) for s in range(300)])
+    drawn = complete(
+        engine,
+        [Request(ids, 1, frozenset(), temperature=2.0, top_p=0.5, seed=s) for s in range(300)],
+    )
     assert {d.ids[0] for d in drawn} <= nucleus and len(nucleus) > 1
 
 
@@ -102,7 +124,10 @@ def test_min_tokens_holds_every_stop_back(tiny):
     ids = prompts(tiny, 4)
     stop = tiny.template.think_stop
     free = complete(tiny, [Request(p, 200, stop) for p in ids])
-    held = complete(tiny, [Request(p, 200, stop, min_tokens=len(f.ids) + 5) for p, f in zip(ids, free, strict=True)])
+    held = complete(
+        tiny,
+        [Request(p, 200, stop, min_tokens=len(f.ids) + 5) for p, f in zip(ids, free, strict=True)],
+    )
     for short, long in zip(free, held, strict=True):
         assert short.finish == "stop" and long.ids[: len(short.ids)] == short.ids
         assert len(long.ids) >= len(short.ids) + 5 and not set(long.ids) & stop
@@ -130,7 +155,10 @@ def test_ids_past_the_tokenizer_are_never_sampled():
         model.lm_head.weight[known:] *= 30
     engine = engine_of(model)
     for temperature in (0.0, 1.0):
-        for done in complete(engine, [Request(p, 40, frozenset(), temperature=temperature) for p in prompts(engine, 4)]):
+        for done in complete(
+            engine,
+            [Request(p, 40, frozenset(), temperature=temperature) for p in prompts(engine, 4)],
+        ):
             assert max(done.ids) < known
 
 

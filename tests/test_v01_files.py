@@ -34,7 +34,13 @@ def store(tmp_path: Path) -> Path:
 
 def facts(traces: list[lab.Trace] | list[Any]) -> list[dict[str, Any]]:
     """What ``expected.json`` has of each trace."""
-    return [{name: list(map(str, t.source)) if name == "source" else getattr(t, name) for name in FIELDS} for t in traces]
+    return [
+        {
+            name: list(map(str, t.source)) if name == "source" else getattr(t, name)
+            for name in FIELDS
+        }
+        for t in traces
+    ]
 
 
 def test_the_questions_are_those_of_the_embedded_world():
@@ -44,7 +50,16 @@ def test_the_questions_are_those_of_the_embedded_world():
 def test_the_runs_are_listed(store):
     listed = lab.runs(store)
     assert list(listed["run"]) == list(range(1, 9)) and set(listed["status"]) == {"finished"}
-    assert list(listed["call"]) == ["force", "force", "force", "direct", "ladder", "force", "vote", "evaluate"]
+    assert list(listed["call"]) == [
+        "force",
+        "force",
+        "force",
+        "direct",
+        "ladder",
+        "force",
+        "vote",
+        "evaluate",
+    ]
     assert list(listed["questions"]) == [4, 4, 4, 4, 2, 2, 2, 4]
 
 
@@ -83,12 +98,20 @@ QUESTIONS = EXPECTED["questions"]
 REPLAYED: dict[str, Callable[[lab.Engine], list[lab.Trace]]] = {
     "force": lambda e: lab.force(e, QUESTIONS, lab.Budget(max_tokens=40, waits=1), **OLD),
     "direct": lambda e: lab.direct(e, QUESTIONS, prefix="Answer:", answer_tokens=16),
-    "ladder": lambda e: [t for l in lab.ladder(e, QUESTIONS[:2], (16, 32), (0, 1), **OLD) for t in l.traces],  # noqa: E741
-    "sampled": lambda e: lab.force(e, QUESTIONS[:2], lab.Budget(), temperature=0.7, top_p=0.9, seed=3, **OLD),
+    "ladder": lambda e: [
+        t for l in lab.ladder(e, QUESTIONS[:2], (16, 32), (0, 1), **OLD) for t in l.traces
+    ],  # noqa: E741
+    "sampled": lambda e: lab.force(
+        e, QUESTIONS[:2], lab.Budget(), temperature=0.7, top_p=0.9, seed=3, **OLD
+    ),
     "vote": lambda e: [t for vote in lab.vote(e, QUESTIONS[:2], n=2, **OLD) for t in vote.traces],
-    "evaluate": lambda e: lab.evaluate(e, lab.tiny.problems(4, seed=0), lab.Budget(waits=1), **OLD).traces,
+    "evaluate": lambda e: (
+        lab.evaluate(e, lab.tiny.problems(4, seed=0), lab.Budget(waits=1), **OLD).traces
+    ),
     # The numbers may also be the budget's own.
-    "force by its budget": lambda e: lab.force(e, QUESTIONS, lab.Budget(max_tokens=40, waits=1, **OLD)),
+    "force by its budget": lambda e: lab.force(
+        e, QUESTIONS, lab.Budget(max_tokens=40, waits=1, **OLD)
+    ),
 }
 
 

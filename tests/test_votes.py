@@ -73,7 +73,9 @@ def test_two_answers_are_a_hypergeometric(n):
         drawn = stats.hypergeom(n, first, k)
         wanted = drawn.sf(k // 2) + (drawn.pmf(k // 2) / 2 if k % 2 == 0 else 0)
         row = elected((first, n - first), 0, k)
-        assert row[0] == pytest.approx(wanted, abs=1e-12) and row.sum() == pytest.approx(1, abs=1e-12)
+        assert row[0] == pytest.approx(wanted, abs=1e-12) and row.sum() == pytest.approx(
+            1, abs=1e-12
+        )
     assert list(elected((first, n - first), 0, n)) == [1, 0]
 
 
@@ -84,7 +86,11 @@ def test_any_vote_by_sums_is_the_vote_by_the_table(monkeypatch):
         counts = tuple(rng.randint(0, largest) for _ in range(rng.randint(1, 8)))
         silent = rng.randint(0, 5)
         for k, row in enumerate(elected(counts, silent)):
-            assert majority._row(counts, silent, k) == pytest.approx(row, abs=1e-12), (counts, silent, k)
+            assert majority._row(counts, silent, k) == pytest.approx(row, abs=1e-12), (
+                counts,
+                silent,
+                k,
+            )
     monkeypatch.setattr(majority, "TABLE", 10)
     assert elected((8, 4), 1) == pytest.approx(majority._table((8, 4), 1), abs=1e-12)
 
@@ -110,7 +116,10 @@ def test_a_vote_of_1100_samples_has_every_k(voted):
 # Groups
 
 
-NOT_TRANSITIVE = {frozenset(pair) for pair in (("5", "5hours"), ("5", "5minutes"), ("half", "1/2"), ("1/2", "0.5"))}
+NOT_TRANSITIVE = {
+    frozenset(pair)
+    for pair in (("5", "5hours"), ("5", "5minutes"), ("half", "1/2"), ("1/2", "0.5"))
+}
 
 
 @pytest.fixture
@@ -126,17 +135,33 @@ def vague(monkeypatch):
         return a == b or frozenset((a, b)) in NOT_TRANSITIVE
 
     monkeypatch.setattr(grade, "same", same)
-    monkeypatch.setattr(grade, "is_correct", lambda response, gold, kind="math": same(response, gold, kind))
+    monkeypatch.setattr(
+        grade, "is_correct", lambda response, gold, kind="math": same(response, gold, kind)
+    )
     return asked
 
 
 def test_the_order_of_samples_never_changes_a_votes_groups(voted, vague):
-    answers = ["5", "5 hours", "5 Hours", "5 minutes", "5minutes", "5 minutes", "half", "1/2", "0.5", "7", "none"]
+    answers = [
+        "5",
+        "5 hours",
+        "5 Hours",
+        "5 minutes",
+        "5minutes",
+        "5 minutes",
+        "half",
+        "1/2",
+        "0.5",
+        "7",
+        "none",
+    ]
     rng, seen = random.Random(1), set()
     for _ in range(200):
         rng.shuffle(answers)
         vote = voted(*answers, kind="math")
-        groups = frozenset(frozenset(answers[i].casefold().replace(" ", "") for i in c) for c in vote.classes)
+        groups = frozenset(
+            frozenset(answers[i].casefold().replace(" ", "") for i in c) for c in vote.classes
+        )
         firsts = [c[0] for c in vote.classes]
         assert firsts == sorted(firsts) and all(c == sorted(c) for c in vote.classes)
         right = {frozenset(answers[i].casefold().replace(" ", "") for i in c): r
@@ -146,7 +171,11 @@ def test_the_order_of_samples_never_changes_a_votes_groups(voted, vague):
     assert len(seen) == 1
     ((groups, right, *_),) = seen
     # Most samples say 5 minutes, which "5" joins; "5 hours" equals "5" and not "5 minutes", and stays alone.
-    assert {"5", "5minutes"} in groups and {"5hours"} in groups and dict(right)[frozenset({"5", "5minutes"})]
+    assert (
+        {"5", "5minutes"} in groups
+        and {"5hours"} in groups
+        and dict(right)[frozenset({"5", "5minutes"})]
+    )
     for group in groups:
         assert all(grade.same(*sorted(pair)) for pair in itertools.combinations(group, 2)), group
 
@@ -155,15 +184,22 @@ def test_a_group_holds_answers_that_all_equal_each_other(voted, vague):
     """Most say 5. "5 hours", said twice, joins them first; "5 minutes" equals "5" too, but not "5 hours"."""
     for answers in itertools.permutations(["5", "5", "5", "5 hours", "5 hours", "5 minutes"]):
         vote = voted(*answers, kind="math")
-        assert sorted(map(len, vote.classes)) == [1, 5] and [answers.index("5 minutes")] in vote.classes
-    assert all(given <= wanted for given, wanted in vague)  # a comparison that knows sides is asked one way round
+        assert (
+            sorted(map(len, vote.classes)) == [1, 5]
+            and [answers.index("5 minutes")] in vote.classes
+        )
+    assert all(
+        given <= wanted for given, wanted in vague
+    )  # a comparison that knows sides is asked one way round
 
 
 def test_a_tree_groups_in_any_order_as_well(voted, vague):
     answers = ["5", "5 hours", "5 hours", "5 minutes"]
     shares = set()
     for order in itertools.permutations(range(4)):
-        tree = voted(*(answers[i] for i in order), kind="math", rewards=tuple(0.1 * (i + 1) for i in order))
+        tree = voted(
+            *(answers[i] for i in order), kind="math", rewards=tuple(0.1 * (i + 1) for i in order)
+        )
         shares.add(tuple(sorted(round(share, 9) for share in tree.maj().values())))
     assert shares == {(0.4, 0.6)}  # "5" goes with "5 hours": 0.1 + 0.2 + 0.3 against 0.4
 
@@ -212,7 +248,9 @@ def test_a_sample_without_an_answer_votes_for_a_where_that_is_asked_for(voted, a
     assert vote.first(unanswered="A") == wanted
     for gold in "ABCD":
         assert vote.accuracy(gold, as_original=True, unanswered="A") == (gold == wanted)
-    with pytest.raises(ValueError, match="unanswered='A' is the original's rule: add as_original=True"):
+    with pytest.raises(
+        ValueError, match="unanswered='A' is the original's rule: add as_original=True"
+    ):
         vote.accuracy("A", unanswered="A")
 
 
@@ -234,7 +272,11 @@ def len_of(trace):
         # rebase.py, select_softmax: highest first; num = ceil(width * weight / sum); width -= num; sum -= weight.
         # e^0 : e^-1 : e^-2 is 1 : 0.3679 : 0.1353. 8 * 1 / 1.5032 = 5.32 -> 6; 2 * 0.3679 / 0.5032 = 1.46 -> 2; 0.
         ([1.0, 0.8, 0.6], 8, [6, 2, 0]),
-        ([0.6, 1.0, 0.8], 8, [0, 6, 2]),  # in the order of the branches, whatever the rewards' order
+        (
+            [0.6, 1.0, 0.8],
+            8,
+            [0, 6, 2],
+        ),  # in the order of the branches, whatever the rewards' order
         # 3 * 0.5 = 1.5 -> 2; the later of two equal ones comes first: the list is sorted, then reversed.
         ([0.5, 0.5], 3, [1, 2]),
         # 6 / 4 -> 2; 4 / 3 -> 2; 2 / 2 = 1; 1.
@@ -297,7 +339,9 @@ def test_a_search_by_ceilings_says_so_and_ends_with_its_width(scripted, tmp_path
 
     options = {"kind": "integer", "progress": False, "store": tmp_path / "x.db"}
     reward = lambda trace: {"a": 0.9, "b": 0.85, "c": 0.1}[trace.thinking[0]]  # noqa: E731
-    tree = lab.rebase(scripted(say), "How many?", 3, reward, allocation="ceiling", vote="majority", **options)
+    tree = lab.rebase(
+        scripted(say), "How many?", 3, reward, allocation="ceiling", vote="majority", **options
+    )
     # e^0 : e^-0.25 : e^-4 of 3 is 1.67 : 1.30 : 0.03; the first ceiling is 2, then 1 * 0.98 -> 1.
     assert [t.thinking for t in tree.traces] == ["a\n", "a\n", "b\n"] and tree.vote == "majority"
     made = lab.read_run(tmp_path / "x.db").made
@@ -312,7 +356,9 @@ SHUFFLED = ["312R D", "12R3 C", "132R D", "21R3 C", "31R2 C", "R231 A"]
 
 
 def gpqa_rows(n):
-    return [(f" Which, {i}? ", f"right {i} ", [f"wrong {i}.{j}\n" for j in (1, 2, 3)]) for i in range(n)]
+    return [
+        (f" Which, {i}? ", f"right {i} ", [f"wrong {i}.{j}\n" for j in (1, 2, 3)]) for i in range(n)
+    ]
 
 
 def test_gpqas_options_in_the_originals_order():
@@ -331,7 +377,11 @@ def test_gpqas_options_in_the_originals_order():
 @pytest.fixture
 def gpqa(tmp_path):
     rows = [
-        {"Question": q, "Correct Answer": right, **{f"Incorrect Answer {j}": wrong[j - 1] for j in (1, 2, 3)}}
+        {
+            "Question": q,
+            "Correct Answer": right,
+            **{f"Incorrect Answer {j}": wrong[j - 1] for j in (1, 2, 3)},
+        }
         for q, right, wrong in gpqa_rows(198)
     ]
     Dataset.from_list(rows).to_json(str(tmp_path / "gpqa_diamond.jsonl"))
@@ -342,18 +392,29 @@ def test_a_gpqa_without_an_answer_counts_as_a_where_that_is_asked_for(gpqa, scri
     ours = lab.benchmarks.load("gpqa-diamond", gpqa, n=6)
     theirs = lab.benchmarks.load("gpqa-diamond", gpqa, n=6, as_original=True)
     assert "unanswered" not in ours.column_names and set(theirs["unanswered"]) == {"A"}
-    assert theirs["answer"] == [recorded[-1] for recorded in SHUFFLED] and theirs["question"] != ours["question"]
-    engine = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else "I can't say.<|im_end|>")
-    plain, original = (lab.evaluate(engine, rows, lab.Budget(), progress=False) for rows in (ours, theirs))
+    assert (
+        theirs["answer"] == [recorded[-1] for recorded in SHUFFLED]
+        and theirs["question"] != ours["question"]
+    )
+    engine = scripted(
+        lambda text: "x<|im_start|>" if "answer\n" not in text else "I can't say.<|im_end|>"
+    )
+    plain, original = (
+        lab.evaluate(engine, rows, lab.Budget(), progress=False) for rows in (ours, theirs)
+    )
     assert plain.accuracy == 0 and "unanswered" not in plain.made["benchmark"]
     assert list(original.rows["correct"]) == [letter == "A" for letter in theirs["answer"]]
-    assert original.made["benchmark"]["unanswered"] == ["A"] and set(original.rows["given"]) == {"A"}
+    assert original.made["benchmark"]["unanswered"] == ["A"] and set(original.rows["given"]) == {
+        "A"
+    }
     assert "counts as 'A' here" in original.rows["reason"][0]
     sampled = lab.evaluate(engine, theirs, lab.Budget(), n=2, temperature=1.0, progress=False)
     assert sampled.correct == original.correct
     again = lab.Results.of(theirs, original.traces)
     assert again.correct == original.correct
-    answering = scripted(lambda text: "x<|im_start|>" if "answer\n" not in text else "Answer: C<|im_end|>")
+    answering = scripted(
+        lambda text: "x<|im_start|>" if "answer\n" not in text else "Answer: C<|im_end|>"
+    )
     answered = lab.evaluate(answering, theirs, lab.Budget(), progress=False)
     assert list(answered.rows["correct"]) == [letter == "C" for letter in theirs["answer"]]
 
@@ -367,11 +428,15 @@ def test_a_question_that_could_not_be_run_is_not_answered_a(gpqa, scripted):
 
 def test_other_benchmarks_are_not_asked_differently():
     for name in ("embedded", "aime24", "math500"):
-        with pytest.raises(ValueError, match=f"as_original=True .*{name!r} is not asked differently"):
+        with pytest.raises(
+            ValueError, match=f"as_original=True .*{name!r} is not asked differently"
+        ):
             lab.benchmarks.load(name, as_original=True)
 
 
 def test_documents_say_of_the_original_what_its_code_does():
     text = (ROOT / "docs" / "from_original.md").read_text(encoding="utf-8")
-    assert "twenty points" not in text and "no minimum" not in text and "min_tokens_thinking" in text
+    assert (
+        "twenty points" not in text and "no minimum" not in text and "min_tokens_thinking" in text
+    )
     assert lab.benchmarks.BENCHMARKS["aime25-nofigures"].hub == "TIGER-Lab/AIME25"

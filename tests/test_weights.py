@@ -32,8 +32,13 @@ def test_both_models_together_are_below_12_mb_and_hold_nothing_executable():
 def test_transformers_loads_them_as_they_are(name):
     model = AutoModelForCausalLM.from_pretrained(FOLDER / name, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(FOLDER / name)
-    assert type(model).__name__ == "Qwen2ForCausalLM" and model.config.max_position_embeddings == 4096
-    assert tokenizer.eos_token == "<|im_end|>" and tokenizer.eos_token_id == model.generation_config.eos_token_id
+    assert (
+        type(model).__name__ == "Qwen2ForCausalLM" and model.config.max_position_embeddings == 4096
+    )
+    assert (
+        tokenizer.eos_token == "<|im_end|>"
+        and tokenizer.eos_token_id == model.generation_config.eos_token_id
+    )
     own = lab.load(name).template.tokenizer
     for question in [*lab.tiny.problems(60)["question"], "你好, what's this?\n\n\tx = <b>3</b>"]:
         turns = [{"role": "user", "content": question}]
@@ -44,15 +49,25 @@ def test_transformers_loads_them_as_they_are(name):
 
 def test_the_record_says_that_every_bar_held_on_test_questions():
     measured = MADE["measured"]
-    assert measured["split"] == "test" and measured["questions"] == 500 and measured["seed"] == BENCHMARK_SEED
-    assert measured["bars"] == json.loads(json.dumps(bars.verdicts(measured["base_without_thinking"], measured["rungs"])))
+    assert (
+        measured["split"] == "test"
+        and measured["questions"] == 500
+        and measured["seed"] == BENCHMARK_SEED
+    )
+    assert measured["bars"] == json.loads(
+        json.dumps(bars.verdicts(measured["base_without_thinking"], measured["rungs"]))
+    )
     assert all(verdict["holds"] for verdict in measured["bars"].values())
     assert {split_of(q) for q in lab.tiny.problems(500, BENCHMARK_SEED)["question"]} == {"test"}
 
 
 @pytest.mark.parametrize(
     ("name", "budget"),
-    [("cap 32", lab.Budget(max_tokens=32)), ("own stop", lab.Budget()), ("waits 2", lab.Budget(waits=2))],
+    [
+        ("cap 32", lab.Budget(max_tokens=32)),
+        ("own stop", lab.Budget()),
+        ("waits 2", lab.Budget(waits=2)),
+    ],
 )
 def test_the_record_is_what_the_shipped_weights_do(tiny, name, budget):
     """Question by question on the first 150; another processor may turn an answer, hence two of them are let off."""

@@ -30,12 +30,26 @@ def metadata(files):
 
 
 def test_it_holds_the_package_with_its_data_and_types_and_nothing_else(files):
-    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "s1lab"], cwd=ROOT, capture_output=True, text=True)
+    tracked = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "s1lab"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     if tracked.returncode == 0:  # where the tests run without git, the suffixes below still hold
         there = {name for name in tracked.stdout.splitlines() if (ROOT / name).is_file()}
         assert {name for name in files if name.startswith("s1lab/")} == there
-    models = {f"s1lab/tiny/s1-tiny{name}/model.safetensors" for name in ("", "-base", "-tcc", "-scc", "-ccc")}
-    data = {"py.typed", "tiny/reward.safetensors", "tiny/reward.json", "tiny/made.json", "sft/accelerate/node.yaml"}
+    models = {
+        f"s1lab/tiny/s1-tiny{name}/model.safetensors"
+        for name in ("", "-base", "-tcc", "-scc", "-ccc")
+    }
+    data = {
+        "py.typed",
+        "tiny/reward.safetensors",
+        "tiny/reward.json",
+        "tiny/made.json",
+        "sft/accelerate/node.yaml",
+    }
     assert models | {f"s1lab/{name}" for name in data} <= set(files)
     tops = {PurePosixPath(name).parts[0] for name in files}
     assert tops == {"s1lab", f"s1lab-{lab.__version__}.dist-info"}
@@ -46,7 +60,13 @@ def test_it_holds_the_package_with_its_data_and_types_and_nothing_else(files):
 def test_nothing_in_it_imports_the_tools_of_the_repository(files):
     code = {name: source.decode() for name, source in files.items() if name.endswith(".py")}
     assert (
-        code and [name for name, source in code.items() if re.search(r"^\s*(?:from|import) tools\b", source, re.MULTILINE)] == []
+        code
+        and [
+            name
+            for name, source in code.items()
+            if re.search(r"^\s*(?:from|import) tools\b", source, re.MULTILINE)
+        ]
+        == []
     )
 
 
@@ -56,7 +76,9 @@ def test_it_is_small_enough_to_install_anywhere(wheel):
 
 def test_its_metadata_says_what_it_is_and_its_links_lead_somewhere_without_the_repository(metadata):
     assert (metadata["Name"], metadata["Version"]) == ("s1lab", lab.__version__)
-    assert metadata["License-Expression"] == "Apache-2.0" and metadata["Requires-Python"] == ">=3.11"
+    assert (
+        metadata["License-Expression"] == "Apache-2.0" and metadata["Requires-Python"] == ">=3.11"
+    )
     page = metadata.get_payload()
     links = re.findall(r"\]\(([^)]+)\)|<(?:img|a)[^>]+(?:src|href)=\"([^\"]+)", page)
     assert links and all(link.startswith("https://") for pair in links for link in pair if link)
@@ -78,7 +100,9 @@ def test_installed_from_it_the_quickstart_runs_where_the_repository_is_not(wheel
     environment = os.environ | {"PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"}
 
     def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=empty, env=environment)
+        return subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, cwd=empty, env=environment
+        )
 
     code = "import s1lab, sys; print(s1lab.__file__); from s1lab.cli import app; app()"
     ran = python("-c", code, "run", "How many r in raspberry", "--waits", "1")

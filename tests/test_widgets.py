@@ -60,7 +60,10 @@ def problems():
 
 @pytest.fixture(scope="module")
 def runs(tiny, problems):
-    return [lab.evaluate(tiny, problems, budget, progress=False) for budget in (lab.Budget(), lab.Budget(waits=1))]
+    return [
+        lab.evaluate(tiny, problems, budget, progress=False)
+        for budget in (lab.Budget(), lab.Budget(waits=1))
+    ]
 
 
 def test_ipywidgets_is_imported_when_it_is_used_and_missed_in_one_sentence():
@@ -96,10 +99,15 @@ except ImportError as why:
 )
 def test_a_stream_ends_in_the_trace_of_force_and_grows_towards_it(tiny, budget, temperature):
     whole = lab.force(tiny, QUESTION, budget, temperature=temperature, seed=5)
-    grown = [(list(t.ids), list(t.source)) for t in stream(tiny, QUESTION, budget, temperature=temperature, seed=5, every=5)]
+    grown = [
+        (list(t.ids), list(t.source))
+        for t in stream(tiny, QUESTION, budget, temperature=temperature, seed=5, every=5)
+    ]
     last = list(stream(tiny, QUESTION, budget, temperature=temperature, seed=5, every=64))[-1]
     assert last == whole and grown[-1] == (whole.ids, whole.source)
-    assert all(whole.ids[: len(ids)] == ids and whole.source[: len(ids)] == source for ids, source in grown)
+    assert all(
+        whole.ids[: len(ids)] == ids and whole.source[: len(ids)] == source for ids, source in grown
+    )
     assert len(grown) > 5 and [len(ids) for ids, _ in grown] == sorted(len(ids) for ids, _ in grown)
 
 
@@ -111,14 +119,20 @@ def test_sampling_is_asked_again_for_at_most_three_times_its_tokens(tiny):
 
     budget = lab.Budget(waits=1)
     alone = sampled(lambda: lab.force(tiny, QUESTION, budget, temperature=0.9, seed=1))
-    assert alone < sampled(lambda: list(stream(tiny, QUESTION, budget, temperature=0.9, seed=1, every=4))) <= 3 * alone
+    assert (
+        alone
+        < sampled(lambda: list(stream(tiny, QUESTION, budget, temperature=0.9, seed=1, every=4)))
+        <= 3 * alone
+    )
     greedy = sampled(lambda: lab.force(tiny, QUESTION, budget))
     assert sampled(lambda: list(stream(tiny, QUESTION, budget, every=4))) == greedy
 
 
 def test_stop_ends_a_stream_between_two_steps_and_leaves_the_engine_whole(tiny):
     steps = iter(range(10**6))
-    *_, last = stream(tiny, QUESTION, lab.Budget(min_tokens=2000), every=8, stopped=lambda: next(steps) > 60)
+    *_, last = stream(
+        tiny, QUESTION, lab.Budget(min_tokens=2000), every=8, stopped=lambda: next(steps) > 60
+    )
     assert last.error == driving.UNFINISHED and 20 < last.thinking_tokens < 70
     assert tiny.poll() == []
     assert lab.force(tiny, QUESTION).error is None
@@ -146,7 +160,9 @@ def test_an_engine_that_streams_refuses_another_thread_in_one_sentence(tiny):
     thread.start()
     thread.join()
     growing.close()
-    assert len(refused) == 1 and "at work in another thread" in refused[0] and "\n" not in refused[0]
+    assert (
+        len(refused) == 1 and "at work in another thread" in refused[0] and "\n" not in refused[0]
+    )
 
 
 def test_what_does_not_fit_fails_as_it_does_in_force(tiny):
@@ -165,12 +181,26 @@ def test_what_does_not_fit_fails_as_it_does_in_force(tiny):
 
 def test_every_token_has_its_text_id_position_and_origin(tiny):
     trace = lab.force(tiny, QUESTION, lab.Budget(max_tokens=60, waits=1))
-    seen = Seen(tokens.tokens_html(tokens.read(trace.ids, trace.source, trace.template.decode), stops=trace.stops, cut=trace.cut))
+    seen = Seen(
+        tokens.tokens_html(
+            tokens.read(trace.ids, trace.source, trace.template.decode),
+            stops=trace.stops,
+            cut=trace.cut,
+        )
+    )
     assert len(seen.titles) == len(trace.ids)
-    for at, (title, token, source) in enumerate(zip(seen.titles, trace.ids, trace.source, strict=True)):
+    for at, (title, token, source) in enumerate(
+        zip(seen.titles, trace.ids, trace.source, strict=True)
+    ):
         assert title == f"{trace.template.decode([token])!r}, id {token}, position {at}, {source}"
     assert seen.text.count("«") == seen.text.count("»") == 3  # the Wait, the close, "Final Answer:"
-    plain = seen.text.replace("↵", "").replace("«", "").replace("»", "").replace("[stop 1]", "").replace("[cut]", "")
+    plain = (
+        seen.text.replace("↵", "")
+        .replace("«", "")
+        .replace("»", "")
+        .replace("[stop 1]", "")
+        .replace("[cut]", "")
+    )
     assert plain == trace.text
 
 
@@ -178,9 +208,17 @@ def test_bytes_of_one_character_are_one_token_and_lost_ones_are_shown():
     def decode(ids):
         return bytes(ids).decode("utf-8", "replace")
 
-    assert list(tokens.pieces(list("aé😀b".encode()), decode)) == [("a", 1), ("é", 2), ("😀", 4), ("b", 1)]
+    assert list(tokens.pieces(list("aé😀b".encode()), decode)) == [
+        ("a", 1),
+        ("é", 2),
+        ("😀", 4),
+        ("b", 1),
+    ]
     (smile,) = tokens.read(list("é😀".encode()), [Source.SAMPLED] * 6, decode, start=2)
-    assert str(smile) == "'😀', ids 240 159 152 128, position 2, sampled" and (smile.at, smile.end) == (2, 6)
+    assert str(smile) == "'😀', ids 240 159 152 128, position 2, sampled" and (
+        smile.at,
+        smile.end,
+    ) == (2, 6)
     assert list(tokens.pieces([0xF0, 0x9F], decode)) == [("\ufffd", 1), ("\ufffd", 1)]
 
 
@@ -190,14 +228,23 @@ def test_a_window_keeps_the_space_of_its_first_token():
 
     whole = tokens.read([1, 2, 3, 4], [Source.PROMPT, *[Source.SAMPLED] * 3], decode)
     assert [t.text for t in whole] == ["w1", "w2", " w3", " w4"]
-    assert tokens.read([1, 2, 3, 4], [Source.PROMPT, *[Source.SAMPLED] * 3], decode, 2, 3) == whole[2:3]
+    assert (
+        tokens.read([1, 2, 3, 4], [Source.PROMPT, *[Source.SAMPLED] * 3], decode, 2, 3)
+        == whole[2:3]
+    )
 
 
 def test_a_trace_falls_into_its_rounds(tiny):
     for wait in ("Wait", None):
         trace = lab.force(tiny, QUESTION, lab.Budget(waits=2, wait=wait))
         found = tokens.parts(trace.source, trace.stops)
-        assert [p.name for p in found] == ["the prompt", "round 1", "round 2", "round 3", "the answer"]
+        assert [p.name for p in found] == [
+            "the prompt",
+            "round 1",
+            "round 2",
+            "round 3",
+            "the answer",
+        ]
         assert [p.end for p in found[:-1]] == [p.start for p in found[1:]]
         assert (found[0].start, found[-1].end) == (0, len(trace.ids))
         assert [p.start for p in found[2:4]] == trace.stops[:2]
@@ -214,7 +261,9 @@ def test_a_trace_in_a_notebook_marks_every_origin_by_more_than_colour(template, 
     shown = trace._repr_html_()
     look = re.search(rf'<span title="{source}: [^"]*" style="([^"]*)">', shown)[1]
     assert "border-bottom:" in look or "font-style:italic" in look
-    assert f'style="{look}"' in tokens.tokens_html(tokens.read(trace.ids, trace.source, template.decode))
+    assert f'style="{look}"' in tokens.tokens_html(
+        tokens.read(trace.ids, trace.source, template.decode)
+    )
     assert ("«so»\n" in unescape(shown)) == (source in FORCED)
     assert f"{source} {trace.source.count(source)} ({MARKS[source]})" in Seen(shown).text
 
@@ -246,13 +295,19 @@ def test_filters_find_right_wrong_cut_and_what_a_wait_flipped(runs):
         "wrong": [i for i in range(30) if not own.verdicts[i]],
         "cut": [],
         "right only here": [i for i in range(30) if own.verdicts[i] and not waited.verdicts[i]],
-        "right only in the other": [i for i in range(30) if waited.verdicts[i] and not own.verdicts[i]],
+        "right only in the other": [
+            i for i in range(30) if waited.verdicts[i] and not own.verdicts[i]
+        ],
         "ids differ": range(30),
     }
-    assert {name: explorer.kept[name] for name in expected} == {name: list(rows) for name, rows in expected.items()}
+    assert {name: explorer.kept[name] for name in expected} == {
+        name: list(rows) for name, rows in expected.items()
+    }
     assert expected["right only in the other"]  # a Wait flips some
     explorer.filter.value = "right only in the other"
-    assert [number for _, number in explorer.pages.list.options] == expected["right only in the other"]
+    assert [number for _, number in explorer.pages.list.options] == expected[
+        "right only in the other"
+    ]
     assert explorer.current == expected["right only in the other"][0]
     shown = texts(explorer)
     assert "first run: wrong" in shown and "other run: right" in shown
@@ -264,15 +319,28 @@ def test_a_filter_without_rows_leaves_nothing_to_step_through(runs):
     explorer = lab.widgets.explore(*runs)
     explorer.filter.value = "cut"
     pages = explorer.pages
-    steps = [explorer.back, explorer.on, explorer.all, explorer.apart, pages.up, pages.down, pages.back, pages.on]
+    steps = [
+        explorer.back,
+        explorer.on,
+        explorer.all,
+        explorer.apart,
+        pages.up,
+        pages.down,
+        pages.back,
+        pages.on,
+    ]
     assert all(button.disabled for button in steps)
     for button in steps:
         button.click()  # what a click that was under way brings
     pages.jump.value = 7
-    assert "7 is not among these 0 rows" in texts(explorer) and all(view.value == "" for view in explorer.views)
+    assert "7 is not among these 0 rows" in texts(explorer) and all(
+        view.value == "" for view in explorer.views
+    )
     assert runs[0].traces[explorer.current].question not in texts(explorer)
     explorer.filter.value = "all"
-    assert not any(button.disabled for button in (explorer.on, explorer.apart, pages.up, pages.down, pages.on))
+    assert not any(
+        button.disabled for button in (explorer.on, explorer.apart, pages.up, pages.down, pages.on)
+    )
     assert runs[0].traces[explorer.current].question in texts(explorer)
 
 
@@ -280,7 +348,9 @@ def test_rows_are_jumped_to_and_one_that_is_filtered_out_is_said_to_be(runs):
     explorer = lab.widgets.explore(runs[0])
     assert len(explorer.pages.list.options) == PAGE and explorer.pages.back.disabled
     explorer.pages.jump.value = 27
-    assert explorer.current == 27 and [n for _, n in explorer.pages.list.options] == list(range(20, 30))
+    assert explorer.current == 27 and [n for _, n in explorer.pages.list.options] == list(
+        range(20, 30)
+    )
     assert runs[0].traces[27].question in texts(explorer)
     explorer.pages.step(-1)
     assert explorer.current == 26
@@ -293,14 +363,19 @@ def test_rows_are_jumped_to_and_one_that_is_filtered_out_is_said_to_be(runs):
     explorer.filter.value = "wrong"
     right = explorer.kept["right"][0]
     explorer.pages.jump.value = right
-    assert f"{right} is not among these" in explorer.pages.where.value and explorer.current in explorer.kept["wrong"]
+    assert (
+        f"{right} is not among these" in explorer.pages.where.value
+        and explorer.current in explorer.kept["wrong"]
+    )
 
 
 def test_rounds_are_stepped_through_and_the_first_difference_is_marked(tiny):
     own, waited = (lab.force(tiny, QUESTION, lab.Budget(waits=n)) for n in (0, 1))
     explorer = lab.widgets.explore(own, waited)
     at = first_difference(own.ids, waited.ids)
-    assert explorer.differs == at and own.ids[:at] == waited.ids[:at] and own.ids[at] != waited.ids[at]
+    assert (
+        explorer.differs == at and own.ids[:at] == waited.ids[:at] and own.ids[at] != waited.ids[at]
+    )
     assert texts(explorer).count("first difference") >= 2 and f"position {at}" in texts(explorer)
     names = []
     while not explorer.on.disabled:
@@ -309,7 +384,10 @@ def test_rounds_are_stepped_through_and_the_first_difference_is_marked(tiny):
     assert names == ["the prompt", "round 1", "the answer"]
     waited_only = lab.widgets.explore(waited, own)
     waited_only.look("round 2")
-    assert "round 2 is not in this trace" in waited_only.views[1].value and "«Wait»" in Seen(waited_only.views[0].value).text
+    assert (
+        "round 2 is not in this trace" in waited_only.views[1].value
+        and "«Wait»" in Seen(waited_only.views[0].value).text
+    )
     explorer.look("round 1")
     assert len(Seen(explorer.views[0].value).titles) == own.thinking_tokens
     explorer.apart.click()
@@ -322,7 +400,10 @@ def test_rounds_are_stepped_through_and_the_first_difference_is_marked(tiny):
 
 def framed(view) -> list[str]:
     """The titles of the tokens that are framed as looked at."""
-    return [unescape(title) for title in re.findall('<span title="([^"]*)" style="outline:4px double', view.value)]
+    return [
+        unescape(title)
+        for title in re.findall('<span title="([^"]*)" style="outline:4px double', view.value)
+    ]
 
 
 def test_the_token_of_a_position_is_said_in_text_and_framed(tiny):
@@ -331,7 +412,10 @@ def test_the_token_of_a_position_is_said_in_text_and_framed(tiny):
     field, said = explorer.window.field, explorer.window.said
     at = waited.source.index(Source.CONTINUATION)
     field.value = at
-    expected = [f"{t.template.decode([t.ids[at]])!r}, id {t.ids[at]}, position {at}, {t.source[at]}" for t in (own, waited)]
+    expected = [
+        f"{t.template.decode([t.ids[at]])!r}, id {t.ids[at]}, position {at}, {t.source[at]}"
+        for t in (own, waited)
+    ]
     assert Seen(said.value).text == f"first run: {expected[0]}other run: {expected[1]}"
     assert expected[1].startswith("'Wait") and expected[1].endswith("continuation")
     assert [framed(view) for view in explorer.views] == [[title] for title in expected]
@@ -341,16 +425,22 @@ def test_the_token_of_a_position_is_said_in_text_and_framed(tiny):
     field.value = first + 3
     assert explorer.part == "round 1" and f"position {first + 3}, " in framed(explorer.views[0])[0]
     field.value = 0  # before the round
-    assert explorer.part == "the whole trace" and "position 0, prompt" in framed(explorer.views[0])[0]
+    assert (
+        explorer.part == "the whole trace" and "position 0, prompt" in framed(explorer.views[0])[0]
+    )
     field.value = len(own.ids)  # one more than it has; the other has it
-    assert f"first run: no token stands at position {len(own.ids)} of what is shown" in Seen(said.value).text
+    assert (
+        f"first run: no token stands at position {len(own.ids)} of what is shown"
+        in Seen(said.value).text
+    )
     assert framed(explorer.views[0]) == [] and len(framed(explorer.views[1])) == 1
     explorer.apart.click()
     assert field.value == explorer.differs
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "at"), [([1, 2], [1, 2], None), ([1, 2], [1, 3], 1), ([1], [1, 3], 1), ([], [7], 0), ([], [], None)]
+    ("a", "b", "at"),
+    [([1, 2], [1, 2], None), ([1, 2], [1, 3], 1), ([1], [1, 3], 1), ([], [7], 0), ([], [], None)],
 )
 def test_the_first_difference_of_two_lists(a, b, at):
     assert first_difference(a, b) == first_difference(b, a) == at
@@ -358,7 +448,10 @@ def test_the_first_difference_of_two_lists(a, b, at):
 
 def test_runs_in_another_order_are_paired_by_question_and_sample(tiny):
     questions = ["How many a in banana", QUESTION, QUESTION]
-    a, b = rows_of(lab.force(tiny, questions)), rows_of(lab.force(tiny, [QUESTION, "How many e in tree"]))
+    a, b = (
+        rows_of(lab.force(tiny, questions)),
+        rows_of(lab.force(tiny, [QUESTION, "How many e in tree"])),
+    )
     assert paired(a, b) == [None, 0, None]
     assert filters(a, b, paired(a, b))["not in the other"] == [0, 2]
 
@@ -367,23 +460,36 @@ def test_a_stored_run_is_explored_like_the_run_itself(runs, tmp_path):
     stored = lab.read_run(runs[0].save(tmp_path / "a.jsonl"))
     live, kept = lab.widgets.explore(runs[0]), lab.widgets.explore(stored)
     assert kept.kept == live.kept
-    assert [(t.summary(), t.ending) for t in stored.traces] == [(t.summary(), t.ending) for t in runs[0].traces]
+    assert [(t.summary(), t.ending) for t in stored.traces] == [
+        (t.summary(), t.ending) for t in runs[0].traces
+    ]
     assert Seen(kept.views[0].value).titles == Seen(live.views[0].value).titles
 
 
 def test_a_row_and_the_trace_it_opens_end_in_the_same_words(tiny):
-    cut, own = (lab.force(tiny, QUESTION, budget) for budget in (lab.Budget(max_tokens=21), lab.Budget(waits=1)))
+    cut, own = (
+        lab.force(tiny, QUESTION, budget)
+        for budget in (lab.Budget(max_tokens=21), lab.Budget(waits=1))
+    )
     failed, none = lab.force(tiny, QUESTION), lab.direct(tiny, QUESTION)
     failed.error = "the server died"
     explorer = lab.widgets.explore([cut, own, failed, none])
-    for i, (trace, ending) in enumerate([(cut, "cut"), (own, "own stop"), (failed, "error"), (none, "no thinking")]):
+    for i, (trace, ending) in enumerate(
+        [(cut, "cut"), (own, "own stop"), (failed, "error"), (none, "no thinking")]
+    ):
         explorer.pages.go(i)
         listed = explorer.pages.list.options[i][0].replace("\u00a0", " ")
-        assert trace.ending == ending and f"tokens  {ending} " in listed and f"{trace.thinking_tokens} tokens" in listed
+        assert (
+            trace.ending == ending
+            and f"tokens  {ending} " in listed
+            and f"{trace.thinking_tokens} tokens" in listed
+        )
         assert f"trace: {trace.summary()}" in texts(explorer) and trace.summary().endswith(ending)
 
 
-def test_two_thousand_traces_of_two_thousand_tokens_show_a_page_of_rows_and_one_trace(template, record_property):
+def test_two_thousand_traces_of_two_thousand_tokens_show_a_page_of_rows_and_one_trace(
+    template, record_property
+):
     """What is made and sent is a page and a trace, however many there are; the seconds it took are in the test's report."""
     text = template.encode("1 ra 1\n2 ras 2\n")
     traces = []
@@ -402,7 +508,9 @@ def test_two_thousand_traces_of_two_thousand_tokens_show_a_page_of_rows_and_one_
     record_property("seconds_to_open", round(time.perf_counter() - began, 3))
     assert len(explorer.pages.list.options) == PAGE
     assert [len(Seen(view.value).titles) for view in explorer.views] == [2000, 2000]
-    assert counted.decoded <= 4 * 2 * 2000  # two or three short decodes a token that is shown, and none of another
+    assert (
+        counted.decoded <= 4 * 2 * 2000
+    )  # two or three short decodes a token that is shown, and none of another
     assert sum(len(v.value) for v in walk(explorer) if isinstance(v, ipw.HTML)) < 1_000_000
     assert len(still) < 1_000_000
     assert len(explorer.kept["cut"]) == 1000
@@ -428,7 +536,9 @@ class CountingTemplate:
 def long(template):
     trace = Trace("How many r in a long word", template, lab.Budget())
     trace.extend(template.encode("How many r"), Source.PROMPT)
-    trace.extend((template.encode("1 ra 1\n2 ras 2\n") * 4000)[: 32_000 - len(trace.ids)], Source.SAMPLED)
+    trace.extend(
+        (template.encode("1 ra 1\n2 ras 2\n") * 4000)[: 32_000 - len(trace.ids)], Source.SAMPLED
+    )
     return trace
 
 
@@ -440,7 +550,11 @@ def positions(view) -> tuple[int, int, int]:
 
 def above(view, at: int) -> int:
     """How many tokens a view shows before a position, which must be among its first lines."""
-    shown = [title for title in Seen(view.value).titles if int(re.search(r"position (\d+)", title)[1]) < at]
+    shown = [
+        title
+        for title in Seen(view.value).titles
+        if int(re.search(r"position (\d+)", title)[1]) < at
+    ]
     assert len(shown) <= 40 and sum("\\n" in title for title in shown) <= 5, (at, len(shown))
     return len(shown)
 
@@ -455,20 +569,33 @@ def test_a_token_that_is_asked_for_is_among_the_first_lines_of_every_widget(long
     pad.trace = trace
     pad._show(trace, ended=True)
     assert positions(pad.view) == (0, 1_999, 2_000)  # and its box shows the end
-    for window, views in ((explorer.window, explorer.views), (slider.window, [slider.view]), (pad.window, [pad.view])):
+    for window, views in (
+        (explorer.window, explorer.views),
+        (slider.window, [slider.view]),
+        (pad.window, [pad.view]),
+    ):
         window.field.value = at
         for view in views:
             assert f"position {at}, sampled" in framed(view)[0] and above(view, at) > 0
-            assert positions(view)[1] == 1_999 and not window.earlier.disabled and window.later.disabled
+            assert (
+                positions(view)[1] == 1_999
+                and not window.earlier.disabled
+                and window.later.disabled
+            )
         window.field.value = 3
-        assert [positions(view) for view in views] == [(0, 1_999, 2_000)] * len(views) and window.earlier.disabled
+        assert [positions(view) for view in views] == [(0, 1_999, 2_000)] * len(
+            views
+        ) and window.earlier.disabled
 
 
 def test_a_long_trace_is_made_a_window_at_a_time_around_the_token_looked_at(long):
     explorer = lab.widgets.explore(long, long)
     window, views = explorer.window, explorer.views
     assert [positions(view) for view in views] == [(0, 3_999, 4_000)] * 2
-    assert "positions 0 to 3,999: 4,000 of 32,000 tokens; not shown: 0 before and 28,000 after" in texts(explorer)
+    assert (
+        "positions 0 to 3,999: 4,000 of 32,000 tokens; not shown: 0 before and 28,000 after"
+        in texts(explorer)
+    )
     assert window.earlier.disabled and not window.later.disabled
     assert max(len(view.value) for view in views) < 500_000
     still = explorer.still()
@@ -477,10 +604,17 @@ def test_a_long_trace_is_made_a_window_at_a_time_around_the_token_looked_at(long
     assert [20_000 - positions(view)[0] for view in views] == [above(views[0], 20_000)] * 2
     assert [positions(view)[2] for view in views] == [4_000] * 2
     assert f"not shown: {positions(views[0])[0]:,} before" in texts(explorer)
-    assert "position 20000, sampled" in framed(views[0])[0] and "position 20000, sampled" in window.said.value
+    assert (
+        "position 20000, sampled" in framed(views[0])[0]
+        and "position 20000, sampled" in window.said.value
+    )
     last = positions(views[0])[1]
     window.later.click()
-    assert window.field.value == last + 1 and above(views[0], last + 1) and positions(views[0])[2] == 4_000
+    assert (
+        window.field.value == last + 1
+        and above(views[0], last + 1)
+        and positions(views[0])[2] == 4_000
+    )
     for button, edge in ((window.earlier, 0), (window.later, 31_999)):
         window.field.value = 20_000
         seen, stepped = set(range(*positions(views[0])[:2])), 0
@@ -489,7 +623,9 @@ def test_a_long_trace_is_made_a_window_at_a_time_around_the_token_looked_at(long
             first, last, _ = positions(views[0])
             assert window.field.value == first or above(views[0], window.field.value)
             seen, stepped = seen | set(range(first, last + 1)), stepped + 1
-        assert stepped < 9 and edge in seen and seen == set(range(min(seen), max(seen) + 1))  # every token is reached
+        assert (
+            stepped < 9 and edge in seen and seen == set(range(min(seen), max(seen) + 1))
+        )  # every token is reached
     window.field.value = 31_999
     assert window.later.disabled and above(views[0], 31_999)
 
@@ -498,7 +634,10 @@ def test_a_round_is_seen_through_a_window_of_its_own(long):
     explorer = lab.widgets.explore(long)
     explorer.look("round 1")
     begin = long.source.index(Source.SAMPLED)
-    assert positions(explorer.views[0]) == (begin, begin + 3_999, 4_000) and explorer.window.earlier.disabled
+    assert (
+        positions(explorer.views[0]) == (begin, begin + 3_999, 4_000)
+        and explorer.window.earlier.disabled
+    )
     explorer.window.later.click()
     assert explorer.part == "round 1" and above(explorer.views[0], begin + 4_000) > 0
     explorer.window.earlier.click()
@@ -513,7 +652,9 @@ def test_a_growing_long_trace_is_sent_as_its_last_window(long):
         pad.trace = long.fork(length, lab.Budget())
         pad._show(pad.trace)
         assert positions(pad.view) == (max(0, length - 4_000), length - 1, min(length, 4_000))
-        assert pad.window.field.disabled and pad.window.later.disabled and pad.window.earlier.disabled
+        assert (
+            pad.window.field.disabled and pad.window.later.disabled and pad.window.earlier.disabled
+        )
     assert len(sent) == 3 and max(sent) < 500_000
     assert "not shown: 28,000 before and 0 after" in pad.static_html()
     pad._show(long, ended=True)
@@ -536,13 +677,19 @@ class Writing:
 
 
 def test_a_rung_with_a_long_trace_is_seen_through_a_window(long):
-    slider = lab.widgets.LadderSlider(Rungs(["cap 9", "own stop"], [[long.fork(9, lab.Budget())], [long]]))
+    slider = lab.widgets.LadderSlider(
+        Rungs(["cap 9", "own stop"], [[long.fork(9, lab.Budget())], [long]])
+    )
     slider.on.click()
     assert positions(slider.view) == (0, 3_999, 4_000) and "28,000 after" in texts(slider)
     slider.window.field.value = 31_000
     assert above(slider.view, 31_000) and "position 31000, sampled" in framed(slider.view)[0]
     slider.back.click()
-    assert positions(slider.view) == (0, 8, 9) and slider.window.later.disabled and slider.window.field.value == 0
+    assert (
+        positions(slider.view) == (0, 8, 9)
+        and slider.window.later.disabled
+        and slider.window.field.value == 0
+    )
 
 
 # The playground
@@ -569,7 +716,9 @@ def test_the_playground_stops_and_runs_again(tiny):
     pad.run.click()
     assert seen.wait(60) and not pad.halt.disabled
     pad.halt.click()
-    assert pad.wait(60).error and pad.trace.thinking_tokens < 3000 and "stopped: " in pad.status.value
+    assert (
+        pad.wait(60).error and pad.trace.thinking_tokens < 3000 and "stopped: " in pad.status.value
+    )
     pad.least.value = 0
     pad.run.click()
     assert pad.wait(60) == lab.force(tiny, QUESTION)
@@ -610,7 +759,11 @@ def test_stop_does_not_wait_for_a_server_that_is_silent(tiny):
                 time.sleep(0.01)
             pad.halt.click()
             trace = pad.wait(30)
-            assert not silence.is_set() and trace.error and "stopped: 0 thinking tokens" in pad.status.value
+            assert (
+                not silence.is_set()
+                and trace.error
+                and "stopped: 0 thinking tokens" in pad.status.value
+            )
             silence.set()
         http.shutdown()
 
@@ -632,7 +785,11 @@ def test_the_playground_shows_what_is_wrong_as_a_sentence(tiny, settings, said):
         getattr(pad, name).value = value
     pad.run.click()
     pad.wait(60)
-    assert said in pad.status.value and "Error:" in pad.status.value and "Traceback" not in pad.status.value
+    assert (
+        said in pad.status.value
+        and "Error:" in pad.status.value
+        and "Traceback" not in pad.status.value
+    )
     assert not pad.run.disabled
 
 
@@ -643,7 +800,9 @@ def test_an_engine_that_breaks_is_reported_in_the_playground(scripted):
     pad = lab.widgets.playground(scripted(broken), QUESTION)
     pad.run.click()
     pad.wait(60)
-    assert "OSError: the disk &lt;b&gt;is&lt;/b&gt; gone" in pad.status.value and not pad.run.disabled
+    assert (
+        "OSError: the disk &lt;b&gt;is&lt;/b&gt; gone" in pad.status.value and not pad.run.disabled
+    )
 
 
 def test_an_empty_extension_suppresses_without_text(tiny):
@@ -655,12 +814,21 @@ def test_an_empty_extension_suppresses_without_text(tiny):
 
 @pytest.mark.parametrize(
     ("name", "first", "last"),
-    [("cap", "0", "4,096"), ("least", "0", "4,096"), ("waits", "0", "8"), ("temperature", "0.0", "2.0")],
+    [
+        ("cap", "0", "4,096"),
+        ("least", "0", "4,096"),
+        ("waits", "0", "8"),
+        ("temperature", "0.0", "2.0"),
+    ],
 )
 def test_a_number_of_the_playground_is_dragged_and_typed(tiny, name, first, last):
     pad = lab.widgets.playground(tiny, QUESTION)
     field = getattr(pad, name)
-    (slider,) = (w for w in walk(pad) if isinstance(w, ipw.SelectionSlider) and w.description == f"{field.description} slider")
+    (slider,) = (
+        w
+        for w in walk(pad)
+        if isinstance(w, ipw.SelectionSlider) and w.description == f"{field.description} slider"
+    )
     assert [slider.options[0][0], slider.options[-1][0]] == [first, last] and slider.label == first
     for _, value in slider.options:  # dragged over all of it, there and back
         slider.value = value
@@ -673,7 +841,10 @@ def test_a_number_of_the_playground_is_dragged_and_typed(tiny, name, first, last
         assert field.value == typed and slider.label == shown
     if name != "waits":  # which has no number between two of its slider's
         field.value = type(field.value)(between)
-        assert field.value == type(field.value)(between) and slider.value in (slider.options[3][1], slider.options[4][1])
+        assert field.value == type(field.value)(between) and slider.value in (
+            slider.options[3][1],
+            slider.options[4][1],
+        )
     field.value = beyond
     slider.value = slider.options[2][1]
     assert field.value == slider.options[2][1]
@@ -683,7 +854,9 @@ def test_what_is_dragged_is_what_runs(tiny):
     pad = lab.widgets.playground(tiny, QUESTION)
     sliders = {w.description: w for w in walk(pad) if isinstance(w, ipw.SelectionSlider)}
     sliders["Cap slider"].value, sliders["Temperature slider"].value = 24, 0.7
-    assert pad.start().wait(60) == lab.force(tiny, QUESTION, lab.Budget(max_tokens=24), temperature=0.7)
+    assert pad.start().wait(60) == lab.force(
+        tiny, QUESTION, lab.Budget(max_tokens=24), temperature=0.7
+    )
     assert pad.trace.cut and pad.trace.thinking_tokens == 24
     pad.cap.value = 20  # between two of the slider's
     assert pad.start().wait(60).thinking_tokens == 20
@@ -700,12 +873,20 @@ def test_the_slider_moves_thinking_answer_and_accuracy_without_a_model(tiny, pro
     for i, (name, found) in enumerate(swept.items()):
         slider.budget.value = i
         shown, trace = texts(slider), found.traces[5]
-        assert f"{name}: {'right' if found.verdicts[5] else 'wrong'}, {trace.thinking_tokens} thinking tokens" in shown
-        assert f"answer: {' '.join(trace.answer.split())}" in shown and f"accuracy {found.interval} %" in shown
+        assert (
+            f"{name}: {'right' if found.verdicts[5] else 'wrong'}, {trace.thinking_tokens} thinking tokens"
+            in shown
+        )
+        assert (
+            f"answer: {' '.join(trace.answer.split())}" in shown
+            and f"accuracy {found.interval} %" in shown
+        )
         assert len(Seen(slider.view.value).titles) == len(trace.ids)
     slider.back.click()
     assert slider.budget.value == 2 and not slider.on.disabled
-    assert slider.curve.value.count("<circle") == 3 and slider.curve.value.count("<rect") == 2  # two caps and a ring
+    assert (
+        slider.curve.value.count("<circle") == 3 and slider.curve.value.count("<rect") == 2
+    )  # two caps and a ring
     assert tiny.counts["steps"] == before
 
 
@@ -715,7 +896,9 @@ def test_the_slider_takes_one_ladder_and_many_with_the_same_rungs(tiny):
     slider.budget.value = 3
     assert "1 Wait: 74 thinking tokens" in texts(slider) and "Answer: 3" in texts(slider)
     assert "accuracy" not in texts(slider)
-    many = lab.ladder(tiny, [QUESTION, "How many a in banana"], caps=(8, 32), waits=(0, 1), progress=False)
+    many = lab.ladder(
+        tiny, [QUESTION, "How many a in banana"], caps=(8, 32), waits=(0, 1), progress=False
+    )
     assert lab.widgets.ladder(many).number.max == 1
     with pytest.raises(ValueError, match="different rungs"):
         lab.widgets.ladder([one, lab.ladder(tiny, QUESTION, caps=(8,))])
@@ -743,10 +926,14 @@ def test_the_pool_shows_the_funnel_and_every_dropped_row_with_its_reason(reports
             break
         browser.pages.on.click()
     assert listed == reports[0].rows
-    assert browser.rule.index == 0 and browser.rule.label.startswith("any rule")  # ipywidgets marks the button of an index
+    assert browser.rule.index == 0 and browser.rule.label.startswith(
+        "any rule"
+    )  # ipywidgets marks the button of an index
     rule = reports[0].rules[40]
     browser.rule.value = rule
-    assert set(browser.pages.rows) == {n for n, r in zip(reports[0].rows, reports[0].rules, strict=True) if r == rule}
+    assert set(browser.pages.rows) == {
+        n for n, r in zip(reports[0].rows, reports[0].rules, strict=True) if r == rule
+    }
     browser.rule.index = 0
     assert list(browser.pages.rows) == reports[0].rows and browser.rule.index == 0
     browser.rule.value = rule
@@ -792,15 +979,22 @@ def test_model_text_is_text(everything):
 
 def test_every_control_has_a_label_and_a_place_in_the_tab_order(everything):
     controls = [
-        c for w in everything for c in walk(w) if isinstance(c, ipw.ValueWidget | ipw.Button) and not isinstance(c, ipw.HTML)
+        c
+        for w in everything
+        for c in walk(w)
+        if isinstance(c, ipw.ValueWidget | ipw.Button) and not isinstance(c, ipw.HTML)
     ]
     assert len(controls) > 30
-    assert all(c.description.strip() for c in controls) and all(c.tabbable is not False for c in controls)
+    assert all(c.description.strip() for c in controls) and all(
+        c.tabbable is not False for c in controls
+    )
 
 
 def test_nothing_says_that_it_is_read_out_when_it_changes(everything):
     """A live region works where it was in the page before its text, and what an ipywidgets HTML holds is replaced whole."""
-    shown = "".join(view.value for widget in everything for view in walk(widget) if isinstance(view, ipw.HTML))
+    shown = "".join(
+        view.value for widget in everything for view in walk(widget) if isinstance(view, ipw.HTML)
+    )
     assert "done: " in shown and not re.search(r"role=.(status|alert|log)|aria-live", shown)
 
 
@@ -808,14 +1002,19 @@ def displayed(widget) -> list[nbformat.NotebookNode]:
     """The outputs of a cell that ends in the widget."""
     with mock.patch("s1lab.widgets.panel.display") as display:
         widget._ipython_display_()
-    return [nbformat.v4.new_output("display_data", data=call.args[0]) for call in display.call_args_list]
+    return [
+        nbformat.v4.new_output("display_data", data=call.args[0]) for call in display.call_args_list
+    ]
 
 
 def test_the_live_view_brings_a_style_that_hides_the_still_picture_and_no_other(everything):
     for widget in everything:
         name = re.search(r'class="(s1lab-still-\w+)"', displayed(widget)[0].data["text/html"])[1]
         hiding = [
-            w for w in everything for view in walk(w) if isinstance(view, ipw.HTML) and f".{name}{{display:none}}" in view.value
+            w
+            for w in everything
+            for view in walk(w)
+            if isinstance(view, ipw.HTML) and f".{name}{{display:none}}" in view.value
         ]
         assert hiding == [widget]
 
@@ -832,19 +1031,29 @@ def test_without_a_kernel_and_its_state_a_page_shows_the_html(everything):
     assert page.count("A still picture of a widget") == len(everything) and VIEW not in page
     assert "max-height:2" not in page.partition("</head>")[2]  # all of it is seen, on paper too
     seen = Seen(page)
-    assert len(seen.titles) > 300 and "right only in the other" in seen.text and "alert(1)" in seen.text
+    assert (
+        len(seen.titles) > 300
+        and "right only in the other" in seen.text
+        and "alert(1)" in seen.text
+    )
 
 
 def test_a_committed_notebook_keeps_the_html_of_a_widget_and_not_its_view(everything, tmp_path):
     from tools.reproduce import tidy
 
     cell = nbformat.v4.new_code_cell("w", outputs=displayed(everything[0]))
-    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {}}})
+    notebook = nbformat.v4.new_notebook(
+        cells=[cell], metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {}}}
+    )
     nbformat.write(notebook, tmp_path / "w.ipynb")
     tidy(tmp_path / "w.ipynb")
     kept = nbformat.read(tmp_path / "w.ipynb", as_version=4)
     still, live = kept.cells[0].outputs
-    assert set(still.data) == {"text/plain", "text/html"} and live.data == {"text/html": ""} and "widgets" not in kept.metadata
+    assert (
+        set(still.data) == {"text/plain", "text/html"}
+        and live.data == {"text/html": ""}
+        and "widgets" not in kept.metadata
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 TOKEN = "a-token-of-this-test"
 WAIT_MS = 60_000
 
@@ -59,7 +61,9 @@ def server(tmp_path: Path) -> Iterator[str]:
     """JupyterLab on a free port, its settings, sessions and notebooks in a folder of this test."""
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        },
     )
     (tmp_path / "work").mkdir()
     nbformat.write(notebook, tmp_path / "work" / "widgets.ipynb")
@@ -83,7 +87,11 @@ def server(tmp_path: Path) -> Iterator[str]:
         "IPYTHONDIR": "ipython",
     }
     environment = os.environ | {name: str(tmp_path / folder) for name, folder in folders.items()}
-    environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
@@ -112,7 +120,9 @@ def server(tmp_path: Path) -> Iterator[str]:
         log.close()
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path")
+@pytest.mark.skipif(
+    BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
+)
 @pytest.mark.timeout(300)
 def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -122,21 +132,33 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             page = browser.new_page(viewport={"width": 1300, "height": 1600})
             page.set_default_timeout(WAIT_MS)
             logged: list[str] = []
-            page.on("console", lambda said: logged.append(f"{said.text} ({said.location})") if said.type == "error" else None)
+            page.on(
+                "console",
+                lambda said: (
+                    logged.append(f"{said.text} ({said.location})")
+                    if said.type == "error"
+                    else None
+                ),
+            )
             page.on("pageerror", lambda error: logged.append(f"pageerror: {error}"))
             page.goto(f"{server}/lab/tree/widgets.ipynb?token={TOKEN}")
             page.wait_for_function("window.jupyterapp !== undefined")
             page.locator(".jp-CodeCell").nth(len(CELLS) - 1).wait_for()
-            page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+            page.wait_for_function(
+                "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+            )
             page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
             page.get_by_text("the kernel answers 42").wait_for()
             cells = [
-                page.locator(".jp-CodeCell").nth(i).locator(".jp-OutputArea .jupyter-widgets").first for i in range(len(CELLS))
+                page.locator(".jp-CodeCell").nth(i).locator(".jp-OutputArea .jupyter-widgets").first
+                for i in range(len(CELLS))
             ]
             for cell in cells[1:7]:
                 cell.wait_for()
             stills = page.locator("[class^='s1lab-still']")
-            assert [still.is_visible() for still in stills.all()] == [False] * 6  # the live ones hide them
+            assert [still.is_visible() for still in stills.all()] == [
+                False
+            ] * 6  # the live ones hide them
             explores(page, cells[1])
             climbs(page, cells[2])
             browses(page, cells[3])
@@ -145,8 +167,12 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             assert cells[5].locator("script, img").count() == 0
             stops(page, cells[6])
             for theme in ("Light", "Dark"):
-                page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
-                page.wait_for_function(f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'")
+                page.evaluate(
+                    f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})"
+                )
+                page.wait_for_function(
+                    f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'"
+                )
                 for i in range(1, 7):
                     assert contrast(page, cells[i]) > 4.5, (theme, CELLS[i])
                     cells[i].scroll_into_view_if_needed()
@@ -181,7 +207,9 @@ def seen(element) -> bool:
 
 def newest_seen(cell) -> bool:
     """Whether the last token of a trace is in sight, in one look: the box may be written anew between two."""
-    return cell.evaluate(f"cell => ({SEEN})([...cell.querySelectorAll('.s1lab-trace span[title]')].pop())")
+    return cell.evaluate(
+        f"cell => ({SEEN})([...cell.querySelectorAll('.s1lab-trace span[title]')].pop())"
+    )
 
 
 def scrolls(page, cell) -> None:
@@ -204,19 +232,26 @@ def explores(page, cell) -> None:
     rows.focus()
     page.keyboard.press("ArrowDown")
     page.wait_for_timeout(300)
-    assert rows.evaluate("list => list.selectedIndex") == 0  # JupyterLab keeps it: that is why there are buttons
+    assert (
+        rows.evaluate("list => list.selectedIndex") == 0
+    )  # JupyterLab keeps it: that is why there are buttons
     first = cell.locator(".s1lab-trace").first.inner_text()
     wrong = cell.get_by_role("button", name=re.compile(r"^wrong \("))
     count = int(re.search(r"\d+", wrong.inner_text())[0])
     wrong.click()
     until(lambda: rows.locator("option").count() == count, "the filter lists the wrong ones")
     assert all("wrong" in text for text in rows.locator("option").all_inner_texts())
-    cell.get_by_role("button", name=re.compile(r"^all \(")).press("Space")  # the keyboard does it too
+    cell.get_by_role("button", name=re.compile(r"^all \(")).press(
+        "Space"
+    )  # the keyboard does it too
     until(lambda: rows.locator("option").count() == 20, "all again")
     jump = cell.get_by_label("Go to row")
     jump.fill("22")
     jump.press("Enter")
-    until(lambda: cell.locator(".s1lab-trace").first.inner_text() != first, "the trace of row 22 is shown")
+    until(
+        lambda: cell.locator(".s1lab-trace").first.inner_text() != first,
+        "the trace of row 22 is shown",
+    )
     assert rows.locator("option").count() == 4
     cell.get_by_role("button", name="row ▶").press("Enter")
     until(lambda: rows.evaluate("list => list.selectedIndex") == 3, "the row below")
@@ -231,9 +266,10 @@ def explores(page, cell) -> None:
     field.press("Enter")
     until(lambda: ", position 70, " in cell.inner_text(), "the token in text, without a pointer")
     framed = cell.locator(".s1lab-trace span[style*='double']")
-    assert {re.search(r"position \d+", text)[0] for text in framed.evaluate_all("found => found.map(f => f.title)")} == {
-        "position 70"
-    }
+    assert {
+        re.search(r"position \d+", text)[0]
+        for text in framed.evaluate_all("found => found.map(f => f.title)")
+    } == {"position 70"}
     for i in range(framed.count()):
         assert seen(framed.nth(i)), "the token that was asked for, without scrolling"
     token = cell.locator(".s1lab-trace span[title*='position']").first
@@ -258,10 +294,17 @@ def climbs(page, cell) -> None:
     assert "cap 8: " in before and "8 thinking tokens" in before
     drags(page, cell, 1)
     until(lambda: "1 Wait: " in cell.inner_text(), "the last rung")
-    accuracy = [float(re.search(r"accuracy ([\d.]+)", text)[1]) for text in (before, cell.inner_text())]
+    accuracy = [
+        float(re.search(r"accuracy ([\d.]+)", text)[1]) for text in (before, cell.inner_text())
+    ]
     assert accuracy[1] > accuracy[0]
     handle = cell.locator(".widget-hslider").first.locator(".noUi-handle")
-    for key, rung in (("ArrowLeft", "own stop: "), ("ArrowRight", "1 Wait: "), ("Home", "cap 8: "), ("End", "1 Wait: ")):
+    for key, rung in (
+        ("ArrowLeft", "own stop: "),
+        ("ArrowRight", "1 Wait: "),
+        ("Home", "cap 8: "),
+        ("End", "1 Wait: "),
+    ):
         handle.focus()
         page.keyboard.press(key)
         until(lambda rung=rung: rung in cell.inner_text(), f"{key} moves the slider")
@@ -273,12 +316,18 @@ def browses(page, cell) -> None:
     """Another stage, one of its rules, a row of it: the reason is there."""
     assert "collected" in cell.inner_text() and "900" in cell.inner_text()
     chosen = cell.locator("button.mod-active")
-    assert [re.sub(r" \(.*", "", name) for name in chosen.all_inner_texts()] == ["quality", "any rule"]
+    assert [re.sub(r" \(.*", "", name) for name in chosen.all_inner_texts()] == [
+        "quality",
+        "any rule",
+    ]
     cell.get_by_role("button", name=re.compile("^API error")).click()
     until(lambda: "is an error message" in cell.inner_text(), "a row with its reason")
     assert re.sub(r" \(.*", "", chosen.last.inner_text()) == "API error"
     cell.get_by_role("button", name=re.compile("^any rule")).click()
-    until(lambda: chosen.last.inner_text().startswith("any rule"), "any rule is marked as chosen again")
+    until(
+        lambda: chosen.last.inner_text().startswith("any rule"),
+        "any rule is marked as chosen again",
+    )
     cell.get_by_role("button", name=re.compile("^deduplicate")).press("Space")
     until(lambda: "dropped by deduplicate" in cell.inner_text(), "a row of the other stage")
     assert chosen.last.inner_text().startswith("any rule")
@@ -287,7 +336,9 @@ def browses(page, cell) -> None:
 def asks(page, cell) -> None:
     """A budget that can't be kept is refused in words; then a question is asked and answered."""
     box, around = cell.get_by_label("Question").bounding_box(), cell.bounding_box()
-    assert around["x"] <= box["x"] and box["x"] + box["width"] <= around["x"] + around["width"]  # all of its border is seen
+    assert (
+        around["x"] <= box["x"] and box["x"] + box["width"] <= around["x"] + around["width"]
+    )  # all of its border is seen
     cell.get_by_label("Question").fill("How many r in raspberry")
     for label, value in (("Cap", "10"), ("Minimum", "20"), ("Waits", "1")):
         cell.get_by_label(label, exact=True).fill(value)
@@ -299,20 +350,35 @@ def asks(page, cell) -> None:
         page.keyboard.press("Tab")
         walked.append(page.evaluate(LABEL).strip())
     sliding = [[name, f"{name} slider"] for name in ("Cap", "Minimum", "Waits", "Temperature")]
-    assert walked == [*sliding[0], *sliding[1], *sliding[2], "Extension", *sliding[3], "Seed", "Run"]
+    assert walked == [
+        *sliding[0],
+        *sliding[1],
+        *sliding[2],
+        "Extension",
+        *sliding[3],
+        "Seed",
+        "Run",
+    ]
     page.keyboard.press("Space")
-    until(lambda: "min_tokens=20 is above max_tokens=10" in cell.inner_text(), "the error as a sentence")
+    until(
+        lambda: "min_tokens=20 is above max_tokens=10" in cell.inner_text(),
+        "the error as a sentence",
+    )
     for label in ("Cap", "Minimum"):
         cell.get_by_label(label, exact=True).fill("0")
         cell.get_by_label(label, exact=True).press("Tab")
     run.click()
     until(lambda: "done: " in cell.inner_text(), "the end of the run")
-    assert "«Wait»" in cell.locator(".s1lab-trace").inner_text() and "Answer: 3" in cell.inner_text()
+    assert (
+        "«Wait»" in cell.locator(".s1lab-trace").inner_text() and "Answer: 3" in cell.inner_text()
+    )
     waits = cell.get_by_label("Waits", exact=True)
     drags(page, cell.locator(".widget-hslider", has_text="Waits slider"), 2 / 8)
     until(lambda: waits.input_value() == "2", "the number follows the slider")
     run.click()
-    until(lambda: "2 waits" in cell.inner_text() and run.is_enabled(), "the next trace has two Waits")
+    until(
+        lambda: "2 waits" in cell.inner_text() and run.is_enabled(), "the next trace has two Waits"
+    )
     assert cell.locator(".s1lab-trace").inner_text().count("«Wait»") == 2
     waits.fill("11")
     waits.press("Tab")
@@ -326,7 +392,13 @@ def stops(page, cell) -> None:
     cell.get_by_label("Minimum", exact=True).fill("3000")
     cell.get_by_label("Minimum", exact=True).press("Tab")
     cell.get_by_role("button", name="Run").click()
-    until(lambda: "writing: " in cell.inner_text() and cell.locator(".s1lab-trace span[title]").count() > 60, "the first tokens")
+    until(
+        lambda: (
+            "writing: " in cell.inner_text()
+            and cell.locator(".s1lab-trace span[title]").count() > 60
+        ),
+        "the first tokens",
+    )
     early = cell.locator(".s1lab-trace span[title]").count()
     until(lambda: cell.locator(".s1lab-trace span[title]").count() > early, "more tokens")
     until(lambda: cell.locator(".s1lab-trace").evaluate(OVERFLOWS), "more than the box holds")
@@ -339,7 +411,11 @@ def stops(page, cell) -> None:
     last.locator(".jp-InputPrompt").click()
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')")
     until(
-        lambda: re.match(r"\[\d+\]", now := last.locator(".jp-InputPrompt").inner_text()) and now != count, "the kernel is free"
+        lambda: (
+            re.match(r"\[\d+\]", now := last.locator(".jp-InputPrompt").inner_text())
+            and now != count
+        ),
+        "the kernel is free",
     )
     assert "writing: " in cell.inner_text()
     cell.get_by_role("button", name="Stop").click()
@@ -354,7 +430,9 @@ def stops(page, cell) -> None:
         field.press("Enter")
         until(lambda at=at: f", position {at}, " in cell.inner_text(), "the token in text")
         marked = cell.locator(".s1lab-trace span[style*='double'][title]")
-        until(lambda marked=marked: seen(marked), "the token in sight")  # it is scrolled to a moment later
+        until(
+            lambda marked=marked: seen(marked), "the token in sight"
+        )  # it is scrolled to a moment later
 
 
 def contrast(page, cell) -> float:
@@ -380,24 +458,45 @@ EXPORTED = [
 ]
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path")
+@pytest.mark.skipif(
+    BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
+)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("runner", ["nbconvert", "papermill"])
-def test_an_exported_notebook_shows_every_widget_without_a_network(tmp_path: Path, runner: str) -> None:
+def test_an_exported_notebook_shows_every_widget_without_a_network(
+    tmp_path: Path, runner: str
+) -> None:
     """Both keep the widgets' state, so that nbconvert writes the live views, whose scripts can't be fetched."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source.strip()) for source in EXPORTED],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        },
     )
     nbformat.write(notebook, tmp_path / "in.ipynb")
     commands = {
-        "nbconvert": [["nbconvert", "--execute", "--to", "html", "--output", "out.html", "in.ipynb"]],
-        "papermill": [["papermill", "in.ipynb", "out.ipynb"], ["nbconvert", "--to", "html", "out.ipynb"]],
+        "nbconvert": [
+            ["nbconvert", "--execute", "--to", "html", "--output", "out.html", "in.ipynb"]
+        ],
+        "papermill": [
+            ["papermill", "in.ipynb", "out.ipynb"],
+            ["nbconvert", "--to", "html", "out.ipynb"],
+        ],
     }[runner]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
     for command in commands:
-        ran = subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        ran = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
         assert ran.returncode == 0, ran.stderr[-2000:]
     written = (tmp_path / "out.html").read_text()
     assert "widget-state+json" in written  # the case that was blank
@@ -409,11 +508,15 @@ def test_an_exported_notebook_shows_every_widget_without_a_network(tmp_path: Pat
             stills = page.locator("[class^='s1lab-still']")
             assert [still.is_visible() for still in stills.all()] == [True] * 4
             assert page.get_by_text("A still picture of a widget").count() == 4
-            assert "«Wait»" in stills.nth(0).inner_text() and "Answer: " in stills.nth(3).inner_text()
+            assert (
+                "«Wait»" in stills.nth(0).inner_text() and "Answer: " in stills.nth(3).inner_text()
+            )
             page.screenshot(path=tmp_path / "page.png", full_page=True)
             # What a live view does where its scripts are there: it brings the style along.
             name = stills.nth(3).get_attribute("class")
-            page.evaluate(f"document.body.insertAdjacentHTML('beforeend', '<style>.{name}{{display:none}}</style>')")
+            page.evaluate(
+                f"document.body.insertAdjacentHTML('beforeend', '<style>.{name}{{display:none}}</style>')"
+            )
             assert [still.is_visible() for still in stills.all()] == [True, True, True, False]
         finally:
             browser.close()

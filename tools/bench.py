@@ -82,7 +82,9 @@ def generate(engine: Any, prompts: Sequence[Any], parameters: Sequence[Any]) -> 
 
     for i, (prompt, sampling) in enumerate(zip(prompts, parameters, strict=True)):
         sampling.output_kind = RequestOutputKind.FINAL_ONLY  # as LLM.generate sets it
-        engine.llm.add_request(str(i), prompt if isinstance(prompt, str) else {"prompt_token_ids": prompt}, sampling)
+        engine.llm.add_request(
+            str(i), prompt if isinstance(prompt, str) else {"prompt_token_ids": prompt}, sampling
+        )
     finished: dict[int, Any] = {}
     while len(finished) < len(prompts):
         finished |= {int(o.request_id): o.outputs[0] for o in engine.llm.step() if o.finished}
@@ -101,16 +103,25 @@ def one_by_one(engine: Any, repeats: int) -> Row:
     questions = list(lab.tiny.problems(96, 41, "dev")["question"])
     cap, ignores, answer = 400, 2, 64
     tokenizer = engine.template.tokenizer
-    ends, end = tokenizer("<|im_start|><|im_end|>")["input_ids"], tokenizer("<|im_end|>")["input_ids"]
+    ends, end = (
+        tokenizer("<|im_start|><|im_end|>")["input_ids"],
+        tokenizer("<|im_end|>")["input_ids"],
+    )
 
     def readme() -> int:
         total = 0
         for question in questions:
-            prompt = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n<|im_start|>think"
+            prompt = (
+                f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n<|im_start|>think"
+            )
             left, least = cap, 0
             for round in range(ignores + 1):
                 sampling = SamplingParams(
-                    max_tokens=left, min_tokens=least, stop_token_ids=ends, skip_special_tokens=False, temperature=0.0
+                    max_tokens=left,
+                    min_tokens=least,
+                    stop_token_ids=ends,
+                    skip_special_tokens=False,
+                    temperature=0.0,
                 )
                 (out,) = generate(engine, [prompt], [sampling])
                 total += kept(out)
@@ -119,13 +130,20 @@ def one_by_one(engine: Any, repeats: int) -> Row:
                     prompt += out.text
                     break
                 prompt += out.text + ("Wait" if round < ignores else "")
-            sampling = SamplingParams(max_tokens=answer, stop_token_ids=end, skip_special_tokens=False, temperature=0.0)
+            sampling = SamplingParams(
+                max_tokens=answer, stop_token_ids=end, skip_special_tokens=False, temperature=0.0
+            )
             (out,) = generate(engine, [prompt], [sampling])
             total += kept(out)
         return total
 
     budget = lab.Budget(max_tokens=cap, waits=ignores, answer_tokens=answer, compat="readme")
-    return compare("force-vs-one-by-one", lambda: written(lab.force(engine, questions, budget, progress=False)), readme, repeats)
+    return compare(
+        "force-vs-one-by-one",
+        lambda: written(lab.force(engine, questions, budget, progress=False)),
+        readme,
+        repeats,
+    )
 
 
 def barrier(engine: Any, repeats: int) -> Row:
@@ -151,7 +169,11 @@ def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int) 
     from vllm import SamplingParams
 
     template = engine.template
-    wait, stop, end = template.encode("Wait"), sorted(template.think_stop), sorted(template.answer_stop)
+    wait, stop, end = (
+        template.encode("Wait"),
+        sorted(template.think_stop),
+        sorted(template.answer_stop),
+    )
     prompts = [template.prompt(q) + template.open_ids() for q in questions]
     thought: list[list[int]] = [[] for _ in questions]
     total, rounds, going = 0, 0, list(range(len(questions)))
@@ -184,7 +206,9 @@ def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int) 
         + (template.encode("Final Answer:") if len(thought[i]) == lengths[i] else [])
         for i in range(len(questions))
     ]
-    last = SamplingParams(max_tokens=answer, stop_token_ids=end, temperature=0.0, detokenize=False, ignore_eos=True)
+    last = SamplingParams(
+        max_tokens=answer, stop_token_ids=end, temperature=0.0, detokenize=False, ignore_eos=True
+    )
     outs = generate(engine, closed, [last] * len(closed))
     return total + sum(map(kept, outs))
 
@@ -197,17 +221,33 @@ def plain(engine: Any, repeats: int) -> Row:
     """
     from vllm import SamplingParams
 
-    asked = [row["question"] for row in lab.tiny.problems(600, 43, "dev", ["signs"]) if row["size"] == "large"]
+    asked = [
+        row["question"]
+        for row in lab.tiny.problems(600, 43, "dev", ["signs"])
+        if row["size"] == "large"
+    ]
     budget = lab.Budget(waits=3, max_tokens=1000)
-    traces = [t for t in lab.force(engine, asked, budget, progress=False) if t.thinking_tokens >= 400][:64]
+    traces = [
+        t for t in lab.force(engine, asked, budget, progress=False) if t.thinking_tokens >= 400
+    ][:64]
     questions = [t.question for t in traces]
     prompts = [engine.template.prompt(q) + engine.template.open_ids() for q in questions]
-    parameters = [SamplingParams(max_tokens=t.sampled_tokens, ignore_eos=True, temperature=0.0, detokenize=False) for t in traces]
+    parameters = [
+        SamplingParams(
+            max_tokens=t.sampled_tokens, ignore_eos=True, temperature=0.0, detokenize=False
+        )
+        for t in traces
+    ]
 
     def rival() -> int:
         return sum(len(o.token_ids) for o in generate(engine, prompts, parameters))
 
-    return compare("force-vs-plain", lambda: written(lab.force(engine, questions, budget, progress=False)), rival, repeats)
+    return compare(
+        "force-vs-plain",
+        lambda: written(lab.force(engine, questions, budget, progress=False)),
+        rival,
+        repeats,
+    )
 
 
 def ladder(engine: Any, repeats: int) -> Row:
@@ -216,12 +256,17 @@ def ladder(engine: Any, repeats: int) -> Row:
     Ours takes all rungs of a question from one thinking pass. No rung thinks for more than 512
     tokens. Tokens per second count the tokens of the rungs, which are the same on both sides.
     """
-    asked = [row["question"] for row in lab.tiny.problems(450, 45, "dev") if row["size"] == "large"][:128]
+    asked = [
+        row["question"] for row in lab.tiny.problems(450, 45, "dev") if row["size"] == "large"
+    ][:128]
     caps, waits = (16, 32, 64, 128, 256, 512), (1, 2, 4, 6)
     most = lab.Budget(max_tokens=512)
 
     def ours() -> int:
-        return sum(written(found.traces) for found in lab.ladder(engine, asked, caps, waits, budget=most, progress=False))
+        return sum(
+            written(found.traces)
+            for found in lab.ladder(engine, asked, caps, waits, budget=most, progress=False)
+        )
 
     def rival() -> int:
         budgets = rungs_of(most, caps, waits)
@@ -239,7 +284,10 @@ def against_generate(repeats: int) -> Row:
 
     engine: Any = lab.load("s1-tiny")
     template, network = engine.template, engine.network
-    prompts = [template.prompt(q) + template.open_ids() for q in lab.tiny.problems(64, 44, "dev")["question"]]
+    prompts = [
+        template.prompt(q) + template.open_ids()
+        for q in lab.tiny.problems(64, 44, "dev")["question"]
+    ]
     width = max(map(len, prompts))
     pad = template.tokenizer.pad_token_id
     ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts])
@@ -252,10 +300,17 @@ def against_generate(repeats: int) -> Row:
 
     def rival() -> int:
         with torch.inference_mode():
-            out = network.generate(ids, attention_mask=mask, max_new_tokens=200, do_sample=False, pad_token_id=pad)
+            out = network.generate(
+                ids, attention_mask=mask, max_new_tokens=200, do_sample=False, pad_token_id=pad
+            )
         return int(out.shape[0] * (out.shape[1] - width))
 
-    row = compare("transformers-vs-generate", lambda: sum(run(engine, [one(p) for p in prompts])), rival, repeats)
+    row = compare(
+        "transformers-vs-generate",
+        lambda: sum(run(engine, [one(p) for p in prompts])),
+        rival,
+        repeats,
+    )
     engine.close()
     return row
 
@@ -308,7 +363,9 @@ def finetune(repeats: int) -> Row:
     from s1lab.engines.model_files import load_tokenizer, locate
 
     chosen = sft.recipe("tiny").but(epochs=1, save_every=10_000)
-    traces, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(640, 46, "train"), progress=False)
+    traces, _ = lab.curate.traces(
+        lab.tiny.Teacher(), lab.tiny.problems(640, 46, "train"), progress=False
+    )
     template = lab.load(chosen.model).template
     rows = sft.encode(traces, template, chosen).remove_columns("row")
     tokens = sum(map(len, rows["input_ids"]))
@@ -326,7 +383,10 @@ def finetune(repeats: int) -> Row:
                 gradient_checkpointing=False, logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
             )  # fmt: skip
             trainer = SFTTrainer(
-                locate(chosen.model), args=arguments, train_dataset=rows, processing_class=load_tokenizer(chosen.model)
+                locate(chosen.model),
+                args=arguments,
+                train_dataset=rows,
+                processing_class=load_tokenizer(chosen.model),
             )
             trainer.remove_callback(PrinterCallback)
             trainer.train()
@@ -350,7 +410,10 @@ LEAST = {
 
 
 def bench(
-    repeats: int = 5, only: Sequence[str] = (), done: Callable[[Row], None] | None = None, progress: bool = False
+    repeats: int = 5,
+    only: Sequence[str] = (),
+    done: Callable[[Row], None] | None = None,
+    progress: bool = False,
 ) -> list[Row]:
     """Run the rows.
 
@@ -378,7 +441,9 @@ def bench(
         "decontaminate-vs-sets-x10": lambda repeats: decontaminate(repeats, 10),
         "sft-vs-padded": finetune,
     }
-    bar = tqdm(total=len(wanted), desc="bench", unit="row", disable=None if progress else True, leave=False)
+    bar = tqdm(
+        total=len(wanted), desc="bench", unit="row", disable=None if progress else True, leave=False
+    )
 
     def measured(row: Row) -> Row:
         bar.update()
@@ -387,17 +452,26 @@ def bench(
         return row
 
     rows = [measured(row(repeats)) for name, row in alone.items() if name in wanted]
-    on_vllm = {"force-vs-one-by-one": one_by_one, "force-vs-barrier": barrier, "force-vs-plain": plain, "ladder-vs-rungs": ladder}
+    on_vllm = {
+        "force-vs-one-by-one": one_by_one,
+        "force-vs-barrier": barrier,
+        "force-vs-plain": plain,
+        "ladder-vs-rungs": ladder,
+    }
     if any(n in on_vllm for n in wanted):
         with lab.load("s1-tiny", engine="vllm") as engine:
-            rows += [measured(row(engine, repeats)) for name, row in on_vllm.items() if name in wanted]
+            rows += [
+                measured(row(engine, repeats)) for name, row in on_vllm.items() if name in wanted
+            ]
     bar.close()
     return rows
 
 
 def table(rows: Sequence[Row]) -> str:
     """Write the rows as a table."""
-    lines = [f"{'row':26}{'ours':>9}{'rival':>9}  {'unit':10}{'ratio':>7}  {'spread':16}{'at least':>8}"]
+    lines = [
+        f"{'row':26}{'ours':>9}{'rival':>9}  {'unit':10}{'ratio':>7}  {'spread':16}{'at least':>8}"
+    ]
     for r in rows:
         least = LEAST.get(r["name"], math.nan)
         spread = f"{r['spread'][0]:.2f} to {r['spread'][1]:.2f}"
@@ -421,9 +495,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command()
 def main(
-    rows: Annotated[list[str] | None, typer.Argument(help="Rows to run; without any, all of them.")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Turns of each side, after one to warm up.")] = 5,
-    out: Annotated[Path, typer.Option(help="Where the rows are written as JSON.")] = Path("runs/bench.json"),
+    rows: Annotated[
+        list[str] | None, typer.Argument(help="Rows to run; without any, all of them.")
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Turns of each side, after one to warm up.")
+    ] = 5,
+    out: Annotated[Path, typer.Option(help="Where the rows are written as JSON.")] = Path(
+        "runs/bench.json"
+    ),
     as_json: options.AsJson = False,
 ) -> None:
     """Time each kind of work against its rival.
@@ -448,7 +528,10 @@ def main(
 
     with shell.work(kept_so_far):
         measured = bench(repeats, rows or (), done=keep, progress=shell.told_by_terminal())
-        facts = {"rows": [row | {"at_least": LEAST[row["name"]]} for row in measured], "out": str(out)}
+        facts = {
+            "rows": [row | {"at_least": LEAST[row["name"]]} for row in measured],
+            "out": str(out),
+        }
     shell.tell(facts, f"{table(measured)}\nwrote {out}", as_json)
 
 

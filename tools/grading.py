@@ -19,7 +19,12 @@ from typing import Any
 from s1lab.evaluation import grade
 
 # The patterns of the harness' tasks, strictest first: MMLU-Pro, its flexible GPQA filter, BBH.
-CHOICE = (r"answer is \(?([A-J])\)?", r"(\([A-J]\))", r"(?<=the answer is )(.*)(?=.)", r"\b([A-J])\b")
+CHOICE = (
+    r"answer is \(?([A-J])\)?",
+    r"(\([A-J]\))",
+    r"(?<=the answer is )(.*)(?=.)",
+    r"\b([A-J])\b",
+)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -49,7 +54,9 @@ def _by_math_verify(row: dict[str, Any]) -> bool:
 def _by_regex(row: dict[str, Any]) -> bool:
     wanted = re.search(r"[A-Ja-j]", row["gold"])
     for pattern in CHOICE:
-        if found := re.findall(pattern, row["response"], re.IGNORECASE if "answer" in pattern else 0):
+        if found := re.findall(
+            pattern, row["response"], re.IGNORECASE if "answer" in pattern else 0
+        ):
             letter = re.search(r"[A-Ja-j]", found[-1])
             return bool(letter and wanted and letter[0].upper() == wanted[0].upper())
     return False
@@ -69,7 +76,9 @@ def table(rows: list[dict[str, Any]]) -> str:
             began = time.perf_counter()
             found = judge(mine)
             took = time.perf_counter() - began
-            pairs = [(verdict, bool(row["expected"])) for verdict, row in zip(found, mine, strict=True)]
+            pairs = [
+                (verdict, bool(row["expected"])) for verdict, row in zip(found, mine, strict=True)
+            ]
             wrong = sum(verdict and not expected for verdict, expected in pairs)
             right = sum(expected and not verdict for verdict, expected in pairs)
             agree = len(mine) - wrong - right
@@ -81,7 +90,12 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def _line(name: str, counts: list[float]) -> str:
     n = counts[0]
-    shown = [f"{n:.0f}", f"{100 * counts[1] / n:.1f} %", *(f"{c:.0f}" for c in counts[2:4]), f"{counts[4]:.1f}"]
+    shown = [
+        f"{n:.0f}",
+        f"{100 * counts[1] / n:.1f} %",
+        *(f"{c:.0f}" for c in counts[2:4]),
+        f"{counts[4]:.1f}",
+    ]
     shown += [f"{100 * counts[5] / n:.1f} %", f"{counts[6]:.0f}", f"{counts[7]:.1f}"]
     return f"| {name} | {' | '.join(shown)} |"
 

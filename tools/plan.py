@@ -92,7 +92,11 @@ class Plan:
     @property
     def price(self) -> float | None:
         """The price in US dollars, for all GPUs together."""
-        return None if self.hours is None else self.hours * self.profile.machine.gpus * self.profile.machine.price
+        return (
+            None
+            if self.hours is None
+            else self.hours * self.profile.machine.gpus * self.profile.machine.price
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as plain data: profile, machine, memory, steps, tokens, hours, price."""
@@ -111,9 +115,15 @@ class Plan:
         wide = max(len(step.what) for step in self.steps)
         lines = [f"{self.profile.name}: {where}; {speed}", *self.memory, ""]
         priced = "price, $" if machine.gpus else ""
-        lines.append(f"{'notebook':<20}{'what':<{wide + 2}}{'tokens':>10}{'time':>10}{priced:>10}".rstrip())
+        lines.append(
+            f"{'notebook':<20}{'what':<{wide + 2}}{'tokens':>10}{'time':>10}{priced:>10}".rstrip()
+        )
         for step in (*self.steps, Step("in all", "", self.tokens, self.hours)):
-            price = "" if step.hours is None or not machine.gpus else f"{step.hours * machine.gpus * machine.price:,.2f}"
+            price = (
+                ""
+                if step.hours is None or not machine.gpus
+                else f"{step.hours * machine.gpus * machine.price:,.2f}"
+            )
             lines.append(
                 f"{step.notebook:<20}{step.what:<{wide + 2}}{_short(step.tokens):>10}{_time(step.hours):>10}{price:>10}".rstrip()
             )
@@ -132,7 +142,13 @@ def _short(tokens: float) -> str:
 def _time(hours: float | None) -> str:
     if hours is None:
         return "?"
-    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min" if hours >= 1 / 60 else f"{3600 * hours:.0f} s"
+    return (
+        f"{hours:.1f} h"
+        if hours >= 1
+        else f"{60 * hours:.1f} min"
+        if hours >= 1 / 60
+        else f"{3600 * hours:.0f} s"
+    )
 
 
 def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT) -> Plan:
@@ -156,8 +172,14 @@ def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT
     """
     chosen = read_profile(profile, root) if isinstance(profile, str) else profile
     if engine is not None:
-        if others := [model for model, *_ in _models(chosen) if model != engine.model and not model.startswith("s1-tiny")]:
-            raise ValueError(f"the profile {chosen.name} runs {others[0]}, and the speed of {engine.model} is another")
+        if others := [
+            model
+            for model, *_ in _models(chosen)
+            if model != engine.model and not model.startswith("s1-tiny")
+        ]:
+            raise ValueError(
+                f"the profile {chosen.name} runs {others[0]}, and the speed of {engine.model} is another"
+            )
         chosen = replace(chosen, machine=replace(chosen.machine, tokens_per_second=measure(engine)))
     speed = chosen.machine.tokens_per_second
     steps = []
@@ -197,7 +219,10 @@ def _defaults(notebook: Path) -> dict[str, Any]:
     """Return a notebook's own parameters. It is read, not run."""
     import papermill
 
-    return {name: ast.literal_eval(p["default"]) for name, p in papermill.inspect_notebook(str(notebook)).items()}
+    return {
+        name: ast.literal_eval(p["default"])
+        for name, p in papermill.inspect_notebook(str(notebook)).items()
+    }
 
 
 # For each notebook: a line about it, the tokens that models write, and hours of training.
@@ -222,7 +247,9 @@ def _asked(p: dict[str, Any]) -> tuple[int, Habit]:
 
 def _quickstart(p: dict[str, Any], _: Profile) -> Estimate:
     n, h = p["questions"], habit(p["benchmark"], p.get("model", ""))
-    tokens = n * (sum(map(h.under, p["caps"])) + h.own + h.after(1) + (len(p["caps"]) + 2) * h.answer)
+    tokens = n * (
+        sum(map(h.under, p["caps"])) + h.own + h.after(1) + (len(p["caps"]) + 2) * h.answer
+    )
     return f"{n} questions at {len(p['caps']) + 2} budgets", tokens, 0.0
 
 
@@ -262,17 +289,34 @@ def _sft(p: dict[str, Any], profile: Profile) -> Estimate:
     chosen = _recipe(p, profile)
     size, h = _asked(p)
     tokens = size * sum(h.direct) + _curve(size, h, p["caps"], [0, *p["waits"]], shared=True)
-    machine, what = profile.machine, f"{chosen.steps(1000)} steps over 1,000 rows; {size} questions before and after"
+    machine, what = (
+        profile.machine,
+        f"{chosen.steps(1000)} steps over 1,000 rows; {size} questions before and after",
+    )
     if machine.gpus and chosen.shape:
         peak = FLOPS.get(machine.gpu)
-        return what, tokens, plan_sft(chosen, machine.gpus, machine.memory_gb).hours * H100_FLOPS / peak if peak else None
-    return what, tokens, chosen.epochs * 1000 / machine.rows_per_second / 3600 if machine.rows_per_second else None
+        return (
+            what,
+            tokens,
+            plan_sft(chosen, machine.gpus, machine.memory_gb).hours * H100_FLOPS / peak
+            if peak
+            else None,
+        )
+    return (
+        what,
+        tokens,
+        chosen.epochs * 1000 / machine.rows_per_second / 3600 if machine.rows_per_second else None,
+    )
 
 
 def _forcing(p: dict[str, Any], _: Profile) -> Estimate:
     n, h = _asked(p)
     tokens = _curve(n, h, [*p["caps"]], [0, *p["waits"]], shared=False)
-    return f"{n} questions at {len(p['caps']) + len(p['waits']) + 1} budgets, one by one", tokens, 0.0
+    return (
+        f"{n} questions at {len(p['caps']) + len(p['waits']) + 1} budgets, one by one",
+        tokens,
+        0.0,
+    )
 
 
 def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
@@ -289,8 +333,14 @@ def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
 def _scaling(p: dict[str, Any], _: Profile) -> Estimate:
     n, h = _asked(p)
     doubt = min(p["doubt_size"], n)
-    tokens = _curve(n, h, p["caps"], p["waits"], shared=True) + 3 * doubt * (h.after(4) - h.own + 4 * h.answer)
-    return f"{n} questions on a ladder of {len(p['caps']) + len(p['waits'])} rungs; {doubt} with other words", tokens, 0.0
+    tokens = _curve(n, h, p["caps"], p["waits"], shared=True) + 3 * doubt * (
+        h.after(4) - h.own + 4 * h.answer
+    )
+    return (
+        f"{n} questions on a ladder of {len(p['caps']) + len(p['waits'])} rungs; {doubt} with other words",
+        tokens,
+        0.0,
+    )
 
 
 def _parallel(p: dict[str, Any], _: Profile) -> Estimate:
@@ -310,15 +360,29 @@ def _benchmarks(p: dict[str, Any], _: Profile) -> Estimate:
     for name in p["benchmarks"]:
         n, h = (p["benchmark_size"] if name == EMBEDDED else rows_of(name)), habit(name, p["model"])
         base = h.direct[0 if p["prefix"] else 1] if p["base"] else 0
-        tokens, asked = tokens + n * base + _curve(n, h, [], [0, *p["waits"]], shared=True), asked + n
-    return f"{asked} questions with {len(p['waits'])} numbers of Waits{', and the base model' if p['base'] else ''}", tokens, 0.0
+        tokens, asked = (
+            tokens + n * base + _curve(n, h, [], [0, *p["waits"]], shared=True),
+            asked + n,
+        )
+    return (
+        f"{asked} questions with {len(p['waits'])} numbers of Waits{', and the base model' if p['base'] else ''}",
+        tokens,
+        0.0,
+    )
 
 
 def _explore(p: dict[str, Any], _: Profile) -> Estimate:
     # The thinking of a large model about the embedded world's questions was never measured.
     # MATH500's is used.
-    n, h = p["questions"], habit(EMBEDDED if p["model"].startswith("s1-tiny") else "math500", p["model"])
-    return f"{n} embedded questions on a ladder", _curve(n, h, p["caps"], [0, *p["waits"]], shared=True), 0.0
+    n, h = (
+        p["questions"],
+        habit(EMBEDDED if p["model"].startswith("s1-tiny") else "math500", p["model"]),
+    )
+    return (
+        f"{n} embedded questions on a ladder",
+        _curve(n, h, p["caps"], [0, *p["waits"]], shared=True),
+        0.0,
+    )
 
 
 ESTIMATES: dict[str, Callable[[dict[str, Any], Profile], Estimate]] = {
@@ -357,7 +421,15 @@ def shape_of(model: str) -> Shape | None:
         if any(name not in c for name in names):
             return None
         hidden, layers, heads, kv_heads, intermediate, vocabulary = (int(c[name]) for name in names)
-        return Shape(hidden, layers, heads, kv_heads, intermediate, vocabulary, bool(c.get("tie_word_embeddings", False)))
+        return Shape(
+            hidden,
+            layers,
+            heads,
+            kv_heads,
+            intermediate,
+            vocabulary,
+            bool(c.get("tie_word_embeddings", False)),
+        )
     size = re.search(r"(?<![\d.])(0\.5|7|32)[bB](?![a-z])", model)
     return {"0.5": QWEN_05B, "7": QWEN_7B, "32": QWEN_32B}[size[1]] if size else None
 
@@ -382,9 +454,13 @@ def _models(profile: Profile) -> list[tuple[str, int, dict[str, Any]]]:
         for name in ("tensor_parallel_size", "pipeline_parallel_size"):
             size = options.get(name, 1)
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise ValueError(f"the profile {profile.name}: {name} is {size!r}: give a whole number from 1")
+                raise ValueError(
+                    f"the profile {profile.name}: {name} is {size!r}: give a whole number from 1"
+                )
             spread *= size
-        for model in [given[k] for k in ("base", "model", "label_with") if given.get(k)] + list(given.get("models", [])):
+        for model in [given[k] for k in ("base", "model", "label_with") if given.get(k)] + list(
+            given.get("models", [])
+        ):
             # a server's, or one that the profile trains itself
             if not model.startswith("http") and "02_sft-" not in model:
                 found.setdefault((model, spread), options)
@@ -397,10 +473,19 @@ def _memory(profile: Profile) -> list[str]:
     The models of a server are not counted.
     """
     machine = profile.machine
-    lines = [_holds(model, spread, options, machine.gpus, machine.memory_gb) for model, spread, options in _models(profile)]
+    lines = [
+        _holds(model, spread, options, machine.gpus, machine.memory_gb)
+        for model, spread, options in _models(profile)
+    ]
     if "02_sft" in profile.notebooks and machine.gpus:
-        training = plan_sft(_recipe(profile.notebooks["02_sft"], profile), machine.gpus, machine.memory_gb)
-        fits = "fits" if training.fits else f"does NOT fit: {'; '.join(training.ways()) or 'take more GPUs'}"
+        training = plan_sft(
+            _recipe(profile.notebooks["02_sft"], profile), machine.gpus, machine.memory_gb
+        )
+        fits = (
+            "fits"
+            if training.fits
+            else f"does NOT fit: {'; '.join(training.ways()) or 'take more GPUs'}"
+        )
         needed = f"{training.total:.1f} of {machine.memory_gb:.0f} GB a GPU on {training.gpus}"
         lines.append(f"training {training.recipe.name}: {needed}, {fits}")
     return lines
@@ -409,9 +494,13 @@ def _memory(profile: Profile) -> list[str]:
 def _holds(model: str, spread: int, options: dict[str, Any], gpus: int, memory_gb: float) -> str:
     shape = shape_of(model)
     if shape is None:
-        return f"{model}: its size is in neither its name nor a file here, so its memory is not known"
+        return (
+            f"{model}: its size is in neither its name nor a file here, so its memory is not known"
+        )
     width = BYTES.get(options.get("dtype", "auto" if gpus else "float32"), 2)
-    weights = parameters_of(shape) * QUANTIZED.get(str(options.get("quantization")), width) / spread / GB
+    weights = (
+        parameters_of(shape) * QUANTIZED.get(str(options.get("quantization")), width) / spread / GB
+    )
     token = 2 * shape.layers * shape.kv_heads * (shape.hidden // shape.heads) * width / spread
     if not gpus:
         return f"{model}: {1000 * weights:.1f} MB of weights"
@@ -427,9 +516,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command()
 def main(
-    profile: Annotated[str, typer.Argument(help="A name from notebooks/profiles, or a .yaml file.")] = "tiny",
+    profile: Annotated[
+        str, typer.Argument(help="A name from notebooks/profiles, or a .yaml file.")
+    ] = "tiny",
     measured: Annotated[
-        bool, typer.Option("--measure", help="Take the speed of the embedded model here, for a profile of it.")
+        bool,
+        typer.Option(
+            "--measure", help="Take the speed of the embedded model here, for a profile of it."
+        ),
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:

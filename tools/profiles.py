@@ -59,7 +59,11 @@ class Machine:
             value = getattr(self, name)
             if value is None and name.endswith("_per_second"):
                 continue
-            if isinstance(value, bool) or not isinstance(value, int if name == "gpus" else (int, float)) or not 0 <= value < 1e12:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int if name == "gpus" else (int, float))
+                or not 0 <= value < 1e12
+            ):
                 raise ValueError(f"machine: {name} is {value!r}: give a number of at least 0")
         if not isinstance(self.gpu, str):
             raise ValueError(f"machine: gpu is {self.gpu!r}: give its name")
@@ -106,15 +110,25 @@ def read_profile(name: str, root: Path = ROOT) -> Profile:
     known = profiles(root)
     path = Path(name) if name.endswith(".yaml") else known.get(name)
     if path is None or not path.is_file():
-        made = f"write notebooks/profiles/{name}.yaml" if path is None else f"there is no file {name}"
+        made = (
+            f"write notebooks/profiles/{name}.yaml" if path is None else f"there is no file {name}"
+        )
         raise ValueError(f"no profile is called {name!r}: choose from {list(known)} or {made}")
     content = _content(path)
     machine = content.pop("machine", {})
     if not isinstance(machine, dict) or (odd := set(machine) - {f.name for f in fields(Machine)}):
-        what = f"has unknown fields {sorted(map(str, odd))}" if isinstance(machine, dict) else "is no mapping"
-        raise ValueError(f"the profile {path.name}: machine {what}; known are {[f.name for f in fields(Machine)]}")
+        what = (
+            f"has unknown fields {sorted(map(str, odd))}"
+            if isinstance(machine, dict)
+            else "is no mapping"
+        )
+        raise ValueError(
+            f"the profile {path.name}: machine {what}; known are {[f.name for f in fields(Machine)]}"
+        )
     if not content or not all(isinstance(parameters, dict) for parameters in content.values()):
-        raise ValueError(f"the profile {path.name} is no mapping from notebooks to their parameters: see tiny.yaml")
+        raise ValueError(
+            f"the profile {path.name} is no mapping from notebooks to their parameters: see tiny.yaml"
+        )
     for notebook, parameters in content.items():
         _check(path.name, notebook, parameters, root)
     try:
@@ -130,21 +144,33 @@ def _content(path: Path) -> dict[Any, Any]:
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise ValueError(f"the profile {path.name} is larger than {LARGEST:,} bytes: a profile is a page of parameters")
+            raise ValueError(
+                f"the profile {path.name} is larger than {LARGEST:,} bytes: a profile is a page of parameters"
+            )
         text = path.read_text(encoding="utf-8")
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, LOADER)):
-            raise ValueError(f"the profile {path.name} has references (*name): write each value out")
+            raise ValueError(
+                f"the profile {path.name} has references (*name): write each value out"
+            )
         _refuse_repeats(yaml.compose(text, LOADER), path.name)
         content = yaml.load(text, LOADER)
     except RecursionError:
-        raise ValueError(f"the profile {path.name} is nested too deeply: parameters are numbers, texts and short lists") from None
+        raise ValueError(
+            f"the profile {path.name} is nested too deeply: parameters are numbers, texts and short lists"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as why:
-        raise ValueError(f"the profile {path.name} is no YAML: {' '.join(str(why).split())[:200]}") from None
+        raise ValueError(
+            f"the profile {path.name} is no YAML: {' '.join(str(why).split())[:200]}"
+        ) from None
     # our own error, or one about a number or date that YAML knows and Python does not
     except ValueError as why:
-        raise why if "the profile" in str(why) else ValueError(f"the profile {path.name}: {why}") from None
+        raise (
+            why if "the profile" in str(why) else ValueError(f"the profile {path.name}: {why}")
+        ) from None
     if not isinstance(content, dict):
-        raise ValueError(f"the profile {path.name} is no mapping from notebooks to their parameters: see tiny.yaml")
+        raise ValueError(
+            f"the profile {path.name} is no mapping from notebooks to their parameters: see tiny.yaml"
+        )
     return content
 
 
@@ -168,7 +194,9 @@ def _check(file: str, notebook: Any, parameters: dict[Any, Any], root: Path) -> 
         raise ValueError(f"the profile {file} names {notebook!r}, which is no notebook's name")
     path = root / "notebooks" / f"{notebook}.ipynb"
     if not path.is_file():
-        raise ValueError(f"the profile {file} names a notebook that is not there: notebooks/{notebook}.ipynb")
+        raise ValueError(
+            f"the profile {file} names a notebook that is not there: notebooks/{notebook}.ipynb"
+        )
     known = papermill.inspect_notebook(str(path))
     if unknown := [p for p in parameters if p not in known]:
         raise ValueError(
@@ -196,7 +224,9 @@ def _check(file: str, notebook: Any, parameters: dict[Any, Any], root: Path) -> 
             )
         own = ast.literal_eval(known[name]["default"])
         if not _alike(own, value):
-            raise ValueError(f"the profile {file}: {name} of {notebook} is {value!r:.60}: give something of the kind of {own!r}")
+            raise ValueError(
+                f"the profile {file}: {name} of {notebook} is {value!r:.60}: give something of the kind of {own!r}"
+            )
 
 
 def _plain(value: Any, depth: int = 4) -> bool:
@@ -209,7 +239,9 @@ def _plain(value: Any, depth: int = 4) -> bool:
 def _secrets(value: Any, name: str = "") -> str | None:
     """Return the name of a key, or of an address with a password in it; None if there is none."""
     if isinstance(value, dict):
-        inside = (str(k) if SECRET.search(str(k)) else _secrets(v, str(k)) for k, v in value.items())
+        inside = (
+            str(k) if SECRET.search(str(k)) else _secrets(v, str(k)) for k, v in value.items()
+        )
         return next((found for found in inside if found), None)
     if isinstance(value, list):
         return next((found for v in value if (found := _secrets(v, name))), None)
@@ -237,7 +269,9 @@ def _alike(own: Any, value: Any) -> bool:
     if isinstance(own, bool) or isinstance(value, bool):
         return isinstance(own, bool) and isinstance(value, bool)
     if isinstance(own, (int, float)):
-        return isinstance(value, int if isinstance(own, int) else (int, float)) and 0 <= value < 1e15
+        return (
+            isinstance(value, int if isinstance(own, int) else (int, float)) and 0 <= value < 1e15
+        )
     if isinstance(own, list):
         return isinstance(value, list) and (not own or all(_alike(own[0], v) for v in value))
     return isinstance(value, type(own))
@@ -246,11 +280,15 @@ def _alike(own: Any, value: Any) -> bool:
 def main() -> None:
     """Check a profile's parameters of one notebook, and print them for ``papermill -f``."""
     if len(sys.argv) != 3:
-        sys.exit("s1lab: give a profile and a notebook: python -m tools.profiles s1-32b 05_scaling > runs/05.yaml")
+        sys.exit(
+            "s1lab: give a profile and a notebook: python -m tools.profiles s1-32b 05_scaling > runs/05.yaml"
+        )
     try:
         found = read_profile(sys.argv[1]).notebooks
         if sys.argv[2] not in found:
-            raise ValueError(f"the profile {sys.argv[1]} has no notebook {sys.argv[2]!r}: choose from {list(found)}")
+            raise ValueError(
+                f"the profile {sys.argv[1]} has no notebook {sys.argv[2]!r}: choose from {list(found)}"
+            )
     except ValueError as why:
         sys.exit(f"s1lab: {why}")
     sys.stdout.write(yaml.safe_dump(found[sys.argv[2]], sort_keys=False))

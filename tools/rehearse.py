@@ -63,7 +63,12 @@ def model(folder: Path, seed: int = 0) -> Path:
     # random, but such that it sometimes stops, and sometimes writes an id that has no text
     with torch.no_grad():
         for layer in network.model.layers:
-            for part in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj, layer.self_attn.o_proj):
+            for part in (
+                layer.self_attn.q_proj,
+                layer.self_attn.k_proj,
+                layer.self_attn.v_proj,
+                layer.self_attn.o_proj,
+            ):
                 part.weight.mul_(12)  # so that all ids before matter, not the last one alone
         network.model.embed_tokens.weight.mul_(20)
         network.lm_head.weight[[start, end]] *= 4
@@ -91,7 +96,11 @@ def _tokenizer() -> Any:
 
 
 def rehearsal(
-    profile: Profile, known: dict[str, set[str]], folder: Path, address: str | None = None, cuda: bool = False
+    profile: Profile,
+    known: dict[str, set[str]],
+    folder: Path,
+    address: str | None = None,
+    cuda: bool = False,
 ) -> Profile:
     """Replace every model of a profile by the one of random weights, and use small numbers.
 
@@ -116,15 +125,42 @@ def rehearsal(
         if engine == "vllm":
             options |= {"max_model_len": CONTEXT, "max_num_seqs": 16}
         served = str(given.get("model", "")).startswith("http")
-        names: dict[str, Any] = {"model": address if served else where, "base": where, "label_with": ""}
-        names |= {"models": [where, where], "engine_options": {} if served else options, "reward": "shortest", "widths": [2]}
+        names: dict[str, Any] = {
+            "model": address if served else where,
+            "base": where,
+            "label_with": "",
+        }
+        names |= {
+            "models": [where, where],
+            "engine_options": {} if served else options,
+            "reward": "shortest",
+            "widths": [2],
+        }
         names |= {"results": str(folder.resolve()), "figures": str((folder / "figures").resolve())}
         if "recipe" in known[notebook]:
-            changes = {"model": where, "epochs": 1, "dtype": "float32", "weights": "float32", "shape": None, "lora": None}
-            names |= {"recipe": "qwen-0.5b", "changes": changes, "rows": str(_rows(folder).resolve())}
-        notebooks[notebook] = given | small | {name: value for name, value in names.items() if name in known[notebook]}
+            changes = {
+                "model": where,
+                "epochs": 1,
+                "dtype": "float32",
+                "weights": "float32",
+                "shape": None,
+                "lora": None,
+            }
+            names |= {
+                "recipe": "qwen-0.5b",
+                "changes": changes,
+                "rows": str(_rows(folder).resolve()),
+            }
+        notebooks[notebook] = (
+            given
+            | small
+            | {name: value for name, value in names.items() if name in known[notebook]}
+        )
     return replace(
-        profile, name=f"dry-{profile.name}", notebooks=notebooks, machine=Machine(gpus=profile.machine.gpus if cuda else 0)
+        profile,
+        name=f"dry-{profile.name}",
+        notebooks=notebooks,
+        machine=Machine(gpus=profile.machine.gpus if cuda else 0),
     )
 
 
@@ -137,7 +173,11 @@ def _rows(folder: Path) -> Path:
 
     path = folder / "rows.jsonl"
     if not path.exists():
-        rows = [row for row in tiny.pool(200, 0) if row["thinking"] and row["attempt"] and len(row["thinking"]) < 150]
+        rows = [
+            row
+            for row in tiny.pool(200, 0)
+            if row["thinking"] and row["attempt"] and len(row["thinking"]) < 150
+        ]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows[:12]), encoding="utf-8")
     return path
 
@@ -162,10 +202,16 @@ def server(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
     command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
     # On a CPU: a gigabyte for keys and values, and one core for the model.
-    quiet = os.environ | {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "0"}
+    quiet = os.environ | {
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "0",
+    }
     log = folder / "server.log"
     with log.open("wb") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True, env=quiet)
+        process = subprocess.Popen(
+            command, stdout=said, stderr=said, start_new_session=True, env=quiet
+        )
     try:
         _wait(process, port, log)
         yield f"http://127.0.0.1:{port}/v1"
@@ -188,5 +234,9 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float
             if httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200:
                 return
         time.sleep(0.3)
-    why = f"ended with code {process.returncode}" if process.poll() is not None else f"did not come up within {seconds:.0f} s"
+    why = (
+        f"ended with code {process.returncode}"
+        if process.poll() is not None
+        else f"did not come up within {seconds:.0f} s"
+    )
     raise RuntimeError(f"vLLM's server {why}: {log} has what it said")

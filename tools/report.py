@@ -62,7 +62,11 @@ def _rungs(name: str, root: Path) -> list[str]:
         f"{'measured':<12}{'tokens':>8}  {'accuracy, %':<22}{'published':<12}{'tokens':>8}  {'accuracy, %':<12}",
     ]
     # The embedded model's caps take the place of the paper's. A real benchmark has the same caps.
-    matches = {"16": "cap 500", "32": "cap 1000", "64": "cap 2000", "128": "cap 4000"} if benchmark is None else {}
+    matches = (
+        {"16": "cap 500", "32": "cap 1000", "64": "cap 2000", "128": "cap 4000"}
+        if benchmark is None
+        else {}
+    )
     for rung in rungs:
         label = rung["label"]
         point = published.get(label) or published.get(matches.get(label.removeprefix("cap "), ""))
@@ -79,8 +83,16 @@ def _method_row(name: str, root: Path) -> list[str]:
         return []
     ours, paper = stored["score"], TABLE_3["BF"]
     shown = {k: f"{v['value']:.1f} [{v['low']:.1f}, {v['high']:.1f}]" for k, v in ours.items()}
-    theirs = {"control": f"{paper.control}", "scaling": f"{paper.scaling}", "performance": f"{paper.performance}"}
-    units = {"control": "Control, %", "scaling": "Scaling, points a doubling", "performance": "Performance, %"}
+    theirs = {
+        "control": f"{paper.control}",
+        "scaling": f"{paper.scaling}",
+        "performance": f"{paper.performance}",
+    }
+    units = {
+        "control": "Control, %",
+        "scaling": "Scaling, points a doubling",
+        "performance": "Performance, %",
+    }
     rows = [f"{units[k]:<30}{shown[k]:<24}{theirs[k]}" for k in units]
     return [f"{'budget forcing, five runs':<30}{'measured':<24}published (Table 3, AIME24)", *rows]
 
@@ -93,13 +105,20 @@ def _rivals(name: str, root: Path) -> list[str]:
     lines = [f"{'best of each method, measured':<44}{'tokens':>9}  accuracy, %"]
     for method, points in stored["methods"].items():
         best = max(points, key=lambda p: p["accuracy"])
-        lines.append(f"{method:<44}{best['tokens']:>9,.0f}  {best['accuracy']:.1f} [{best['low']:.1f}, {best['high']:.1f}]")
+        lines.append(
+            f"{method:<44}{best['tokens']:>9,.0f}  {best['accuracy']:.1f} [{best['low']:.1f}, {best['high']:.1f}]"
+        )
     lines.append(f"{'published':<44}{'tokens':>9}  accuracy, %")
-    figures = (("GPQA, Figure 4", FIGURE_4_RIGHT, QUESTIONS["GPQA-Diamond"]), ("AIME24, Figure 7", FIGURE_7, 1))
+    figures = (
+        ("GPQA, Figure 4", FIGURE_4_RIGHT, QUESTIONS["GPQA-Diamond"]),
+        ("AIME24, Figure 7", FIGURE_7, 1),
+    )
     for where, figure, questions in figures:
         for method, points in figure.items():
             dot = max(points, key=lambda p: p.accuracy)
-            lines.append(f"{f'{method} ({where})':<44}{dot.tokens / questions:>9,.0f}  {dot.accuracy:.1f}")
+            lines.append(
+                f"{f'{method} ({where})':<44}{dot.tokens / questions:>9,.0f}  {dot.accuracy:.1f}"
+            )
     return lines
 
 

@@ -43,7 +43,9 @@ class _Running:
     def __init__(self, target: Path, log: Path) -> None:
         self.target, self.log, self.began = target, log, time.time()
 
-    def start(self, root: Path, notebook: str, parameters: dict[str, Any], threads: int, limit: int | None) -> None:
+    def start(
+        self, root: Path, notebook: str, parameters: dict[str, Any], threads: int, limit: int | None
+    ) -> None:
         """Start papermill.
 
         Args:
@@ -58,11 +60,22 @@ class _Running:
         given.write_text(yaml.safe_dump(parameters), encoding="utf-8")
         options = {"cwd": root / "notebooks", "kernel": "python3", "parameters_file": given}
         options |= {"execution-timeout": limit} if limit else {}
-        command = [sys.executable, "-m", "papermill", str(root / "notebooks" / f"{notebook}.ipynb"), str(self.target)]
-        command += ["--no-progress-bar", *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+        command = [
+            sys.executable,
+            "-m",
+            "papermill",
+            str(root / "notebooks" / f"{notebook}.ipynb"),
+            str(self.target),
+        ]
+        command += [
+            "--no-progress-bar",
+            *(word for name, value in options.items() for word in (f"--{name}", str(value))),
+        ]
         shared = {"OMP_NUM_THREADS": str(threads)} if threads else {}
         with self.log.open("wb") as said:
-            self.process = subprocess.Popen(command, stdout=said, stderr=said, env={**shared, **os.environ})
+            self.process = subprocess.Popen(
+                command, stdout=said, stderr=said, env={**shared, **os.environ}
+            )
 
     def stop(self) -> None:
         """Let papermill shut its kernel down first, and kill it only after that."""
@@ -79,16 +92,24 @@ class _Running:
         except (OSError, ValueError, KeyError):  # read in the middle of a write
             return 0
         return sum(
-            cell["metadata"].get("papermill", {}).get("status") == "completed" for cell in cells if cell["cell_type"] == "code"
+            cell["metadata"].get("papermill", {}).get("status") == "completed"
+            for cell in cells
+            if cell["cell_type"] == "code"
         )
 
     def why(self) -> str:
         """Return its last message, or the exit code if there is none."""
-        lines = [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        lines = [
+            line
+            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            if line.strip()
+        ]
         return lines[-1].strip() if lines else f"exit code {self.process.returncode}"
 
 
-def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
+def run_notebooks(
+    profile: str | Profile, *, in_place: bool = False, jobs: int | None = None, root: Path = ROOT
+) -> list[Path]:
     """Run the notebooks of a profile.
 
     Args:
@@ -118,9 +139,15 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
     needs = _needs(profile)
     folder = root / "runs" / profile.name
     folder.mkdir(parents=True, exist_ok=True)
-    targets = {n: (root / "notebooks" if in_place else folder) / f"{n}.ipynb" for n in profile.notebooks}
+    targets = {
+        n: (root / "notebooks" if in_place else folder) / f"{n}.ipynb" for n in profile.notebooks
+    }
     waiting, running, failed, done = list(profile.notebooks), dict[str, _Running](), list[str](), 0
-    bar = tqdm(total=sum(_code_cells(root, n) for n in waiting), unit="cell", disable=not sys.stderr.isatty())
+    bar = tqdm(
+        total=sum(_code_cells(root, n) for n in waiting),
+        unit="cell",
+        disable=not sys.stderr.isatty(),
+    )
     try:
         while running or (waiting and not failed):
             ready = [n for n in waiting if not needs[n] & {*waiting, *running}]
@@ -130,7 +157,13 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
                 # parameters.
                 given = {} if in_place else profile.notebooks[notebook]
                 job = _Running(targets[notebook], folder / f"{notebook}.log")
-                job.start(root, notebook, given, cores // jobs if jobs > 1 else 0, None if profile.machine.gpus else CELL_LIMIT_S)
+                job.start(
+                    root,
+                    notebook,
+                    given,
+                    cores // jobs if jobs > 1 else 0,
+                    None if profile.machine.gpus else CELL_LIMIT_S,
+                )
                 running[notebook] = job
                 print(f"{notebook} began", flush=True)
             time.sleep(0.5)
@@ -140,10 +173,14 @@ def run_notebooks(profile: str | Profile, *, in_place: bool = False, jobs: int |
                 done += job.cells()
                 where = job.target.relative_to(root)
                 if job.process.returncode:
-                    failed.append(f"{notebook} failed: {job.why()}; its copy, up to the error, is {where}")
+                    failed.append(
+                        f"{notebook} failed: {job.why()}; its copy, up to the error, is {where}"
+                    )
                 elif in_place:
                     tidy(job.target)
-                print(f"{notebook} took {time.time() - job.began:.0f} s and wrote {where}", flush=True)
+                print(
+                    f"{notebook} took {time.time() - job.began:.0f} s and wrote {where}", flush=True
+                )
     finally:
         bar.close()
         for job in running.values():
@@ -175,10 +212,17 @@ def rehearse(name: str, *, jobs: int | None = None, root: Path = ROOT) -> list[P
     profile = read_profile(name, root)
     folder = root / "runs" / f"dry-{profile.name}"
     folder.mkdir(parents=True, exist_ok=True)
-    known = {n: set(papermill.inspect_notebook(str(root / "notebooks" / f"{n}.ipynb"))) for n in profile.notebooks}
-    served = any(str(given.get("model", "")).startswith("http") for given in profile.notebooks.values())
+    known = {
+        n: set(papermill.inspect_notebook(str(root / "notebooks" / f"{n}.ipynb")))
+        for n in profile.notebooks
+    }
+    served = any(
+        str(given.get("model", "")).startswith("http") for given in profile.notebooks.values()
+    )
     with dry.server(folder) if served else nullcontext(None) as address:
-        return run_notebooks(dry.rehearsal(profile, known, folder, address, can_use_gpus()), jobs=jobs, root=root)
+        return run_notebooks(
+            dry.rehearsal(profile, known, folder, address, can_use_gpus()), jobs=jobs, root=root
+        )
 
 
 def can_use_gpus() -> bool:
@@ -199,7 +243,9 @@ def _needs(profile: Profile) -> dict[str, set[str]]:
     needs = {}
     for notebook, given in profile.notebooks.items():
         text = json.dumps(given)
-        needs[notebook] = (AFTER.get(notebook, set()) | {n for n in profile.notebooks if f"/{n}" in text}) - {notebook}
+        needs[notebook] = (
+            AFTER.get(notebook, set()) | {n for n in profile.notebooks if f"/{n}" in text}
+        ) - {notebook}
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as why:
@@ -211,7 +257,9 @@ def _needs(profile: Profile) -> dict[str, set[str]]:
 
 
 def _code_cells(root: Path, notebook: str) -> int:
-    cells = json.loads((root / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+    cells = json.loads((root / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))[
+        "cells"
+    ]
     return sum(cell["cell_type"] == "code" for cell in cells)
 
 
@@ -239,9 +287,19 @@ def tidy(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.reproduce", description=__doc__)
-    parser.add_argument("profile", nargs="?", default="tiny", help="a name from notebooks/profiles, or a .yaml file")
-    parser.add_argument("--in-place", action="store_true", help="write outputs into notebooks/ itself, to commit them")
-    parser.add_argument("--dry", action="store_true", help="rehearse on a model of random weights, under runs/dry-PROFILE")
+    parser.add_argument(
+        "profile", nargs="?", default="tiny", help="a name from notebooks/profiles, or a .yaml file"
+    )
+    parser.add_argument(
+        "--in-place",
+        action="store_true",
+        help="write outputs into notebooks/ itself, to commit them",
+    )
+    parser.add_argument(
+        "--dry",
+        action="store_true",
+        help="rehearse on a model of random weights, under runs/dry-PROFILE",
+    )
     parser.add_argument("--jobs", type=int, help="notebooks side by side; 2 without a GPU, else 1")
     options = parser.parse_args()
     # so that running notebooks are stopped too
@@ -250,17 +308,24 @@ def main() -> None:
     try:
         if options.dry:
             rehearse(options.profile, jobs=options.jobs)
-            print(f"all of {options.profile} ran on random weights in {time.time() - began:.0f} s: its numbers mean nothing")
+            print(
+                f"all of {options.profile} ran on random weights in {time.time() - began:.0f} s: its numbers mean nothing"
+            )
             return
         profile = read_profile(options.profile)
         run_notebooks(profile, in_place=options.in_place, jobs=options.jobs)
     except (ValueError, OSError, RuntimeError, Failed) as why:
         sys.exit(f"s1lab: {why}")
     except KeyboardInterrupt:
-        print("s1lab: stopped; what notebooks had finished is under runs/, and stores go on where they were", file=sys.stderr)
+        print(
+            "s1lab: stopped; what notebooks had finished is under runs/, and stores go on where they were",
+            file=sys.stderr,
+        )
         sys.exit(130)
     if not plots.can_draw():
-        print("no Chrome or Chromium answers here, so figures/ got its data (JSON) but no new pictures: install one to draw them")
+        print(
+            "no Chrome or Chromium answers here, so figures/ got its data (JSON) but no new pictures: install one to draw them"
+        )
     print(f"\n{comparison(profile.name)}\n\nall of it took {time.time() - began:.0f} s")
 
 

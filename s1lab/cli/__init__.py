@@ -15,7 +15,12 @@ from s1lab.cli.run import ladder, run
 from s1lab.cli.runs import diff, runs
 from s1lab.cli.sft import sft
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 for command in (run, ladder, evaluate, curate, sft, diff, runs):
     app.command()(command)
@@ -31,7 +36,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def s1lab_(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Simple test-time scaling: ask a model under a thinking budget, and measure the gain.
 

@@ -18,24 +18,51 @@ from s1lab.tiny.pool import SIZE
 
 
 def curate(
-    out: Annotated[Path, typer.Option(help="A new file for the chosen rows (JSON lines); its report goes beside it.")],
-    pool: Annotated[Path | None, typer.Option(help="A local pool, parquet or JSON lines; without it the embedded one.")] = None,
-    pool_size: Annotated[int | None, typer.Option(min=1, help="Rows of the embedded pool. [default: all 59,029]")] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="A new file for the chosen rows (JSON lines); its report goes beside it."
+        ),
+    ],
+    pool: Annotated[
+        Path | None,
+        typer.Option(help="A local pool, parquet or JSON lines; without it the embedded one."),
+    ] = None,
+    pool_size: Annotated[
+        int | None, typer.Option(min=1, help="Rows of the embedded pool. [default: all 59,029]")
+    ] = None,
     against: Annotated[
-        list[Path] | None, typer.Option(help="A file of test questions, as often as needed; without it the embedded ones.")
+        list[Path] | None,
+        typer.Option(
+            help="A file of test questions, as often as needed; without it the embedded ones."
+        ),
     ] = None,
-    ngram: Annotated[int, typer.Option(min=1, help="Words in a row that make a test question known (the paper: 8).")] = 8,
+    ngram: Annotated[
+        int,
+        typer.Option(min=1, help="Words in a row that make a test question known (the paper: 8)."),
+    ] = 8,
     difficulty: Annotated[
-        list[str] | None, typer.Option(help="A model; what it solves is dropped. As often as needed (the paper: two).")
+        list[str] | None,
+        typer.Option(
+            help="A model; what it solves is dropped. As often as needed (the paper: two)."
+        ),
     ] = None,
-    prefix: Annotated[str | None, typer.Option(help="The first words of those models' answers, such as 'Answer:'.")] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(help="The first words of those models' answers, such as 'Answer:'."),
+    ] = None,
     engine: given.EngineName = "auto",
     option: given.EngineOptions = None,
     api_key: given.Key = None,
     chosen: Annotated[int, typer.Option(min=1, help="How many rows to choose at the end.")] = 1000,
-    variant: Annotated[str, typer.Option(help="paper (its Algorithm 1), or code (the authors' notebook).")] = "paper",
+    variant: Annotated[
+        str, typer.Option(help="paper (its Algorithm 1), or code (the authors' notebook).")
+    ] = "paper",
     domain: Annotated[str, typer.Option(help="The column to spread over.")] = "domain",
-    long_tokens: Annotated[int, typer.Option(min=0, help="Of MATH, longer right traces are all taken (the paper: 5600).")] = 5600,
+    long_tokens: Annotated[
+        int,
+        typer.Option(min=0, help="Of MATH, longer right traces are all taken (the paper: 5600)."),
+    ] = 5600,
     seed: Annotated[int, typer.Option(help="Of the draws, and of the embedded pool.")] = 0,
     store: given.Store = None,
     as_json: given.AsJson = False,
@@ -55,9 +82,13 @@ def curate(
     with work(goes_on(store) if difficulty else "nothing of it is kept", also=(TypeError,)):
         new_file("--out", out)
         if pool is not None and pool_size is not None:
-            raise ValueError("--pool-size is of the embedded pool: leave it out where --pool names another")
+            raise ValueError(
+                "--pool-size is of the embedded pool: leave it out where --pool names another"
+            )
         reports: list[Report] = []
-        with tqdm(total=4 + bool(difficulty), unit="step", disable=not told_by_terminal(), leave=False) as bar:
+        with tqdm(
+            total=4 + bool(difficulty), unit="step", disable=not told_by_terminal(), leave=False
+        ) as bar:
 
             def after(step: tuple[Dataset, Report]) -> Dataset:
                 reports.append(step[1])
@@ -67,7 +98,11 @@ def curate(
             for name in difficulty or ():
                 given.check_model(name, "--difficulty")
             bar.set_description("reading")
-            left = lab.tiny.pool(SIZE if pool_size is None else pool_size, seed) if pool is None else lab.curate.read(pool)
+            left = (
+                lab.tiny.pool(SIZE if pool_size is None else pool_size, seed)
+                if pool is None
+                else lab.curate.read(pool)
+            )
             tests = [lab.curate.read(path) for path in against or ()] or [lab.tiny.benchmark()]
             bar.set_description("curating")
             left = after(lab.curate.quality(left, progress=told_by_terminal()))
@@ -75,9 +110,20 @@ def curate(
             left = after(lab.curate.deduplicate(left))
             if difficulty:
                 models = {"engine": engine} | given.engine_options(option, api_key)
-                asked = lab.curate.difficulty(left, difficulty, prefix=prefix, store=store, progress=told_by_terminal(), **models)
+                asked = lab.curate.difficulty(
+                    left,
+                    difficulty,
+                    prefix=prefix,
+                    store=store,
+                    progress=told_by_terminal(),
+                    **models,
+                )
                 left = after(asked)
-            left = after(lab.curate.select(left, chosen, seed, variant, domain=domain, long_tokens=long_tokens))
+            left = after(
+                lab.curate.select(
+                    left, chosen, seed, variant, domain=domain, long_tokens=long_tokens
+                )
+            )
         digest = lab.curate.write(left, out)
         steps = [_facts(step) for step in reports]
         facts = {
@@ -89,12 +135,25 @@ def curate(
             "report": str(report),
         }
         dropped = [list(zip(step.rows, step.rules, step.whys, strict=True)) for step in reports]
-        whole = facts | {"steps": [step | {"rows": rows} for step, rows in zip(steps, dropped, strict=True)]}
+        whole = facts | {
+            "steps": [step | {"rows": rows} for step, rows in zip(steps, dropped, strict=True)]
+        }
         report.write_text(json.dumps(whole, ensure_ascii=False) + "\n", encoding="utf-8")
         notes = [f"({step.stage}: {note})" for step in reports for note in step.notes]
-        text = [lab.curate.funnel(*reports), *notes, f"wrote {out}, sha256 {digest}", f"wrote {report}: each drop, and why"]
+        text = [
+            lab.curate.funnel(*reports),
+            *notes,
+            f"wrote {out}, sha256 {digest}",
+            f"wrote {report}: each drop, and why",
+        ]
     tell(facts, "\n".join(text), as_json)
 
 
 def _facts(step: Report) -> dict[str, Any]:
-    return {"stage": step.stage, "before": step.before, "after": step.after, "dropped": step.counts, "notes": step.notes}
+    return {
+        "stage": step.stage,
+        "before": step.before,
+        "after": step.after,
+        "dropped": step.counts,
+        "notes": step.notes,
+    }

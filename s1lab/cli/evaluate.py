@@ -20,11 +20,21 @@ ERRORS_SHOWN = 5
 
 
 def evaluate(
-    benchmark: Annotated[str | None, typer.Option(help="One of lab.benchmarks, such as aime24 or math500.")] = None,
-    path: Annotated[Path | None, typer.Option(help="The benchmark's file or folder, if not from the hub.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Your own problems: parquet or JSON lines of question, answer, kind.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="One of lab.benchmarks, such as aime24 or math500.")
+    ] = None,
+    path: Annotated[
+        Path | None, typer.Option(help="The benchmark's file or folder, if not from the hub.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Your own problems: parquet or JSON lines of question, answer, kind."),
+    ] = None,
     n: Annotated[
-        int | None, typer.Option("--n", min=1, help="Only the first so many; of the embedded test questions 100.")
+        int | None,
+        typer.Option(
+            "--n", min=1, help="Only the first so many; of the embedded test questions 100."
+        ),
     ] = None,
     model: given.Model = "s1-tiny",
     engine: given.EngineName = "auto",
@@ -38,16 +48,30 @@ def evaluate(
     answer_tokens: given.AnswerTokens = None,
     answer_room: given.AnswerRoom = 100,
     compat: given.Compat = "exact",
-    thinking: Annotated[bool, typer.Option("--thinking/--no-thinking", help="Without: ask for the answer at once.")] = True,
-    prefix: Annotated[str | None, typer.Option(help="With --no-thinking: the first words of the answer.")] = None,
-    sweep_caps: Annotated[str | None, typer.Option(help="Many caps in one pass in place of --max-tokens, such as 16,64.")] = None,
-    sweep_waits: Annotated[str | None, typer.Option(help="Many numbers of Waits, such as 0,1,2, likewise.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Samples a question; more than one needs a temperature.")] = 1,
+    thinking: Annotated[
+        bool, typer.Option("--thinking/--no-thinking", help="Without: ask for the answer at once.")
+    ] = True,
+    prefix: Annotated[
+        str | None, typer.Option(help="With --no-thinking: the first words of the answer.")
+    ] = None,
+    sweep_caps: Annotated[
+        str | None,
+        typer.Option(help="Many caps in one pass in place of --max-tokens, such as 16,64."),
+    ] = None,
+    sweep_waits: Annotated[
+        str | None, typer.Option(help="Many numbers of Waits, such as 0,1,2, likewise.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Samples a question; more than one needs a temperature.")
+    ] = 1,
     temperature: given.Temperature = 0.0,
     top_p: given.TopP = 1.0,
     seed: given.Seed = 0,
     system: given.System = None,
-    save: Annotated[Path | None, typer.Option(help="A new file for the run, which diff reads; of a sweep one a rung.")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="A new file for the run, which diff reads; of a sweep one a rung."),
+    ] = None,
     store: given.Store = None,
     as_json: given.AsJson = False,
 ) -> None:
@@ -63,16 +87,23 @@ def evaluate(
       s1lab evaluate --model http://host:8000/v1 --api-key env:KEY --benchmark aime24
     """
     with work(goes_on(store)):
-        swept_caps, swept_waits = numbers("--sweep-caps", sweep_caps), numbers("--sweep-waits", sweep_waits)
+        swept_caps, swept_waits = (
+            numbers("--sweep-caps", sweep_caps),
+            numbers("--sweep-waits", sweep_waits),
+        )
         sweeping = sweep_caps is not None or sweep_waits is not None
         if sweeping and (not thinking or max_tokens is not None or waits):
-            raise ValueError("a sweep has its caps and Waits from --sweep-caps and --sweep-waits: leave out the other budget")
+            raise ValueError(
+                "a sweep has its caps and Waits from --sweep-caps and --sweep-waits: leave out the other budget"
+            )
         names = rung_names(swept_caps, swept_waits) if sweeping else [""]
         files = {name: _rung_file(save, name) for name in names}
         for file in files.values():
             new_file("--save", file)
         if samples > 1 and not temperature:
-            raise ValueError(f"--samples {samples}: they are all the same at temperature 0; give --temperature, or leave it out")
+            raise ValueError(
+                f"--samples {samples}: they are all the same at temperature 0; give --temperature, or leave it out"
+            )
         given.check_model(model)
         # errors in these are reported before a benchmark is fetched
         given.engine_options(option, api_key)
@@ -87,10 +118,16 @@ def evaluate(
             compat,  # type: ignore[arg-type]
             answer_room,
         )
-        if not thinking and budget != lab.Budget(answer_tokens=answer_tokens, answer_room=answer_room):
-            raise ValueError("--no-thinking leaves nothing to budget: leave the options of the budget out but --answer-tokens")
+        if not thinking and budget != lab.Budget(
+            answer_tokens=answer_tokens, answer_room=answer_room
+        ):
+            raise ValueError(
+                "--no-thinking leaves nothing to budget: leave the options of the budget out but --answer-tokens"
+            )
         if thinking and prefix is not None:
-            raise ValueError("--prefix opens an answer that no thinking comes before: give --no-thinking too, or --on-cut")
+            raise ValueError(
+                "--prefix opens an answer that no thinking comes before: give --no-thinking too, or --on-cut"
+            )
         with given.load(model, engine, option, api_key) as loaded, warnings.catch_warnings():
             warnings.simplefilter("ignore", AnswersCut)  # the report below shows it
             asked: dict[str, Any] = {
@@ -102,40 +139,67 @@ def evaluate(
             elif thinking:
                 found = {"": lab.evaluate(loaded, problems, budget, **asked)}
             else:
-                found = {"": lab.evaluate(loaded, problems, thinking=False, prefix=prefix, answer_tokens=answer_tokens, **asked)}
+                found = {
+                    "": lab.evaluate(
+                        loaded,
+                        problems,
+                        thinking=False,
+                        prefix=prefix,
+                        answer_tokens=answer_tokens,
+                        **asked,
+                    )
+                }
         for name, file in files.items():
             if file:
                 found[name].save(file)
         written = {name: str(file) if file else None for name, file in files.items()}
-        facts = {name: _facts(results) | {"saved": written[name]} for name, results in found.items()}
+        facts = {
+            name: _facts(results) | {"saved": written[name]} for name, results in found.items()
+        }
         shared: dict[str, Any] = {
             "made": next(iter(found.values())).made,
             "budget": asdict(budget) if thinking else None,
             "store": str(store) if store else None,
         }
         text = _text(found, _said(budget) if thinking else "no thinking", benchmark)
-        text += [f"saved {file}" for file in written.values() if file] + ([f"stored in {store}"] if store else [])
+        text += [f"saved {file}" for file in written.values() if file] + (
+            [f"stored in {store}"] if store else []
+        )
     tell(shared | ({"rungs": facts} if sweeping else facts[""]), "\n".join(text), as_json)
     if any(results.failed for results in found.values()):
         raise typer.Exit(FAILED)
 
 
-def _problems(benchmark: str | None, path: Path | None, data: Path | None, n: int | None) -> Dataset:
+def _problems(
+    benchmark: str | None, path: Path | None, data: Path | None, n: int | None
+) -> Dataset:
     if benchmark is not None and data is not None:
         raise ValueError("--benchmark and --data name two sets of problems: give one of them")
     if path is not None and benchmark is None:
-        raise ValueError("--path is the file of a --benchmark: name the benchmark too, or give the file as --data")
+        raise ValueError(
+            "--path is the file of a --benchmark: name the benchmark too, or give the file as --data"
+        )
     if benchmark is None and data is None:
         return lab.benchmarks.load("embedded", n=n or 100)
-    problems = lab.benchmarks.load(str(benchmark), path, n=n) if data is None else lab.curate.read(data, ("question", "answer"))
+    problems = (
+        lab.benchmarks.load(str(benchmark), path, n=n)
+        if data is None
+        else lab.curate.read(data, ("question", "answer"))
+    )
     if n is not None and n > len(problems):
-        raise ValueError(f"--n {n}: there are only {len(problems)} questions; leave it out to ask all")
+        raise ValueError(
+            f"--n {n}: there are only {len(problems)} questions; leave it out to ask all"
+        )
     return problems if n is None else problems.select(range(n))
 
 
 def _rung_file(save: Path | None, rung: str) -> Path | None:
     """Return the file of a rung: runs/x-cap-16.jsonl for "cap 16" and runs/x.jsonl."""
-    return save.with_name(f"{save.stem}-{rung.replace(' ', '-')}{save.suffix}") if save and rung else save
+    return (
+        save.with_name(f"{save.stem}-{rung.replace(' ', '-')}{save.suffix}")
+        if save and rung
+        else save
+    )
 
 
 def _facts(results: lab.Results) -> dict[str, Any]:
@@ -176,7 +240,9 @@ def _text(found: dict[str, lab.Results], budget: str, benchmark: str | None) -> 
     for name, results in found.items():
         label = f"{name:<10}" if name else ""
         facts = _facts(results)
-        tokens = f"{results.thinking_tokens:,.0f} thinking tokens, {facts['written']:,} written in all"
+        tokens = (
+            f"{results.thinking_tokens:,.0f} thinking tokens, {facts['written']:,} written in all"
+        )
         shown.append(f"{label}accuracy {results.interval}, {tokens}")
         if facts["answers_cut"]:
             shown.append(
@@ -184,9 +250,17 @@ def _text(found: dict[str, lab.Results], budget: str, benchmark: str | None) -> 
                 "give more --answer-tokens or --answer-room, or a longer context"
             )
         if facts["failed"]:
-            shown.append(f"{facts['failed']} questions FAILED and count as wrong, {facts['not_graded']} of them in grading:")
-            shown += [f"  {e['question']!r:.60}: {e['error']}" for e in facts["errors"][:ERRORS_SHOWN]]
-            shown += [f"  and {facts['failed'] - ERRORS_SHOWN} more"] if facts["failed"] > ERRORS_SHOWN else []
+            shown.append(
+                f"{facts['failed']} questions FAILED and count as wrong, {facts['not_graded']} of them in grading:"
+            )
+            shown += [
+                f"  {e['question']!r:.60}: {e['error']}" for e in facts["errors"][:ERRORS_SHOWN]
+            ]
+            shown += (
+                [f"  and {facts['failed'] - ERRORS_SHOWN} more"]
+                if facts["failed"] > ERRORS_SHOWN
+                else []
+            )
     if not any(results.failed for results in found.values()):
         shown.append("no errors")
     known = lab.benchmarks.BENCHMARKS.get(made["benchmark"]["name"] or "")

@@ -12,29 +12,62 @@ import typer
 import s1lab as lab
 
 Question = Annotated[str, typer.Argument(help="What to ask.")]
-Model = Annotated[str, typer.Option(help="s1-tiny or another embedded model, a folder, a hub id, or a server's address.")]
-EngineName = Annotated[str, typer.Option("--engine", help="transformers, vllm or server; auto is the server for an address.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="s1-tiny or another embedded model, a folder, a hub id, or a server's address."
+    ),
+]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine", help="transformers, vllm or server; auto is the server for an address."
+    ),
+]
 EngineOptions = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="KEY=VALUE", help="An option of the engine, such as max_batch=16; as often as needed."),
+    typer.Option(
+        "--option",
+        metavar="KEY=VALUE",
+        help="An option of the engine, such as max_batch=16; as often as needed.",
+    ),
 ]
 Key = Annotated[
     str | None,
-    typer.Option("--api-key", metavar="env:NAME|file:PATH", help="Where a server's key lies; never the key itself."),
+    typer.Option(
+        "--api-key",
+        metavar="env:NAME|file:PATH",
+        help="Where a server's key lies; never the key itself.",
+    ),
 ]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Cap: at most so many thinking tokens.")]
 MinTokens = Annotated[int, typer.Option(min=0, help="Floor: at least so many thinking tokens.")]
 Waits = Annotated[int | None, typer.Option(min=0, help="How many stops to suppress.")]
-Wait = Annotated[str, typer.Option(help='The text appended for a suppressed stop; "" appends none.')]
-OnCut = Annotated[str, typer.Option(help='The text that opens the answer after a cut; "" for none.')]
-AnswerTokens = Annotated[int | None, typer.Option(min=1, help="Most tokens of the answer; without it, all that is left.")]
-AnswerRoom = Annotated[int, typer.Option(min=1, help="How many tokens the thinking must leave for the answer.")]
-Compat = Annotated[str, typer.Option(help="Semantics: exact, or the original's loops, readme and harness.")]
+Wait = Annotated[
+    str, typer.Option(help='The text appended for a suppressed stop; "" appends none.')
+]
+OnCut = Annotated[
+    str, typer.Option(help='The text that opens the answer after a cut; "" for none.')
+]
+AnswerTokens = Annotated[
+    int | None, typer.Option(min=1, help="Most tokens of the answer; without it, all that is left.")
+]
+AnswerRoom = Annotated[
+    int, typer.Option(min=1, help="How many tokens the thinking must leave for the answer.")
+]
+Compat = Annotated[
+    str, typer.Option(help="Semantics: exact, or the original's loops, readme and harness.")
+]
 Temperature = Annotated[float, typer.Option(min=0, help="0 is greedy.")]
-TopP = Annotated[float, typer.Option(help="Sample from the likeliest tokens that come to this share.")]
+TopP = Annotated[
+    float, typer.Option(help="Sample from the likeliest tokens that come to this share.")
+]
 Seed = Annotated[int, typer.Option(help="Of a temperature above 0.")]
 System = Annotated[str | None, typer.Option(help="The system turn.")]
-Store = Annotated[Path | None, typer.Option(help="A file that keeps what was written; the same command goes on from it.")]
+Store = Annotated[
+    Path | None,
+    typer.Option(help="A file that keeps what was written; the same command goes on from it."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
@@ -123,14 +156,20 @@ def secret(where: str) -> str:
     if kind == "env" and name.isidentifier():
         key = os.environ.get(name, "").strip()
         if not key:
-            raise ValueError(f"--api-key: the environment variable {name} is not set: export it first")
+            raise ValueError(
+                f"--api-key: the environment variable {name} is not set: export it first"
+            )
     elif kind == "file" and name:
         try:
             key = Path(name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as why:
-            raise ValueError(f"--api-key: the file {name} can't be read ({type(why).__name__}): name one that holds it") from None
+            raise ValueError(
+                f"--api-key: the file {name} can't be read ({type(why).__name__}): name one that holds it"
+            ) from None
         if not key:
             raise ValueError(f"--api-key: the file {name} is empty: write the key into it")
     else:
-        raise ValueError("--api-key takes env:NAME or file:PATH: a key on the command line is seen by everybody on the machine")
+        raise ValueError(
+            "--api-key takes env:NAME or file:PATH: a key on the command line is seen by everybody on the machine"
+        )
     return key

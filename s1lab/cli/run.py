@@ -42,10 +42,19 @@ def run(
       s1lab run "How many r in raspberry" --waits 1
     """
     with work(goes_on(store)):
-        budget = lab.Budget(max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, compat, answer_room)  # type: ignore[arg-type]
+        budget = lab.Budget(
+            max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, compat, answer_room
+        )  # type: ignore[arg-type]
         with given.load(model, engine, option, api_key) as loaded:
             trace = lab.force(
-                loaded, question, budget, temperature=temperature, top_p=top_p, seed=seed, system=system, store=store
+                loaded,
+                question,
+                budget,
+                temperature=temperature,
+                top_p=top_p,
+                seed=seed,
+                system=system,
+                store=store,
             )
         facts = {"model": loaded.model, "engine": loaded.name} | _facts(trace)
     tell(facts, trace.show(color=sys.stdout.isatty()), as_json)
@@ -55,8 +64,12 @@ def run(
 
 def ladder(
     question: given.Question,
-    caps: Annotated[str, typer.Option(help="Caps, rising, with commas between them.")] = "16,32,64,128,256",
-    waits: Annotated[str, typer.Option(help="Numbers of Waits, likewise; 0 is the model's own stop.")] = "0,1,2,4",
+    caps: Annotated[
+        str, typer.Option(help="Caps, rising, with commas between them.")
+    ] = "16,32,64,128,256",
+    waits: Annotated[
+        str, typer.Option(help="Numbers of Waits, likewise; 0 is the model's own stop.")
+    ] = "0,1,2,4",
     model: given.Model = "s1-tiny",
     engine: given.EngineName = "auto",
     option: given.EngineOptions = None,
@@ -83,7 +96,13 @@ def ladder(
     """
     with work(goes_on(store)):
         rungs = numbers("--caps", caps), numbers("--waits", waits)
-        budget = lab.Budget(min_tokens=min_tokens, wait=wait, on_cut=on_cut, answer_tokens=answer_tokens, answer_room=answer_room)
+        budget = lab.Budget(
+            min_tokens=min_tokens,
+            wait=wait,
+            on_cut=on_cut,
+            answer_tokens=answer_tokens,
+            answer_room=answer_room,
+        )
         with given.load(model, engine, option, api_key) as loaded:
             found = lab.ladder(
                 loaded, question, *rungs, budget=budget, temperature=temperature, top_p=top_p, seed=seed, system=system,
@@ -97,7 +116,11 @@ def ladder(
             "written": found.written,
             "alone": found.alone,
         }
-    tell(facts, f"{found}\n{found.written} tokens written for all rungs, {found.alone} one by one", as_json)
+    tell(
+        facts,
+        f"{found}\n{found.written} tokens written for all rungs, {found.alone} one by one",
+        as_json,
+    )
     if found.error:
         raise typer.Exit(FAILED)
 

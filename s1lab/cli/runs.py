@@ -13,7 +13,19 @@ import s1lab as lab
 from s1lab.cli import options as given
 from s1lab.cli.shell import FAILED, tell, work
 
-SHOWN = ["run", "started", "status", "call", "model", "engine", "finished", "questions", "completions", "tokens", "wall_s"]
+SHOWN = [
+    "run",
+    "started",
+    "status",
+    "call",
+    "model",
+    "engine",
+    "finished",
+    "questions",
+    "completions",
+    "tokens",
+    "wall_s",
+]
 
 
 def runs(
@@ -34,7 +46,12 @@ def runs(
 
 
 def diff(
-    a: Annotated[Path, typer.Argument(help="A stored run: a file of --save, or a store, runs/x.db, or runs/x.db#3 for run 3.")],
+    a: Annotated[
+        Path,
+        typer.Argument(
+            help="A stored run: a file of --save, or a store, runs/x.db, or runs/x.db#3 for run 3."
+        ),
+    ],
     b: Annotated[Path, typer.Argument(help="Another one.")],
     most: Annotated[int, typer.Option(help="Show at most so many traces that part.")] = 10,
     as_json: given.AsJson = False,

@@ -14,16 +14,37 @@ from s1lab.cli.shell import tell, told_by_terminal, work
 
 
 def sft(
-    recipe: Annotated[str, typer.Option(help="tiny, qwen-0.5b, qwen-7b-lora, s1-32b or s1.1-32b.")] = "tiny",
-    data: Annotated[Path | None, typer.Option(help="Rows to train on: parquet or JSON lines.")] = None,
-    model: Annotated[str | None, typer.Option(help="What is trained, if not the recipe's model.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the model, its log and card. [default: runs/sft/RECIPE]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the rows, if not the recipe's.")] = None,
-    block: Annotated[int | None, typer.Option(help="Most tokens of a row, if not the recipe's.")] = None,
-    per_device: Annotated[int | None, typer.Option(help="Rows a GPU takes at a time, if not the recipe's.")] = None,
-    cut: Annotated[bool, typer.Option("--cut", help="Cut rows at the block instead of refusing them.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what the recipe needs, and whether it fits.")] = False,
-    gpus: Annotated[int | None, typer.Option(help="Plan for so many GPUs; implies --plan. [default: 1]")] = None,
+    recipe: Annotated[
+        str, typer.Option(help="tiny, qwen-0.5b, qwen-7b-lora, s1-32b or s1.1-32b.")
+    ] = "tiny",
+    data: Annotated[
+        Path | None, typer.Option(help="Rows to train on: parquet or JSON lines.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="What is trained, if not the recipe's model.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the model, its log and card. [default: runs/sft/RECIPE]"),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the rows, if not the recipe's.")
+    ] = None,
+    block: Annotated[
+        int | None, typer.Option(help="Most tokens of a row, if not the recipe's.")
+    ] = None,
+    per_device: Annotated[
+        int | None, typer.Option(help="Rows a GPU takes at a time, if not the recipe's.")
+    ] = None,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="Cut rows at the block instead of refusing them.")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what the recipe needs, and whether it fits.")
+    ] = False,
+    gpus: Annotated[
+        int | None, typer.Option(help="Plan for so many GPUs; implies --plan. [default: 1]")
+    ] = None,
     memory: Annotated[float, typer.Option(help="Memory of a GPU in GB, for a plan.")] = 80.0,
     as_json: given.AsJson = False,
 ) -> None:
@@ -43,7 +64,9 @@ def sft(
         from s1lab import sft as tuning
 
         changes = {"epochs": epochs, "block": block, "per_device": per_device}
-        chosen = tuning.recipe(recipe).but(**{name: value for name, value in changes.items() if value is not None})
+        chosen = tuning.recipe(recipe).but(
+            **{name: value for name, value in changes.items() if value is not None}
+        )
         facts: dict[str, Any]
         if plan or gpus is not None:
             planned = tuning.plan(chosen, 1 if gpus is None else gpus, memory)
@@ -59,7 +82,12 @@ def sft(
             trained = tuning.train(
                 model or chosen.model, read(data, ()), chosen, out=out, cut=cut, progress=told_by_terminal()
             )  # fmt: skip
-            facts = {"path": str(trained.path), "steps": len(trained.log), "loss": trained.loss, "made": trained.made}
+            facts = {
+                "path": str(trained.path),
+                "steps": len(trained.log),
+                "loss": trained.loss,
+                "made": trained.made,
+            }
             text = f"loss {trained.loss[0]:.3f} to {trained.loss[-1]:.3f} in {len(trained.log)} steps; "
             text += f"the model is in {trained.path}"
     if int(os.environ.get("RANK", "0")) == 0:  # of several processes only the first one prints

@@ -24,7 +24,9 @@ EXTRAS = {  # how to install packages that the library itself does not need
 
 
 @contextlib.contextmanager
-def work(kept: str | Callable[[], str] = "nothing of it is kept", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def work(
+    kept: str | Callable[[], str] = "nothing of it is kept", also: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
     """Turn bad input into a sentence and exit code 2, and Ctrl-C into a sentence and 130.
 
     Args:
@@ -41,8 +43,14 @@ def work(kept: str | Callable[[], str] = "nothing of it is kept", also: tuple[ty
     except BrokenPipeError:  # the reader of the results has gone, so there is nobody to tell
         raise
     except KeyboardInterrupt as why:
-        finished = f"{why.finished} of {len(why.traces)} questions were finished; " if isinstance(why, lab.Interrupted) else ""
-        raise _ended(f"interrupted: {finished}{kept if isinstance(kept, str) else kept()}", INTERRUPTED) from None
+        finished = (
+            f"{why.finished} of {len(why.traces)} questions were finished; "
+            if isinstance(why, lab.Interrupted)
+            else ""
+        )
+        raise _ended(
+            f"interrupted: {finished}{kept if isinstance(kept, str) else kept()}", INTERRUPTED
+        ) from None
     except ModuleNotFoundError as why:
         package = (why.name or "").partition(".")[0]
         mend = f": pip install 's1lab[{EXTRAS[package]}]'" if package in EXTRAS else ""
@@ -113,10 +121,14 @@ def numbers(option: str, text: str | None) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in (text or "").split(",") if part.strip())
     except ValueError:
-        raise ValueError(f"{option} {text!r} is no list of whole numbers: give one such as 16,64,256") from None
+        raise ValueError(
+            f"{option} {text!r} is no list of whole numbers: give one such as 16,64,256"
+        ) from None
 
 
 def new_file(option: str, path: Path | None) -> None:
     """Refuse a file that exists before hours of work end at it."""
     if path is not None and path.exists():
-        raise FileExistsError(f"{option} {path} is there already: choose another name, or remove it first")
+        raise FileExistsError(
+            f"{option} {path} is there already: choose another name, or remove it first"
+        )

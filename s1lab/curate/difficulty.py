@@ -93,26 +93,46 @@ def difficulty(
     """
     needs(pool, "the pool", question="text", answer="text")
     if isinstance(models, str) or not isinstance(models, Sequence) or not models:
-        raise ValueError("models is a list of engines or of names for lab.load: give at least one (the paper: two)")
-    columns = {name: list(pool[name]) for name in ("question", "answer", "kind") if name in pool.column_names}
+        raise ValueError(
+            "models is a list of engines or of names for lab.load: give at least one (the paper: two)"
+        )
+    columns = {
+        name: list(pool[name])
+        for name in ("question", "answer", "kind")
+        if name in pool.column_names
+    }
     for name in ("question", "answer"):
-        empty = next((row for row, text in enumerate(columns[name]) if not (text or "").strip()), None)
+        empty = next(
+            (row for row, text in enumerate(columns[name]) if not (text or "").strip()), None
+        )
         if empty is not None:
-            raise ValueError(f"row {empty} of the pool has no {name}: drop such rows with curate.quality first")
+            raise ValueError(
+                f"row {empty} of the pool has no {name}: drop such rows with curate.quality first"
+            )
     left, drops, notes = list(range(len(pool))), {}, []
     for model in models:
         if not left:
             notes.append("nothing was left to ask of the others")
             break
-        with load(model, **engine_options) if isinstance(model, str) else contextlib.nullcontext(model) as engine:
+        with (
+            load(model, **engine_options)
+            if isinstance(model, str)
+            else contextlib.nullcontext(model) as engine
+        ):
             name = Path(engine.model).name
-            asked = Dataset.from_dict({key: [values[row] for row in left] for key, values in columns.items()})
+            asked = Dataset.from_dict(
+                {key: [values[row] for row in left] for key, values in columns.items()}
+            )
             found = evaluate(
                 engine, asked, budget, thinking=budget is not None, prefix=prefix, temperature=temperature, seed=seed,
                 answer_tokens=answer_tokens, system=system, store=_beside(store, name), progress=progress,
             )  # fmt: skip
         failed = sum(trace.error is not None for trace in found.traces)
-        counts = {"solved": sum(found.verdicts), "failed": failed or None, "not graded": found.grading_errors or None}
+        counts = {
+            "solved": sum(found.verdicts),
+            "failed": failed or None,
+            "not graded": found.grading_errors or None,
+        }
         told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count is not None)
         notes.append(f"{name}: {len(left):,} asked, {told}")
         for row, solved, trace in zip(left, found.verdicts, found.traces, strict=True):

@@ -141,8 +141,15 @@ def domains(
     assert isinstance(replies, list)
     codes = [None if reply.error else code_of(reply.answer) for reply in replies]
     drops = {
-        row: ("no subject", reply.error or f"the reply names no class of the list: {reply.answer.strip()[-80:]!r}")
+        row: (
+            "no subject",
+            reply.error or f"the reply names no class of the list: {reply.answer.strip()[-80:]!r}",
+        )
         for row, (code, reply) in enumerate(zip(codes, replies, strict=True))
         if code is None
     }
-    return account("domains", with_column(pool, "domain", [SUBJECTS[code] if code else None for code in codes]), drops)
+    return account(
+        "domains",
+        with_column(pool, "domain", [SUBJECTS[code] if code else None for code in codes]),
+        drops,
+    )

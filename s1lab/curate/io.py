@@ -14,7 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from datasets import Dataset, Value, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from datasets import (
+    Dataset,
+    Value,
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
 from datasets.utils import logging
 
 from s1lab.curate.report import needs, with_column
@@ -26,7 +32,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "question": ("question", "problem", "Question", "Problem"),
     "answer": ("answer", "solution", "Answer", "Correct Answer"),
     "source": ("source", "source_type"),
-    "thinking": ("thinking", "deepseek_thinking_trajectory", "gemini_thinking_trajectory", "thinking_trajectories"),
+    "thinking": (
+        "thinking",
+        "deepseek_thinking_trajectory",
+        "gemini_thinking_trajectory",
+        "thinking_trajectories",
+    ),
     "attempt": ("attempt", "deepseek_attempt", "gemini_attempt"),
     "domain": ("domain",),
 }
@@ -62,7 +73,9 @@ def source_name(source: str | None) -> str:
     return next((name for start, name in SOURCES.items() if source.startswith(start)), source)
 
 
-def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str | None = None) -> Dataset:
+def read(
+    path: str | Path, need: Sequence[str] = ("question",), *, teacher: str | None = None
+) -> Dataset:
     """Read a pool from a local file, parquet or JSON lines.
 
     The columns get the names of this package. The function knows the columns of s1K, s1K-1.1, the
@@ -94,18 +107,32 @@ def read(path: str | Path, need: Sequence[str] = ("question",), *, teacher: str 
         found = next((name for name in names if name in table.column_names), None)
         if found and found != ours:
             rest = table.remove_columns(ours) if ours in table.column_names else table
-            table = rest.add_column(ours, _texts(rest, found)) if ours == "answer" else _renamed(rest, found, ours)
+            table = (
+                rest.add_column(ours, _texts(rest, found))
+                if ours == "answer"
+                else _renamed(rest, found, ours)
+            )
     if "source" in table.column_names:
         sources = [source_name(source) for source in table["source"]]
         if sources != list(table["source"]):
-            table = table.rename_column("source", "source_type") if "source_type" not in table.column_names else table
+            table = (
+                table.rename_column("source", "source_type")
+                if "source_type" not in table.column_names
+                else table
+            )
             table = with_column(table, "source", sources)
-    if "cot_type" in table.column_names and {"answer", "kind"} & set(table.column_names) == {"answer"}:
-        table = table.add_column("kind", [_kind(*row) for row in zip(table["cot_type"], table["answer"], strict=True)])
+    if "cot_type" in table.column_names and {"answer", "kind"} & set(table.column_names) == {
+        "answer"
+    }:
+        table = table.add_column(
+            "kind", [_kind(*row) for row in zip(table["cot_type"], table["answer"], strict=True)]
+        )
     lacking = [name for name in need if name not in table.column_names]
     if lacking:
         wanted = " or ".join(repr(name) for name in COLUMNS.get(lacking[0], (lacking[0],)))
-        raise ValueError(f"{path} has no column {wanted} for {lacking[0]!r}, only {table.column_names}")
+        raise ValueError(
+            f"{path} has no column {wanted} for {lacking[0]!r}, only {table.column_names}"
+        )
     return table
 
 
@@ -127,9 +154,16 @@ def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = Non
         raise FileNotFoundError(
             f"no file is at {path}: name one that was written here, or get it, as with `hf download --repo-type dataset`"
         )
-    readers = {".parquet": Dataset.from_parquet, ".jsonl": Dataset.from_json, ".json": Dataset.from_json, **(also or {})}
+    readers = {
+        ".parquet": Dataset.from_parquet,
+        ".jsonl": Dataset.from_json,
+        ".json": Dataset.from_json,
+        **(also or {}),
+    }
     if path.suffix not in readers:
-        raise ValueError(f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines ({', '.join(readers)})")
+        raise ValueError(
+            f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines ({', '.join(readers)})"
+        )
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty")
     try:
@@ -138,7 +172,9 @@ def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = Non
     # A broken file may raise any of the exceptions of pyarrow, pandas and datasets.
     except Exception as why:
         cause = str(why.__cause__ or why).strip().split("\n")[0][:200]
-        raise ValueError(f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: {cause}") from None
+        raise ValueError(
+            f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: {cause}"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -166,7 +202,11 @@ def _kind(cot_type: str | None, answer: str | None) -> str:
     """
     if cot_type == "crossword":
         return "exact"
-    return "choice" if cot_type == "science" and re.fullmatch(r"\(?[A-J]\)?\.?", (answer or "").strip()) else "math"
+    return (
+        "choice"
+        if cot_type == "science" and re.fullmatch(r"\(?[A-J]\)?\.?", (answer or "").strip())
+        else "math"
+    )
 
 
 def _renamed(table: Dataset, found: str, ours: str) -> Dataset:
@@ -177,7 +217,10 @@ def _renamed(table: Dataset, found: str, ours: str) -> Dataset:
 
 def _texts(table: Dataset, column: str) -> list[str | None]:
     """Return a column as text: s1K holds each trace as a list of one."""
-    return [t if t is None or isinstance(t, str) else "\n".join(t) if isinstance(t, list) else str(t) for t in table[column]]
+    return [
+        t if t is None or isinstance(t, str) else "\n".join(t) if isinstance(t, list) else str(t)
+        for t in table[column]
+    ]
 
 
 def to_sft(
@@ -224,21 +267,30 @@ def to_sft(
         raise ValueError(f"rows={rows!r} is not known: choose from {list(get_args(Rows))}")
     if not isinstance(template, BoundTemplate):
         if tokenizer is None:
-            raise ValueError("the template has no tokenizer: give engine.template, or the model's tokenizer as tokenizer=")
+            raise ValueError(
+                "the template has no tokenizer: give engine.template, or the model's tokenizer as tokenizer="
+            )
         template = bind(template, tokenizer, {tokenizer.eos_token_id})
     think = template.template
     end = template.tokenizer.eos_token
-    marks = sorted({think.open.strip(), think.close.strip(), *think.ends, end}, key=lambda mark: (len(mark), mark))
+    marks = sorted(
+        {think.open.strip(), think.close.strip(), *think.ends, end},
+        key=lambda mark: (len(mark), mark),
+    )
     if rows == "original":
         end = _end_of_turn(template)
     made: dict[str, list[str]] = {"prompt": [], "completion": []}
     for place, row in enumerate(dataset.select_columns(["question", "thinking", "attempt"])):
         for name, text in row.items():
             if not (text or "").strip():
-                raise ValueError(f"row {place} has no {name}: drop such rows with curate.quality first")
+                raise ValueError(
+                    f"row {place} has no {name}: drop such rows with curate.quality first"
+                )
             held = next((mark for mark in marks if mark in text), None)
             if held:
-                raise ValueError(f"the {name} of row {place} holds the delimiter {held!r}: it would be read as one; take it out")
+                raise ValueError(
+                    f"the {name} of row {place} holds the delimiter {held!r}: it would be read as one; take it out"
+                )
         thinking, attempt = row["thinking"], row["attempt"]
         answer = attempt if prefix.strip() in attempt else prefix + attempt
         if rows == "original":
@@ -247,7 +299,9 @@ def to_sft(
             thinking, answer = thinking.strip(), answer.strip()
         prompt = template.decode_whole(template.prompt(row["question"]))
         made["prompt"].append(prompt)
-        made["completion"].append(f"{think.opening(prompt)}{thinking}{think.closing(thinking)}{answer}{end}")
+        made["completion"].append(
+            f"{think.opening(prompt)}{thinking}{think.closing(thinking)}{answer}{end}"
+        )
     return Dataset.from_dict(made)
 
 

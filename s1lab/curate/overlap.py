@@ -50,7 +50,9 @@ def grams_of(text: str, n: int) -> list[Gram]:
     return [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
 
 
-def decontaminate(pool: Dataset, benchmarks: Sequence[Dataset], n: int = 8) -> tuple[Dataset, Report]:
+def decontaminate(
+    pool: Dataset, benchmarks: Sequence[Dataset], n: int = 8
+) -> tuple[Dataset, Report]:
     """Drop every question that shares an n-gram of words with a question of a benchmark.
 
     The reason of each drop names both. The result is exact: every match of the hashes is compared
@@ -76,22 +78,35 @@ def decontaminate(pool: Dataset, benchmarks: Sequence[Dataset], n: int = 8) -> t
     if isinstance(benchmarks, Dataset):
         benchmarks = [benchmarks]
     if not benchmarks:
-        raise ValueError("there is no benchmark to compare with: give a list of Datasets with a column 'question'")
+        raise ValueError(
+            "there is no benchmark to compare with: give a list of Datasets with a column 'question'"
+        )
     needs(pool, "the pool", question="text")
     for place, benchmark in enumerate(benchmarks):
         needs(benchmark, f"benchmark {place}", question="text")
         if all(question is None for question in benchmark["question"]):
-            raise ValueError(f"benchmark {place} has no question in any of its rows: give the column of its texts as 'question'")
+            raise ValueError(
+                f"benchmark {place} has no question in any of its rows: give the column of its texts as 'question'"
+            )
     index = _Index(benchmarks, n)
     drops, offset = {}, 0
     for texts, rows in _in_threads(index.candidates, _batches(pool)):
         for row in rows:
             if found := index.match(texts[row].as_py()):
                 gram, place, at = found
-                named = f"row {at} of benchmark {place}" if len(benchmarks) > 1 else f"row {at} of the benchmark"
+                named = (
+                    f"row {at} of benchmark {place}"
+                    if len(benchmarks) > 1
+                    else f"row {at} of the benchmark"
+                )
                 drops[offset + row] = ("contaminated", f"{named}: {' '.join(gram)!r}")
         offset += len(texts)
-    return account("decontaminate", pool, drops, [f"{n}-grams of {sum(map(len, benchmarks)):,} benchmark questions"])
+    return account(
+        "decontaminate",
+        pool,
+        drops,
+        [f"{n}-grams of {sum(map(len, benchmarks)):,} benchmark questions"],
+    )
 
 
 class _Index:
@@ -137,19 +152,26 @@ class _Index:
         filled = np.maximum(counts, self.n)
         starts = np.cumsum(filled) - filled
         numbers = np.zeros(filled.sum(), np.int64)
-        numbers[np.arange(len(known)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)] = known
+        numbers[
+            np.arange(len(known)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+        ] = known
         rows = np.repeat(np.arange(len(counts)), filled)
         # A window counts if the benchmarks know all its words and it does not reach into the next
         # row.
         unknown = np.concatenate(([0], np.cumsum(numbers < 0)))
-        at = np.flatnonzero((unknown[self.n :] == unknown[: -self.n]) & (rows[self.n - 1 :] == rows[: 1 - self.n or None]))
+        at = np.flatnonzero(
+            (unknown[self.n :] == unknown[: -self.n])
+            & (rows[self.n - 1 :] == rows[: 1 - self.n or None])
+        )
         hashes = np.zeros(len(at), np.uint64)
         for place in range(self.n):
             hashes += self._of_word[numbers[at + place]] * self._of_place[place]
         return hashes, rows[at]
 
 
-def _in_threads(work: Callable[[pa.Array], list[int]], batches: Iterable[pa.Array]) -> Iterator[tuple[pa.Array, list[int]]]:
+def _in_threads(
+    work: Callable[[pa.Array], list[int]], batches: Iterable[pa.Array]
+) -> Iterator[tuple[pa.Array, list[int]]]:
     """Yield each batch with the result of the work on it, in order.
 
     A few batches run at a time, since Arrow and NumPy release Python's lock.
@@ -176,7 +198,10 @@ def _batches(pool: Dataset) -> Iterator[pa.Array]:
         if np.any((written >= 0x1C) & (written <= 0x1F)):
             odd = pa.array([True] * len(texts))
         if pc.any(odd).as_py():
-            spelt = pa.array([" ".join(words_of(text)) for text in texts.filter(odd).to_pylist()], pa.large_string())
+            spelt = pa.array(
+                [" ".join(words_of(text)) for text in texts.filter(odd).to_pylist()],
+                pa.large_string(),
+            )
             texts = pc.replace_with_mask(texts, odd, spelt)
         yield texts
 
@@ -218,7 +243,10 @@ def deduplicate(pool: Dataset, n: int | None = None) -> tuple[Dataset, Report]:
         for rule, kept in first.items():
             if earlier := next(((kept[key], key) for key in keys[rule] if key in kept), None):
                 of, key = earlier
-                drops[row] = (rule, f"row {of}" + (f": {' '.join(key)!r}" if rule == "shared words" else ""))
+                drops[row] = (
+                    rule,
+                    f"row {of}" + (f": {' '.join(key)!r}" if rule == "shared words" else ""),
+                )
                 break
         else:
             for rule, kept in first.items():

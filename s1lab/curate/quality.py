@@ -145,13 +145,19 @@ def quality(
     unknown = [name for name in names if name not in RULES]
     if unknown:
         raise ValueError(f"no rule is called {unknown[0]!r}: choose from {list(RULES)}")
-    columns = [c for c in (*FEATURES, "source") if c in getattr(pool, "column_names", ()) or c == "question"]
+    columns = [
+        c
+        for c in (*FEATURES, "source")
+        if c in getattr(pool, "column_names", ()) or c == "question"
+    ]
     needs(pool, "the pool", **dict.fromkeys(columns, "text"))
     if tuple(words) != (None, None):
         needs(pool, "the pool", thinking="text")
     looked = pool.select_columns(columns)
     drops: dict[int, tuple[str, str]] = {}
-    with tqdm(total=len(pool), desc="quality", unit="row", disable=None if progress else True, leave=False) as bar:
+    with tqdm(
+        total=len(pool), desc="quality", unit="row", disable=None if progress else True, leave=False
+    ) as bar:
         for start in range(0, len(pool), BATCH):
             batch = looked[start : start + BATCH]
             for at in range(len(batch["question"])):
@@ -162,7 +168,9 @@ def quality(
     return account("quality", pool, drops, order=[*names, "short", "long"])
 
 
-def _fault(row: dict[str, Any], names: list[str], words: Sequence[int | None]) -> tuple[str, str] | None:
+def _fault(
+    row: dict[str, Any], names: list[str], words: Sequence[int | None]
+) -> tuple[str, str] | None:
     row["question"] = row["question"] or ""
     for name in names:
         if why := RULES[name](row):

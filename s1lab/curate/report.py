@@ -73,13 +73,25 @@ class Report:
         parts += [f"<div>{escape(note)}</div>" for note in self.notes]
         for rule, count in self.counts.items():
             places = [place for place, name in enumerate(self.rules) if name == rule][:10]
-            questions = self.pool.select([self.rows[p] for p in places])["question"] if self.pool else [""] * len(places)
-            cells = zip(
-                [self.rows[p] for p in places], map(_short, questions), [_short(self.whys[p]) for p in places], strict=True
+            questions = (
+                self.pool.select([self.rows[p] for p in places])["question"]
+                if self.pool
+                else [""] * len(places)
             )
-            rows = [f"<tr>{''.join(f'{LEFT}{escape(str(cell))}</td>' for cell in row)}</tr>" for row in cells]
+            cells = zip(
+                [self.rows[p] for p in places],
+                map(_short, questions),
+                [_short(self.whys[p]) for p in places],
+                strict=True,
+            )
+            rows = [
+                f"<tr>{''.join(f'{LEFT}{escape(str(cell))}</td>' for cell in row)}</tr>"
+                for row in cells
+            ]
             head = f"<tr>{LEFT}row</td>{LEFT}question</td>{LEFT}why</td></tr>"
-            parts.append(f"<details><summary>{count:,} {escape(rule)}</summary><table>{head}{''.join(rows)}</table></details>")
+            parts.append(
+                f"<details><summary>{count:,} {escape(rule)}</summary><table>{head}{''.join(rows)}</table></details>"
+            )
         return "".join(parts)
 
 
@@ -89,7 +101,11 @@ def _short(text: str | None) -> str:
 
 
 def account(
-    stage: str, pool: Dataset, drops: Mapping[int, tuple[str, str]], notes: Iterable[str] = (), order: Iterable[str] = ()
+    stage: str,
+    pool: Dataset,
+    drops: Mapping[int, tuple[str, str]],
+    notes: Iterable[str] = (),
+    order: Iterable[str] = (),
 ) -> tuple[Dataset, Report]:
     """Take the drops out of a pool, and report them.
 
@@ -112,7 +128,9 @@ def account(
     rules, whys = [drops[row][0] for row in dropped], [drops[row][1] for row in dropped]
     # Otherwise datasets would name the result by pickling every row number.
     name = hashlib.sha256(f"{pool._fingerprint} {stage}".encode() + kept.tobytes()).hexdigest()[:16]
-    return pool.select(kept, new_fingerprint=name), Report(stage, len(pool), len(kept), dropped, rules, whys, list(notes), pool)
+    return pool.select(kept, new_fingerprint=name), Report(
+        stage, len(pool), len(kept), dropped, rules, whys, list(notes), pool
+    )
 
 
 def funnel(*reports: Report) -> str:
@@ -132,14 +150,21 @@ def funnel(*reports: Report) -> str:
     """
     for earlier, later in pairwise(reports):
         if earlier.after != later.before:
-            raise ValueError(f"{earlier.stage} left {earlier.after:,} rows, but {later.stage} began with {later.before:,}")
-    return "\n".join(f"{stage:<16}{left:>9,}  {why}".rstrip() for stage, left, why in steps(reports))
+            raise ValueError(
+                f"{earlier.stage} left {earlier.after:,} rows, but {later.stage} began with {later.before:,}"
+            )
+    return "\n".join(
+        f"{stage:<16}{left:>9,}  {why}".rstrip() for stage, left, why in steps(reports)
+    )
 
 
 def steps(reports: Sequence[Report]) -> list[tuple[str, int, str]]:
     """Return the pool at the start and each step: its name, the rows it left, each rule's drops."""
     found = [("collected", reports[0].before, "")] if reports else []
-    return found + [(r.stage, r.after, "; ".join(f"{rule} {n:,}" for rule, n in r.counts.items())) for r in reports]
+    return found + [
+        (r.stage, r.after, "; ".join(f"{rule} {n:,}" for rule, n in r.counts.items()))
+        for r in reports
+    ]
 
 
 def with_column(table: Dataset, name: str, values: Sequence[Any]) -> Dataset:
@@ -161,18 +186,30 @@ def needs(pool: Any, what: str, **columns: str) -> None:
         ValueError: If it has no rows, or a column is missing.
     """
     if not isinstance(pool, Dataset):
-        raise TypeError(f"{what} is a {type(pool).__name__}, not a datasets.Dataset: use Dataset.from_list or curate.read")
+        raise TypeError(
+            f"{what} is a {type(pool).__name__}, not a datasets.Dataset: use Dataset.from_list or curate.read"
+        )
     if not len(pool):
         raise ValueError(f"{what} has no rows: give at least one")
     for name, kind in columns.items():
         if name not in pool.column_names:
-            raise ValueError(f"{what} has no column {name!r}, only {pool.column_names}: {MENDS.get(name, MENDS[''])}")
+            raise ValueError(
+                f"{what} has no column {name!r}, only {pool.column_names}: {MENDS.get(name, MENDS[''])}"
+            )
         has = pool.features[name]
         dtype = has.dtype if isinstance(has, Value) else None
         fits = {"text": ("string", "large_string", "null"), "truth": ("bool", "null")}.get(kind)
-        if not (dtype in fits if fits else dtype is not None and dtype.startswith(("int", "uint", "float"))):
+        if not (
+            dtype in fits
+            if fits
+            else dtype is not None and dtype.startswith(("int", "uint", "float"))
+        ):
             found = dtype or type(has).__name__
-            mend = f"cast it with pool.cast_column({name!r}, datasets.Value('string'))" if kind == "text" else "cast it first"
+            mend = (
+                f"cast it with pool.cast_column({name!r}, datasets.Value('string'))"
+                if kind == "text"
+                else "cast it first"
+            )
             raise TypeError(f"column {name!r} of {what} holds {found}, not {kind}: {mend}")
 
 

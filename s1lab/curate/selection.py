@@ -72,14 +72,27 @@ def select(
     drawing = _Drawing(pool, n, seed, domain)
     taken = dict.fromkeys(_high_quality(pool, drawing, long_tokens), "high quality")
     if len(taken) > n:
-        raise ValueError(f"{len(taken):,} questions are taken at once as high quality, more than n={n:,}: raise n or long_tokens")
-    notes = [] if "source" in pool.column_names else ["no column 'source': nothing is taken at once as high quality"]
+        raise ValueError(
+            f"{len(taken):,} questions are taken at once as high quality, more than n={n:,}: raise n or long_tokens"
+        )
+    notes = (
+        []
+        if "source" in pool.column_names
+        else ["no column 'source': nothing is taken at once as high quality"]
+    )
     ranked = drawing.by_domain(key=lambda row: (drawing.lengths[row], drawing.questions[row]))
     uniform = n if variant == "paper" else max(len(taken), round(UNIFORM_SHARE * n))
     _draw(drawing, ranked, taken, uniform, lambda: dict.fromkeys(ranked, 1.0), "a domain at random")
     if variant == "code":
         weights = _like_benchmarks(pool, drawing)
-        _draw(drawing, ranked, taken, n, lambda: {d: weights.get(d, 0.0) for d in ranked}, "a domain like the benchmarks'")
+        _draw(
+            drawing,
+            ranked,
+            taken,
+            n,
+            lambda: {d: weights.get(d, 0.0) for d in ranked},
+            "a domain like the benchmarks'",
+        )
     notes += [f"{how}: {count:,}" for how, count in Counter(taken.values()).items()]
     notes += [f"{len({drawing.domains[row] for row in taken})} domains", *drawing.notes]
     return _chosen(f"select ({variant})", pool, set(taken), notes)
@@ -100,7 +113,9 @@ def random(pool: Dataset, n: int = 1000, seed: int = 0) -> tuple[Dataset, Report
     return _chosen("random", pool, set(drawing.sample(drawing.order, n)), [])
 
 
-def diverse(pool: Dataset, n: int = 1000, seed: int = 0, *, domain: str = "domain") -> tuple[Dataset, Report]:
+def diverse(
+    pool: Dataset, n: int = 1000, seed: int = 0, *, domain: str = "domain"
+) -> tuple[Dataset, Report]:
     """Draw a domain with equal weights, then any question of it, until there are ``n``: 1K-diverse.
 
     This is a set of Table 2.
@@ -122,7 +137,9 @@ def diverse(pool: Dataset, n: int = 1000, seed: int = 0, *, domain: str = "domai
         taken.add(groups[name].pop())
         if not groups[name]:
             del groups[name]
-    return _chosen("diverse", pool, taken, [f"{len({drawing.domains[row] for row in taken})} domains"])
+    return _chosen(
+        "diverse", pool, taken, [f"{len({drawing.domains[row] for row in taken})} domains"]
+    )
 
 
 def longest(pool: Dataset, n: int = 1000) -> tuple[Dataset, Report]:
@@ -138,7 +155,12 @@ def longest(pool: Dataset, n: int = 1000) -> tuple[Dataset, Report]:
         The chosen rows, and the report.
     """
     drawing = _Drawing(pool, n, 0, None, lengths=True)
-    return _chosen("longest", pool, set(sorted(drawing.order, key=lambda row: -drawing.lengths[row])[:n]), drawing.notes)
+    return _chosen(
+        "longest",
+        pool,
+        set(sorted(drawing.order, key=lambda row: -drawing.lengths[row])[:n]),
+        drawing.notes,
+    )
 
 
 def full(pool: Dataset) -> tuple[Dataset, Report]:
@@ -150,7 +172,9 @@ def full(pool: Dataset) -> tuple[Dataset, Report]:
 class _Drawing:
     """A pool's questions in a fixed order, with domains and lengths, and seeded draws from them."""
 
-    def __init__(self, pool: Dataset, n: int, seed: int, domain: str | None, lengths: bool = False) -> None:
+    def __init__(
+        self, pool: Dataset, n: int, seed: int, domain: str | None, lengths: bool = False
+    ) -> None:
         needs(pool, "the pool", question="text", **({domain: "text"} if domain else {}))
         if n < 1:
             raise ValueError(f"n is {n}: ask for at least one question")
@@ -159,14 +183,24 @@ class _Drawing:
         first: dict[str, int] = {}
         for place, question in enumerate(self.questions):
             if not (question or "").strip():
-                raise ValueError(f"row {place} of the pool has no question: drop such rows with curate.quality first")
+                raise ValueError(
+                    f"row {place} of the pool has no question: drop such rows with curate.quality first"
+                )
             first.setdefault(question, place)
         # Each question once, sorted by its text, so that the order of the rows has no effect.
         self.order = [first[question] for question in sorted(first)]
-        if domain and (row := next((row for row in self.order if not self.domains[row]), None)) is not None:
+        if (
+            domain
+            and (row := next((row for row in self.order if not self.domains[row]), None))
+            is not None
+        ):
             raise ValueError(f"row {row} of the pool has no {domain}: label it, or drop it")
         if n > len(self.order):
-            labels = list(pool["domain"]) if domain is None and "domain" in pool.column_names else self.domains
+            labels = (
+                list(pool["domain"])
+                if domain is None and "domain" in pool.column_names
+                else self.domains
+            )
             counts = Counter(str(labels[row]) for row in self.order if labels[row])
             apiece = "; ".join(f"{name} {count:,}" for name, count in counts.most_common())
             raise ValueError(
@@ -181,15 +215,21 @@ class _Drawing:
             needs(pool, "the pool", thinking_tokens="number")
             return [length or 0 for length in pool["thinking_tokens"]]
         needs(pool, "the pool", thinking="text")
-        self.notes.append("lengths in words: the pool has no column 'thinking_tokens' (curate.count_tokens makes it)")
+        self.notes.append(
+            "lengths in words: the pool has no column 'thinking_tokens' (curate.count_tokens makes it)"
+        )
         return [len((text or "").split()) for text in pool["thinking"]]
 
-    def by_domain(self, key: Callable[[int], tuple[int, str]] | None = None) -> dict[str, list[int]]:
+    def by_domain(
+        self, key: Callable[[int], tuple[int, str]] | None = None
+    ) -> dict[str, list[int]]:
         """Return the rows of each domain by name; with a key, sorted by it, the greatest last."""
         groups: dict[str, list[int]] = {}
         for row in self.order:
             groups.setdefault(str(self.domains[row]), []).append(row)
-        return {name: sorted(groups[name], key=key) if key else groups[name] for name in sorted(groups)}
+        return {
+            name: sorted(groups[name], key=key) if key else groups[name] for name in sorted(groups)
+        }
 
     def uniform(self) -> float:
         return self._rng.random()
@@ -251,7 +291,8 @@ def _high_quality(pool: Dataset, drawing: _Drawing, long_tokens: int) -> list[in
     rows = [
         row
         for row in sorted(drawing.order)
-        if sources[row].startswith(TRUSTED) or (sources[row] in LONG and drawing.lengths[row] > long_tokens)
+        if sources[row].startswith(TRUSTED)
+        or (sources[row] in LONG and drawing.lengths[row] > long_tokens)
     ]
     if not rows:
         return []
@@ -262,8 +303,14 @@ def _high_quality(pool: Dataset, drawing: _Drawing, long_tokens: int) -> list[in
     needs(pool, "the pool", attempt="text", answer="text")
     kinds = candidates["kind"] if "kind" in pool.column_names else ["math"] * len(rows)
     whole = zip(rows, candidates["attempt"], candidates["answer"], kinds, strict=True)
-    asked = [(row, attempt, gold, kind or "math") for row, attempt, gold, kind in whole if attempt and gold]
-    judged = verdicts([a for _, a, _, _ in asked], [g for _, _, g, _ in asked], [k for *_, k in asked])
+    asked = [
+        (row, attempt, gold, kind or "math")
+        for row, attempt, gold, kind in whole
+        if attempt and gold
+    ]
+    judged = verdicts(
+        [a for _, a, _, _ in asked], [g for _, _, g, _ in asked], [k for *_, k in asked]
+    )
     return [row for (row, *_), found in zip(asked, judged, strict=True) if found.correct]
 
 
@@ -283,7 +330,8 @@ def _like_benchmarks(pool: Dataset, drawing: _Drawing) -> dict[str, float]:
     """
     sources = _sources(pool)
     aime, gpqa = (
-        Counter(str(drawing.domains[row]) for row in drawing.order if sources[row].startswith(name)) for name in TRUSTED
+        Counter(str(drawing.domains[row]) for row in drawing.order if sources[row].startswith(name))
+        for name in TRUSTED
     )
     # The notebook divides by GPQA's sum and multiplies by AIME's, so it needs both. If only one
     # is there, that one decides.
@@ -293,5 +341,7 @@ def _like_benchmarks(pool: Dataset, drawing: _Drawing) -> dict[str, float]:
 
 
 def _chosen(stage: str, pool: Dataset, taken: set[int], notes: list[str]) -> tuple[Dataset, Report]:
-    drops = {row: ("not chosen", "others were drawn") for row in range(len(pool)) if row not in taken}
+    drops = {
+        row: ("not chosen", "others were drawn") for row in range(len(pool)) if row not in taken
+    }
     return account(stage, pool, drops, notes)

@@ -60,8 +60,14 @@ def traces(
         rows, report = curate.traces(tiny.Teacher(seed=0), tiny.problems(40, split="train"))
     """
     if isinstance(questions, str):
-        raise TypeError("questions is one text: give a list of texts, or a Dataset with a column 'question'")
-    pool = questions if isinstance(questions, Dataset) else Dataset.from_dict({"question": list(questions)})
+        raise TypeError(
+            "questions is one text: give a list of texts, or a Dataset with a column 'question'"
+        )
+    pool = (
+        questions
+        if isinstance(questions, Dataset)
+        else Dataset.from_dict({"question": list(questions)})
+    )
     needs(pool, "the questions", question="text")
     asked = list(pool["question"])
     rows: list[dict[str, Any]]
@@ -72,14 +78,33 @@ def traces(
             teacher, asked, budget, temperature=temperature, seed=seed, system=system, store=store, progress=progress
         )  # fmt: skip
         rows = [
-            {"thinking": t.thinking, "attempt": t.answer, "thinking_tokens": t.thinking_tokens, "cut": t.cut, "error": t.error}
+            {
+                "thinking": t.thinking,
+                "attempt": t.answer,
+                "thinking_tokens": t.thinking_tokens,
+                "cut": t.cut,
+                "error": t.error,
+            }
             for t in written
         ]
     golds = list(pool["answer"]) if "answer" in pool.column_names else [None] * len(rows)
     kinds = list(pool["kind"]) if "kind" in pool.column_names else ["math"] * len(rows)
-    graded = [place for place, (row, gold) in enumerate(zip(rows, golds, strict=True)) if gold and not row["error"]]
-    attempts, right = [rows[place]["attempt"] for place in graded], [str(golds[place]) for place in graded]
-    judged = dict(zip(graded, verdicts(attempts, right, [kinds[place] or "math" for place in graded]), strict=True))
+    graded = [
+        place
+        for place, (row, gold) in enumerate(zip(rows, golds, strict=True))
+        if gold and not row["error"]
+    ]
+    attempts, right = (
+        [rows[place]["attempt"] for place in graded],
+        [str(golds[place]) for place in graded],
+    )
+    judged = dict(
+        zip(
+            graded,
+            verdicts(attempts, right, [kinds[place] or "math" for place in graded]),
+            strict=True,
+        )
+    )
     drops = {}
     for place, (row, gold) in enumerate(zip(rows, golds, strict=True)):
         found = judged.get(place)
@@ -93,7 +118,11 @@ def traces(
         if name != "error":
             table = with_column(table, name, [row[name] for row in rows])
     known = [row["correct"] for row in rows if row["correct"] is not None]
-    notes = [f"{sum(known):,} of {len(known):,} graded answers are right"] if known else ["no answers to grade against"]
+    notes = (
+        [f"{sum(known):,} of {len(known):,} graded answers are right"]
+        if known
+        else ["no answers to grade against"]
+    )
     return account("traces", table, drops, notes)
 
 

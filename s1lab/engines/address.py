@@ -84,7 +84,9 @@ def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
         fault = fault or "it holds a letter that no address has"
     if fault:
         told = "".join(c if c.isprintable() else "?" for c in named)[:100]
-        raise ValueError(f"{scheme.lower()}://{told} is no address ({fault}): give one such as http://host:8000/v1")
+        raise ValueError(
+            f"{scheme.lower()}://{told} is no address ({fault}): give one such as http://host:8000/v1"
+        )
     user, _, password = userinfo.partition(":")
     return plain, (unquote(user), unquote(password)) if userinfo else None
 
@@ -186,4 +188,6 @@ def _base64(secret: bytes) -> set[str]:
 
 def _unescaped(text: str) -> str:
     r"""Text with the escapes of JSON and Python (\u0041, \x41) decoded."""
-    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))", lambda m: chr(int(m[1] or m[2], 16)), text)
+    return re.sub(
+        r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))", lambda m: chr(int(m[1] or m[2], 16)), text
+    )

@@ -96,9 +96,13 @@ class Client:
             fault = "is no address that httpx knows as a proxy"
             if isinstance(why, ImportError):
                 fault = "needs the package httpx[socks]"
-            raise ValueError(f"{self.address} can't be asked{self.via}; that proxy {fault}") from None
+            raise ValueError(
+                f"{self.address} can't be asked{self.via}; that proxy {fault}"
+            ) from None
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="s1lab server engine", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="s1lab server engine", daemon=True
+        )
         self._thread.start()
 
     @property
@@ -155,10 +159,14 @@ class Client:
             # end, would satisfy those limits for ever.
             async with (
                 asyncio.timeout(seconds),
-                self._http.stream(method, path, json=body, headers={"Connection": "close"} if last else None) as response,
+                self._http.stream(
+                    method, path, json=body, headers={"Connection": "close"} if last else None
+                ) as response,
             ):
                 refused = response.status_code >= 300
-                content = await self._content(response, BYTES_OF_WORDS if refused else most, refused)
+                content = await self._content(
+                    response, BYTES_OF_WORDS if refused else most, refused
+                )
                 return Answer(response.status_code, response.headers, content)
         except TimeoutError:
             raise TroubleError(f"no whole answer within {seconds:.3g} seconds") from None
@@ -172,7 +180,9 @@ class Client:
         # httpx would unpack without limit: a thousand bytes for each sent byte, and a thousand
         # times more for every further packing that the header names.
         if packed not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise ReplyError(f"the server's answer is packed as {self.words(packed)!r}, which was not asked for")
+            raise ReplyError(
+                f"the server's answer is packed as {self.words(packed)!r}, which was not asked for"
+            )
         parts, size = [], 0
         async for part in response.aiter_raw():
             size += len(part)
@@ -209,4 +219,6 @@ class Client:
             text = self._mask(str(said))
         except (RecursionError, ValueError):  # lists within lists, or an endless number
             return f"a {type(said).__name__} that can't be shown"
-        return " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * most]).split())[:most]
+        return " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * most]).split())[
+            :most
+        ]

@@ -16,15 +16,23 @@ def end_ids(model: str, tokenizer: PreTrainedTokenizerBase) -> set[int]:
     See :func:`ends_of`.
     """
     with reading(model):
-        return ends_of(tokenizer, settings_of(model, "generation_config.json"), settings_of(model, "config.json"))
+        return ends_of(
+            tokenizer,
+            settings_of(model, "generation_config.json"),
+            settings_of(model, "config.json"),
+        )
 
 
 def end_ids_of(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """The ids that end an answer of a model in memory that has no files."""
-    return ends_of(tokenizer, network.generation_config.to_dict() if network.generation_config else {}, {})
+    return ends_of(
+        tokenizer, network.generation_config.to_dict() if network.generation_config else {}, {}
+    )
 
 
-def ends_of(tokenizer: PreTrainedTokenizerBase, generation: Mapping[str, Any], config: Mapping[str, Any]) -> set[int]:
+def ends_of(
+    tokenizer: PreTrainedTokenizerBase, generation: Mapping[str, Any], config: Mapping[str, Any]
+) -> set[int]:
     """The ids that end an answer: all ids in the model's files, and the template's end of turn.
 
     Any of them may be the only right one. Some published fine-tuned models have a generation config
@@ -49,7 +57,11 @@ def ends_of(tokenizer: PreTrainedTokenizerBase, generation: Mapping[str, Any], c
 
 def _eos(settings: Mapping[str, Any]) -> set[int]:
     named = settings.get("eos_token_id")
-    return {i for i in (named if isinstance(named, list) else [named]) if isinstance(i, int) and not isinstance(i, bool)}
+    return {
+        i
+        for i in (named if isinstance(named, list) else [named])
+        if isinstance(i, int) and not isinstance(i, bool)
+    }
 
 
 def _size(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -65,7 +77,9 @@ def turn_ends(tokenizer: PreTrainedTokenizerBase) -> set[int]:
     text = "s1lab looks for the end of this turn"
     turns = [{"role": "user", "content": "Go"}, {"role": "assistant", "content": text}]
     try:
-        shown = tokenizer.apply_chat_template(turns, tokenize=False) if tokenizer.chat_template else ""
+        shown = (
+            tokenizer.apply_chat_template(turns, tokenize=False) if tokenizer.chat_template else ""
+        )
     except Exception:  # a template without such turns has no end
         return set()
     behind = str(shown).rpartition(text)[2].lstrip()
@@ -73,6 +87,7 @@ def turn_ends(tokenizer: PreTrainedTokenizerBase) -> set[int]:
         str(token): number
         for number, token in tokenizer.added_tokens_decoder.items()
         # Some models have ChatML's tokens as ordinary tokens. Other added tokens may be words.
-        if behind.startswith(str(token)) and (token.special or (str(token)[:1] == "<" and str(token)[-1:] == ">"))
+        if behind.startswith(str(token))
+        and (token.special or (str(token)[:1] == "<" and str(token)[-1:] == ">"))
     }
     return {found[max(found, key=len)]} if found else set()

@@ -135,7 +135,12 @@ def settings_of(model: str, file: str) -> dict[str, Any]:
     if Path(where).is_dir():
         path = Path(where) / file
         return read_json(path) if path.is_file() else {}
-    found = cached_file(where, file, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False)
+    found = cached_file(
+        where,
+        file,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
     return read_json(Path(found)) if found else {}
 
 
@@ -145,7 +150,9 @@ def check_model(model: str) -> Header:
     return check_files(folder) if folder else {}
 
 
-def load_network(model: str, dtype: str | torch.dtype = "auto", *, trust_remote_code: bool = False) -> PreTrainedModel:
+def load_network(
+    model: str, dtype: str | torch.dtype = "auto", *, trust_remote_code: bool = False
+) -> PreTrainedModel:
     """Load a model with all of its weights and no others.
 
     Args:
@@ -174,7 +181,11 @@ def load_network(model: str, dtype: str | torch.dtype = "auto", *, trust_remote_
         network: PreTrainedModel
         info: dict[str, Any]
         network, info = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
-            where, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, trust_remote_code=trust_remote_code
+            where,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=trust_remote_code,
         )
         check_loaded(model, info, content)
     return network
@@ -211,14 +222,20 @@ def check_unread(model: str, *, trust_remote_code: bool = False) -> None:
         try:
             config = AutoConfig.from_pretrained(where, trust_remote_code=False)
             named = content.get("architectures") or ()
-            if not set(named) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()) or same_as_config(config, header):
+            if not set(named) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()) or same_as_config(
+                config, header
+            ):
                 return
             bars = transformers_logging.is_progress_bar_enabled()
             transformers_logging.disable_progress_bar()
             try:
                 info: dict[str, Any]
                 _, info = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
-                    where, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True, trust_remote_code=False
+                    where,
+                    device_map="meta",
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,
+                    trust_remote_code=False,
                 )
             finally:
                 if bars:
@@ -270,16 +287,25 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
         # AutoTokenizer gives every Qwen2 model Qwen's normaliser, which changes some text. The
         # embedded model's file has no normaliser.
         kind = PreTrainedTokenizerFast if embedded else AutoTokenizer
-        tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(where, trust_remote_code=trust_remote_code)
-        if lost := [letter for letter in LETTERS if not tokenizer.encode(letter, add_special_tokens=False)]:
-            raise ModelFilesError(f"the tokenizer of {model!r} has no token for {lost[0]!r}: fetch the model's files again")
+        tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(
+            where, trust_remote_code=trust_remote_code
+        )
+        if lost := [
+            letter for letter in LETTERS if not tokenizer.encode(letter, add_special_tokens=False)
+        ]:
+            raise ModelFilesError(
+                f"the tokenizer of {model!r} has no token for {lost[0]!r}: fetch the model's files again"
+            )
         # The second is code that the user allowed.
         if embedded or type(tokenizer).__module__.startswith("transformers_modules"):
             return tokenizer
         file = (folder_of(model) or Path(where)) / "tokenizer.json"
         if not file.is_file() or _agrees(tokenizer, by_file := Tokenizer.from_file(str(file))):
             return tokenizer
-        used, named = type(tokenizer).__name__, settings_of(model, "tokenizer_config.json").get("tokenizer_class")
+        used, named = (
+            type(tokenizer).__name__,
+            settings_of(model, "tokenizer_config.json").get("tokenizer_class"),
+        )
         tokenizer = PreTrainedTokenizerFast.from_pretrained(where, trust_remote_code=False)
         if not _agrees(tokenizer, by_file):
             raise ModelFilesError(
@@ -304,7 +330,9 @@ def _agrees(tokenizer: PreTrainedTokenizerBase, by_file: Tokenizer) -> bool:
         ids = by_file.encode(text, add_special_tokens=False).ids
         if list(tokenizer.encode(text, add_special_tokens=False)) != ids:
             return False
-        decoded = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        decoded = tokenizer.decode(
+            ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
         if decoded != by_file.decode(ids, skip_special_tokens=False):
             return False
     return True
@@ -316,7 +344,9 @@ def formats_of(model: str) -> tuple[str, ...] | None:
     None if its files are not on this machine.
     """
     try:
-        config = AutoConfig.from_pretrained(locate(model), local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(
+            locate(model), local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError):
         return None
     return tuple(getattr(config, "s1lab_formats", None) or ())
@@ -339,17 +369,27 @@ def fingerprint(model: str) -> str:
         from huggingface_hub import try_to_load_from_cache
 
         cached = try_to_load_from_cache(model, "config.json")
-        return f"hub {model} {Path(cached).parent.name}" if isinstance(cached, str) else f"hub {model}"
+        return (
+            f"hub {model} {Path(cached).parent.name}" if isinstance(cached, str) else f"hub {model}"
+        )
     weights = [p for kind in ("*.safetensors", "*.bin") for p in sorted(where.glob(kind))]
     digest = hashlib.blake2b(digest_size=20)
     whole = sum(p.stat().st_size for p in weights) <= WHOLE_BYTES
-    for path in [p for name in ("config.json", "tokenizer.json", "vocab.json", "merges.txt") if (p := where / name).is_file()]:
+    for path in [
+        p
+        for name in ("config.json", "tokenizer.json", "vocab.json", "merges.txt")
+        if (p := where / name).is_file()
+    ]:
         digest.update(path.name.encode() + path.read_bytes())
     for path in weights:
         size = path.stat().st_size
         digest.update(f"{path.name} {size}".encode())
         with path.open("rb") as file:
-            for at in [None] if whole or size < PIECES * PIECE else [i * (size - PIECE) // (PIECES - 1) for i in range(PIECES)]:
+            for at in (
+                [None]
+                if whole or size < PIECES * PIECE
+                else [i * (size - PIECE) // (PIECES - 1) for i in range(PIECES)]
+            ):
                 file.seek(at or 0)
                 while block := file.read(PIECE if at is not None else 1024**2):
                     digest.update(block)
@@ -368,5 +408,7 @@ def fingerprint_of(network: PreTrainedModel) -> str:
     for name, weight in network.state_dict().items():
         flat = weight.reshape(-1)
         some = flat[:: max(1, flat.numel() // 4096)].float().cpu().contiguous()
-        digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode() + some.numpy().tobytes())
+        digest.update(
+            f"{name} {tuple(weight.shape)} {weight.dtype}".encode() + some.numpy().tobytes()
+        )
     return f"memory {digest.hexdigest()}"

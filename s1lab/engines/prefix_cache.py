@@ -68,7 +68,10 @@ class Shelf:
             if place * BLOCK <= len(ids) // 2:
                 return None
             if numbers := self._beginnings.get(marks[place - 1]):
-                return max((self._rows[number] for number in numbers[: -LOOKED_AT - 1 : -1]), key=lambda row: row.common(ids))
+                return max(
+                    (self._rows[number] for number in numbers[: -LOOKED_AT - 1 : -1]),
+                    key=lambda row: row.common(ids),
+                )
         return None
 
     def clear(self) -> None:

@@ -100,7 +100,9 @@ def check(
         raise ReplyError(f"the server's token_ids are no list but {_told(ids, words)}")
     _check_ids(ids, max(vocabulary, rows) if rows else None, words)
     if len(ids) > most:
-        raise ReplyError(f"the server wrote {len(ids)} ids where at most {most} were asked for: it ignores max_tokens")
+        raise ReplyError(
+            f"the server wrote {len(ids)} ids where at most {most} were asked for: it ignores max_tokens"
+        )
     end = len(ids)
     if ids and max(ids) >= vocabulary:
         end = next(place for place, token in enumerate(ids) if token >= vocabulary)
@@ -128,11 +130,20 @@ def check(
     if isinstance(named, str) or not stops:  # this server stops at a text, whose ids are included
         return Reply(tuple(ids))
     if len(ids) < least:
-        raise ReplyError(f"the server stopped after {len(ids)} ids where min_tokens asks for {least}: it ignores min_tokens")
+        raise ReplyError(
+            f"the server stopped after {len(ids)} ids where min_tokens asks for {least}: it ignores min_tokens"
+        )
     return Reply(tuple(ids), unnamed=True)
 
 
-def _stopped(ids: list[int], stop: int, choice: dict[str, Any], least: int, stops: frozenset[int], vocabulary: int) -> Reply:
+def _stopped(
+    ids: list[int],
+    stop: int,
+    choice: dict[str, Any],
+    least: int,
+    stops: frozenset[int],
+    vocabulary: int,
+) -> Reply:
     if stop >= vocabulary:  # such ids are stops only so that nothing follows them
         return Reply(tuple(ids), undecodable=True)
     named = choice.get("stop_reason")
@@ -147,10 +158,14 @@ def _stopped(ids: list[int], stop: int, choice: dict[str, Any], least: int, stop
 
 def _check_ids(ids: list[Any], rows: int | None, words: Callable[[Any], str]) -> None:
     # Types first: True and 5.0 compare as whole numbers.
-    if not set(map(type, ids)) <= {int} or (ids and (min(ids) < 0 or (rows is not None and max(ids) >= rows))):
+    if not set(map(type, ids)) <= {int} or (
+        ids and (min(ids) < 0 or (rows is not None and max(ids) >= rows))
+    ):
         wrong = next(i for i in ids if not _is_id(i) or (rows is not None and i >= rows))
         most = f" to {rows - 1}" if rows is not None else ""
-        raise ReplyError(f"the server wrote {_told(wrong, words)} where a token id belongs, a whole number from 0{most}")
+        raise ReplyError(
+            f"the server wrote {_told(wrong, words)} where a token id belongs, a whole number from 0{most}"
+        )
 
 
 def _is_id(value: Any) -> TypeGuard[int]:
@@ -168,7 +183,9 @@ def _told(value: Any, words: Callable[[Any], str]) -> str:
     return repr(value)
 
 
-def body_of(request: Request, model: str, written: list[int], most: int, pieces: int) -> dict[str, Any]:
+def body_of(
+    request: Request, model: str, written: list[int], most: int, pieces: int
+) -> dict[str, Any]:
     """The request for the next piece of a completion.
 
     Args:

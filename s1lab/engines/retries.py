@@ -30,7 +30,12 @@ class Retries:
     """
 
     def __init__(self, client: Client, timeout: float, retries: int, patience: float) -> None:
-        self._client, self._timeout, self._retries, self._patience = client, timeout, retries, patience
+        self._client, self._timeout, self._retries, self._patience = (
+            client,
+            timeout,
+            retries,
+            patience,
+        )
         self._pauses = random.Random()  # for jitter only: no sample depends on it
         self._failing: float | None = None  # the time of the first failure since the last reply
         self._lost = False
@@ -56,14 +61,18 @@ class Retries:
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries) * self._pauses.uniform(0.5, 1.5)
             tries += 1
             try:
-                answer = await self._client.fetch("POST", "completions", most, seconds, body, mixed > 0)
+                answer = await self._client.fetch(
+                    "POST", "completions", most, seconds, body, mixed > 0
+                )
                 if answer.status < 300:
                     choice = self._choice(answer)
                     check_prompt(choice, body["prompt"])
                     return choice
                 if answer.status < 400:
                     place = self._client.words(answer.headers.get("location", "another place"))
-                    raise ReplyError(f"{self._client.address} sends us on to {place}: use that address{self._client.via}")
+                    raise ReplyError(
+                        f"{self._client.address} sends us on to {place}: use that address{self._client.via}"
+                    )
                 said = f"{answer.status}: {self._client.message(answer)}"
                 if answer.status < 500 and answer.status not in (408, 429):
                     raise ReplyError(f"the server refuses the request ({said}){self._client.via}")
@@ -117,8 +126,14 @@ class Retries:
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
             kind = answer.headers.get("content-type", "")
-            told = f"{answer.status}: {self._client.message(answer)}" if answer.content else "an empty one"
-            raise TroubleError(f"an answer that is no completion, or half of one ({self._client.words(kind[:100])} {told})")
+            told = (
+                f"{answer.status}: {self._client.message(answer)}"
+                if answer.content
+                else "an empty one"
+            )
+            raise TroubleError(
+                f"an answer that is no completion, or half of one ({self._client.words(kind[:100])} {told})"
+            )
         self.forget()
         if choice.get("token_ids") is None:
             raise ReplyError(

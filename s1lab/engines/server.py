@@ -103,8 +103,15 @@ class ServerEngine:
             if not number or not 0 < seconds < math.inf:
                 raise ValueError(f"{field}={seconds!r}: give a number of seconds above 0")
         api_key = api_key or os.environ.get("S1LAB_API_KEY")
-        if api_key and not (isinstance(api_key, str) and api_key.isascii() and api_key.isprintable() and " " not in api_key):
-            raise ValueError("api_key holds a space, a line end or a letter that no header carries: pass the key alone")
+        if api_key and not (
+            isinstance(api_key, str)
+            and api_key.isascii()
+            and api_key.isprintable()
+            and " " not in api_key
+        ):
+            raise ValueError(
+                "api_key holds a space, a line end or a letter that no header carries: pass the key alone"
+            )
         self.width = concurrency
         self._client = Client(address, api_key, timeout)
         self.address = self._client.address
@@ -117,7 +124,12 @@ class ServerEngine:
         self._told = False  # whether the user was warned of that
         self._slots = asyncio.Semaphore(concurrency)
         try:
-            bound = partial(bind, template, chat_template_kwargs=chat_template_kwargs, allow_special=allow_special)
+            bound = partial(
+                bind,
+                template,
+                chat_template_kwargs=chat_template_kwargs,
+                allow_special=allow_special,
+            )
             self._connect(model, tokenizer, bound, max_model_len)
         except BaseException:
             self.close()
@@ -136,7 +148,9 @@ class ServerEngine:
         self.model = self._client.mask_name(self._served)
         root = card.get("root") or card["id"]
         if not isinstance(root, str):
-            raise ValueError(f"{self.address} says that its model comes from something that is no text: pass tokenizer=")
+            raise ValueError(
+                f"{self.address} says that its model comes from something that is no text: pass tokenizer="
+            )
         self._root = root
         where = tokenizer or root
         self.tokenizer = tokenizer or self._client.mask_name(root)
@@ -316,7 +330,9 @@ class ServerEngine:
                 # is known, they are stops, so that nothing is written after one.
                 if undecodable:
                     if masked:
-                        raise ReplyError("the server ignores allowed_token_ids and wrote an id that can't be decoded")
+                        raise ReplyError(
+                            "the server ignores allowed_token_ids and wrote an id that can't be decoded"
+                        )
                     masked = True
                 elif stop is not None:
                     return Completion(tuple(written), stop)
@@ -337,7 +353,9 @@ class ServerEngine:
         except ReplyError as why:
             return Completion(tuple(written), error=str(why))
 
-    async def _which(self, request: Request, written: list[int], stops: frozenset[int], pieces: int) -> int:
+    async def _which(
+        self, request: Request, written: list[int], stops: frozenset[int], pieces: int
+    ) -> int:
         """Find the id at which a server stopped that neither writes its stops nor names them.
 
         The next id is requested without any stop. Greedy decoding gives the stop itself, or an
@@ -346,7 +364,10 @@ class ServerEngine:
         """
         if request.temperature > 0 and len(stops) == 1:
             return next(iter(stops))
-        body = body_of(request, self._served, written, 1, pieces) | {"min_tokens": 0, "stop_token_ids": []}
+        body = body_of(request, self._served, written, 1, pieces) | {
+            "min_tokens": 0,
+            "stop_token_ids": [],
+        }
         if request.temperature > 0:
             body["allowed_token_ids"] = sorted(stops)
         reply = check(

@@ -44,7 +44,9 @@ def card_of(client: Client, model: str | None, timeout: float) -> dict[str, Any]
     if model not in cards:
         names = [client.words(name, 100) for name in sorted(cards)[:20]]
         more = f" and {len(cards) - 20} others" if len(cards) > 20 else ""
-        raise ValueError(f"{client.address} does not serve {model!r}: pass model= with one of {names}{more}")
+        raise ValueError(
+            f"{client.address} does not serve {model!r}: pass model= with one of {names}{more}"
+        )
     return cards[model]
 
 

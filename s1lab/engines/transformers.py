@@ -85,7 +85,11 @@ class TransformersEngine:
         if isinstance(model, PreTrainedModel):
             if tokenizer is None:
                 raise ValueError("a loaded model comes with tokenizer=its tokenizer")
-            self.network, self.model, self._from_files = model, model.name_or_path or type(model).__name__, False
+            self.network, self.model, self._from_files = (
+                model,
+                model.name_or_path or type(model).__name__,
+                False,
+            )
         else:
             self.model, self._from_files = str(model), True
             if dtype == "auto" and device == "cpu":
@@ -101,14 +105,28 @@ class TransformersEngine:
             raise ValueError(
                 f"{self.model} has layers of sliding or linear attention, which this engine does not batch: use vLLM"
             )
-        ends = end_ids(self.model, tokenizer) if self._from_files else end_ids_of(self.network, tokenizer)
-        self.template = bind(template, tokenizer, ends, chat_template_kwargs=chat_template_kwargs, allow_special=allow_special)
+        ends = (
+            end_ids(self.model, tokenizer)
+            if self._from_files
+            else end_ids_of(self.network, tokenizer)
+        )
+        self.template = bind(
+            template,
+            tokenizer,
+            ends,
+            chat_template_kwargs=chat_template_kwargs,
+            allow_special=allow_special,
+        )
         embeddings: Any = self.network.get_input_embeddings()
         self._embedded = int(embeddings.weight.shape[0])
         check_embeddings(self.model, self.template, self._embedded)
         own = int(config.max_position_embeddings)
-        if max_model_len is not None and not (isinstance(max_model_len, int) and 1 <= max_model_len <= own):
-            raise ValueError(f"max_model_len={max_model_len!r} is outside the model's 1 to {own}: leave it out to use all of it")
+        if max_model_len is not None and not (
+            isinstance(max_model_len, int) and 1 <= max_model_len <= own
+        ):
+            raise ValueError(
+                f"max_model_len={max_model_len!r} is outside the model's 1 to {own}: leave it out to use all of it"
+            )
         self.context = max_model_len or own
         if not isinstance(max_batch, int) or max_batch < 1:
             raise ValueError(f"max_batch={max_batch!r}: give a whole number of at least 1")
@@ -228,7 +246,9 @@ class TransformersEngine:
             if not stopped:
                 row.ids.append(token)
             if stopped or row.written == row.request.max_tokens:
-                done = Completion(tuple(row.ids[len(row.request.ids) :]), token if stopped else None)
+                done = Completion(
+                    tuple(row.ids[len(row.request.ids) :]), token if stopped else None
+                )
                 finished.append((row.key, done))
                 self.counts["sampled"] += row.written
                 if self._shelf.most_bytes:
@@ -238,7 +258,9 @@ class TransformersEngine:
                 rows.pop()
         return finished
 
-    def _forward(self, ids: torch.Tensor, starts: torch.Tensor, slot: int, length: int, logits: bool = True) -> torch.Tensor:
+    def _forward(
+        self, ids: torch.Tensor, starts: torch.Tensor, slot: int, length: int, logits: bool = True
+    ) -> torch.Tensor:
         """Run the model on new ids of some rows.
 
         Args:
@@ -282,7 +304,9 @@ class TransformersEngine:
         for i in sampled:
             row = rows[i]
             scaled = _top_p(logits[i] / row.request.temperature, row.request.top_p)
-            uniform = torch.rand(scaled.shape[0], generator=row.random, dtype=torch.float64).to(scaled.device)
+            uniform = torch.rand(scaled.shape[0], generator=row.random, dtype=torch.float64).to(
+                scaled.device
+            )
             logits[i] = scaled - torch.log(-torch.log(uniform.clamp_min(1e-300))).to(scaled.dtype)
         return logits.argmax(-1).tolist()  # type: ignore[no-any-return]
 
@@ -325,13 +349,20 @@ class _Slab(Cache):
         self._at = torch.arange(slot, slot + rows, device=positions.device)[:, None]
 
     def update(  # type: ignore[override]
-        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        layer_idx: int,
+        *_: Any,
+        **__: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         out = []
         for store, new in ((self.keys, key_states), (self.values, value_states)):
             slab = store[layer_idx]
             if slab is None:
-                slab = store[layer_idx] = new.new_zeros(self.slots, new.shape[1], self.capacity, new.shape[3])
+                slab = store[layer_idx] = new.new_zeros(
+                    self.slots, new.shape[1], self.capacity, new.shape[3]
+                )
             slab[self._at, :, self._positions] = new.transpose(1, 2)
             out.append(slab[self._span, :, : self._length])
         return out[0], out[1]

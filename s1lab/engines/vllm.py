@@ -93,8 +93,14 @@ class VllmEngine:
         from vllm.v1.engine.llm_engine import LLMEngine
 
         self.model = str(model)
-        self.parallel = {"tensor_parallel_size": tensor_parallel_size, "pipeline_parallel_size": pipeline_parallel_size}
-        where, tokenizer = locate(self.model), load_tokenizer(self.model, trust_remote_code=trust_remote_code)
+        self.parallel = {
+            "tensor_parallel_size": tensor_parallel_size,
+            "pipeline_parallel_size": pipeline_parallel_size,
+        }
+        where, tokenizer = (
+            locate(self.model),
+            load_tokenizer(self.model, trust_remote_code=trust_remote_code),
+        )
         self.template = bind(
             template,
             tokenizer,
@@ -104,7 +110,11 @@ class VllmEngine:
         )
         cpu = current_platform.is_cpu()
         if cpu:
-            options = {"kv_cache_memory_bytes": CPU_CACHE_BYTES, "block_size": CPU_BLOCK, "enforce_eager": True} | options
+            options = {
+                "kv_cache_memory_bytes": CPU_CACHE_BYTES,
+                "block_size": CPU_BLOCK,
+                "enforce_eager": True,
+            } | options
             dtype = "float32" if dtype == "auto" else dtype
         arguments = {
             "model": where,
@@ -121,7 +131,9 @@ class VllmEngine:
         }
         unknown = set(options) - set(EngineArgs.__dataclass_fields__)
         if unknown:
-            raise ValueError(f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its EngineArgs")
+            raise ValueError(
+                f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its EngineArgs"
+            )
         if options.get("load_format", "auto") in ("auto", "safetensors"):
             check_unread(self.model, trust_remote_code=trust_remote_code)
         rows = rows_of(self.model)
@@ -135,7 +147,9 @@ class VllmEngine:
             except Exception as why:  # several libraries may raise anything here
                 if "trust_remote_code" in str(why):
                     raise ModelFilesError(code_needed(self.model)) from why
-                raise ValueError(f"vLLM can't load {self.model!r} ({type(why).__name__}: {one_line(why, 300)})") from why
+                raise ValueError(
+                    f"vLLM can't load {self.model!r} ({type(why).__name__}: {one_line(why, 300)})"
+                ) from why
         _LIVE.add(self)
         if bad:
             self.close()
@@ -156,7 +170,9 @@ class VllmEngine:
 
     def submit(self, key: int, request: Request) -> None:
         if self.llm is None:
-            raise RuntimeError("this vLLM engine is closed, by close() or by loading another one: load it again")
+            raise RuntimeError(
+                "this vLLM engine is closed, by close() or by loading another one: load it again"
+            )
         if error := misfit(request, self.context, self._embedded):
             self._ready.append((key, Completion((), error=error)))
             return
@@ -170,7 +186,9 @@ class VllmEngine:
             outputs = self.llm.step()
         for output in outputs:
             if output.finished and (flight := self._flying.pop(output.request_id, None)):
-                self._land(flight, list(output.outputs[0].token_ids), output.outputs[0].finish_reason)
+                self._land(
+                    flight, list(output.outputs[0].token_ids), output.outputs[0].finish_reason
+                )
         done += self._ready
         self._ready = []
         return done
@@ -198,7 +216,9 @@ class VllmEngine:
             self.llm.add_request(name, {"prompt_token_ids": [*request.ids, *written]}, sampling)
         except ValueError as why:
             del self._flying[name]
-            self._ready.append((flight.key, Completion(tuple(written), error=f"vLLM refuses the request: {why}")))
+            self._ready.append(
+                (flight.key, Completion(tuple(written), error=f"vLLM refuses the request: {why}"))
+            )
 
     def _land(self, flight: _Flight, ids: list[int], reason: str) -> None:
         stop = ids.pop() if reason == "stop" else None
@@ -212,7 +232,12 @@ class VllmEngine:
         elif reason in ("stop", "length"):
             self._ready.append((flight.key, Completion(tuple(flight.written), stop)))
         else:
-            self._ready.append((flight.key, Completion(tuple(flight.written), error=f"vLLM ended the request: {reason}")))
+            self._ready.append(
+                (
+                    flight.key,
+                    Completion(tuple(flight.written), error=f"vLLM ended the request: {reason}"),
+                )
+            )
 
     def cancel(self) -> None:
         if self.llm is not None:
@@ -305,7 +330,10 @@ def _as_it_was() -> Iterator[None]:
     import numpy as np
     import torch
 
-    threads, states = torch.set_num_threads, (random.getstate(), np.random.get_state(), torch.get_rng_state())
+    threads, states = (
+        torch.set_num_threads,
+        (random.getstate(), np.random.get_state(), torch.get_rng_state()),
+    )
     real = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)

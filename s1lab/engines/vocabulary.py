@@ -45,7 +45,9 @@ def check_embeddings(model: str, template: BoundTemplate, rows: int) -> None:
     """
     tokenizer, marks = template.tokenizer, template.template
     try:
-        shown = tokenizer.apply_chat_template([{"role": "user", "content": "Go"}], tokenize=False, add_generation_prompt=True)
+        shown = tokenizer.apply_chat_template(
+            [{"role": "user", "content": "Go"}], tokenize=False, add_generation_prompt=True
+        )
     # A template may require more than one user turn. Each question then has its own error.
     except Exception:
         shown = ""

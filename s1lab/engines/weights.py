@@ -76,16 +76,24 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > LARGEST_JSON:
-            raise ModelFilesError(f"{path} has more than {LARGEST_JSON:,} bytes: it is no configuration of a model")
+            raise ModelFilesError(
+                f"{path} has more than {LARGEST_JSON:,} bytes: it is no configuration of a model"
+            )
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_constant)
     except ModelFilesError:
         raise
     except RecursionError:
-        raise ModelFilesError(f"{path} is nested too deeply: it is no configuration of a model") from None
+        raise ModelFilesError(
+            f"{path} is nested too deeply: it is no configuration of a model"
+        ) from None
     except (OSError, ValueError) as why:  # includes UnicodeDecodeError and JSONDecodeError
-        raise ModelFilesError(f"{path} is broken, perhaps a cut download ({one_line(why)}): fetch it again") from None
+        raise ModelFilesError(
+            f"{path} is broken, perhaps a cut download ({one_line(why)}): fetch it again"
+        ) from None
     if not isinstance(content, dict):
-        raise ModelFilesError(f"{path} holds a {type(content).__name__} in place of a JSON object: fetch it again")
+        raise ModelFilesError(
+            f"{path} holds a {type(content).__name__} in place of a JSON object: fetch it again"
+        )
     return content
 
 
@@ -110,7 +118,9 @@ def check_files(folder: Path) -> Header:
     if content:
         kind = content.get("model_type")
         if not isinstance(kind, str) or not kind:
-            raise ModelFilesError(f"{config} has no model_type ({kind!r:.40}): without it nobody knows which model this is")
+            raise ModelFilesError(
+                f"{config} has no model_type ({kind!r:.40}): without it nobody knows which model this is"
+            )
         check_sizes(config, content)
     header = read_headers(folder)
     if header and content:
@@ -136,7 +146,9 @@ def check_sizes(path: Path, content: dict[str, Any]) -> None:
             if size is None:
                 continue
             if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= most:
-                raise ModelFilesError(f"{path}: {name} is {given!r:.60}; it must be a whole number from 1 to {most:,}")
+                raise ModelFilesError(
+                    f"{path}: {name} is {given!r:.60}; it must be a whole number from 1 to {most:,}"
+                )
 
 
 def _sizes(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -170,14 +182,20 @@ def read_headers(folder: Path) -> Header:
     for file in files:
         # A folder from someone else may name any file of this machine.
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
-            raise ModelFilesError(f"{index} names {one_line(file, 80)!r}, which is outside its folder")
+            raise ModelFilesError(
+                f"{index} names {one_line(file, 80)!r}, which is outside its folder"
+            )
     if missing := [file for file in files if not (folder / file).is_file()]:
-        raise ModelFilesError(f"{index} names {listed(missing)}, and {folder} does not hold it: fetch the model again")
+        raise ModelFilesError(
+            f"{index} names {listed(missing)}, and {folder} does not hold it: fetch the model again"
+        )
     header: Header = {}
     for file in files:
         header |= read_header(folder / file)
     if absent := set(places) - set(header):
-        raise ModelFilesError(f"{index} names the weights {listed(absent)}, which its files do not hold: fetch the model again")
+        raise ModelFilesError(
+            f"{index} names the weights {listed(absent)}, which its files do not hold: fetch the model again"
+        )
     return header
 
 
@@ -214,7 +232,10 @@ def read_header(path: Path) -> Header:
 def _check_header(folder: Path, content: dict[str, Any], header: Header) -> None:
     """Check names, dtypes and sizes, before a model of the configuration is made."""
     config = folder / "config.json"
-    layers = max((size for name, size in _sizes(content) if name in LAYERS and isinstance(size, int)), default=0)
+    layers = max(
+        (size for name, size in _sizes(content) if name in LAYERS and isinstance(size, int)),
+        default=0,
+    )
     if layers > len(header):
         # Laying out a model of so many layers would take minutes before a missing weight is
         # noticed.
@@ -301,7 +322,10 @@ def check_loaded(model: str, info: Mapping[str, Any], content: Mapping[str, Any]
     Raises:
         ModelFilesError: The weights do not match the configuration.
     """
-    missing, wrong = set(info["missing_keys"]), {name: shapes for name, *shapes in info["mismatched_keys"]}
+    missing, wrong = (
+        set(info["missing_keys"]),
+        {name: shapes for name, *shapes in info["mismatched_keys"]},
+    )
     # A quantizer stores scales under names that an unquantized model does not have.
     left_over = set() if quantized(content) else set(info["unexpected_keys"])
     kind = content.get("model_type")
@@ -322,7 +346,9 @@ def check_loaded(model: str, info: Mapping[str, Any], content: Mapping[str, Any]
             "config.json is of another model, or the weights are"
         )
     if info.get("error_msgs"):
-        raise ModelFilesError(f"the weights of {model!r} can't be used: {one_line(info['error_msgs'][0])}")
+        raise ModelFilesError(
+            f"the weights of {model!r} can't be used: {one_line(info['error_msgs'][0])}"
+        )
 
 
 def check_finite(model: str, network: nn.Module) -> None:
@@ -368,7 +394,9 @@ def finite(weight: torch.Tensor, dtype: torch.dtype | None = None) -> bool:
         return True  # torch can't sum them
     weight = weight.to(dtype) if dtype else weight
     # One pass without a copy. A sum may overflow although no number is infinite: then look again.
-    return bool(torch.isfinite(weight.sum(dtype=torch.float32))) or bool(torch.isfinite(weight).all())
+    return bool(torch.isfinite(weight.sum(dtype=torch.float32))) or bool(
+        torch.isfinite(weight).all()
+    )
 
 
 @contextlib.contextmanager

@@ -161,12 +161,21 @@ def load(
             f"as_original=True asks GPQA-Diamond as the original does, and {name!r} is not asked differently: leave it out"
         )
     if name == EMBEDDED and path is None:
-        return _named(tiny.problems(n or BENCHMARK, BENCHMARK_SEED if seed is None else seed, "test"), EMBEDDED)
+        return _named(
+            tiny.problems(n or BENCHMARK, BENCHMARK_SEED if seed is None else seed, "test"),
+            EMBEDDED,
+        )
     key, benchmark = known(name)
     if benchmark is None:
         choices = [EMBEDDED, *sorted([*BENCHMARKS, *ALIASES])]
-        raise ValueError(f"no benchmark is called {key if Path(name).suffix in FILES else name!r}: choose from {choices}")
-    table = _from_hub(key, benchmark) if path is None else opened(_file(key, benchmark, Path(path)), {".csv": Dataset.from_csv})
+        raise ValueError(
+            f"no benchmark is called {key if Path(name).suffix in FILES else name!r}: choose from {choices}"
+        )
+    table = (
+        _from_hub(key, benchmark)
+        if path is None
+        else opened(_file(key, benchmark, Path(path)), {".csv": Dataset.from_csv})
+    )
     where = str(path) if path is not None else benchmark.hub
     if check and len(table) != benchmark.rows:
         raise ValueError(
@@ -179,14 +188,19 @@ def load(
             f"the questions of {where} (checksum {found}) are not those of {key} ({benchmark.checksum}): get it again from "
             f"{benchmark.hub}, or pass check=False to take them"
         )
-    rest = table.remove_columns([c for c in (*QUESTION, *ANSWER, "kind") if c in table.column_names])
+    rest = table.remove_columns(
+        [c for c in (*QUESTION, *ANSWER, "kind") if c in table.column_names]
+    )
     if benchmark.kind == "choice":
         wrong = [_column(table, (column,), where) for column in WRONG]
         rows = zip(questions, answers, zip(*wrong, strict=True), strict=True)
         if as_original:
             asked = choices_as_original(list(rows), seed or 0)
         else:
-            asked = [choice_question(question, right, others, seed or 0) for question, right, others in rows]
+            asked = [
+                choice_question(question, right, others, seed or 0)
+                for question, right, others in rows
+            ]
         questions, answers = [text for text, _ in asked], [letter for _, letter in asked]
         kept = {"Record ID": "id", "High-level domain": "domain", "Subdomain": "subdomain"}
         rest = rest.select_columns([c for c in kept if c in rest.column_names])
@@ -202,7 +216,9 @@ def load(
     if as_original:
         columns[UNANSWERED] = ["A"] * len(questions)
     columns |= {c: rest[c] for c in rest.column_names}
-    return _named(Dataset.from_dict({name: list(values)[:n] for name, values in columns.items()}), key)
+    return _named(
+        Dataset.from_dict({name: list(values)[:n] for name, values in columns.items()}), key
+    )
 
 
 def _named(questions: Dataset, name: str) -> Dataset:
@@ -211,7 +227,9 @@ def _named(questions: Dataset, name: str) -> Dataset:
     return questions
 
 
-def choice_question(question: str, right: str, wrong: Sequence[str], seed: int = 0) -> tuple[str, str]:
+def choice_question(
+    question: str, right: str, wrong: Sequence[str], seed: int = 0
+) -> tuple[str, str]:
     """A multiple-choice question with its options in a drawn order, as the authors ask GPQA.
 
     The order depends only on the seed and the question.
@@ -227,7 +245,9 @@ def choice_question(question: str, right: str, wrong: Sequence[str], seed: int =
     return f"{question.strip()}\n\n" + "\n".join(lines), chr(65 + order.index(0))
 
 
-def choices_as_original(rows: Sequence[tuple[str, str, Sequence[str]]], seed: int = 0) -> list[tuple[str, str]]:
+def choices_as_original(
+    rows: Sequence[tuple[str, str, Sequence[str]]], seed: int = 0
+) -> list[tuple[str, str]]:
     r"""Multiple-choice questions with their options in the order of the original's evaluator.
 
     One generator of Python's ``random`` shuffles the options of all rows, one row after another
@@ -269,7 +289,11 @@ def _from_hub(key: str, known: Benchmark) -> Dataset:
     try:
         return load_dataset(known.hub, known.config, split=known.split, revision=known.revision)
     except Exception as why:  # many kinds (hub, network, cache, file), one meaning
-        cause = f"{type(why).__name__}: {str(why).strip().splitlines()[0] if str(why).strip() else ''}"[:160]
+        cause = (
+            f"{type(why).__name__}: {str(why).strip().splitlines()[0] if str(why).strip() else ''}"[
+                :160
+            ]
+        )
         revision = f" --revision {known.revision}" if known.revision else ""
         raise FileNotFoundError(
             f"{key} can't be had from the hub ({cause}){'; ' + known.note if known.note else ''}; or, where there is a network, "
@@ -286,24 +310,32 @@ def _file(key: str, known: Benchmark, path: Path) -> Path:
         )
     if not path.is_dir():
         return path
-    files = sorted(file for file in path.rglob("*") if file.suffix in FILES and ".cache" not in file.parts)
+    files = sorted(
+        file for file in path.rglob("*") if file.suffix in FILES and ".cache" not in file.parts
+    )
     words = (key, known.task, known.config or key, known.paper or key, known.hub.rpartition("/")[2])
     names = {re.sub(r"[-_]", "", word.lower()) for word in words}
     named = [file for file in files if re.sub(r"[-_]", "", file.stem.lower()) in names]
     for found in (files, named, [file for file in files if file.stem.startswith(known.split)]):
         if len(found) == 1:
             return found[0]
-    raise FileNotFoundError(f"{path} holds {len(files)} data files, and which is {key} is not clear: pass path= the file itself")
+    raise FileNotFoundError(
+        f"{path} holds {len(files)} data files, and which is {key} is not clear: pass path= the file itself"
+    )
 
 
 def _column(table: Dataset, names: Sequence[str], where: str) -> list[str]:
     name = next((name for name in names if name in table.column_names), None)
     if name is None:
-        raise ValueError(f"{where} has no column {' or '.join(map(repr, names))}, only {table.column_names}")
+        raise ValueError(
+            f"{where} has no column {' or '.join(map(repr, names))}, only {table.column_names}"
+        )
     values = ["" if value is None else str(value) for value in table[name]]
     empty = next((place for place, value in enumerate(values) if not value.strip()), None)
     if empty is not None:
-        raise ValueError(f"row {empty} of {where} has no {name}: fill it in, or drop the row and pass check=False")
+        raise ValueError(
+            f"row {empty} of {where} has no {name}: fill it in, or drop the row and pass check=False"
+        )
     return values
 
 
@@ -339,14 +371,26 @@ class Comparison:
         return Dataset.from_list(self.rows)
 
     def __str__(self) -> str:
-        lines = [f"{self.benchmark}, {self.questions} questions: accuracy in % with its 95 % interval"]
+        lines = [
+            f"{self.benchmark}, {self.questions} questions: accuracy in % with its 95 % interval"
+        ]
         width = max(len(row["run"]) for row in self.rows)
         for row in self.rows:
             interval = str(Interval(row["accuracy"], row["low"], row["high"]))
-            tokens = f"{row['thinking_tokens']:,.0f} thinking tokens" if row["thinking_tokens"] is not None else ""
+            tokens = (
+                f"{row['thinking_tokens']:,.0f} thinking tokens"
+                if row["thinking_tokens"] is not None
+                else ""
+            )
             failed = f", {row['not_graded']} not graded" if row["not_graded"] else ""
-            lines.append(f"{row['run']:<{width}}  {row['whose']:<11}  {interval:<18}  {tokens}{failed}".rstrip())
-        apart = next(d for d in range(1, 101) if d == 50 or unpaired(50 + d, 50, self.questions).difference.low > 0)
+            lines.append(
+                f"{row['run']:<{width}}  {row['whose']:<11}  {interval:<18}  {tokens}{failed}".rstrip()
+            )
+        apart = next(
+            d
+            for d in range(1, 101)
+            if d == 50 or unpaired(50 + d, 50, self.questions).difference.low > 0
+        )
         lines.append(
             f"one question is {100 / self.questions:.1f} points. Two runs of yours can't be told apart below {self.smallest:.1f} "
             "points, even if every answer that changes changes the same way (McNemar's exact test, 95 %); a run and a published "
@@ -371,9 +415,15 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
     Example:
         print(lab.benchmarks.compare(results, "math500"))
     """
-    runs = dict(results) if isinstance(results, Mapping) else {getattr(results, "made", {}).get("model", "ours"): results}
+    runs = (
+        dict(results)
+        if isinstance(results, Mapping)
+        else {getattr(results, "made", {}).get("model", "ours"): results}
+    )
     if not runs or not all(isinstance(run, Results) for run in runs.values()):
-        raise ValueError("results are one Results, or several by what they are to be called, such as what lab.sweep gives")
+        raise ValueError(
+            "results are one Results, or several by what they are to be called, such as what lab.sweep gives"
+        )
     name = name or str(next(iter(runs.values())).made.get("benchmark", {}).get("name"))
     key, benchmark = known(text("name", name, "a benchmark's name, such as 'aime24', or None"))
     if benchmark is None or benchmark.paper is None:
@@ -390,10 +440,15 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
         for label, accuracies in table.items():
             if (accuracy := accuracies.get(benchmark.paper)) is not None:
                 published.setdefault(label, accuracy)
-    rows += [_row(label, "the paper's", share_interval(a, benchmark.rows), None, 0) for label, a in published.items()]
+    rows += [
+        _row(label, "the paper's", share_interval(a, benchmark.rows), None, 0)
+        for label, a in published.items()
+    ]
     return Comparison(benchmark.paper, benchmark.rows, smallest_difference(benchmark.rows), rows)
 
 
-def _row(run: str, whose: str, accuracy: Interval, tokens: float | None, failed: int) -> dict[str, Any]:
+def _row(
+    run: str, whose: str, accuracy: Interval, tokens: float | None, failed: int
+) -> dict[str, Any]:
     numbers = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high}
     return {"run": run, "whose": whose, **numbers, "thinking_tokens": tokens, "not_graded": failed}

@@ -92,7 +92,9 @@ class Results:
         return sum(error is not None for error in self.rows["error"])
 
     @classmethod
-    def of(cls, problems: Dataset, traces: Sequence[Trace], made: dict[str, Any] | None = None) -> Results:
+    def of(
+        cls, problems: Dataset, traces: Sequence[Trace], made: dict[str, Any] | None = None
+    ) -> Results:
         """Grade traces that any call gave for ``problems["question"]``.
 
         Args:
@@ -102,7 +104,9 @@ class Results:
         """
         n, rest = divmod(len(traces), max(1, len(problems)))
         if rest or not n:
-            raise ValueError(f"{len(traces)} traces do not share out over {len(problems)} questions: give as many for each")
+            raise ValueError(
+                f"{len(traces)} traces do not share out over {len(problems)} questions: give as many for each"
+            )
         columns = _checked(problems, n, temperature=1.0)
         return _graded(problems, columns, traces, _verdicts(columns, traces, n), n, made or {})
 
@@ -121,9 +125,7 @@ class Results:
         failed = f", {self.failed} of them FAILED" if self.failed else ""
         failed += f" ({self.grading_errors} in grading)" if self.grading_errors else ""
         failed += f", {self.answers_cut} answers cut" if self.answers_cut else ""
-        return (
-            f"Results({len(self.rows)} questions{failed}, accuracy {self.interval} %, {self.thinking_tokens:.0f} thinking tokens)"
-        )
+        return f"Results({len(self.rows)} questions{failed}, accuracy {self.interval} %, {self.thinking_tokens:.0f} thinking tokens)"
 
 
 def evaluate(
@@ -181,11 +183,17 @@ def evaluate(
     check_thinking(thinking, budget, prefix)
     asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
     sampling = Sampling(temperature, top_p, seed)
-    made = _made(engine, problems, columns["question"], sampling, system, asked if thinking else [], n) | {"call": "evaluate"}
+    made = _made(
+        engine, problems, columns["question"], sampling, system, asked if thinking else [], n
+    ) | {"call": "evaluate"}
     made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
     with recording(store, engine, made, len(questions)) as record:
         if thinking:
-            budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
+            budgets = (
+                budget
+                if budget is None or isinstance(budget, Budget)
+                else [b for b in budget for _ in range(n)]
+            )
             traces = force(
                 engine, questions, budgets, temperature=temperature, top_p=top_p, seed=seed,
                 answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=record, progress=progress,
@@ -242,9 +250,15 @@ def sweep(
     """
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
-    budgets = budget if budget is None or isinstance(budget, Budget) else [b for b in budget for _ in range(n)]
+    budgets = (
+        budget
+        if budget is None or isinstance(budget, Budget)
+        else [b for b in budget for _ in range(n)]
+    )
     sampling = Sampling(temperature, top_p, seed)
-    made = _made(engine, problems, columns["question"], sampling, system, [Budget()], n) | {"call": "sweep"}
+    made = _made(engine, problems, columns["question"], sampling, system, [Budget()], n) | {
+        "call": "sweep"
+    }
     labels = names(tuple(caps), tuple(waits))
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
         ladders = ladder(
@@ -252,10 +266,20 @@ def sweep(
             answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=record, progress=progress,
         )  # fmt: skip
         _warn_cut([trace for found in ladders for trace in found.traces], engine.context)
-        verdicts = [_verdicts(columns, [found.traces[rung] for found in ladders], n) for rung in range(len(labels))]
+        verdicts = [
+            _verdicts(columns, [found.traces[rung] for found in ladders], n)
+            for rung in range(len(labels))
+        ]
         record.grade([of_rung[i].mark for i in range(len(ladders)) for of_rung in verdicts])
     return {
-        label: _graded(problems, columns, [found.traces[rung] for found in ladders], verdicts[rung], n, made | {"rung": label})
+        label: _graded(
+            problems,
+            columns,
+            [found.traces[rung] for found in ladders],
+            verdicts[rung],
+            n,
+            made | {"rung": label},
+        )
         for rung, label in enumerate(labels)
     }
 
@@ -281,23 +305,42 @@ def _warn_cut(traces: Sequence[Trace], context: int) -> None:
 
 def checksum(questions: Sequence[str]) -> str:
     """Sixteen hex digits of SHA-256 over the sorted questions, without spaces and case."""
-    return hashlib.sha256("\n".join(sorted(map(plain, questions))).encode("utf-8", "replace")).hexdigest()[:16]
+    return hashlib.sha256(
+        "\n".join(sorted(map(plain, questions))).encode("utf-8", "replace")
+    ).hexdigest()[:16]
 
 
 def _made(
-    engine: Engine, problems: Dataset, questions: list[str], sampling: Sampling, system: str | None, budgets: list[Budget], n: int
+    engine: Engine,
+    problems: Dataset,
+    questions: list[str],
+    sampling: Sampling,
+    system: str | None,
+    budgets: list[Budget],
+    n: int,
 ) -> dict[str, Any]:
-    benchmark: dict[str, Any] = {"name": problems.info.dataset_name, "questions": len(questions), "checksum": checksum(questions)}
+    benchmark: dict[str, Any] = {
+        "name": problems.info.dataset_name,
+        "questions": len(questions),
+        "checksum": checksum(questions),
+    }
     if "unanswered" in problems.column_names:
         benchmark["unanswered"] = sorted(set(map(str, problems["unanswered"])))
-    return {**describe(engine), **settings(sampling, system, budgets), "samples": n, "benchmark": benchmark}
+    return {
+        **describe(engine),
+        **settings(sampling, system, budgets),
+        "samples": n,
+        "benchmark": benchmark,
+    }
 
 
 def _checked(problems: Dataset, n: int, temperature: float) -> dict[str, list[str]]:
     if n < 1:
         raise ValueError(f"n={n}: sample each question at least once")
     if n > 1 and temperature == 0:
-        raise ValueError(f"n={n} samples at temperature 0 are all the same: raise the temperature or leave n out")
+        raise ValueError(
+            f"n={n} samples at temperature 0 are all the same: raise the temperature or leave n out"
+        )
     missing = [c for c in ("question", "answer") if c not in problems.column_names]
     if missing:
         raise ValueError(
@@ -306,18 +349,26 @@ def _checked(problems: Dataset, n: int, temperature: float) -> dict[str, list[st
     if not len(problems):
         raise ValueError("the benchmark has no rows: give at least one question")
     columns = {c: list(problems[c]) for c in ("question", "answer")}
-    columns["kind"] = list(problems["kind"]) if "kind" in problems.column_names else ["math"] * len(problems)
+    columns["kind"] = (
+        list(problems["kind"]) if "kind" in problems.column_names else ["math"] * len(problems)
+    )
     for place, (gold, kind) in enumerate(zip(columns["answer"], columns["kind"], strict=True)):
         if gold is None or not str(gold).strip():
-            raise ValueError(f"row {place} of the benchmark has no answer: fill it in or drop the row")
+            raise ValueError(
+                f"row {place} of the benchmark has no answer: fill it in or drop the row"
+            )
         if kind not in grade.KINDS:
-            raise ValueError(f"row {place} of the benchmark is of kind {kind!r}: choose from {list(grade.KINDS)}")
+            raise ValueError(
+                f"row {place} of the benchmark is of kind {kind!r}: choose from {list(grade.KINDS)}"
+            )
     if "unanswered" in problems.column_names:
         columns["unanswered"] = list(problems["unanswered"])
     return columns
 
 
-def _verdicts(columns: dict[str, list[str]], traces: Sequence[Trace], n: int, grader: Grader | None = None) -> list[Verdict]:
+def _verdicts(
+    columns: dict[str, list[str]], traces: Sequence[Trace], n: int, grader: Grader | None = None
+) -> list[Verdict]:
     golds = [str(gold) for gold in columns["answer"] for _ in range(n)]
     answers = [t.answer for t in traces]
     if grader is None:
@@ -348,10 +399,18 @@ def _answered_for(
     asks for that with a column ``unanswered``. A question that could not be run has no response.
     """
     found = []
-    for trace, verdict, letter, gold, kind in zip(traces, verdicts, letters, golds, kinds, strict=True):
-        if letter is not None and not (trace.error or verdict.error) and unread(verdict.given, kind):
+    for trace, verdict, letter, gold, kind in zip(
+        traces, verdicts, letters, golds, kinds, strict=True
+    ):
+        if (
+            letter is not None
+            and not (trace.error or verdict.error)
+            and unread(verdict.given, kind)
+        ):
             right = grade.same(letter, gold, kind)
-            verdict = Verdict(right, letter, f"no answer was found, which counts as {letter!r} here")
+            verdict = Verdict(
+                right, letter, f"no answer was found, which counts as {letter!r} here"
+            )
         found.append(verdict)
     return found
 
@@ -380,11 +439,16 @@ def _graded(
             "response": mine[0].answer,
             "given": judged[0].given,
             "reason": judged[0].reason,
-            **{name: values[0] if n == 1 else float(np.mean(values)) for name, values in measured.items()},
+            **{
+                name: values[0] if n == 1 else float(np.mean(values))
+                for name, values in measured.items()
+            },
             "error": next((t.error for t in mine if t.error), None) or not_graded,
             "grade_error": not_graded,
         }
-        rows.append({**graded, **{column: value for column, value in row.items() if column not in graded}})
+        rows.append(
+            {**graded, **{column: value for column, value in row.items() if column not in graded}}
+        )
     table = Dataset.from_list(rows)
     share = [float(c) for c in table["correct"]]
     if n == 1:

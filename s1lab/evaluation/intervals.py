@@ -113,7 +113,10 @@ def paired_bootstrap(
     Example:
         print(paired_bootstrap(results.correct, others.correct))
     """
-    x, y = (numbers(name, given, _PAIRED, low=-SLACK, high=1 + SLACK, booleans=True) for name, given in (("a", a), ("b", b)))
+    x, y = (
+        numbers(name, given, _PAIRED, low=-SLACK, high=1 + SLACK, booleans=True)
+        for name, given in (("a", a), ("b", b))
+    )
     if x.size != y.size:
         raise ValueError(
             f"a has {x.size} outcomes and b has {y.size}, but they pair question by question: give both one for each question"
@@ -172,7 +175,9 @@ def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.
     first = _published("a", a, "n", n, level)
     m = n if m is None else m
     second = _published("b", b, "m", m, level)
-    (p, p_low, p_high), (q, q_low, q_high) = ((i.value / 100, i.low / 100, i.high / 100) for i in (first, second))
+    (p, p_low, p_high), (q, q_low, q_high) = (
+        (i.value / 100, i.low / 100, i.high / 100) for i in (first, second)
+    )
     z = float(stats.norm.ppf((1 + level) / 2))
     low = p - q - np.hypot(p - p_low, q_high - q)
     high = p - q + np.hypot(p_high - p, q - q_low)

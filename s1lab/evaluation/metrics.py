@@ -71,7 +71,9 @@ def control(tokens: Sequence[float], low: Bound = None, high: Bound = None) -> f
     lows, highs = _bounds("low", low, runs.size, -np.inf), _bounds("high", high, runs.size, np.inf)
     if (crossed := lows > highs).any():
         i = int(np.argmax(crossed))
-        raise ValueError(f"low={lows[i]:g} is above high={highs[i]:g} for run {i}: give the smaller one as low")
+        raise ValueError(
+            f"low={lows[i]:g} is above high={highs[i]:g} for run {i}: give the smaller one as low"
+        )
     return 100 * float(np.mean((lows <= runs) & (runs <= highs)))
 
 
@@ -83,7 +85,9 @@ def _bounds(name: str, bound: Any, runs: int, free: float) -> Any:
     if not isinstance(bound, Sequence | np.ndarray) or isinstance(bound, str):
         return np.full(runs, real(name, bound, wanted, 0))
     if np.ndim(bound) == 0 or len(bound) != runs:
-        raise ValueError(f"{name} has {np.size(bound)} bounds for {runs} runs: give one for all, or one a run")
+        raise ValueError(
+            f"{name} has {np.size(bound)} bounds for {runs} runs: give one for all, or one a run"
+        )
     each = enumerate(bound)
     return np.array([free if b is None else real(f"{name}[{i}]", b, wanted, 0) for i, b in each])
 
@@ -111,7 +115,9 @@ def scaling(tokens: Sequence[float], accuracy: Sequence[float]) -> float:
     i, j = np.triu_indices(x.size, 1)
     run, rise = np.log2(x[j]) - np.log2(x[i]), y[j] - y[i]
     if not (apart := run != 0).any():
-        raise ValueError("tokens are the same in every run: a slope takes two runs or more that differ in tokens")
+        raise ValueError(
+            "tokens are the same in every run: a slope takes two runs or more that differ in tokens"
+        )
     return float(np.mean(rise[apart] / run[apart]))
 
 
@@ -138,7 +144,9 @@ def _curve(tokens: Any, accuracy: Any, wanted: str, least: float = 0.0) -> tuple
     """Tokens and accuracies of the same runs."""
     x, y = numbers("tokens", tokens, wanted, low=least), _percents(accuracy)
     if x.size != y.size:
-        raise ValueError(f"{x.size} runs have tokens and {y.size} have an accuracy: give one of each for every run")
+        raise ValueError(
+            f"{x.size} runs have tokens and {y.size} have an accuracy: give one of each for every run"
+        )
     return x, y
 
 
@@ -211,17 +219,25 @@ def score(
     def three(columns: Any) -> tuple[float, float, float]:
         mean, right = t[:, columns].mean(axis=1), 100 * c[:, columns].mean(axis=1)
         flat = np.ptp(mean) == 0 or mean.min() <= 0
-        slope = float("nan") if flat and not isinstance(columns, slice) else scaling(mean.tolist(), right.tolist())
+        slope = (
+            float("nan")
+            if flat and not isinstance(columns, slice)
+            else scaling(mean.tolist(), right.tolist())
+        )
         return control(mean.tolist(), low, high), slope, performance(right.tolist())
 
     measured = three(slice(None))
     generator = np.random.default_rng(seed)
-    drawn = np.asarray([three(generator.integers(0, t.shape[1], t.shape[1])) for _ in range(resamples)])
+    drawn = np.asarray(
+        [three(generator.integers(0, t.shape[1], t.shape[1])) for _ in range(resamples)]
+    )
     columns = [column[~np.isnan(column)] for column in drawn.T]
     middle = [(1 - level) / 2, (1 + level) / 2]
     # If no resample has a slope, the interval of Scaling is not known.
     ends = [np.quantile(column, middle) if column.size else (np.nan, np.nan) for column in columns]
-    kept, slope, best = (Interval(value, float(a), float(b)) for value, (a, b) in zip(measured, ends, strict=True))
+    kept, slope, best = (
+        Interval(value, float(a), float(b)) for value, (a, b) in zip(measured, ends, strict=True)
+    )
     return Score(kept, slope, best, t.shape[0])
 
 
@@ -281,7 +297,9 @@ class Fit:
         tokens = real("tokens", tokens, "a number of thinking tokens above 0", np.nextafter(0, 1))
         x = np.asarray(self._x)
         place = np.log2(tokens)
-        error = self._spread * np.sqrt(1 / x.size + (place - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum())
+        error = self._spread * np.sqrt(
+            1 / x.size + (place - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum()
+        )
         half = float(stats.t.ppf((1 + self.level) / 2, x.size - 2) * error)
         value = float(self.intercept + self.slope.value * place)
         return Interval(value, value - half, value + half)
@@ -313,4 +331,10 @@ def scaling_fit(tokens: Sequence[float], accuracy: Sequence[float], *, level: fl
     half = float(stats.t.ppf((1 + level) / 2, x.size - 2) * line.stderr)
     slope = Interval(float(line.slope), float(line.slope) - half, float(line.slope) + half)
     left = y - (line.intercept + line.slope * x)
-    return Fit(slope, float(line.intercept), level, tuple(x.tolist()), float(np.sqrt((left**2).sum() / (x.size - 2))))
+    return Fit(
+        slope,
+        float(line.intercept),
+        level,
+        tuple(x.tolist()),
+        float(np.sqrt((left**2).sum() / (x.size - 2))),
+    )

@@ -76,7 +76,9 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
     return float(stats.binomtest(found.wrong_to_right, n, 0.5).pvalue) if n else 1.0
 
 
-def smallest_difference(n: int, *, disagree: float | None = None, level: float = 0.95, power: float = 0.8) -> float:
+def smallest_difference(
+    n: int, *, disagree: float | None = None, level: float = 0.95, power: float = 0.8
+) -> float:
     """The smallest difference between two runs that a benchmark of ``n`` questions can show.
 
     Args:
@@ -119,14 +121,24 @@ def smallest_difference(n: int, *, disagree: float | None = None, level: float =
     chance /= chance.sum()
     # The test finds a difference if at most this many of the differing questions go one way. It is
     # -1 if too few differ for the test to find anything.
-    tail = np.where(2 * stats.binom.cdf(0, differ, 0.5) <= 1 - level, stats.binom.ppf((1 - level) / 2, differ, 0.5), -1)
+    tail = np.where(
+        2 * stats.binom.cdf(0, differ, 0.5) <= 1 - level,
+        stats.binom.ppf((1 - level) / 2, differ, 0.5),
+        -1,
+    )
     tail = np.where(2 * stats.binom.cdf(tail, differ, 0.5) > 1 - level, tail - 1, tail)
 
     def found(difference: float) -> float:
         # The share of the differing questions that go from wrong to right.
         upwards = (1 + difference / differing) / 2
         return float(
-            (chance * (stats.binom.cdf(tail, differ, upwards) + stats.binom.sf(differ - tail - 1, differ, upwards))).sum()
+            (
+                chance
+                * (
+                    stats.binom.cdf(tail, differ, upwards)
+                    + stats.binom.sf(differ - tail - 1, differ, upwards)
+                )
+            ).sum()
         )
 
     if found(differing) < power:

@@ -104,10 +104,14 @@ def habit(benchmark: str, model: str = "") -> Habit:
         text("model", model, "the model's name as text, or nothing")
     if benchmark == EMBEDDED:
         rungs = json.loads(MADE.read_text(encoding="utf-8"))["measured"]["rungs"]
-        tokens = {name: rung["thinking_tokens"] for name, rung in rungs.items() if isinstance(rung, dict)}
+        tokens = {
+            name: rung["thinking_tokens"] for name, rung in rungs.items() if isinstance(rung, dict)
+        }
         own = tokens["own stop"]
         caps = tuple((float(name[4:]), t) for name, t in tokens.items() if name.startswith("cap"))
-        waits = tuple((float(name[6:]), t) for name, t in tokens.items() if name.startswith("waits"))
+        waits = tuple(
+            (float(name[6:]), t) for name, t in tokens.items() if name.startswith("waits")
+        )
         return Habit(own, caps, ((0.0, own), *waits), answer=5.5, direct=(3.7, 44.1))
     _, found = known(benchmark)
     curve = paper.FIGURE_1[found.paper if found and found.paper in paper.FIGURE_1 else "AIME24"]
@@ -120,7 +124,13 @@ def habit(benchmark: str, model: str = "") -> Habit:
     if "s1.1" in model:
         own *= S11_LONGER
         caps = tuple((cap * S11_LONGER, tokens * S11_LONGER) for cap, tokens in caps)
-    return Habit(float(own), caps, ((0.0, float(own)), *((float(w), own * r) for w, r in longer.items())), 690.0, (646.0, 646.0))
+    return Habit(
+        float(own),
+        caps,
+        ((0.0, float(own)), *((float(w), own * r) for w, r in longer.items())),
+        690.0,
+        (646.0, 646.0),
+    )
 
 
 def rows_of(benchmark: str) -> int:

@@ -16,15 +16,7 @@ from plotly.subplots import make_subplots
 
 from s1lab.evaluation.intervals import Interval
 from s1lab.figures.export import MEASURED, PAPERS, alive, bundle, can_draw, save, show, shown
-from s1lab.figures.style import (
-    BLUE,
-    CLEAR,
-    GREEN,
-    INK,
-    ORANGE,
-    styled,
-    whiskers,
-)
+from s1lab.figures.style import BLUE, CLEAR, GREEN, INK, ORANGE, styled, whiskers
 
 __all__ = [
     "Live",
@@ -41,7 +33,9 @@ __all__ = [
 ]
 
 
-def funnel(measured: Mapping[str, int], paper: Mapping[str, int], *, title: str = "the embedded pool") -> go.Figure:
+def funnel(
+    measured: Mapping[str, int], paper: Mapping[str, int], *, title: str = "the embedded pool"
+) -> go.Figure:
     """Draw the rows left after each step of a curation.
 
     Measured rows are full bars, the paper's are open bars below them.
@@ -80,14 +74,27 @@ def funnel(measured: Mapping[str, int], paper: Mapping[str, int], *, title: str 
     figure.update_yaxes(categoryorder="array", categoryarray=steps[::-1], automargin=True)
     styled(figure, 900, 90 + 58 * len(measured))
     figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.06, margin={"l": 10, "t": 60})
-    for y, text, color in ((1.06, f"<b>measured</b>: {title}", BLUE), (1.0, "<b>the paper's</b> (open bars)", GREEN)):
+    for y, text, color in (
+        (1.06, f"<b>measured</b>: {title}", BLUE),
+        (1.0, "<b>the paper's</b> (open bars)", GREEN),
+    ):
         figure.add_annotation(
-            x=1, y=y, xref="paper", yref="paper", xanchor="right", yanchor="bottom", text=text, showarrow=False, font_color=color
+            x=1,
+            y=y,
+            xref="paper",
+            yref="paper",
+            xanchor="right",
+            yanchor="bottom",
+            text=text,
+            showarrow=False,
+            font_color=color,
         )
     return figure
 
 
-def bars(groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[str] = ()) -> go.Figure:
+def bars(
+    groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[str] = ()
+) -> go.Figure:
     """Draw shares or means by name: one panel for each group, the longest bar first.
 
     Args:
@@ -98,7 +105,9 @@ def bars(groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[s
     Returns:
         The figure.
     """
-    figure = make_subplots(1, len(groups), subplot_titles=[f"<b>{name}</b>" for name in groups], horizontal_spacing=0.2)
+    figure = make_subplots(
+        1, len(groups), subplot_titles=[f"<b>{name}</b>" for name in groups], horizontal_spacing=0.2
+    )
     for column, (name, values) in enumerate(groups.items(), 1):
         shown = dict(sorted(values.items(), key=lambda pair: -pair[1]))
         theirs = name in paper
@@ -106,14 +115,19 @@ def bars(groups: Mapping[str, Mapping[str, float]], unit: str, paper: Sequence[s
             y=list(shown),
             x=list(shown.values()),
             orientation="h",
-            marker={"color": CLEAR if theirs else BLUE, "line": {"color": GREEN if theirs else BLUE, "width": 1.5}},
+            marker={
+                "color": CLEAR if theirs else BLUE,
+                "line": {"color": GREEN if theirs else BLUE, "width": 1.5},
+            },
             name=unit,
             meta=PAPERS if theirs else MEASURED,
             hovertemplate="%{y}<br>%{x:,.4~g} " + unit + "<extra>" + name + "</extra>",
             row=1,
             col=column,
         )
-        figure.update_yaxes(autorange="reversed", automargin=True, tickfont_size=11, dtick=1, row=1, col=column)
+        figure.update_yaxes(
+            autorange="reversed", automargin=True, tickfont_size=11, dtick=1, row=1, col=column
+        )
         figure.update_xaxes(title_text=unit, rangemode="tozero", row=1, col=column)
     styled(figure, 1000, 110 + 19 * max(map(len, groups.values())))
     return figure
@@ -143,7 +157,10 @@ def differences(
         The figure.
     """
     seeds = [(name, seed.value) for name, found in measured.items() for seed in found[1:]]
-    titles = [f"<b>measured</b>: {title}" + ("; strokes: each seed" if seeds else ""), f"<b>{paper_title}</b>"]
+    titles = [
+        f"<b>measured</b>: {title}" + ("; strokes: each seed" if seeds else ""),
+        f"<b>{paper_title}</b>",
+    ]
     figure = make_subplots(1, 2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.06)
     sides = (
         ({name: found[0] for name, found in measured.items()}, BLUE, "circle", MEASURED),
@@ -194,7 +211,11 @@ def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str]
         The figure.
     """
     figure = make_subplots(
-        1, len(columns), subplot_titles=[f"<b>{name}</b>" for name in columns], shared_yaxes=True, horizontal_spacing=0.03
+        1,
+        len(columns),
+        subplot_titles=[f"<b>{name}</b>" for name in columns],
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
     )
     lines = list(dict.fromkeys(name for column in columns.values() for name in column))
     for place, column in enumerate(columns.values(), 1):
@@ -213,7 +234,9 @@ def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str]
                 col=place,
             )
         figure.update_xaxes(title_text="accuracy, %", range=[-3, 103], dtick=25, row=1, col=place)
-    figure.update_yaxes(categoryorder="array", categoryarray=lines[::-1], automargin=True, tickfont_size=12)
+    figure.update_yaxes(
+        categoryorder="array", categoryarray=lines[::-1], automargin=True, tickfont_size=12
+    )
     styled(figure, 1000, 130 + 24 * len(lines))
     return figure
 
@@ -265,7 +288,9 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
         figure = charts.training(trained.log, trained.made["steps"])
     """
     titles = ["<b>loss</b>", "<b>learning rate</b>"]
-    figure = make_subplots(1, 2, subplot_titles=titles, column_widths=[0.66, 0.34], horizontal_spacing=0.1)
+    figure = make_subplots(
+        1, 2, subplot_titles=titles, column_widths=[0.66, 0.34], horizontal_spacing=0.1
+    )
     at, loss = [e["step"] for e in log], [e["loss"] for e in log]
     mean = [fmean(loss[max(0, i - 14) : i + 1]) for i in range(len(loss))]
     lines = (

@@ -57,7 +57,12 @@ class Rung:
     def as_dict(self) -> dict[str, Any]:
         """Return label, tokens, accuracy, low, high."""
         interval = asdict(self.accuracy)
-        return {"label": self.label, "tokens": self.tokens, "accuracy": interval.pop("value"), **interval}
+        return {
+            "label": self.label,
+            "tokens": self.tokens,
+            "accuracy": interval.pop("value"),
+            **interval,
+        }
 
 
 def called(model: str) -> str:
@@ -170,11 +175,23 @@ def rivals(
     for column, (theirs, published) in enumerate(paper.items(), 1):
         every = [p for dots in published.values() for p in dots]
         for name, dots in published.items():
-            like = next((m for m in methods if name.lower().startswith(m.split()[0].lower())), next(iter(methods)))
+            like = next(
+                (m for m in methods if name.lower().startswith(m.split()[0].lower())),
+                next(iter(methods)),
+            )
             color, symbol = looks[like]
             _line(figure, dots, color, symbol, name, row=2, column=column)
             top = max(dots, key=lambda p: p.accuracy)
-            label(figure, column, top.tokens, top.accuracy, name, color, "top" if len(dots) > 1 else "left", row=2)
+            label(
+                figure,
+                column,
+                top.tokens,
+                top.accuracy,
+                name,
+                color,
+                "top" if len(dots) > 1 else "left",
+                row=2,
+            )
         log_axis(figure, column, [p.tokens for p in every], 2, title=units[theirs], beyond=2.2)
         accuracy = [p.accuracy for p in every]
         figure.update_yaxes(range=[min(accuracy) - 4, max(accuracy) + 6], row=2, col=column)
@@ -197,16 +214,27 @@ def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Po
     Returns:
         The figure.
     """
-    titles = [f"<b>measured</b>: {name}" for name in groups] + [f"<b>the paper's</b>: {name}" for name in paper]
+    titles = [f"<b>measured</b>: {name}" for name in groups] + [
+        f"<b>the paper's</b>: {name}" for name in paper
+    ]
     columns = max(len(groups), len(paper))
     titles[len(groups) : len(groups)] = [""] * (columns - len(groups))
-    figure = make_subplots(2, columns, subplot_titles=titles, horizontal_spacing=0.06, vertical_spacing=0.2)
+    figure = make_subplots(
+        2, columns, subplot_titles=titles, horizontal_spacing=0.06, vertical_spacing=0.2
+    )
     sides: tuple[Mapping[str, Sequence[Rung | Point]], ...] = (groups, paper)
     for row, side in enumerate(sides, 1):
         for column, dots in enumerate(side.values(), 1):
             caps, waits = _parted(dots)
             _forced(figure, caps, waits, row=row, column=column)
-            _named(figure, caps[0], BLUE, "bottom right" if _height(caps[0]) > 8 else "top", row, column)
+            _named(
+                figure,
+                caps[0],
+                BLUE,
+                "bottom right" if _height(caps[0]) > 8 else "top",
+                row,
+                column,
+            )
             _named(figure, caps[-1], BLUE, "bottom right" if waits else "top left", row, column)
             if waits:
                 _named(figure, max(waits, key=_height), ORANGE, "top", row, column)
@@ -216,7 +244,9 @@ def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Po
     return figure
 
 
-def controls(measured: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Point]]) -> go.Figure:
+def controls(
+    measured: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Point]]
+) -> go.Figure:
     """Draw accuracy over thinking tokens, one panel for each rival of budget forcing.
 
     Measured runs are above, the paper's below, open.
@@ -234,20 +264,34 @@ def controls(measured: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequenc
     names = list(dict.fromkeys(name.partition(" + ")[0] for name in rest))
     titles = [f"<b>{start}</b>: {name}" for start in ("measured", "the paper's") for name in names]
     figure = make_subplots(
-        2, len(names), subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.025, vertical_spacing=0.2
+        2,
+        len(names),
+        subplot_titles=titles,
+        shared_yaxes=True,
+        horizontal_spacing=0.025,
+        vertical_spacing=0.2,
     )
     sides: tuple[Mapping[str, Sequence[Rung | Point]], ...] = (measured, paper)
     for row, side in enumerate(sides, 1):
         every = [d.tokens for dots in side.values() for d in dots]
         for column, name in enumerate(names, 1):
-            lines = {n: sorted(side[n], key=lambda d: d.tokens) for n in side if n == first or n.partition(" + ")[0] == name}
-            looks = {n: (GREEN, "square") if " + " in n else (ORANGE, "diamond") for n in lines} | {first: (BLUE, "circle")}
+            lines = {
+                n: sorted(side[n], key=lambda d: d.tokens)
+                for n in side
+                if n == first or n.partition(" + ")[0] == name
+            }
+            looks = {n: (GREEN, "square") if " + " in n else (ORANGE, "diamond") for n in lines} | {
+                first: (BLUE, "circle")
+            }
             for line, dots in lines.items():
                 _line(figure, dots, *looks[line], line, row=row, column=column, band=line == first)
             ends = {line: (dots[-1].tokens, _height(dots[-1])) for line, dots in lines.items()}
             if len(ends) > 2:  # in a column, or they would cover each other's lines
                 most = max(x for x, _ in ends.values())
-                ends = {line: (most, y) for line, y in apart({line: y for line, (_, y) in ends.items()}, 8).items()}
+                ends = {
+                    line: (most, y)
+                    for line, y in apart({line: y for line, (_, y) in ends.items()}, 8).items()
+                }
             for line, (x, y) in ends.items():
                 place = "right" if line == first or len(ends) > 2 else "bottom right"
                 label(figure, column, x, y, line, looks[line][0], place, row)
@@ -275,14 +319,25 @@ def _parted(dots: Sequence[Rung | Point]) -> tuple[list[Rung | Point], list[Rung
     return [d for d in dots if d not in waits], waits
 
 
-def _forced(figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, row: int, column: int) -> None:
+def _forced(
+    figure: go.Figure,
+    caps: Sequence[Rung | Point],
+    waits: Sequence[Rung | Point],
+    *,
+    row: int,
+    column: int,
+) -> None:
     """Draw caps up to the own stop in one colour, and the Waits from there on in another."""
     _line(figure, caps, BLUE, "circle", "caps", row=row, column=column)
     if waits:
-        _line(figure, [caps[-1], *waits], ORANGE, "diamond", "Waits", row=row, column=column, hidden=1)
+        _line(
+            figure, [caps[-1], *waits], ORANGE, "diamond", "Waits", row=row, column=column, hidden=1
+        )
 
 
-def _names(figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, column: int) -> None:
+def _names(
+    figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, column: int
+) -> None:
     """Label the marks of :func:`_forced`, except those that are too close to each other."""
     if _height(caps[-1]) < _height(caps[0]):  # a falling line has room on both sides
         for i, dot in enumerate(caps):
@@ -301,7 +356,9 @@ def _names(figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung
             _named(figure, best, ORANGE, "top", 1, column)
 
 
-def _named(figure: go.Figure, dot: Rung | Point, color: str, place: str, row: int, column: int) -> None:
+def _named(
+    figure: go.Figure, dot: Rung | Point, color: str, place: str, row: int, column: int
+) -> None:
     """Draw a label at a mark."""
     label(figure, column, dot.tokens, _height(dot), _text(dot), color, place, row)
 
@@ -353,7 +410,11 @@ def _line(
         x=tokens,
         y=[_height(d) for d in dots],
         mode="lines+markers",
-        line={"color": color, "width": 2 if published else 2.5, "dash": "dot" if published else "solid"},
+        line={
+            "color": color,
+            "width": 2 if published else 2.5,
+            "dash": "dot" if published else "solid",
+        },
         marker={
             "size": 9,
             "symbol": f"{symbol}-open" if published else symbol,
@@ -371,7 +432,9 @@ def _line(
 
 def _frontier(figure: go.Figure, rungs: Sequence[Rung], most: float) -> None:
     """Draw grey steps up to ``most`` tokens: the best accuracy of any rung at so many tokens."""
-    best = [rungs[i] for i in frontier([r.tokens for r in rungs], [r.accuracy.value for r in rungs])]
+    best = [
+        rungs[i] for i in frontier([r.tokens for r in rungs], [r.accuracy.value for r in rungs])
+    ]
     figure.add_scatter(
         x=[*(r.tokens for r in best), most], y=[*(r.accuracy.value for r in best), best[-1].accuracy.value], mode="lines",
         line={"color": "#999999", "width": 7, "shape": "hv"}, opacity=0.35, hoverinfo="skip", name="frontier", meta=MEASURED,

@@ -34,15 +34,22 @@ def shown(figure: go.Figure) -> list[dict[str, Any]]:
         # the band of the next line: along its upper edge, and back
         if made.get("fill") == "toself":
             half = len(made["y"]) // 2
-            band = [{"low": low, "high": high} for high, low in zip(made["y"][:half], made["y"][half:][::-1], strict=True)]
+            band = [
+                {"low": low, "high": high}
+                for high, low in zip(made["y"][:half], made["y"][half:][::-1], strict=True)
+            ]
             continue
         axes = made.get("xaxis", "x"), made.get("yaxis", "y")
         panel = panels.setdefault(axes, _panel(figure, *axes))
         points = [
-            {key: _plain(value) for key, value in point.items()} for i, point in enumerate(_points(made, band)) if _seen(made, i)
+            {key: _plain(value) for key, value in point.items()}
+            for i, point in enumerate(_points(made, band))
+            if _seen(made, i)
         ]
         if points:
-            panel["traces"].append({"name": made.get("name"), "source": made.get("meta"), "points": points})
+            panel["traces"].append(
+                {"name": made.get("name"), "source": made.get("meta"), "points": points}
+            )
         band = []
     return [panel for panel in panels.values() if panel["traces"]]
 
@@ -58,7 +65,11 @@ def _panel(figure: go.Figure, x: str, y: str) -> dict[str, Any]:
         a.text for a in figure.layout.annotations if (a.xref, a.yref) == ("paper", "paper")
         and abs(a.x - (left + right) / 2) < 1e-6 and abs(a.y - top) < 1e-6
     ]  # fmt: skip
-    beside = [a.title.text for a in figure.select_yaxes() if (a.domain or (0, 1)) == (bottom, top) and a.title.text]
+    beside = [
+        a.title.text
+        for a in figure.select_yaxes()
+        if (a.domain or (0, 1)) == (bottom, top) and a.title.text
+    ]
     return {
         "title": re.sub("<[^>]*>", "", titles[0]) if titles else None,
         "x": across.title.text,
@@ -77,7 +88,10 @@ def _points(made: Mapping[str, Any], band: Sequence[Mapping[str, float]]) -> lis
         point |= {key: made[key][i] for key in "xy" if made.get(key) is not None}
         for key in "xy":
             if error := made.get(f"error_{key}"):
-                point |= {"low": point[key] - error["arrayminus"][i], "high": point[key] + error["array"][i]}
+                point |= {
+                    "low": point[key] - error["arrayminus"][i],
+                    "high": point[key] + error["array"][i],
+                }
         if band:
             point |= band[i]
     return points
@@ -128,7 +142,9 @@ def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
 
 def _with_steady_ids(svg: bytes, name: str) -> bytes:
     """Replace plotly's random ids in an SVG by ids made of its name and a count."""
-    for count, drawn in enumerate(dict.fromkeys(re.findall(rb"\b(?:defs-|trace)([0-9a-f]{6})\b", svg))):
+    for count, drawn in enumerate(
+        dict.fromkeys(re.findall(rb"\b(?:defs-|trace)([0-9a-f]{6})\b", svg))
+    ):
         svg = svg.replace(drawn, f"{name}-{count}".encode())
     return svg
 
@@ -149,7 +165,9 @@ def bundle(figure: go.Figure) -> dict[str, Any]:
     The picture needs a browser to draw it.
     """
     picture = _drawn(figure, "png")
-    return alive(figure) | ({"image/png": base64.b64encode(picture).decode()} if picture is not None else {})
+    return alive(figure) | (
+        {"image/png": base64.b64encode(picture).decode()} if picture is not None else {}
+    )
 
 
 def alive(figure: go.Figure) -> dict[str, Any]:

@@ -54,7 +54,9 @@ def accuracy_title(figure: go.Figure, rows: int = 1) -> None:
 
 def accuracy_axes(figure: go.Figure, rows: int = 1, top: float = 103) -> None:
     """Show 0 to 100 % on every y axis, with room for labels up to ``top``."""
-    figure.update_yaxes(range=[-3, top], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False)
+    figure.update_yaxes(
+        range=[-3, top], tickvals=list(range(0, 101, 20)), ticksuffix=" ", zeroline=False
+    )
     accuracy_title(figure, rows)
 
 
@@ -84,7 +86,11 @@ def log_axis(
     unit, suffix = (10**6, "M") if high > 4e6 else (1000, "K") if high > 4e4 else (1, "")
     first, last = math.ceil(math.log2(low / unit)), math.floor(math.log2(high / unit))
     while last - first < 2:
-        first, last = (first - 1, last) if low / (unit * 2 ** (first - 1)) < unit * 2 ** (last + 1) / high else (first, last + 1)
+        first, last = (
+            (first - 1, last)
+            if low / (unit * 2 ** (first - 1)) < unit * 2 ** (last + 1) / high
+            else (first, last + 1)
+        )
     ticks = [2.0**k for k in range(first, last + 1)]
     edges = min(low, 0.95 * unit * ticks[0]), max(max(tokens) * beyond, 1.05 * unit * ticks[-1])
     figure.update_xaxes(
@@ -112,7 +118,16 @@ PLACES = {
 }
 
 
-def label(figure: go.Figure, column: int, x: float, y: float, text: str, color: str, place: str, row: int = 1) -> None:
+def label(
+    figure: go.Figure,
+    column: int,
+    x: float,
+    y: float,
+    text: str,
+    color: str,
+    place: str,
+    row: int = 1,
+) -> None:
     """Write text at a point of a log axis.
 
     Args:

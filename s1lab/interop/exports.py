@@ -55,7 +55,9 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
     name = str(results.made.get("model") or "model")
     task = task or str(results.made.get("benchmark", {}).get("name") or "s1lab")
     if not isinstance(task, str) or not re.fullmatch(r"[\w.-]+", task):
-        raise ValueError(f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' only")
+        raise ValueError(
+            f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' only"
+        )
     sanitized = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", name)
     place = Path(folder) / sanitized
     place.mkdir(parents=True, exist_ok=True)
@@ -78,7 +80,9 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
     table: dict[str, Any] = {
         "results": {task: measured},
         "group_subtasks": {task: []},
-        "configs": {task: {"task": task, "output_type": "generate_until", "metadata": {"version": 1.0}}},
+        "configs": {
+            task: {"task": task, "output_type": "generate_until", "metadata": {"version": 1.0}}
+        },
         "versions": {task: 1.0},
         "n-shot": {task: 0},
         "higher_is_better": {task: {"exact_match": True, "thinking_tokens": False}},
@@ -91,8 +95,14 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
         "model_name": name,
         "model_name_sanitized": sanitized,
     }
-    _write(place / f"samples_{task}_{stamp}.jsonl", (json.dumps(sample, ensure_ascii=False) for sample in samples))
-    return _write(place / f"results_{stamp}.json", [json.dumps(table, indent=2, ensure_ascii=False, default=str)])
+    _write(
+        place / f"samples_{task}_{stamp}.jsonl",
+        (json.dumps(sample, ensure_ascii=False) for sample in samples),
+    )
+    return _write(
+        place / f"results_{stamp}.json",
+        [json.dumps(table, indent=2, ensure_ascii=False, default=str)],
+    )
 
 
 def _samples(results: Results) -> Iterable[dict[str, Any]]:
@@ -104,7 +114,12 @@ def _samples(results: Results) -> Iterable[dict[str, Any]]:
             "doc_id": place,
             "doc": doc,
             "target": row["answer"],
-            "arguments": {"gen_args_0": {"arg_0": row["question"], "arg_1": {"until": [], "max_gen_toks": None}}},
+            "arguments": {
+                "gen_args_0": {
+                    "arg_0": row["question"],
+                    "arg_1": {"until": [], "max_gen_toks": None},
+                }
+            },
             "resps": [responses],
             "filtered_resps": responses[:1],
             "filter": "none",

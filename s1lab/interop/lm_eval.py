@@ -77,7 +77,9 @@ class S1Lab(LM):  # type: ignore[misc]
         super().__init__()
         name = model or pretrained
         if not name:
-            raise ValueError("--model_args names no model: give model=s1-tiny, a folder, a hub id or a server's address")
+            raise ValueError(
+                "--model_args names no model: give model=s1-tiny, a folder, a hub id or a server's address"
+            )
         self.budget = Budget(**{key: options.pop(key) for key in list(options) if key in _BUDGET})
         # "cuda:0" is the harness's default if the user named no device: the engine then chooses
         # itself.
@@ -122,17 +124,30 @@ class S1Lab(LM):  # type: ignore[misc]
     def _sampling(self, asked: dict[str, Any]) -> tuple[float, float, int | None]:
         greedy = asked.get("do_sample") is False
         temperature = 0.0 if greedy else float(asked.get("temperature") or 0.0)
-        most = next((asked[key] for key in ("max_gen_toks", "max_new_tokens", "max_tokens") if asked.get(key)), None)
-        limits = [tokens for tokens in (self.budget.answer_tokens, int(most) if most else None) if tokens]
+        most = next(
+            (
+                asked[key]
+                for key in ("max_gen_toks", "max_new_tokens", "max_tokens")
+                if asked.get(key)
+            ),
+            None,
+        )
+        limits = [
+            tokens for tokens in (self.budget.answer_tokens, int(most) if most else None) if tokens
+        ]
         return temperature, float(asked.get("top_p") or 1.0), min(limits, default=None)
 
     def loglikelihood(self, requests: Sequence[Any]) -> Any:
         """Refused: forcing generates text, and gives no likelihood of other texts."""
-        raise NotImplementedError("s1lab answers by writing: choose tasks of output_type generate_until (no loglikelihood)")
+        raise NotImplementedError(
+            "s1lab answers by writing: choose tasks of output_type generate_until (no loglikelihood)"
+        )
 
     loglikelihood_rolling = loglikelihood
 
-    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+    def apply_chat_template(
+        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
+    ) -> str:
         """The one user turn, unchanged: the engine puts the template around it."""
         if [turn["role"] for turn in chat_history] != ["user"]:
             raise ValueError(
@@ -153,8 +168,20 @@ class S1Lab(LM):  # type: ignore[misc]
     def get_model_info(self) -> dict[str, Any]:
         """How the run was made and its counts, for the config of the harness's results."""
         budget = {key: getattr(self.budget, key) for key in sorted(_BUDGET)}
-        counts = {"asked": self.asked, "failed": self.failed, "thinking_tokens": self.thinking / max(1, self.asked)}
-        return {"s1lab": {**describe(self.engine), "budget": budget, "seed": self.seed, "system": self.system, **counts}}
+        counts = {
+            "asked": self.asked,
+            "failed": self.failed,
+            "thinking_tokens": self.thinking / max(1, self.asked),
+        }
+        return {
+            "s1lab": {
+                **describe(self.engine),
+                "budget": budget,
+                "seed": self.seed,
+                "system": self.system,
+                **counts,
+            }
+        }
 
 
 def _until(text: str, stops: str | Sequence[str] | None) -> str:

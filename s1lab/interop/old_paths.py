@@ -109,7 +109,9 @@ def install() -> None:
     sys.meta_path.insert(0, _OldPaths())
     for module, home in LEFT.items():
         left = importlib.import_module(PACKAGE + module)
-        vars(left)["__getattr__"] = _Names(left.__name__, [PACKAGE + h for h in home.split()], warned=True)
+        vars(left)["__getattr__"] = _Names(
+            left.__name__, [PACKAGE + h for h in home.split()], warned=True
+        )
     sys.modules["s1lab"].__class__ = _Package
 
 
@@ -147,7 +149,14 @@ class _Names:
                         )
                     return vars(found)[name]
         if name == "__all__" and not self.warned:  # for a star import
-            return sorted({n for home in self.homes for n in vars(importlib.import_module(home)) if not n.startswith("_")})
+            return sorted(
+                {
+                    n
+                    for home in self.homes
+                    for n in vars(importlib.import_module(home))
+                    if not n.startswith("_")
+                }
+            )
         raise AttributeError(f"module {self.module!r} has no attribute {name!r}")
 
 
@@ -160,7 +169,9 @@ class _OldPaths(MetaPathFinder, Loader):
             return None
         if old in OUTSIDE:
             # Without its `name`, so that `from s1lab.tiny import make` shows this sentence too.
-            raise ModuleNotFoundError(f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's repository")
+            raise ModuleNotFoundError(
+                f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's repository"
+            )
         return ModuleSpec(name, self) if old in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:
@@ -181,7 +192,9 @@ class _OldPaths(MetaPathFinder, Loader):
 
 def _warn(name: str, homes: Sequence[str]) -> None:
     warnings.warn(
-        f"{name} is {' and '.join(homes)} now: the old path goes with the next version", DeprecationWarning, stacklevel=3
+        f"{name} is {' and '.join(homes)} now: the old path goes with the next version",
+        DeprecationWarning,
+        stacklevel=3,
     )
 
 

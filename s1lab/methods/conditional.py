@@ -127,7 +127,11 @@ def token_conditional(
 
 @overload
 def class_conditional(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, length: Length | None = ..., budget: Budget | None = ..., **options: Unpack[api.Options]
+    engine: Engine,
+    questions: str,
+    length: Length | None = ...,
+    budget: Budget | None = ...,
+    **options: Unpack[api.Options],
 ) -> Trace: ...
 
 
@@ -188,7 +192,9 @@ def class_conditional(
         trace = lab.class_conditional(engine, "How many r in raspberry?", "short")
     """
     if length is not None and length not in SENTENCES:
-        raise ValueError(f"length={length!r} is not known: choose from {list(get_args(Length))}, or None for no instruction")
+        raise ValueError(
+            f"length={length!r} is not known: choose from {list(get_args(Length))}, or None for no instruction"
+        )
     single, asked = api.questions_of(questions)
     return _conditional(
         engine, asked, single, lambda question: asking_class(question, length),
@@ -277,7 +283,8 @@ def step_conditional(
     check_whole("steps", steps)
     single, asked = api.questions_of(questions)
     budgets = [
-        check_capped_only(b, "step_conditional") for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
+        check_capped_only(b, "step_conditional")
+        for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
     ]
     step_mark(engine.template.template)
     _warn_untrained(engine, "scc")
@@ -290,10 +297,14 @@ def step_conditional(
         if as_original and force:
             return original_steps(traces[i], budgets[i], sampling, engine.context)
         if as_original:
-            return counted_harness(traces[i], replace(budgets[i], compat="harness"), sampling, engine.context)
+            return counted_harness(
+                traces[i], replace(budgets[i], compat="harness"), sampling, engine.context
+            )
         return stepped(traces[i], steps, force, budgets[i], sampling, engine.context)
 
-    return driving.drive_traces(engine, traces, program, single, what="stepping", progress=progress, store=store, made=made)
+    return driving.drive_traces(
+        engine, traces, program, single, what="stepping", progress=progress, store=store, made=made
+    )
 
 
 def _conditional(
@@ -307,10 +318,18 @@ def _conditional(
         return api.force_loop(traces[i], budgets[i], sampling, engine.context)
 
     made |= api.settings(sampling, system, budgets)
-    return driving.drive_traces(engine, traces, program, single, what="asking", progress=progress, store=store, made=made)
+    return driving.drive_traces(
+        engine, traces, program, single, what="asking", progress=progress, store=store, made=made
+    )
 
 
-def _open(engine: Engine, asked: list[str], ask: Callable[[str], str], budgets: list[Budget], system: str | None) -> list[Trace]:
+def _open(
+    engine: Engine,
+    asked: list[str],
+    ask: Callable[[str], str],
+    budgets: list[Budget],
+    system: str | None,
+) -> list[Trace]:
     """Open a trace for each question. Its prompt has the instruction, its ``question`` does not."""
     traces = api.open_traces(engine, [ask(question) for question in asked], budgets, system)
     for trace, question in zip(traces, asked, strict=True):
@@ -328,7 +347,9 @@ def check_capped_only(budget: Budget, call: str) -> Budget:
     """Check that a budget has no minimum, Waits or other ``compat``. ValueError otherwise."""
     for name, plain in (("compat", "exact"), ("waits", 0), ("min_tokens", 0)):
         if getattr(budget, name) != plain:
-            raise ValueError(f"{call} knows no {name}={getattr(budget, name)!r}: leave it out, or use lab.force")
+            raise ValueError(
+                f"{call} knows no {name}={getattr(budget, name)!r}: leave it out, or use lab.force"
+            )
     return budget
 
 
@@ -343,7 +364,11 @@ def _warn_untrained(engine: Engine, kind: str) -> None:
     from s1lab.engines.model_files import formats_of  # imports torch, which takes seconds
 
     network = getattr(engine, "network", None)
-    formats = formats_of(engine.model) if network is None else tuple(getattr(network.config, "s1lab_formats", None) or ())
+    formats = (
+        formats_of(engine.model)
+        if network is None
+        else tuple(getattr(network.config, "s1lab_formats", None) or ())
+    )
     if formats is None or kind in formats or (engine.model, kind) in _warned:
         return
     _warned.add((engine.model, kind))

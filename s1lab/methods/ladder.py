@@ -62,7 +62,9 @@ class Ladder:
         known, wanted = (self.caps, cap) if cap is not None else (self.waits, waits)
         if wanted not in known:
             name = "cap" if cap is not None else "waits"
-            raise KeyError(f"{name}={wanted} is no rung of this ladder: it has caps {self.caps} and waits {self.waits}")
+            raise KeyError(
+                f"{name}={wanted} is no rung of this ladder: it has caps {self.caps} and waits {self.waits}"
+            )
         return self.traces[known.index(wanted) + (0 if cap is not None else len(self.caps))]
 
     def items(self) -> Iterator[tuple[str, Trace]]:
@@ -81,7 +83,9 @@ class Ladder:
         The longest thinking counts once, and so does each different answer.
         """
         longest = max(len(t.of(Source.SAMPLED)) for t in self.traces)
-        return longest + sum(len(t.of(Source.ANSWER)) for t in {tuple(t.ids): t for t in self.traces}.values())
+        return longest + sum(
+            len(t.of(Source.ANSWER)) for t in {tuple(t.ids): t for t in self.traces}.values()
+        )
 
     @property
     def alone(self) -> int:
@@ -91,13 +95,17 @@ class Ladder:
     def __str__(self) -> str:
         lines = [self.question]
         for name, trace in self.items():
-            lines.append(f"{name:<9} {trace.thinking_tokens:>6} thinking tokens  {trace.error or trace.answer}")
+            lines.append(
+                f"{name:<9} {trace.thinking_tokens:>6} thinking tokens  {trace.error or trace.answer}"
+            )
         return "\n".join(lines)
 
 
 def names(caps: Sequence[int], waits: Sequence[int]) -> list[str]:
     """The names of rungs: "cap 16", "own stop" (no Wait), "1 Wait", "2 Waits"."""
-    return [f"cap {c}" for c in caps] + [f"{n} Wait{'s' * (n > 1)}" if n else "own stop" for n in waits]
+    return [f"cap {c}" for c in caps] + [
+        f"{n} Wait{'s' * (n > 1)}" if n else "own stop" for n in waits
+    ]
 
 
 def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[Budget]:
@@ -117,14 +125,18 @@ def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[
     """
     caps, waits = _rising("caps", caps), _rising("waits", waits)
     if not caps and not waits:
-        raise ValueError("caps and waits are empty: give at least one rung, such as caps=(16, 64, 256) or waits=(0, 1, 2)")
+        raise ValueError(
+            "caps and waits are empty: give at least one rung, such as caps=(16, 64, 256) or waits=(0, 1, 2)"
+        )
     if budget.compat != "exact":
         raise ValueError(
             f"compat={budget.compat!r} can't be laddered: under the original's loops a shorter run is no beginning of a longer "
             "one; run its rungs one by one with lab.force"
         )
     try:
-        return [replace(budget, max_tokens=c) for c in caps] + [replace(budget, waits=n) for n in waits]
+        return [replace(budget, max_tokens=c) for c in caps] + [
+            replace(budget, waits=n) for n in waits
+        ]
     except ValueError as why:
         raise ValueError(f"a rung of the ladder can't be kept: {why}") from None
 
@@ -133,14 +145,20 @@ def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
     try:
         values = tuple(values)
     except TypeError:
-        raise ValueError(f"{name}={values!r} is no list of rungs: give one, such as {name}=({values!r},)") from None
+        raise ValueError(
+            f"{name}={values!r} is no list of rungs: give one, such as {name}=({values!r},)"
+        ) from None
     odd = [v for v in values if not isinstance(v, int) or isinstance(v, bool)]
     if odd:
-        raise ValueError(f"{name}={values}: {odd[0]!r} is no whole number; leave it out, or ask for it alone with lab.force")
+        raise ValueError(
+            f"{name}={values}: {odd[0]!r} is no whole number; leave it out, or ask for it alone with lab.force"
+        )
     for before, after in pairwise(values):
         if not before < after:
             fault = "stands twice" if before == after else f"comes after {before}"
-            raise ValueError(f"{name}={values}: {after} {fault}; give each rung once, in rising order")
+            raise ValueError(
+                f"{name}={values}: {after} {fault}; give each rung once, in rising order"
+            )
     return values
 
 
@@ -214,13 +232,21 @@ def ladder(
     traces = api.open_traces(engine, asked, budgets, system)
 
     def program(i: int) -> Program[Ladder]:
-        return (yield from _climb(traces[i], tuple(caps), tuple(waits), rungs[i], sampling, engine.context))
+        return (
+            yield from _climb(
+                traces[i], tuple(caps), tuple(waits), rungs[i], sampling, engine.context
+            )
+        )
 
     def unfinished(i: int) -> Ladder:
         traces[i].error = driving.UNFINISHED
-        return Ladder(asked[i], tuple(caps), tuple(waits), [traces[i].fork(None, rung) for rung in rungs[i]])
+        return Ladder(
+            asked[i], tuple(caps), tuple(waits), [traces[i].fork(None, rung) for rung in rungs[i]]
+        )
 
-    made = {"call": "ladder", "caps": list(caps), "waits": list(waits)} | api.settings(sampling, system, budgets)
+    made = {"call": "ladder", "caps": list(caps), "waits": list(waits)} | api.settings(
+        sampling, system, budgets
+    )
     found: Ladder | list[Ladder] = driving.drive(
         engine, program, unfinished, len(asked), single, what="climbing", progress=progress, store=store, made=made,
         opened=lambda i: [traces[i]], traces_of=lambda climbed: climbed.traces,
@@ -229,12 +255,21 @@ def ladder(
 
 
 def _climb(
-    trace: Trace, caps: tuple[int, ...], waits: tuple[int, ...], rungs: list[Budget], sampling: Sampling, context: int
+    trace: Trace,
+    caps: tuple[int, ...],
+    waits: tuple[int, ...],
+    rungs: list[Budget],
+    sampling: Sampling,
+    context: int,
 ) -> Program[Ladder]:
-    return Ladder(trace.question, caps, waits, (yield from ladder_program(trace, rungs, sampling, context)))
+    return Ladder(
+        trace.question, caps, waits, (yield from ladder_program(trace, rungs, sampling, context))
+    )
 
 
-def ladder_program(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, context: int) -> Program[list[Trace]]:
+def ladder_program(
+    trace: Trace, rungs: Sequence[Budget], sampling: Sampling, context: int
+) -> Program[list[Trace]]:
     """Run every rung in one thinking pass.
 
     As long as a rung thinks, its ids are those of all longer rungs. One trace goes up. At each
@@ -283,12 +318,20 @@ def ladder_program(trace: Trace, rungs: Sequence[Budget], sampling: Sampling, co
             break
         trace.stops.append(len(trace.ids))
         wait_ids = trace.template.foreign(rungs[0].continuation(trace.waits))
-        going = leave([i for i in going if not goes_on(trace, wait_ids, len(done.ids), rungs[i], caps[i])], cut=False)
+        going = leave(
+            [i for i in going if not goes_on(trace, wait_ids, len(done.ids), rungs[i], caps[i])],
+            cut=False,
+        )
         if going:
             trace.extend(wait_ids, Source.CONTINUATION)
             trace.waits += 1
     places = {i: (len(t.ids), t.cut) for i, t in ended.items() if not t.error}
     distinct = {place: ended[i] for i, place in places.items()}
-    answered = yield from together([answer(t, rungs[0], sampling, context) for t in distinct.values()])
+    answered = yield from together(
+        [answer(t, rungs[0], sampling, context) for t in distinct.values()]
+    )
     shared = dict(zip(distinct, answered, strict=True))
-    return [shared[places[i]].fork(None, rung) if i in places else ended[i] for i, rung in enumerate(rungs)]
+    return [
+        shared[places[i]].fork(None, rung) if i in places else ended[i]
+        for i, rung in enumerate(rungs)
+    ]

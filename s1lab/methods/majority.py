@@ -144,7 +144,9 @@ def _row(counts: tuple[int, ...], silent: int, k: int) -> Any:
         owns = [
             own
             for own, many in sizes.items()
-            if own >= v and at_least[own][v] > total * NEVER and all(beaten[c] for c in sizes if c != own or many > 1)
+            if own >= v
+            and at_least[own][v] > total * NEVER
+            and all(beaten[c] for c in sizes if c != own or many > 1)
         ]
         if not owns:
             continue
@@ -152,7 +154,9 @@ def _row(counts: tuple[int, ...], silent: int, k: int) -> Any:
         y, share = _legendre(min(tied // 2 + 1, math.ceil(4.5 * math.sqrt(tied)) + 4))
         # The factor of each size, and the products from both sides. With one answer of a size left
         # out, they give the product of all other answers, for every size.
-        factors = [fewer[c] + (y[:, None] * (some[c][v] * roots**v) if v <= c else 0.0) for c in sizes]
+        factors = [
+            fewer[c] + (y[:, None] * (some[c][v] * roots**v) if v <= c else 0.0) for c in sizes
+        ]
         left = [np.broadcast_to(quiet, (y.size, roots.size))]
         for factor, many in zip(factors, sizes.values(), strict=True):
             left.append(left[-1] * factor**many)

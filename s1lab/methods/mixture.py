@@ -88,13 +88,23 @@ def mixture(
     traces = samples(engine, asked, [shared] * len(asked), n, system)
 
     def program(i: int) -> Program[list[Vote]]:
-        climbed = yield from together([ladder_program(t, rungs, sampling, engine.context) for t in traces[i]])
-        return [Vote(asked[i], [of_sample[r] for of_sample in climbed], kinds[i]) for r in range(len(rungs))]
+        climbed = yield from together(
+            [ladder_program(t, rungs, sampling, engine.context) for t in traces[i]]
+        )
+        return [
+            Vote(asked[i], [of_sample[r] for of_sample in climbed], kinds[i])
+            for r in range(len(rungs))
+        ]
 
     def unfinished(i: int) -> list[Vote]:
-        return [Vote(asked[i], [t.fork(None, rung) for t in with_error(traces[i])], kinds[i]) for rung in rungs]
+        return [
+            Vote(asked[i], [t.fork(None, rung) for t in with_error(traces[i])], kinds[i])
+            for rung in rungs
+        ]
 
-    made = {"call": "mixture", "samples": n, "rungs": labels} | api.settings(sampling, system, [shared])
+    made = {"call": "mixture", "samples": n, "rungs": labels} | api.settings(
+        sampling, system, [shared]
+    )
     found: list[list[Vote]] = driving.drive(
         engine, program, unfinished, len(asked), False, what="voting on ladders", progress=progress and not single, store=store,
         made=made, opened=lambda i: traces[i], traces_of=lambda voted: [t for v in voted for t in v.traces],

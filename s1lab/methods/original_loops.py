@@ -128,16 +128,22 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
         )
     if (over := len(trace.ids) - opened - cap) > 0:
         _throw_away(trace, waited, over)
-        trace.notes.append(f"{over} thinking tokens beyond the cap of {cap} were written and thrown away")
+        trace.notes.append(
+            f"{over} thinking tokens beyond the cap of {cap} were written and thrown away"
+        )
         for end in _stripped(template):  # a continuation that is cut after a delimiter loses it
             if trace.ids[-1] == end:
                 _throw_away(trace, waited, 1)
-    closing = _closing(trace, budget, text) if cut else ([], template.piece(_thinking_end(template)), [])
+    closing = (
+        _closing(trace, budget, text) if cut else ([], template.piece(_thinking_end(template)), [])
+    )
     if len(trace.ids) + sum(map(len, closing)) >= context:
         _make_room(trace, waited, "the evaluator", budget, context)
         closing = _closing(trace, budget, template.decode(trace.ids[opened:]))
     elif cut and not text:
-        trace.notes.append("nothing of the thinking can be shown as text, and the evaluator fails: the answer follows from here")
+        trace.notes.append(
+            "nothing of the thinking can be shown as text, and the evaluator fails: the answer follows from here"
+        )
     newline, close, prefix = closing
     trace.extend(newline + close, Source.CLOSE)
     trace.extend(prefix, Source.PREFIX)
@@ -168,7 +174,9 @@ def _auto(trace: Trace, budget: Budget, context: int) -> int:
     return room(trace, budget, context)
 
 
-def _round(trace: Trace, cap: int, round: int, least: int, sampling: Sampling, context: int) -> Program[Round]:
+def _round(
+    trace: Trace, cap: int, round: int, least: int, sampling: Sampling, context: int
+) -> Program[Round]:
     """Think once more, by at most ``cap`` tokens. If there is no room, the trace gets its error.
 
     The context ends a round as the cap does: vLLM says "length" for both.
@@ -212,7 +220,11 @@ def _closing(trace: Trace, budget: Budget, text: str) -> tuple[list[int], list[i
         The newline or nothing; the delimiter and its newline; ``on_cut``.
     """
     template = trace.template
-    newline = template.template.newline and not text.endswith("\n") and not template.template.open.startswith("\n")
+    newline = (
+        template.template.newline
+        and not text.endswith("\n")
+        and not template.template.open.startswith("\n")
+    )
     close = template.piece(_thinking_end(template) + "\n")
     # The evaluator tokenises the delimiter and the words after it together.
     together = not template.foreign_notes(on_cut=budget.on_cut)
@@ -239,7 +251,9 @@ def _leave_out_half_a_character(trace: Trace, done: Round) -> None:
     """Remove the ids that the README's loop loses, since it goes on from the text of a round."""
     if lost := len(done.ids) - len(_whole(trace.template, done.ids)):
         trace.drop(lost)
-        trace.notes.append(f"{lost} tokens at the end of a round are part of a character: the README's loop loses them with it")
+        trace.notes.append(
+            f"{lost} tokens at the end of a round are part of a character: the README's loop loses them with it"
+        )
 
 
 def _throw_away(trace: Trace, waited: list[int], n: int) -> None:
@@ -261,9 +275,7 @@ def _make_room(trace: Trace, waited: list[int], loop: str, budget: Budget, conte
 
 def _full(loop: str, round: int, waits: int, context: int) -> str:
     """The note of a run whose context is full before its last continuation."""
-    return (
-        f"the context of {context} is full after {round} of {waits} continuations, and {loop} fails: the answer follows from here"
-    )
+    return f"the context of {context} is full after {round} of {waits} continuations, and {loop} fails: the answer follows from here"
 
 
 def _retokenise(trace: Trace, text: str) -> None:
@@ -280,13 +292,20 @@ def _retokenise(trace: Trace, text: str) -> None:
         trace.extend(added, Source.CONTINUATION)
         return
     before, sources = trace.ids + added, trace.source + [Source.CONTINUATION] * len(added)
-    same = next((i for i, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), min(len(before), len(ids)))
+    same = next(
+        (i for i, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b),
+        min(len(before), len(ids)),
+    )
     trace.notes.append(
         f"tokenising anew before round {len(trace.stops) + 1} changed the ids from place {same} on: "
         f"{len(before) - same} became {len(ids) - same}"
     )
     # An id now belongs to whoever wrote its first character.
-    owners = [source for token, source in zip(before[same:], sources[same:], strict=True) for _ in template.decode([token])]
+    owners = [
+        source
+        for token, source in zip(before[same:], sources[same:], strict=True)
+        for _ in template.decode([token])
+    ]
     trace.ids, trace.source = ids, sources[:same]
     at = 0
     for token in ids[same:]:

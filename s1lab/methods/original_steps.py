@@ -27,7 +27,9 @@ def _mark_id(template: BoundTemplate) -> int:
     return ids[0]
 
 
-def original_steps(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+def original_steps(
+    trace: Trace, budget: Budget, sampling: Sampling, context: int
+) -> Program[Trace]:
     """Step control with budget forcing as in the original's commands: the model counts, "0" closes.
 
     Its eval/commands.sh gives its evaluator three texts for this: ``thinking_start=<|im_start|>``,
@@ -93,7 +95,9 @@ def original_steps(trace: Trace, budget: Budget, sampling: Sampling, context: in
     if trace.error:
         return trace
     if template.template.close.rstrip("\n") in trace.thinking:
-        trace.notes.append("the model began its answer within its thinking: the original's command does not look for that")
+        trace.notes.append(
+            "the model began its answer within its thinking: the original's command does not look for that"
+        )
     if not trace.cut:
         trace.stops.append(len(trace.ids))
     return (yield from answer_as_original(trace, budget, sampling, context))
@@ -110,7 +114,9 @@ def _count_steps(trace: Trace, mark: int) -> None:
             heading = False
 
 
-def answer_as_original(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+def answer_as_original(
+    trace: Trace, budget: Budget, sampling: Sampling, context: int
+) -> Program[Trace]:
     """Close as the original's evaluator does, then answer.
 
     After the model's own stop the close is bare. After a cut it is on a line of its own, with
@@ -134,7 +140,9 @@ def answer_as_original(trace: Trace, budget: Budget, sampling: Sampling, context
     return (yield from reply(trace, budget.answer_tokens, sampling, context))
 
 
-def counted_harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+def counted_harness(
+    trace: Trace, budget: Budget, sampling: Sampling, context: int
+) -> Program[Trace]:
     """Step control without budget forcing as in the original's commands.
 
     It is the evaluator's loop, and the steps are counted afterwards.

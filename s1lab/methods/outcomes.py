@@ -75,10 +75,14 @@ def outcome(
         or isinstance(golds, str)
         or not all(hasattr(given, "__len__") for given in (found, golds))
     ):
-        raise ValueError("found and golds are lists, a result and an answer for every question: give outcome([vote], ['3'])")
+        raise ValueError(
+            "found and golds are lists, a result and an answer for every question: give outcome([vote], ['3'])"
+        )
     listed = list(golds)
     if len(found) != len(listed) or not listed:
-        raise ValueError(f"{len(found)} results for {len(listed)} answers: give one of each for every question")
+        raise ValueError(
+            f"{len(found)} results for {len(listed)} answers: give one of each for every question"
+        )
     for i, (one, gold) in enumerate(zip(found, listed, strict=True)):
         if not isinstance(one, Samples):
             raise ValueError(f"found[{i}]={shown(one)} is no result: give a Vote, a Best or a Tree")

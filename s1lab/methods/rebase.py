@@ -122,7 +122,9 @@ def rebase(
     kinds = kinds_of(kind, len(asked))
     sampling = sampling_of(width, temperature, top_p, seed, "width")
     if any(b.compat != "exact" for b in budgets):
-        raise ValueError("the original's loops can't be grown in steps: leave compat out of the budget of a tree")
+        raise ValueError(
+            "the original's loops can't be grown in steps: leave compat out of the budget of a tree"
+        )
     growth_weights((), 0, balance)
     whole("step_tokens", step_tokens)
     for name, given, known in (("allocation", allocation, ALLOCATIONS), ("vote", vote, VOTES)):
@@ -132,7 +134,9 @@ def rebase(
     traces = api.open_traces(engine, asked, budgets, system)
 
     def program(i: int) -> Program[Tree]:
-        return grow(traces[i], width, reward, budgets[i], sampling, engine.context, steps, kinds[i], vote)
+        return grow(
+            traces[i], width, reward, budgets[i], sampling, engine.context, steps, kinds[i], vote
+        )
 
     def unfinished(i: int) -> Tree:
         return Tree(asked[i], with_error([traces[i]]), kinds[i], (0.0,), vote=vote)
@@ -219,7 +223,9 @@ def grow(
     scored = depth = 0
     while level:
         grown = [
-            _Branch(b.trace.fork(None, budget), (*b.path, j), b) for b, n in zip(level, shares, strict=True) for j in range(n)
+            _Branch(b.trace.fork(None, budget), (*b.path, j), b)
+            for b, n in zip(level, shares, strict=True)
+            for j in range(n)
         ]
         yield from together([_step(b, budget, sampling, cap, steps) for b in grown])
         # Equal branches are scored once.
@@ -243,7 +249,9 @@ def grow(
     return Tree(trace.question, traces, kind, marks, spent, scored, depth, vote)
 
 
-def _step(branch: _Branch, budget: Budget, sampling: Sampling, cap: int, steps: Steps) -> Program[None]:
+def _step(
+    branch: _Branch, budget: Budget, sampling: Sampling, cap: int, steps: Steps
+) -> Program[None]:
     """Grow a branch by one step: to a step's end, the end of the thinking, or a limit of tokens."""
     trace, path = branch.trace, ".".join(map(str, branch.path))
     left = min(steps.tokens, cap - trace.thinking_tokens)
@@ -299,7 +307,9 @@ def _ids_with(template: BoundTemplate, text: str | None) -> frozenset[int]:
     found = {i for i in range(len(template.tokenizer)) if text in template.decode([i])}
     found -= template.think_stop - template.last_ids
     if not found:
-        raise ValueError(f"step={text!r} stands in no single token of this tokenizer: give another text, or step=None")
+        raise ValueError(
+            f"step={text!r} stands in no single token of this tokenizer: give another text, or step=None"
+        )
     return frozenset(found)
 
 
@@ -308,9 +318,13 @@ def sampling_of(n: int, temperature: float, top_p: float, seed: int, name: str =
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ValueError(f"{name}={n!r} is no number of samples: give a whole number of at least 1")
     if n > MOST:
-        raise ValueError(f"{name}={n} samples a question are more than the {MOST:,} that can be voted on: take fewer")
+        raise ValueError(
+            f"{name}={n} samples a question are more than the {MOST:,} that can be voted on: take fewer"
+        )
     if n > 1 and temperature == 0:
-        raise ValueError(f"{name}={n} samples at temperature 0 are all the same: raise the temperature or take one")
+        raise ValueError(
+            f"{name}={n} samples at temperature 0 are all the same: raise the temperature or take one"
+        )
     return Sampling(temperature, top_p, seed)
 
 
@@ -318,9 +332,13 @@ def kinds_of(kind: str | Sequence[str], questions: int) -> list[str]:
     """Turn the kinds of a call into one kind for each question."""
     kinds = [kind] * questions if isinstance(kind, str) else list(kind)
     if len(kinds) != questions:
-        raise ValueError(f"{len(kinds)} kinds for {questions} questions: give one for all, or one a question")
+        raise ValueError(
+            f"{len(kinds)} kinds for {questions} questions: give one for all, or one a question"
+        )
     if unknown := [k for k in kinds if k not in grade.KINDS]:
-        raise ValueError(f"no kind of answer is called {unknown[0]!r}: choose from {list(grade.KINDS)}")
+        raise ValueError(
+            f"no kind of answer is called {unknown[0]!r}: choose from {list(grade.KINDS)}"
+        )
     return kinds
 
 

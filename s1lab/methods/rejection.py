@@ -18,7 +18,9 @@ from s1lab.methods.original_steps import answer_as_original
 from s1lab.trace import Source, Trace
 
 
-def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+def rejected(
+    trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sampling, context: int
+) -> Program[Trace]:
     """Sample whole thoughts until one ends by itself within a limit, then answer it.
 
     See the paper's section 3.2 and appendix E.2. A try is given up when it has written one token
@@ -58,7 +60,9 @@ def rejected(trace: Trace, limit: int, tries: int, budget: Budget, sampling: Sam
             trace.extend(list(done.ids), Source.SAMPLED)
             trace.drop(len(done.ids) - cap)
             cut_short(trace)
-            trace.notes.append(f"none of {tries} tries ended within {cap} thinking tokens: the last one is cut there")
+            trace.notes.append(
+                f"none of {tries} tries ended within {cap} thinking tokens: the last one is cut there"
+            )
     if done.error:
         trace.error = done.error
         return trace
@@ -197,7 +201,9 @@ def reject(
     check_whole("limit", limit)
     if as_original:
         if tries is not None:
-            raise ValueError(f"tries={tries}: as_original=True never gives up after tries; bound it by most_tokens")
+            raise ValueError(
+                f"tries={tries}: as_original=True never gives up after tries; bound it by most_tokens"
+            )
         if most_tokens is None:
             raise ValueError(
                 "as_original=True samples without end: give most_tokens=, the most thinking tokens that all tries of a question "
@@ -209,13 +215,20 @@ def reject(
                 f"most_tokens={most_tokens} leaves no room for one try, which takes up to {limit + 1} tokens: raise it"
             )
     elif most_tokens is not None:
-        raise ValueError(f"most_tokens={most_tokens} bounds as_original=True: add that, or bound the run by tries")
+        raise ValueError(
+            f"most_tokens={most_tokens} bounds as_original=True: add that, or bound the run by tries"
+        )
     tries = 64 if tries is None else tries
     check_whole("tries", tries)
     if not temperature > 0:
-        raise ValueError(f"temperature={temperature} makes every try the same: give one above 0, the paper's is 1")
+        raise ValueError(
+            f"temperature={temperature} makes every try the same: give one above 0, the paper's is 1"
+        )
     single, asked = api.questions_of(questions)
-    budgets = [check_capped_only(b, "reject") for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)]
+    budgets = [
+        check_capped_only(b, "reject")
+        for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
+    ]
     if any(b.max_tokens is not None for b in budgets):
         raise ValueError("reject takes its limit as the cap: leave the budget's max_tokens out")
     sampling = Sampling(temperature, top_p, seed)
@@ -225,7 +238,11 @@ def reject(
 
     def program(i: int) -> Program[Trace]:
         if most_tokens is not None:
-            return rejected_as_original(traces[i], limit, most_tokens, budgets[i], sampling, engine.context)
+            return rejected_as_original(
+                traces[i], limit, most_tokens, budgets[i], sampling, engine.context
+            )
         return rejected(traces[i], limit, tries, budgets[i], sampling, engine.context)
 
-    return driving.drive_traces(engine, traces, program, single, what="rejecting", progress=progress, store=store, made=made)
+    return driving.drive_traces(
+        engine, traces, program, single, what="rejecting", progress=progress, store=store, made=made
+    )

@@ -92,7 +92,8 @@ class Best(Samples):
         k, n = self._k(k), len(self.traces)
         self._checked(gold)
         verdicts = [
-            a is not None and grade.is_correct(t.answer, gold, self.kind) for a, t in zip(self.answers, self.traces, strict=True)
+            a is not None and grade.is_correct(t.answer, gold, self.kind)
+            for a, t in zip(self.answers, self.traces, strict=True)
         ]
         ranked: dict[tuple[bool, float], list[bool]] = {}
         for i, verdict in enumerate(verdicts):
@@ -133,11 +134,15 @@ def rated(score: Score, traces: Sequence[Trace], what: str) -> list[float]:
         return []
     name, question = getattr(score, "__name__", type(score).__name__), traces[0].question[:80]
     try:
-        values: Sequence[Any] = score.many(traces) if isinstance(score, Reward) else [score(t) for t in traces]
+        values: Sequence[Any] = (
+            score.many(traces) if isinstance(score, Reward) else [score(t) for t in traces]
+        )
         numbers = [float(value) for value in values]
     except Exception as why:
         said = " ".join(f"{type(why).__name__}: {why}".split())
-        raise ValueError(f"the {what} {name!r} failed on the question {question!r}: {said}") from why
+        raise ValueError(
+            f"the {what} {name!r} failed on the question {question!r}: {said}"
+        ) from why
     if len(numbers) != len(traces):
         raise ValueError(
             f"the {what} {name!r} gave {len(numbers)} numbers for {len(traces)} traces of {question!r}: give one a trace"

@@ -34,7 +34,9 @@ class Samples:
 
     def __post_init__(self) -> None:
         if not isinstance(self.traces, (list, tuple)) or not self.traces:
-            raise ValueError(f"traces={shown(self.traces)} holds no trace: give a list of one or more")
+            raise ValueError(
+                f"traces={shown(self.traces)} holds no trace: give a list of one or more"
+            )
         if wrong := [t for t in self.traces if not isinstance(t, Counted)]:
             raise ValueError(f"traces hold {shown(wrong[0])}, which is no trace: give traces alone")
         if self.kind not in grade.KINDS:
@@ -73,7 +75,9 @@ class Samples:
         listed.sort(key=lambda form: (-len(form[1]), form[0]))
         found: list[list[tuple[str, list[int]]]] = []
         for form in listed:
-            like = next((c for c in found if all(self._same(form[0], other) for other, _ in c)), None)
+            like = next(
+                (c for c in found if all(self._same(form[0], other) for other, _ in c)), None
+            )
             if like is None:
                 found.append([form])
             else:
@@ -144,7 +148,9 @@ class Samples:
         if k is None:
             return n
         if whole("k", k, -(10**18)) not in range(1, n + 1):
-            raise ValueError(f"k={k} of n={n} samples: k is at least 1 and at most n; take more samples for it")
+            raise ValueError(
+                f"k={k} of n={n} samples: k is at least 1 and at most n; take more samples for it"
+            )
         return int(k)
 
 

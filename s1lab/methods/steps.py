@@ -42,7 +42,10 @@ def step_mark(template: ThinkTemplate) -> str:
     Raises:
         ValueError: The template can't count steps.
     """
-    mark = next((end for end in template.ends if template.close.startswith(end) and template.close != end), None)
+    mark = next(
+        (end for end in template.ends if template.close.startswith(end) and template.close != end),
+        None,
+    )
     if mark is None or not template.close[len(mark) :].strip():
         raise ValueError(
             f"the template {template.name!r} can't count steps: its close {template.close!r} is no delimiter with a word behind "
@@ -51,7 +54,9 @@ def step_mark(template: ThinkTemplate) -> str:
     return mark
 
 
-def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+def stepped(
+    trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sampling, context: int
+) -> Program[Trace]:
     """Think step by step, each step under a header that counts down, then answer.
 
     See the paper's appendix E.1. The first header is given, the model writes the next ones. After
@@ -76,7 +81,9 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
     template = trace.template
     mark = step_mark(template.template)
     answering = template.piece(template.template.close)[len(template.piece(mark))]
-    free = open_thinking(trace, template.piece(step_header(template.template, steps)), budget, context)
+    free = open_thinking(
+        trace, template.piece(step_header(template.template, steps)), budget, context
+    )
     if free < 1:
         return trace
     cap = min(free, budget.max_tokens or context)
@@ -87,7 +94,9 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
     while True:
         done = yield from thinking(trace, cap - trace.thinking_tokens, sampling, next(rounds))
         if heading:
-            trace.counts["delimiter_tokens"] += len(heading) + _rest_of_line(trace, heading[-1], done.ids)
+            trace.counts["delimiter_tokens"] += len(heading) + _rest_of_line(
+                trace, heading[-1], done.ids
+            )
         trace.extend(list(done.ids), Source.SAMPLED)
         if done.error:
             trace.error = done.error
@@ -98,7 +107,9 @@ def stepped(trace: Trace, steps: int, forced: bool, budget: Budget, sampling: Sa
         # An end of sequence, or no room for another step.
         if done.end != mark or trace.thinking_tokens + len(done.mark) + 1 >= cap:
             break
-        word: Completion = yield sampling.request(trace, 1, template.think_stop, next(rounds), after=done.mark)
+        word: Completion = yield sampling.request(
+            trace, 1, template.think_stop, next(rounds), after=done.mark
+        )
         if word.error:
             trace.error = word.error
             return trace

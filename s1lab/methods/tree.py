@@ -65,7 +65,10 @@ class Tree(Samples):
     def maj(self) -> dict[str, float]:
         """The share of the weight of all answers that each answer has."""
         sums = self._sums()
-        return {self._given(c[0]): s / (sum(sums) or 1.0) for c, s in zip(self.classes, sums, strict=True)}
+        return {
+            self._given(c[0]): s / (sum(sums) or 1.0)
+            for c, s in zip(self.classes, sums, strict=True)
+        }
 
     @property
     def answer(self) -> str | None:
@@ -114,7 +117,9 @@ class Tree(Samples):
 
     def _k(self, k: int | None) -> int:
         if k is not None and whole("k", k, -(10**18)) != len(self.traces):
-            raise ValueError(f"k={k}: a tree has one size, its {len(self.traces)} leaves; search again with another width")
+            raise ValueError(
+                f"k={k}: a tree has one size, its {len(self.traces)} leaves; search again with another width"
+            )
         return len(self.traces)
 
     def _sums(self) -> list[float]:

@@ -89,7 +89,9 @@ class Vote(Samples):
                 return float(right[elected])
             return float(unanswered is not None and grade.same(unanswered, gold, self.kind))
         if unanswered is not None:
-            raise ValueError(f"unanswered={shown(unanswered)} is the original's rule: add as_original=True")
+            raise ValueError(
+                f"unanswered={shown(unanswered)} is the original's rule: add as_original=True"
+            )
         right = self.right(gold)
         return float(min(1.0, sum(p for p, good in zip(self._wins(k), right, strict=True) if good)))
 
@@ -144,7 +146,12 @@ class Vote(Samples):
         """
         whole = [t for t in self.traces if not t.error]
         given = iter(rated(score, whole, "score"))
-        return Best(self.question, self.traces, self.kind, tuple(0.0 if t.error else next(given) for t in self.traces))
+        return Best(
+            self.question,
+            self.traces,
+            self.kind,
+            tuple(0.0 if t.error else next(given) for t in self.traces),
+        )
 
     def _wins(self, k: int | None) -> list[float]:
         counts = tuple(len(c) for c in self.classes)
@@ -239,7 +246,9 @@ def vote(
     def unfinished(i: int) -> Vote:
         return Vote(asked[i], with_error(traces[i]), kinds[i])
 
-    made = {"call": "vote", "samples": n} | ({} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens})
+    made = {"call": "vote", "samples": n} | (
+        {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
+    )
     made |= api.settings(sampling, system, budgets if thinking else [])
     found: Vote | list[Vote] = driving.drive(
         engine, program, unfinished, len(asked), single, what="voting", progress=progress, store=store, made=made,
@@ -336,7 +345,11 @@ def _chosen(voted: Vote, score: Score) -> Best:
         return Best(voted.question, voted.traces, voted.kind, (0.0,) * len(voted.traces))
 
 
-def samples(engine: Engine, asked: list[str], budgets: Sequence[Budget | None], n: int, system: str | None) -> list[list[Trace]]:
+def samples(
+    engine: Engine, asked: list[str], budgets: Sequence[Budget | None], n: int, system: str | None
+) -> list[list[Trace]]:
     """For each question its n traces, up to where the model begins."""
-    traces = api.open_traces(engine, [q for q in asked for _ in range(n)], [b for b in budgets for _ in range(n)], system)
+    traces = api.open_traces(
+        engine, [q for q in asked for _ in range(n)], [b for b in budgets for _ in range(n)], system
+    )
     return [traces[i * n : (i + 1) * n] for i in range(len(asked))]

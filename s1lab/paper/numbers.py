@@ -111,10 +111,26 @@ EXAMPLES: dict[str, int] = {
 # Table 2, all under a cap of about 30,000 thinking tokens: accuracy, and the paired bootstrap
 # interval of its difference to s1K (None for s1K itself), in percent.
 TABLE_2: dict[str, dict[str, tuple[float, tuple[float, float] | None]]] = {
-    "1K-random": {"AIME24": (36.7, (-26.7, -3.3)), "MATH500": (90.6, (-4.8, 0.0)), "GPQA-Diamond": (52.0, (-12.6, 2.5))},
-    "1K-diverse": {"AIME24": (26.7, (-40.0, -10.0)), "MATH500": (91.2, (-4.0, 0.2)), "GPQA-Diamond": (54.6, (-10.1, 5.1))},
-    "1K-longest": {"AIME24": (33.3, (-36.7, 0.0)), "MATH500": (90.4, (-5.0, -0.2)), "GPQA-Diamond": (59.6, (-5.1, 10.1))},
-    "59K-full": {"AIME24": (53.3, (-13.3, 20.0)), "MATH500": (92.8, (-2.6, 2.2)), "GPQA-Diamond": (58.1, (-6.6, 8.6))},
+    "1K-random": {
+        "AIME24": (36.7, (-26.7, -3.3)),
+        "MATH500": (90.6, (-4.8, 0.0)),
+        "GPQA-Diamond": (52.0, (-12.6, 2.5)),
+    },
+    "1K-diverse": {
+        "AIME24": (26.7, (-40.0, -10.0)),
+        "MATH500": (91.2, (-4.0, 0.2)),
+        "GPQA-Diamond": (54.6, (-10.1, 5.1)),
+    },
+    "1K-longest": {
+        "AIME24": (33.3, (-36.7, 0.0)),
+        "MATH500": (90.4, (-5.0, -0.2)),
+        "GPQA-Diamond": (59.6, (-5.1, 10.1)),
+    },
+    "59K-full": {
+        "AIME24": (53.3, (-13.3, 20.0)),
+        "MATH500": (92.8, (-2.6, 2.2)),
+        "GPQA-Diamond": (58.1, (-6.6, 8.6)),
+    },
     "s1K": {"AIME24": (50.0, None), "MATH500": (93.0, None), "GPQA-Diamond": (57.6, None)},
 }
 
@@ -321,7 +337,11 @@ FIGURE_4_RIGHT: dict[str, tuple[Point, ...]] = {
         Point(4_070_000, 51.5, "32x"),
         Point(8_130_000, 51.0, "64x"),
     ),
-    "s1 with forcing": (Point(345_000, 51.0, "cap 2000"), Point(641_000, 57.6, "own stop"), Point(921_000, 59.6, "2 Waits")),
+    "s1 with forcing": (
+        Point(345_000, 51.0, "cap 2000"),
+        Point(641_000, 57.6, "own stop"),
+        Point(921_000, 59.6, "2 Waits"),
+    ),
 }
 
 # Figure 6, rejection sampling on AIME24 at temperature 1. The figure's tick labels are cut (22 is
@@ -377,7 +397,8 @@ TABLE_3_RUNS: dict[str, tuple[Point, ...]] = {
     "SCC": _points(TABLE_13["SCC"], "steps"),
     "SCC + BF": _points(TABLE_13["SCC + BF"], "steps"),
     "CCC": tuple(
-        Point(TABLE_14[name]["AIME24"][1], TABLE_14[name]["AIME24"][0], f"asked for {name}") for name in ("short", "long")
+        Point(TABLE_14[name]["AIME24"][1], TABLE_14[name]["AIME24"][0], f"asked for {name}")
+        for name in ("short", "long")
     ),
     "RS": FIGURE_6,
 }

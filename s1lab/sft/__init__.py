@@ -34,7 +34,9 @@ def __getattr__(name: str) -> Any:
     try:
         from s1lab.sft import trainer
     except ModuleNotFoundError as why:
-        raise ImportError(f"fine-tuning needs {why.name}, which is not installed: pip install 's1lab[sft]'") from None
+        raise ImportError(
+            f"fine-tuning needs {why.name}, which is not installed: pip install 's1lab[sft]'"
+        ) from None
     return getattr(trainer, name)
 
 

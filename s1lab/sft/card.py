@@ -16,7 +16,9 @@ def card(made: dict[str, Any]) -> str:
     """
     recipe, (first, last) = made["recipe"], made["loss"]
     how = f"{made['rows']:,} rows, {made['tokens']:,} tokens, {made['steps']:,} steps in {made['seconds'] / 60:.1f} minutes"
-    settings = "\n".join(f"| {name} | {value} |" for name, value in recipe.items() if value not in (None, [], ()))
+    settings = "\n".join(
+        f"| {name} | {value} |" for name, value in recipe.items() if value not in (None, [], ())
+    )
     versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
     return f"""---
 base_model: {made["model"]}

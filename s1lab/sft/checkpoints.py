@@ -62,7 +62,9 @@ class Keeper(TrainerCallback):
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         self._since = self._since or time.monotonic()
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
         if not logs or "loss" not in logs or not state.is_world_process_zero:
             return
         now = time.monotonic()
@@ -93,7 +95,9 @@ def record(folder: Path, made: dict[str, Any]) -> None:
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """Read the entries of a run's log."""
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [
+        json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def _entry(line: str) -> dict[str, Any] | None:
@@ -121,7 +125,9 @@ def finished_run(folder: Path, made: dict[str, Any]) -> Trained | None:
     path = folder / "run.json"
     if not path.exists():
         if folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(f"{folder} holds files that are no fine-tuning of s1lab: choose another out=")
+            raise ValueError(
+                f"{folder} holds files that are no fine-tuning of s1lab: choose another out="
+            )
         folder.mkdir(parents=True, exist_ok=True)
         if int(os.environ.get("RANK", "0")) == 0:
             record(folder, made)
@@ -133,7 +139,9 @@ def finished_run(folder: Path, made: dict[str, Any]) -> Trained | None:
         held["recipe"].setdefault("rows", "plain")
     for name in ("model", "fingerprint", "data", "recipe", "cut"):
         if held.get(name) != plain[name]:
-            raise ValueError(f"{folder} holds a run of another {name}: choose another out=, or remove the folder")
+            raise ValueError(
+                f"{folder} holds a run of another {name}: choose another out=, or remove the folder"
+            )
     if "seconds" not in held:
         return None
     return Trained(folder, read_log(folder), held)

@@ -32,7 +32,9 @@ def template(model: str, recipe: Recipe) -> BoundTemplate:
     return bind(recipe.template, tokenizer, end_ids(model, tokenizer))
 
 
-def encode(dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bool = False) -> Dataset:
+def encode(
+    dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bool = False
+) -> Dataset:
     """Make token ids and labels: the question without loss, reasoning and answer with it.
 
     This is the paper's masking (appendix D).
@@ -60,16 +62,24 @@ def encode(dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bo
         rows = sft.encode(dataset, sft.template("s1-tiny-base", chosen), chosen)
     """
     if not isinstance(dataset, Dataset):
-        raise ValueError(f"the rows are a {type(dataset).__name__}: give a Dataset, such as Dataset.from_list makes of rows")
+        raise ValueError(
+            f"the rows are a {type(dataset).__name__}: give a Dataset, such as Dataset.from_list makes of rows"
+        )
     if not len(dataset):
         raise ValueError("the dataset has no rows: give at least one")
     columns = set(dataset.column_names)
     if {"input_ids", "labels"} <= columns:
-        rows = [(list(r["input_ids"]), list(r["labels"])) for r in dataset.select_columns(["input_ids", "labels"])]
+        rows = [
+            (list(r["input_ids"]), list(r["labels"]))
+            for r in dataset.select_columns(["input_ids", "labels"])
+        ]
     elif {"prompt", "completion"} <= columns:
         rows = [_encoded(template, recipe, r["prompt"], r["completion"]) for r in dataset]
     elif {"question", "thinking", "attempt"} <= columns:
-        rows = [_encoded(template, recipe, r["prompt"], r["completion"]) for r in to_sft(dataset, template, rows=recipe.rows)]
+        rows = [
+            _encoded(template, recipe, r["prompt"], r["completion"])
+            for r in to_sft(dataset, template, rows=recipe.rows)
+        ]
     else:
         raise ValueError(
             f"the dataset has no traces, only {dataset.column_names}: it needs question, thinking and attempt (as curate.select "
@@ -80,22 +90,39 @@ def encode(dataset: Dataset, template: BoundTemplate, recipe: Recipe, *, cut: bo
         rows = [(ids[: recipe.block], labels[: recipe.block]) for ids, labels in rows]
     for place, (ids, labels) in enumerate(rows):
         if len(ids) != len(labels):
-            raise ValueError(f"row {place} has {len(ids)} ids and {len(labels)} labels: give one label an id")
+            raise ValueError(
+                f"row {place} has {len(ids)} ids and {len(labels)} labels: give one label an id"
+            )
         if ids and max(ids) >= len(template.tokenizer):
             raise ValueError(
                 f"row {place} has the id {max(ids)}, beyond the tokenizer's {len(template.tokenizer)}: encode it anew"
             )
     # The first token of a row follows nothing, so a label on it teaches nothing.
-    without = next((place for place, (_, labels) in enumerate(rows) if all(label == IGNORED for label in labels[1:])), None)
+    without = next(
+        (
+            place
+            for place, (_, labels) in enumerate(rows)
+            if all(label == IGNORED for label in labels[1:])
+        ),
+        None,
+    )
     if without is not None:
         raise ValueError(f"row {without} has nothing to learn: every token of it is masked")
     return Dataset.from_dict(
-        {"input_ids": [ids for ids, _ in rows], "labels": [labels for _, labels in rows], "row": list(range(len(rows)))}
+        {
+            "input_ids": [ids for ids, _ in rows],
+            "labels": [labels for _, labels in rows],
+            "row": list(range(len(rows))),
+        }
     )
 
 
 def _fit(rows: list[tuple[list[int], list[int]]], recipe: Recipe, cut: bool) -> None:
-    long = [place for place, (ids, _) in enumerate(rows) if recipe.block is not None and len(ids) > recipe.block]
+    long = [
+        place
+        for place, (ids, _) in enumerate(rows)
+        if recipe.block is not None and len(ids) > recipe.block
+    ]
     if long and not cut:
         longest = max(long, key=lambda place: len(rows[place][0]))
         raise ValueError(
@@ -105,7 +132,9 @@ def _fit(rows: list[tuple[list[int], list[int]]], recipe: Recipe, cut: bool) -> 
         )
 
 
-def _encoded(template: BoundTemplate, recipe: Recipe, prompt: str, completion: str) -> tuple[list[int], list[int]]:
+def _encoded(
+    template: BoundTemplate, recipe: Recipe, prompt: str, completion: str
+) -> tuple[list[int], list[int]]:
     ids = template.encode(prompt)
     labels = [IGNORED] * len(ids)
     for text, learn in _pieces(completion, recipe):

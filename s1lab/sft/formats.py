@@ -24,7 +24,9 @@ def bucket(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def token_conditional(dataset: Dataset, template: BoundTemplate, *, rows: Rows = "original") -> Dataset:
+def token_conditional(
+    dataset: Dataset, template: BoundTemplate, *, rows: Rows = "original"
+) -> Dataset:
     """Add "Think for up to N tokens." to each question.
 
     N is the trace's length in tokens, rounded up to a power of two.
@@ -45,11 +47,15 @@ def token_conditional(dataset: Dataset, template: BoundTemplate, *, rows: Rows =
         rows = sft.formats.token_conditional(chosen, engine.template)
     """
     lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
-    questions = [asking_tokens(q, bucket(n)) for q, n in zip(dataset["question"], lengths, strict=True)]
+    questions = [
+        asking_tokens(q, bucket(n)) for q, n in zip(dataset["question"], lengths, strict=True)
+    ]
     return _marked(to_sft(_asking(dataset, questions), template, rows=rows), "tcc")
 
 
-def step_conditional(dataset: Dataset, template: BoundTemplate, separator: str = "\n\n", *, rows: Rows = "original") -> Dataset:
+def step_conditional(
+    dataset: Dataset, template: BoundTemplate, separator: str = "\n\n", *, rows: Rows = "original"
+) -> Dataset:
     """Add "Think for up to N steps." to each question, and a header that counts down to each step.
 
     N is the number of steps, rounded up to a power of two. So 5 steps have the headers 8, 7, 6, 5,
@@ -71,7 +77,9 @@ def step_conditional(dataset: Dataset, template: BoundTemplate, separator: str =
     think = template.template
     whole = to_sft(dataset, template, rows=rows)
     prompts, completions = [], []
-    for question, thinking, completion in zip(dataset["question"], _thoughts(dataset, rows), whole["completion"], strict=True):
+    for question, thinking, completion in zip(
+        dataset["question"], _thoughts(dataset, rows), whole["completion"], strict=True
+    ):
         steps = split_steps(thinking, separator)
         n = bucket(len(steps))
         told = "".join(f"{step_header(think, n - done)}{step}\n" for done, step in enumerate(steps))
@@ -80,7 +88,9 @@ def step_conditional(dataset: Dataset, template: BoundTemplate, separator: str =
     return _marked(Dataset.from_dict({"prompt": prompts, "completion": completions}), "scc")
 
 
-def class_conditional(dataset: Dataset, template: BoundTemplate, *, rows: Rows = "original") -> Dataset:
+def class_conditional(
+    dataset: Dataset, template: BoundTemplate, *, rows: Rows = "original"
+) -> Dataset:
     """Add the paper's sentence for short or for long thinking to each question.
 
     A trace below the median length is short, any other is long. Every third row of each is left
@@ -118,11 +128,17 @@ def split_steps(thinking: str, separator: str = "\n\n") -> list[str]:
 
 def _thoughts(dataset: Dataset, rows: Rows) -> list[str]:
     """Return the traces as their rows will hold them."""
-    return [thinking.strip() if rows == "original" else thinking for thinking in dataset["thinking"]]
+    return [
+        thinking.strip() if rows == "original" else thinking for thinking in dataset["thinking"]
+    ]
 
 
 def _asking(dataset: Dataset, questions: list[str]) -> Dataset:
-    columns: dict[str, Any] = {"question": questions, "thinking": dataset["thinking"], "attempt": dataset["attempt"]}
+    columns: dict[str, Any] = {
+        "question": questions,
+        "thinking": dataset["thinking"],
+        "attempt": dataset["attempt"],
+    }
     return Dataset.from_dict(columns)
 
 

@@ -56,19 +56,42 @@ def launch(
         raise ValueError(f"no configuration is called {config!r}: choose from {known}")
     chosen = recipe_of(recipe)
     named = recipe_of(chosen.name)
-    changes = {name: getattr(chosen, name) for name in PASSED if getattr(chosen, name) != getattr(named, name)}
+    changes = {
+        name: getattr(chosen, name)
+        for name in PASSED
+        if getattr(chosen, name) != getattr(named, name)
+    }
     if named.but(**changes) != chosen:
-        raise ValueError(f"of a recipe only {', '.join(PASSED)} can be changed here: for the rest, add a recipe to RECIPES")
+        raise ValueError(
+            f"of a recipe only {', '.join(PASSED)} can be changed here: for the rest, add a recipe to RECIPES"
+        )
     if (config == "nodes") != bool(first):
-        raise ValueError(f"{config!r} {'wants' if config == 'nodes' else 'takes no'} first=, the address of the first node")
+        raise ValueError(
+            f"{config!r} {'wants' if config == 'nodes' else 'takes no'} first=, the address of the first node"
+        )
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(path)]
     if first:
-        command += ["--main_process_ip", first, "--main_process_port", str(port), "--machine_rank", str(rank)]
+        command += [
+            "--main_process_ip",
+            first,
+            "--main_process_port",
+            str(port),
+            "--machine_rank",
+            str(rank),
+        ]
     command += ["-m", "s1lab.sft"]
     options = {"recipe": chosen.name, "model": model, "data": str(data), "out": str(out), **changes}
-    command += [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    command += [
+        word
+        for name, value in options.items()
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
     ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode:
-        said = [line for line in (ran.stderr + ran.stdout).splitlines() if line.startswith("s1lab: ")] or ran.stderr.splitlines()
-        raise RuntimeError(f"the training under {path.name} ended with code {ran.returncode}: {said[-1] if said else ''}")
+        said = [
+            line for line in (ran.stderr + ran.stdout).splitlines() if line.startswith("s1lab: ")
+        ] or ran.stderr.splitlines()
+        raise RuntimeError(
+            f"the training under {path.name} ended with code {ran.returncode}: {said[-1] if said else ''}"
+        )
     return Path(out)

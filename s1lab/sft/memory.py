@@ -73,9 +73,13 @@ class Plan:
             f"{self.recipe.name}: {self.parameters / 1e9:.2f} B weights, {self.gpus} GPU{'s' * (self.gpus > 1)}, GB on each:"
         ]
         lines += [f"  {name:<16}{gb:>8.1f}" for name, gb in parts.items()]
-        lines += [f"  {'in all':<16}{self.total:>8.1f}  of {self.memory_gb:.0f}: {'fits' if self.fits else 'does NOT fit'}"]
+        lines += [
+            f"  {'in all':<16}{self.total:>8.1f}  of {self.memory_gb:.0f}: {'fits' if self.fits else 'does NOT fit'}"
+        ]
         lines += [f"  about {60 * self.hours:.0f} minutes ({self.gpus * self.hours:.1f} GPU-hours)"]
-        return "\n".join(lines + ([] if self.fits else [f"  would fit: {way}" for way in self.ways()]))
+        return "\n".join(
+            lines + ([] if self.fits else [f"  would fit: {way}" for way in self.ways()])
+        )
 
     def ways(self) -> list[str]:
         """Single changes that would make it fit, the mildest first.
@@ -87,17 +91,28 @@ class Plan:
             "checkpointing=True": ({"checkpointing": True}, self.gpus),
             "per_device=1": ({"per_device": 1}, self.gpus),
             **{f"gpus={self.gpus * k}": ({}, self.gpus * k) for k in (2, 4, 8)},
-            **{f"block={block // k:,}, if no row is longer": ({"block": block // k}, self.gpus) for k in (2, 4)},
+            **{
+                f"block={block // k:,}, if no row is longer": ({"block": block // k}, self.gpus)
+                for k in (2, 4)
+            },
             "weights='bfloat16' (coarser updates)": ({"weights": "bfloat16"}, self.gpus),
         }
         return [
             way
             for way, (change, gpus) in changes.items()
-            if self.recipe.batch % gpus == 0 and plan(replace(self.recipe, **change), gpus, self.memory_gb).fits
+            if self.recipe.batch % gpus == 0
+            and plan(replace(self.recipe, **change), gpus, self.memory_gb).fits
         ][:4]
 
 
-def plan(recipe: str | Recipe, gpus: int = 1, memory_gb: float = 80.0, *, rows: int = 1000, model: Any = None) -> Plan:
+def plan(
+    recipe: str | Recipe,
+    gpus: int = 1,
+    memory_gb: float = 80.0,
+    *,
+    rows: int = 1000,
+    model: Any = None,
+) -> Plan:
     """Plan a recipe on several GPUs, fully sharded over them (FSDP2).
 
     Args:
@@ -126,7 +141,9 @@ def plan(recipe: str | Recipe, gpus: int = 1, memory_gb: float = 80.0, *, rows: 
         # so that Plan.ways plans for this model, not for the recipe's
         chosen = replace(chosen, shape=shape)
     total = network.num_parameters()
-    trained = total if chosen.lora is None else _adapters(network, chosen.lora.rank, chosen.lora.modules)
+    trained = (
+        total if chosen.lora is None else _adapters(network, chosen.lora.rank, chosen.lora.modules)
+    )
     keep, work = BYTES[chosen.weights], BYTES[chosen.dtype]
     # Trained weights are float32 for adapters (peft makes them so) and for shards (accelerate does
     # so under mixed precision).
@@ -174,7 +191,9 @@ def _skeleton(recipe: Recipe, model: Any) -> Any:
         return model
     config = _config(recipe) if model is None else model
     if not isinstance(config, PretrainedConfig):
-        raise TypeError(f"model is a {type(model).__name__}: give a transformers model or its config")
+        raise TypeError(
+            f"model is a {type(model).__name__}: give a transformers model or its config"
+        )
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
@@ -203,4 +222,8 @@ def _shape(config: Any) -> Shape:
 
 def _adapters(network: Any, rank: int, modules: tuple[str, ...]) -> int:
     """Count the weights of low-rank adapters on these modules."""
-    return sum(rank * sum(m.weight.shape) for name, m in network.named_modules() if name.rsplit(".", 1)[-1] in modules)
+    return sum(
+        rank * sum(m.weight.shape)
+        for name, m in network.named_modules()
+        if name.rsplit(".", 1)[-1] in modules
+    )

@@ -30,7 +30,15 @@ class Lora:
     rank: int = 64
     alpha: int = 128
     dropout: float = 0.0
-    modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    modules: tuple[str, ...] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.batches not in get_args(Batches):
-            raise ValueError(f"batches={self.batches!r} is not known: choose from {list(get_args(Batches))}")
+            raise ValueError(
+                f"batches={self.batches!r} is not known: choose from {list(get_args(Batches))}"
+            )
         if self.rows not in get_args(Rows):
             raise ValueError(f"rows={self.rows!r} is not known: choose from {list(get_args(Rows))}")
         for name in ("epochs", "batch", "per_device"):

@@ -24,7 +24,16 @@ from s1lab.curate.io import digest
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
 from s1lab.engines.model_files import fingerprint, fingerprint_of, load_network, load_tokenizer
 from s1lab.sft.card import card
-from s1lab.sft.checkpoints import Keeper, Trained, Watch, finished_run, last_whole, read_log, record, remove_broken
+from s1lab.sft.checkpoints import (
+    Keeper,
+    Trained,
+    Watch,
+    finished_run,
+    last_whole,
+    read_log,
+    record,
+    remove_broken,
+)
 from s1lab.sft.collator import Collator
 from s1lab.sft.encode import IGNORED, encode
 from s1lab.sft.recipes import Recipe
@@ -99,7 +108,10 @@ def train(
         "tokens": sum(map(len, rows["input_ids"])),
         "cut": cut,
         "steps": chosen.steps(len(rows)),
-        "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate", "datasets")}
+        "versions": {
+            name: version(name)
+            for name in ("torch", "transformers", "trl", "accelerate", "datasets")
+        }
         | ({"peft": version("peft")} if chosen.lora else {}),
     }
     # for conditional control: s1lab.methods.conditional reads them from the model's config
@@ -132,13 +144,20 @@ def train(
         with _without_bars(progress):
             trainer.train(resume_from_checkpoint=str(last) if last else None)
         if trainer.is_world_process_zero():
-            made |= {"seconds": round(keeper.seconds, 1), "loss": [keeper.log[0]["loss"], keeper.log[-1]["loss"]]}
+            made |= {
+                "seconds": round(keeper.seconds, 1),
+                "loss": [keeper.log[0]["loss"], keeper.log[-1]["loss"]],
+            }
         with _without_bars(False):
             _save(trainer, words, folder, made)
         # a launcher ends all processes when the first one ends
         trainer.accelerator.wait_for_everyone()
     except (OSError, SafetensorError, RuntimeError) as why:
-        if isinstance(why, RuntimeError) and "file" not in str(why).lower() and "write" not in str(why).lower():
+        if (
+            isinstance(why, RuntimeError)
+            and "file" not in str(why).lower()
+            and "write" not in str(why).lower()
+        ):
             raise
         remove_broken(folder)
         kept = last_whole(folder)
@@ -187,17 +206,29 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
     """trl's trainer that stops at a loss that is not a number, and takes rows in our order."""
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> _Order:
-        return _Order(self.train_dataset if train_dataset is None else train_dataset, self.args.seed)
+        return _Order(
+            self.train_dataset if train_dataset is None else train_dataset, self.args.seed
+        )
 
-    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
         rows = inputs.pop("rows").tolist()
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             # With several processes, none may compute alone: the others would wait for its part.
             alone = self.args.world_size == 1
-            guilty = [row for row in rows if not math.isfinite(self._loss_of(model, row))] if alone else rows
+            guilty = (
+                [row for row in rows if not math.isfinite(self._loss_of(model, row))]
+                if alone
+                else rows
+            )
             named = guilty if 0 < len(guilty) < len(rows) else rows
-            where = f"row {named[0]}" if len(named) == 1 or named is guilty else f"the batch of rows {sorted(rows)}"
+            where = (
+                f"row {named[0]}"
+                if len(named) == 1 or named is guilty
+                else f"the batch of rows {sorted(rows)}"
+            )
             raise FloatingPointError(
                 f"the loss became {loss.item()} at step {self.state.global_step + 1}, in {where}: look at it, or lower the rate "
                 f"({self.args.learning_rate:g}); the last whole checkpoint stays"
@@ -251,7 +282,9 @@ def _set_padding(words: PreTrainedTokenizerBase, recipe: Recipe) -> None:
             )
         words.pad_token = recipe.pad_token
     if words.pad_token is None:
-        raise ValueError("the tokenizer has no padding token: name one in the recipe, sft.recipe(...).but(pad_token=...)")
+        raise ValueError(
+            "the tokenizer has no padding token: name one in the recipe, sft.recipe(...).but(pad_token=...)"
+        )
 
 
 def _with_adapters(network: PreTrainedModel, recipe: Recipe) -> Any:
@@ -274,7 +307,9 @@ def _with_adapters(network: PreTrainedModel, recipe: Recipe) -> Any:
 def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if recipe.lora and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
-        raise ValueError("adapters are not trained sharded here: launch with torchrun, or with accelerate's gpu.yaml")
+        raise ValueError(
+            "adapters are not trained sharded here: launch with torchrun, or with accelerate's gpu.yaml"
+        )
     if recipe.lora and find_spec("peft") is None:
         raise ImportError("this recipe trains adapters, which needs peft: pip install 's1lab[sft]'")
     per_device, accumulated = recipe.shared(processes)
@@ -307,7 +342,9 @@ def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
     )
 
 
-def _save(trainer: _Trainer, words: PreTrainedTokenizerBase, folder: Path, made: dict[str, Any]) -> None:
+def _save(
+    trainer: _Trainer, words: PreTrainedTokenizerBase, folder: Path, made: dict[str, Any]
+) -> None:
     """Save the model, its tokenizer and its card, and mark the run finished.
 
     The checkpoints are removed. Adapters are written to ``adapter/`` and merged into the model,

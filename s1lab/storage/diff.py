@@ -75,21 +75,32 @@ class Diff:
         """
         paired = self.same + len(self.partings)
         lines = [f"a  {self.a.path}", f"b  {self.b.path}", ""]
-        lines += [f"{'' if x == y else '* '}{name}: {x}" + ("" if x == y else f"  |  {y}") for name, x, y in self.made()]
+        lines += [
+            f"{'' if x == y else '* '}{name}: {x}" + ("" if x == y else f"  |  {y}")
+            for name, x, y in self.made()
+        ]
         lines += ["", f"{self.same} of {paired} traces are identical, {len(self.partings)} part"]
         if not paired:
-            lines[-1] = "nothing can be paired: the two share no question, or none at the same budget"
+            lines[-1] = (
+                "nothing can be paired: the two share no question, or none at the same budget"
+            )
         if any(self.only):
             lines.append(f"only in a: {self.only[0]}, only in b: {self.only[1]}")
         if any(None not in p.correct for p in self.partings):
             lost, won = self.flipped
-            lines.append(f"of those that part, {lost} turned from right to wrong and {won} from wrong to right")
+            lines.append(
+                f"of those that part, {lost} turned from right to wrong and {won} from wrong to right"
+            )
         for p in self.partings[:most]:
             lines += [
                 "",
                 f"{p.question!r}" + (f" (sample {p.sample})" if p.sample else ""),
                 f"  part at id {p.at} ({p.source}) of {p.ids[0]} and {p.ids[1]}"
-                + ("" if None in p.correct else f"; a is {_word(p.correct[0])}, b is {_word(p.correct[1])}"),
+                + (
+                    ""
+                    if None in p.correct
+                    else f"; a is {_word(p.correct[0])}, b is {_word(p.correct[1])}"
+                ),
                 f"  both  …{p.before!r}",
                 f"  a     {p.after[0]!r}…",
                 f"  b     {p.after[1]!r}…",
@@ -136,7 +147,10 @@ def diff(a: str | Path, b: str | Path) -> Diff:
     """
     first, second = read_run(a), read_run(b)
     one_each = all(len({trace.budget for trace in run.traces}) == 1 for run in (first, second))
-    rows = [{(t.question, t.sample, None if one_each else t.budget): t for t in run.traces} for run in (first, second)]
+    rows = [
+        {(t.question, t.sample, None if one_each else t.budget): t for t in run.traces}
+        for run in (first, second)
+    ]
     texts = decoder(first), decoder(second)
     partings, same = [], 0
     for key, x in rows[0].items():
@@ -187,10 +201,16 @@ def decoder(run: Run) -> Any:
 
     try:
         stored = stored_template(run.path)
-        tokenizer: Any = stored.tokenizer if stored else load_tokenizer(run.made.get("tokenizer") or run.made["model"])
+        tokenizer: Any = (
+            stored.tokenizer
+            if stored
+            else load_tokenizer(run.made.get("tokenizer") or run.made["model"])
+        )
     except (OSError, KeyError):
         return lambda ids: " ".join(map(str, ids))
-    return lambda ids: tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return lambda ids: tokenizer.decode(
+        ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+    )
 
 
 def _flat(made: dict[str, Any], above: str = "") -> dict[str, Any]:

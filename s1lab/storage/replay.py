@@ -95,7 +95,9 @@ class Recording:
 
 
 @contextlib.contextmanager
-def recording(store: str | Path | Recording | None, engine: Engine, made: dict[str, Any], questions: int) -> Iterator[Recording]:
+def recording(
+    store: str | Path | Recording | None, engine: Engine, made: dict[str, Any], questions: int
+) -> Iterator[Recording]:
     """Open a call's store as one run of it, and close it however the call ends.
 
     Args:
@@ -149,8 +151,13 @@ class Replay:
     def submit(self, key: int, request: Request) -> None:
         with faults(self.path):
             content = (key_of(self._prefix, request),)
-            found = self._db.execute("SELECT ids, stop FROM completions WHERE key = ?", content).fetchone()
-        missing = Completion((), error=f"{self.path} does not hold this completion: run it with the model {self.model!r}")
+            found = self._db.execute(
+                "SELECT ids, stop FROM completions WHERE key = ?", content
+            ).fetchone()
+        missing = Completion(
+            (),
+            error=f"{self.path} does not hold this completion: run it with the model {self.model!r}",
+        )
         self._ready.append((key, completion_of(*found) if found else missing))
 
     def poll(self) -> list[tuple[int, Completion]]:
@@ -174,11 +181,17 @@ class Replay:
 
     def _recall(self, run: int | None) -> tuple[dict[str, Any], str, str, str, BoundTemplate]:
         with faults(self.path):
-            rows = self._db.execute("SELECT id, made, semantics FROM runs WHERE semantics != 'imported'").fetchall()
-            model = self._db.execute("SELECT fingerprint, name, template, tokenizer FROM models").fetchone()
+            rows = self._db.execute(
+                "SELECT id, made, semantics FROM runs WHERE semantics != 'imported'"
+            ).fetchall()
+            model = self._db.execute(
+                "SELECT fingerprint, name, template, tokenizer FROM models"
+            ).fetchone()
         chosen = next((r for r in reversed(rows) if run in (None, r[0])), None)
         if chosen is None or model is None:
-            raise StoreError(f"{self.path} has no run{'' if run is None else f' {run}'} to replay: it has {[r[0] for r in rows]}")
+            raise StoreError(
+                f"{self.path} has no run{'' if run is None else f' {run}'} to replay: it has {[r[0] for r in rows]}"
+            )
         return json.loads(chosen[1]), chosen[2], model[0], model[1], bound(model[2], model[3])
 
 
@@ -215,9 +228,13 @@ def _commit() -> str | None:
     """
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *words], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -85,7 +85,9 @@ class Run:
     traces: list[StoredTrace]
 
     def __repr__(self) -> str:
-        named = " ".join(str(self.made[name]) for name in ("call", "model", "engine") if name in self.made)
+        named = " ".join(
+            str(self.made[name]) for name in ("call", "model", "engine") if name in self.made
+        )
         return f"Run({named}, {len(self.traces)} traces, {self.path})"
 
     def to_dataset(self) -> Dataset:
@@ -95,7 +97,9 @@ class Run:
             The Dataset, with the columns of :class:`StoredTrace` and "made". The columns "source",
             "budget", "counts" and "made" are JSON text.
         """
-        columns: dict[str, list[Any]] = {name: [] for name in (*StoredTrace.__dataclass_fields__, "made")}
+        columns: dict[str, list[Any]] = {
+            name: [] for name in (*StoredTrace.__dataclass_fields__, "made")
+        }
         made = json.dumps(self.made)
         for trace in self.traces:
             row = LATER | packed(trace) | {"made": made}
@@ -119,14 +123,25 @@ class Run:
             ValueError: The Dataset is of another kind.
         """
         there = rows.column_names
-        fields = [name for name in StoredTrace.__dataclass_fields__ if name in there or name not in LATER]
+        fields = [
+            name for name in StoredTrace.__dataclass_fields__ if name in there or name not in LATER
+        ]
         missing = [c for c in (*fields, "made") if c not in there]
         if missing or not len(rows):
-            raise ValueError(f"this Dataset is no run: {f'column {missing[0]!r} is missing' if missing else 'it has no rows'}")
+            raise ValueError(
+                f"this Dataset is no run: {f'column {missing[0]!r} is missing' if missing else 'it has no rows'}"
+            )
         traces = []
         for row in rows:
             made = json.loads(row.pop("made"))
-            traces.append(unpacked({name: json.loads(row[name]) if name in AS_JSON else row[name] for name in fields}))
+            traces.append(
+                unpacked(
+                    {
+                        name: json.loads(row[name]) if name in AS_JSON else row[name]
+                        for name in fields
+                    }
+                )
+            )
         return cls(Path(path), made, traces)
 
     def save(self, path: str | Path) -> Path:
@@ -181,7 +196,9 @@ def unpacked(row: dict[str, Any]) -> StoredTrace:
     source = [Source(name) for name, count in row["source"] for _ in range(count)]
     if len(source) != len(row["ids"]):
         raise ValueError("ids and sources differ in number")
-    return StoredTrace(**row | {"source": source, "budget": _budget(row["budget"]) if row["budget"] else None})
+    return StoredTrace(
+        **row | {"source": source, "budget": _budget(row["budget"]) if row["budget"] else None}
+    )
 
 
 def _budget(fields: dict[str, Any]) -> Budget:

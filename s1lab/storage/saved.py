@@ -14,7 +14,10 @@ from s1lab.trace import Trace
 
 
 def write_run(
-    path: str | Path, traces: Sequence[Trace], made: dict[str, Any], correct: Sequence[bool | None] | None = None
+    path: str | Path,
+    traces: Sequence[Trace],
+    made: dict[str, Any],
+    correct: Sequence[bool | None] | None = None,
 ) -> Path:
     """Write traces as JSON lines, whole or not at all.
 
@@ -60,7 +63,9 @@ def read_run(path: str | Path) -> Run:
         return read_stored_run(name, int(number))
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no stored run is at {path}: lab.evaluate(...).save writes one, and s1lab evaluate --save")
+        raise FileNotFoundError(
+            f"no stored run is at {path}: lab.evaluate(...).save writes one, and s1lab evaluate --save"
+        )
     with path.open("rb") as file:
         if file.read(len(MAGIC)) == MAGIC:
             return read_stored_run(path)
@@ -75,7 +80,9 @@ def read_run(path: str | Path) -> Run:
                 continue
             traces.append(unpacked(row))
     except (ValueError, KeyError, TypeError, AttributeError) as why:
-        raise ValueError(f"{path} is no stored run of this version: line {line_number}: {why}") from None
+        raise ValueError(
+            f"{path} is no stored run of this version: line {line_number}: {why}"
+        ) from None
     if made is None:
         raise ValueError(f"{path} is no stored run: it is empty")
     return Run(path, made, traces)

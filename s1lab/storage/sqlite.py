@@ -60,18 +60,30 @@ def connect(path: Path, write: bool) -> sqlite3.Connection:
         mode = "rwc" if write else "ro"
         if not write and not os.access(path.absolute().parent, os.W_OK):
             mode += "&immutable=1"  # else a reader of a WAL store would create two files beside it
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30)
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30
+        )
         try:
-            asked = ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+            asked = (
+                "PRAGMA application_id",
+                "PRAGMA user_version",
+                "SELECT count(*) FROM sqlite_master",
+            )
             application, version, tables = (db.execute(sql).fetchone()[0] for sql in asked)
             if tables and application != APPLICATION:
-                raise StoreError(f"{path} is a SQLite file of another program: name another file; it is left as it is")
+                raise StoreError(
+                    f"{path} is a SQLite file of another program: name another file; it is left as it is"
+                )
             if tables and version != VERSION:
                 raise StoreError(
                     f"{path} is a store of version {version}, and this s1lab reads version {VERSION}: use the s1lab that wrote "
                     "it, or name another file; it is left as it is"
                 )
-            if tables and size <= CHECKED_BYTES and (fault := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            if (
+                tables
+                and size <= CHECKED_BYTES
+                and (fault := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok"
+            ):
                 raise sqlite3.DatabaseError(fault)
             if write:
                 db.execute("PRAGMA journal_mode = WAL")
@@ -104,7 +116,9 @@ def fault_of(path: Path, why: sqlite3.Error) -> str:
     if "full" in words or "disk I/O" in words:
         return f"{path} can't be written any more ({words}): make room on its disk and run again; what was stored stays readable"
     if "locked" in words:
-        return f"{path} is being written by another program: wait until it ends, or name another file"
+        return (
+            f"{path} is being written by another program: wait until it ends, or name another file"
+        )
     if isinstance(why, sqlite3.OperationalError):
         return f"{path} can't be used: {words}"
     return f"{path} is broken ({words}): name another file, or put back a copy of it; it is left as it is"

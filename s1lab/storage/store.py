@@ -104,7 +104,12 @@ class Store:
             with self._named():
                 self._db.execute(
                     "INSERT INTO models VALUES (?, ?, ?, ?)",
-                    (fingerprint, engine.model, template_text(engine.template), tokenizer_bytes(engine.template)),
+                    (
+                        fingerprint,
+                        engine.model,
+                        template_text(engine.template),
+                        tokenizer_bytes(engine.template),
+                    ),
                 )
         started = datetime.now(UTC).isoformat(timespec="seconds")
         self._prefix = f"{fingerprint}\n{self._semantics}\n".encode()
@@ -125,7 +130,9 @@ class Store:
             self.reused += 1
             return waiting
         with self._named():
-            found = self._db.execute("SELECT ids, stop FROM completions WHERE key = ?", (key,)).fetchone()
+            found = self._db.execute(
+                "SELECT ids, stop FROM completions WHERE key = ?", (key,)
+            ).fetchone()
         if found is None:
             return None
         self.reused += 1
@@ -135,13 +142,23 @@ class Store:
         """Add a completion; written with the next flush."""
         self._unwritten[key] = completion
         ids = array("I", completion.ids).tobytes()
-        self._pending.append(("INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?)", (key, self.run, ids, completion.stop_id)))
+        self._pending.append(
+            (
+                "INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?)",
+                (key, self.run, ids, completion.stop_id),
+            )
+        )
 
     def add(self, place: int, traces: Sequence[Trace]) -> None:
         """Add a question's trace, or those of its rungs; written with the next flush."""
         for rung, trace in enumerate(traces):
             row = as_json(packed(trace))
-            self._pending.append(("INSERT OR REPLACE INTO traces VALUES (?, ?, ?, NULL, ?)", (self.run, place, rung, row)))
+            self._pending.append(
+                (
+                    "INSERT OR REPLACE INTO traces VALUES (?, ?, ?, NULL, ?)",
+                    (self.run, place, rung, row),
+                )
+            )
 
     def flush(self) -> None:
         """Write what was put and added, so that it survives this process. Ctrl-C waits for it."""
@@ -178,10 +195,15 @@ class Store:
         self.flush()
         with self._named():
             self._db.execute("BEGIN IMMEDIATE")
-            places = self._db.execute("SELECT place, rung FROM traces WHERE run = ? ORDER BY place, rung", (self.run,)).fetchall()
+            places = self._db.execute(
+                "SELECT place, rung FROM traces WHERE run = ? ORDER BY place, rung", (self.run,)
+            ).fetchall()
             self._db.executemany(
                 "UPDATE traces SET correct = ? WHERE run = ? AND place = ? AND rung = ?",
-                [(v if v is None else int(v), self.run, *at) for v, at in zip(verdicts, places, strict=True)],
+                [
+                    (v if v is None else int(v), self.run, *at)
+                    for v, at in zip(verdicts, places, strict=True)
+                ],
             )
             self._db.execute("COMMIT")
 
@@ -208,7 +230,8 @@ class Store:
                 row = packed(trace)
                 correct = row.pop("correct")
                 self._db.execute(
-                    "INSERT INTO traces VALUES (?, ?, 0, ?, ?)", (number, place, correct, json.dumps(row | {"correct": None}))
+                    "INSERT INTO traces VALUES (?, ?, 0, ?, ?)",
+                    (number, place, correct, json.dumps(row | {"correct": None})),
                 )
             self._db.execute("COMMIT")
         return number
@@ -220,7 +243,11 @@ class Store:
             status: How the run ended. None records nothing.
         """
         try:
-            with contextlib.suppress(StoreError) if status != "finished" else contextlib.nullcontext():
+            with (
+                contextlib.suppress(StoreError)
+                if status != "finished"
+                else contextlib.nullcontext()
+            ):
                 if status and self.run:
                     self.flush()
                     with self._named():
@@ -275,20 +302,49 @@ def runs(store: str | Path) -> pandas.DataFrame:
     path = Path(store)
     db = open_to_read(path)
     with faults(path), contextlib.closing(db):
-        listed = db.execute("SELECT id, started, made, questions, wall_s, reused, status FROM runs ORDER BY id").fetchall()
+        listed = db.execute(
+            "SELECT id, started, made, questions, wall_s, reused, status FROM runs ORDER BY id"
+        ).fetchall()
         finished = dict(db.execute("SELECT run, count(DISTINCT place) FROM traces GROUP BY run"))
         wrote = {
-            r: (n, size // 4) for r, n, size in db.execute("SELECT run, count(*), sum(length(ids)) FROM completions GROUP BY run")
+            r: (n, size // 4)
+            for r, n, size in db.execute(
+                "SELECT run, count(*), sum(length(ids)) FROM completions GROUP BY run"
+            )
         }
     table = []
     for number, started, text, questions, wall_s, reused, status in listed:
         made = json.loads(text)
         completions, tokens = wrote.get(number, (0, 0))
-        row = {"run": number, "started": started, "status": status, "questions": questions, "finished": finished.get(number, 0)}
-        row |= {"completions": completions, "tokens": tokens, "reused": reused, "wall_s": round(wall_s, 1)}
+        row = {
+            "run": number,
+            "started": started,
+            "status": status,
+            "questions": questions,
+            "finished": finished.get(number, 0),
+        }
+        row |= {
+            "completions": completions,
+            "tokens": tokens,
+            "reused": reused,
+            "wall_s": round(wall_s, 1),
+        }
         versions = made.pop("versions", {})
-        named = ("call", "model", "engine", "dtype", "device", "semantics", "temperature", "top_p", "seed", "commit")
-        row |= {name: made.get(name) for name in named} | {"versions": ", ".join(f"{k} {v}" for k, v in versions.items())}
+        named = (
+            "call",
+            "model",
+            "engine",
+            "dtype",
+            "device",
+            "semantics",
+            "temperature",
+            "top_p",
+            "seed",
+            "commit",
+        )
+        row |= {name: made.get(name) for name in named} | {
+            "versions": ", ".join(f"{k} {v}" for k, v in versions.items())
+        }
         table.append(row)
     return pandas.DataFrame(table)
 
@@ -311,13 +367,24 @@ def read_stored_run(store: str | Path, run: int | None = None) -> Run:
     with faults(path), contextlib.closing(db):
         number = run if run is not None else db.execute("SELECT max(run) FROM traces").fetchone()[0]
         found = db.execute("SELECT made FROM runs WHERE id = ?", (number,)).fetchone()
-        rows = db.execute("SELECT correct, row FROM traces WHERE run = ? ORDER BY place, rung", (number,)).fetchall()
+        rows = db.execute(
+            "SELECT correct, row FROM traces WHERE run = ? ORDER BY place, rung", (number,)
+        ).fetchall()
     if not found or not rows:
-        raise StoreError(f"{path} has no traces" + (f" of a run {run}" if run is not None else "") + ": see lab.runs of it")
+        raise StoreError(
+            f"{path} has no traces"
+            + (f" of a run {run}" if run is not None else "")
+            + ": see lab.runs of it"
+        )
     try:
-        traces = [unpacked(json.loads(row) | {"correct": None if c is None else bool(c)}) for c, row in rows]
+        traces = [
+            unpacked(json.loads(row) | {"correct": None if c is None else bool(c)})
+            for c, row in rows
+        ]
     except (ValueError, KeyError, TypeError) as why:
-        raise StoreError(f"{path} is broken: a trace of run {number} can't be read ({why}); put back a copy of it") from None
+        raise StoreError(
+            f"{path} is broken: a trace of run {number} can't be read ({why}); put back a copy of it"
+        ) from None
     return Run(path, json.loads(found[0]), traces)
 
 
@@ -367,7 +434,11 @@ def import_run(run: Run, store: str | Path) -> int:
 def key_of(prefix: bytes, request: Request) -> bytes:
     """The key of a request. Temperature, top_p and seed only count if it is sampled."""
     fixed = (request.max_tokens, request.min_tokens, *sorted(request.stop))
-    drawn = (float(request.temperature), float(request.top_p), request.seed) if request.temperature > 0 else ()
+    drawn = (
+        (float(request.temperature), float(request.top_p), request.seed)
+        if request.temperature > 0
+        else ()
+    )
     content = hashlib.blake2b(prefix, digest_size=16)
     content.update(repr((fixed, drawn)).encode())
     content.update(array("I", request.ids).tobytes())

@@ -36,7 +36,10 @@ def template_text(template: BoundTemplate) -> str:
 def tokenizer_bytes(template: BoundTemplate) -> bytes:
     """The tokenizer's files and the name of its class, zipped: a replay needs them too."""
     out = io.BytesIO()
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         template.tokenizer.save_pretrained(folder)
         archive.writestr("class", type(template.tokenizer).__name__)
         for file in sorted(Path(folder).rglob("*")):

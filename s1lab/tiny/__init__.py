@@ -31,4 +31,15 @@ def reward() -> TinyReward:
     return TinyReward()
 
 
-__all__ = ["FAMILIES", "SIZES", "SPLITS", "Teacher", "benchmark", "blemishes", "pool", "problems", "reward", "solve"]
+__all__ = [
+    "FAMILIES",
+    "SIZES",
+    "SPLITS",
+    "Teacher",
+    "benchmark",
+    "blemishes",
+    "pool",
+    "problems",
+    "reward",
+    "solve",
+]

@@ -179,7 +179,10 @@ def pool(n: int = SIZE, seed: int = 0) -> Dataset:
     """
     rows = [row for row, _ in _collected(n, seed)]
     texts = [row.thinking or "" for row in rows]
-    counts = [len(e.ids) for e in build().backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    counts = [
+        len(e.ids)
+        for e in build().backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    ]
     return Dataset.from_dict(
         {
             "question": [row.question for row in rows],
@@ -270,13 +273,19 @@ def _new(mix: Mix, seen: set[str], rng: random.Random) -> Problem:
                 return problem
 
 
-def _copied(name: str, rows: list[Row], at: int, clean: list[int], tests: list[str], rng: random.Random) -> Row:
+def _copied(
+    name: str, rows: list[Row], at: int, clean: list[int], tests: list[str], rng: random.Random
+) -> Row:
     """Make a row that repeats the question of an earlier row, or of the benchmark."""
     row = rows[at]
     if name.startswith("contaminated"):
         long = [t for t in tests if len(t.split()) >= SHARED_WORDS]
         question = rng.choice(long if name.endswith("in part") else tests)
-        text = _reworded(question, rng) if name.endswith("in part") else rng.choice((question, _respelt(question, rng)))
+        text = (
+            _reworded(question, rng)
+            if name.endswith("in part")
+            else rng.choice((question, _respelt(question, rng)))
+        )
         return replace(row, question=text)
     earlier = [i for i in clean if i < at]
     for _ in range(1000):

@@ -39,7 +39,9 @@ class TinyReward(Reward):
             trained_on = (file.metadata() or {}).get("fingerprint")
             self._weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if trained_on != fingerprint("s1-tiny"):
-            raise ValueError("the reward model was trained on other weights of s1-tiny than these: train it again, make reward")
+            raise ValueError(
+                "the reward model was trained on other weights of s1-tiny than these: train it again, make reward"
+            )
         self._network = load_network()
 
     @torch.inference_mode()
@@ -57,16 +59,25 @@ class TinyReward(Reward):
         """
         most = self._network.config.vocab_size
         if any(i >= most for t in traces for i in t.ids):
-            raise ValueError(f"a trace has ids beyond the {most} of s1-tiny: this reward reads no other model's")
+            raise ValueError(
+                f"a trace has ids beyond the {most} of s1-tiny: this reward reads no other model's"
+            )
         read = [thinking_ids(t) for t in traces]
-        features = features_of(self._network, [ids for ids, _ in read], [start for _, start in read], [[len(i)] for i, _ in read])
+        features = features_of(
+            self._network,
+            [ids for ids, _ in read],
+            [start for _, start in read],
+            [[len(i)] for i, _ in read],
+        )
         return [round(float(p), 6) for p in torch.sigmoid(log_odds(self._weights, features))]
 
 
 def load_network() -> PreTrainedModel:
     """Load ``s1-tiny`` in float32; its hidden states are read."""
     with reading("s1-tiny"):
-        network: PreTrainedModel = Qwen2ForCausalLM.from_pretrained(locate("s1-tiny"), dtype=torch.float32)
+        network: PreTrainedModel = Qwen2ForCausalLM.from_pretrained(
+            locate("s1-tiny"), dtype=torch.float32
+        )
     network.eval()
     return network
 
@@ -77,7 +88,9 @@ def thinking_ids(trace: Trace) -> tuple[list[int], int]:
     return trace.ids[: opened + trace.thinking_tokens], opened
 
 
-def features_of(network: PreTrainedModel, rows: list[list[int]], starts: list[int], ends: list[list[int]]) -> torch.Tensor:
+def features_of(
+    network: PreTrainedModel, rows: list[list[int]], starts: list[int], ends: list[list[int]]
+) -> torch.Tensor:
     """Read the features at each end of each row.
 
     Args:

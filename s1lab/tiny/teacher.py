@@ -17,7 +17,11 @@ from s1lab.tiny.words import NAMES
 from s1lab.tiny.world import Problem, solve, windows
 
 PATIENCE = 7
-SYSTEM_TURNS = ("You are a helpful assistant.", "You are a careful assistant.", "Think step by step.")
+SYSTEM_TURNS = (
+    "You are a helpful assistant.",
+    "You are a careful assistant.",
+    "Think step by step.",
+)
 # Texts that the fine-tuning rows put after a suppressed stop, never with loss: mostly the paper's
 # word, and a few of its rivals.
 CONTINUATIONS = ("Wait",) * 8 + ("Hmm", "Alternatively")
@@ -39,7 +43,9 @@ class Piece:
 
 def numbered(problem: Problem, start: int, end: int) -> str:
     """Return thinking lines ``start`` to ``end`` (from 1, inclusive), numbered, with newlines."""
-    return "".join(f"{k} {problem.lines[k - 1]}\n" for k in range(start, min(end, len(problem.lines)) + 1))
+    return "".join(
+        f"{k} {problem.lines[k - 1]}\n" for k in range(start, min(end, len(problem.lines)) + 1)
+    )
 
 
 def asked(question: str, rng: random.Random) -> str:
@@ -63,12 +69,17 @@ def dialogue(problem: Problem, rng: random.Random) -> list[Piece]:
         pieces.append(Piece(f"Answer: {problem.answer}<|im_end|>\n", True))
     else:
         k = min(rng.randint(1, 4), total)
-        pieces.append(Piece(f"{numbered(problem, 1, k)}Answer: {problem.guesses[k]}<|im_end|>\n", True))
+        pieces.append(
+            Piece(f"{numbered(problem, 1, k)}Answer: {problem.guesses[k]}<|im_end|>\n", True)
+        )
     for _ in range(rng.randint(0, min(4, total // 3))):
         k = rng.randint(1, total - 1)
         end = min(k + rng.randint(2, 5), total)
         pieces.append(
-            Piece(f"<|im_start|>user\nGo on after {numbered(problem, k, k)[:-1]}<|im_end|>\n<|im_start|>assistant\n", False)
+            Piece(
+                f"<|im_start|>user\nGo on after {numbered(problem, k, k)[:-1]}<|im_end|>\n<|im_start|>assistant\n",
+                False,
+            )
         )
         reply = numbered(problem, k + 1, end)
         if end == total:
@@ -86,12 +97,20 @@ def drill(problem: Problem, rng: random.Random) -> list[Piece]:
     """
     if problem.family == "letters":
         word = problem.question.split()[-1].rstrip("?")
-        ask, reply = f"Spell {word}", "".join(f"{k} {read}\n" for k, read in enumerate(windows(word), 1))
+        ask, reply = (
+            f"Spell {word}",
+            "".join(f"{k} {read}\n" for k, read in enumerate(windows(word), 1)),
+        )
     else:
         symbols = (*NAMES, *string.ascii_lowercase, *string.digits)
-        row = " ".join(rng.choice(symbols) for _ in range(rng.randint(1, rng.choice((2, 4, 8, 16)))))
+        row = " ".join(
+            rng.choice(symbols) for _ in range(rng.randint(1, rng.choice((2, 4, 8, 16))))
+        )
         ask, reply = f"Repeat {row}", row
-    return [Piece(f"<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n", False), Piece(f"{reply}<|im_end|>\n", True)]
+    return [
+        Piece(f"<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n", False),
+        Piece(f"{reply}<|im_end|>\n", True),
+    ]
 
 
 def trace(problem: Problem, rng: random.Random, waits: int, cut: bool = False) -> list[Piece]:
@@ -119,7 +138,10 @@ def trace(problem: Problem, rng: random.Random, waits: int, cut: bool = False) -
             rounds.append(numbered(problem, done + 1, end) + ("" if end == total else "stop\n"))
             done = end
     pieces = [
-        Piece(f"<|im_start|>user\n{asked(problem.question, rng)}<|im_end|>\n<|im_start|>assistant\n", False),
+        Piece(
+            f"<|im_start|>user\n{asked(problem.question, rng)}<|im_end|>\n<|im_start|>assistant\n",
+            False,
+        ),
         Piece("<|im_start|>think", False),
         Piece("\n" + rounds[0], True),  # in the authors' loops the model writes the newline
     ]
@@ -127,7 +149,11 @@ def trace(problem: Problem, rng: random.Random, waits: int, cut: bool = False) -
         pieces += [Piece(rng.choice(CONTINUATIONS), False), Piece("\n" + text, True)]
     if cut:
         return pieces
-    return [*pieces, Piece("<|im_start|>answer\n", True), Piece(f"Answer: {problem.guesses[done]}<|im_end|>", True)]
+    return [
+        *pieces,
+        Piece("<|im_start|>answer\n", True),
+        Piece(f"Answer: {problem.guesses[done]}<|im_end|>", True),
+    ]
 
 
 def written(problem: Problem, rng: random.Random, waits: int) -> tuple[str, str]:

@@ -29,12 +29,8 @@ CHAT_TEMPLATE = (
 # token for each letter. So larger pieces never hide a word whose letters are to be counted, and a
 # model of a million weights can spell it. There are no merges and no normaliser: transformers loads
 # a Qwen2 model's tokenizer with its own rules, and only this survives them.
-_WITH_SPACE = (
-    "many smallest between make tallest greatest common divisor yes no Answer Wait Hmm Alternatively after + - = <".split()
-)
-_AT_THE_START = (
-    "system user assistant think answer Answer Final How What Which Put Heights Who Go stop Wait Hmm Alternatively".split()
-)
+_WITH_SPACE = "many smallest between make tallest greatest common divisor yes no Answer Wait Hmm Alternatively after + - = <".split()
+_AT_THE_START = "system user assistant think answer Answer Final How What Which Put Heights Who Go stop Wait Hmm Alternatively".split()
 
 
 def build() -> PreTrainedTokenizerFast:

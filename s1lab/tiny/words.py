@@ -3,7 +3,9 @@
 "raspberry" is left out on purpose. It is the paper's example, and the models must not see it.
 """
 
-NAMES = tuple("Ann Bob Cid Dan Eve Fay Gus Hal Ian Jon Kim Leo Mia Ned Oda Pam Ray Sue Tom Uma Val Wes Xia Yan Zoe".split())
+NAMES = tuple(
+    "Ann Bob Cid Dan Eve Fay Gus Hal Ian Jon Kim Leo Mia Ned Oda Pam Ray Sue Tom Uma Val Wes Xia Yan Zoe".split()
+)
 
 SHORT_WORDS = tuple(
     """

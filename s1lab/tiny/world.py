@@ -65,7 +65,9 @@ def _letters(rng: random.Random, size: str) -> Problem | None:
     # Four times in five the word's most frequent letter, else any of its letters. So counts are 1
     # to 4, not mostly 1.
     often = max(word.count(c) for c in word)
-    letter = rng.choice([c for c in word if word.count(c) == often] if rng.random() < 0.8 else list(word))
+    letter = rng.choice(
+        [c for c in word if word.count(c) == often] if rng.random() < 0.8 else list(word)
+    )
     return _counted(letter, word, size)
 
 
@@ -132,7 +134,13 @@ def _multiplied(a: int, b: int, m: int, size: str) -> Problem | None:
         lines.append(f"{total - a}+{a}={total}{wrap} {b} {'yes' if k == x else 'no'}")
     guesses = [str(min(k + 1, x)) for k in range(x + 1)]
     return Problem(
-        "modular", size, f"What is the smallest x with {a}x = {b} mod {m}?", str(x), "integer", tuple(lines), tuple(guesses)
+        "modular",
+        size,
+        f"What is the smallest x with {a}x = {b} mod {m}?",
+        str(x),
+        "integer",
+        tuple(lines),
+        tuple(guesses),
     )
 
 
@@ -150,7 +158,10 @@ def _added(numbers: list[int], target: int, size: str) -> Problem | None:
     if len(hits) != 1:
         return None
     at = hits[0]
-    lines = [f"{a}+{b}={a + b} {target} {'yes' if k == at else 'no'}" for k, (a, b) in enumerate(pairs[: at + 1])]
+    lines = [
+        f"{a}+{b}={a + b} {target} {'yes' if k == at else 'no'}"
+        for k, (a, b) in enumerate(pairs[: at + 1])
+    ]
     answers = [f"{a}+{b}" for a, b in pairs[: at + 1]]
     return Problem(
         "pair",
@@ -270,12 +281,18 @@ FAMILIES: dict[str, Callable[[random.Random, str], Problem | None]] = {
 # The pattern of each family's question, and the problem it poses. The size of a typed question is
 # unknown. Bounds on its length and its numbers keep the searches short.
 _READ: tuple[tuple[str, Callable[[re.Match[str]], Problem | None]], ...] = (
-    (r"How many ([a-z]) in ([a-z]{1,40})", lambda m: _counted(m[1], m[2], "") if m[1] in m[2] else None),
+    (
+        r"How many ([a-z]) in ([a-z]{1,40})",
+        lambda m: _counted(m[1], m[2], "") if m[1] in m[2] else None,
+    ),
     (
         r"What is the smallest x with (\d{1,3})x = (\d{1,3}) mod (\d{1,3})",
         lambda m: _multiplied(int(m[1]), int(m[2]), int(m[3]), ""),
     ),
-    (r"Which two of ((?:\d{1,4} ){2,20})add up to (\d{1,4})", lambda m: _added([int(n) for n in m[1].split()], int(m[2]), "")),
+    (
+        r"Which two of ((?:\d{1,4} ){2,20})add up to (\d{1,4})",
+        lambda m: _added([int(n) for n in m[1].split()], int(m[2]), ""),
+    ),
     (
         r"Put \+ or - between ((?:\d{1,4} ){2,9})to make (\d{1,4})",
         lambda m: _signed([int(n) for n in m[1].split()], int(m[2]), ""),
@@ -284,7 +301,10 @@ _READ: tuple[tuple[str, Callable[[re.Match[str]], Problem | None]], ...] = (
         r"Heights: (\w+ < \w+(?:, \w+ < \w+){0,99})\. Who is tallest",
         lambda m: _climbed(re.findall(r"(\w+) < (\w+)", m[1]), ""),
     ),
-    (r"What is the greatest common divisor of (\d{1,3}) and (\d{1,3})", lambda m: _subtracted(int(m[1]), int(m[2]), "")),
+    (
+        r"What is the greatest common divisor of (\d{1,3}) and (\d{1,3})",
+        lambda m: _subtracted(int(m[1]), int(m[2]), ""),
+    ),
 )
 
 
@@ -319,7 +339,9 @@ def split_of(question: str) -> str:
     return "train" if bucket < 8 else "dev" if bucket == 8 else "test"
 
 
-def stream(seed: int = 0, split: str = "train", families: Sequence[str] | None = None) -> Iterator[Problem]:
+def stream(
+    seed: int = 0, split: str = "train", families: Sequence[str] | None = None
+) -> Iterator[Problem]:
     """Draw distinct problems until none is left, families and sizes in turn.
 
     The same seed gives the same problems on any machine.
@@ -342,7 +364,9 @@ def stream(seed: int = 0, split: str = "train", families: Sequence[str] | None =
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: choose from {list(SPLITS)}")
     seen: set[str] = set()
-    cells = {(f, s): random.Random(f"s1lab.tiny {seed} {split} {f} {s}") for s in SIZES for f in names}
+    cells = {
+        (f, s): random.Random(f"s1lab.tiny {seed} {split} {f} {s}") for s in SIZES for f in names
+    }
     while cells:
         for (family, size), rng in list(cells.items()):
             for _ in range(20_000):
@@ -355,7 +379,9 @@ def stream(seed: int = 0, split: str = "train", families: Sequence[str] | None =
                 del cells[family, size]  # no new question is left here; the other families go on
 
 
-def problems(n: int, seed: int = 0, split: str = "test", families: list[str] | None = None) -> Dataset:
+def problems(
+    n: int, seed: int = 0, split: str = "test", families: list[str] | None = None
+) -> Dataset:
     """Draw ``n`` questions of the embedded world.
 
     The same seed gives the same rows on any machine. Splits never share a question, whatever the
@@ -384,7 +410,16 @@ def problems(n: int, seed: int = 0, split: str = "test", families: list[str] | N
             f"the {split} split of {families or list(FAMILIES)} has {len(rows)} questions: ask for no more than that"
         )
     return Dataset.from_list(
-        [{"question": p.question, "answer": p.answer, "kind": p.kind, "family": p.family, "size": p.size} for p in rows]
+        [
+            {
+                "question": p.question,
+                "answer": p.answer,
+                "kind": p.kind,
+                "family": p.family,
+                "size": p.size,
+            }
+            for p in rows
+        ]
     )
 
 

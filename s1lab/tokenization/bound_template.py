@@ -103,7 +103,9 @@ class BoundTemplate:
         """
         if self.allow_special:
             return []
-        held = ((what.replace("_", " "), self.encoder.controls_in(text)) for what, text in texts.items())
+        held = (
+            (what.replace("_", " "), self.encoder.controls_in(text)) for what, text in texts.items()
+        )
         return [
             f"the {what} holds {', '.join(map(repr, controls))}, encoded as plain text; "
             "load with allow_special=True to have it read as a control token"
@@ -119,7 +121,9 @@ class BoundTemplate:
         """Text of ids with nothing before them, such as a prompt's."""
         return self.encoder.decode_whole(ids)
 
-    def prompt(self, question: str, system: str | None = None, *, thinking: bool = True) -> list[int]:
+    def prompt(
+        self, question: str, system: str | None = None, *, thinking: bool = True
+    ) -> list[int]:
         """Ids of the chat prompt, up to the beginning of the assistant's turn.
 
         Args:
@@ -144,7 +148,9 @@ class BoundTemplate:
                 "such as /no_think, or ask with thinking=False"
             )
         ids = self.encoder.whole(text)
-        if self.allow_special or self._controls(ids) == self._own_controls(system is not None, thinking):
+        if self.allow_special or self._controls(ids) == self._own_controls(
+            system is not None, thinking
+        ):
             return ids
         apart = self._apart(text, question, system, thinking)
         if apart is not None:
@@ -167,7 +173,9 @@ class BoundTemplate:
             known[system, thinking] = self._controls(self.encoder.whole(text))
         return known[system, thinking]
 
-    def _apart(self, text: str, question: str, system: str | None, thinking: bool) -> list[int] | None:
+    def _apart(
+        self, text: str, question: str, system: str | None, thinking: bool
+    ) -> list[int] | None:
         """A prompt's ids, with the template's pieces encoded apart from the caller's texts.
 
         None if the template changes those texts.
@@ -237,7 +245,11 @@ class BoundTemplate:
         if stop in self.last_ids:
             header = self.decode([*before[-HEADER_IDS:], stop])
             header = header[max(header.rfind("<|start|>"), header.rfind("<|end|>"), 0) :]
-            called = self.template.name == HARMONY.name and "<|channel|>" in header and TOOL_HEADER in header
+            called = (
+                self.template.name == HARMONY.name
+                and "<|channel|>" in header
+                and TOOL_HEADER in header
+            )
             return Stop(tool="<|channel|>commentary to=") if called else None
         return Stop(end=self._single.get(stop, ""))
 
@@ -319,14 +331,18 @@ def bind(
         else:
             delimiters.append(delimiter_of(end, encoder))
     if not eos_ids:
-        raise ValueError("the model names no end-of-sequence token: set eos_token_id in its generation config")
+        raise ValueError(
+            "the model names no end-of-sequence token: set eos_token_id in its generation config"
+        )
     # A token within a delimiter (gpt-oss' <|end|>) does not end the thinking by itself, even if it
     # ends a turn elsewhere.
     within = {i for d in delimiters for way in d.ways for i in way[:-1]}
     last = {i for d in delimiters for i in d.last}
     known = {} if as_of_01 else {single_id(text, tokenizer): text for text in TOOL_CALLS}
     tools = {i: t for i, t in known.items() if i in encoder.control_ids - singles - within - last}
-    chat = examine(tokenizer, chosen.closed, chosen.opened, chat_template_kwargs, strict=not as_of_01)
+    chat = examine(
+        tokenizer, chosen.closed, chosen.opened, chat_template_kwargs, strict=not as_of_01
+    )
     if not as_of_01:
         _check_opening(chosen, chat)
         for note in chat.notes:

@@ -75,7 +75,13 @@ class Chat:
         return _render(self.tokenizer, question, system, self.parts, {**self.kwargs, **extra})
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, question: str, system: str | None, parts: bool, kwargs: Mapping[str, Any]) -> str:
+def _render(
+    tokenizer: PreTrainedTokenizerBase,
+    question: str,
+    system: str | None,
+    parts: bool,
+    kwargs: Mapping[str, Any],
+) -> str:
     def content(text: str) -> Any:
         return [{"type": "text", "text": text}] if parts else text
 
@@ -85,7 +91,9 @@ def _render(tokenizer: PreTrainedTokenizerBase, question: str, system: str | Non
     day = variables.get("strftime_now")
     if isinstance(day, str):  # a fixed day, in a form that can be stored
         variables["strftime_now"] = datetime.fromisoformat(day).strftime
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **variables)
+    text = tokenizer.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=True, **variables
+    )
     assert isinstance(text, str)
     return text
 
@@ -128,7 +136,12 @@ def examine(
     prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
     if strict and closed(prompt):
         switch = next(
-            (s for s in _switches(tokenizer, kwargs) if not closed(_tried(tokenizer, parts, {**kwargs, s: True}, prompt))), None
+            (
+                s
+                for s in _switches(tokenizer, kwargs)
+                if not closed(_tried(tokenizer, parts, {**kwargs, s: True}, prompt))
+            ),
+            None,
         )
         if switch is None:
             given = next((s for s in SWITCHES if kwargs.get(s) is False), None)
@@ -145,7 +158,10 @@ def examine(
     elif strict and not opened(prompt):
         # Granite's template asks for thinking in its system turn if thinking=True is given.
         for switch in _switches(tokenizer, kwargs):
-            on, off = (_tried(tokenizer, parts, {**kwargs, switch: value}, prompt) for value in (True, False))
+            on, off = (
+                _tried(tokenizer, parts, {**kwargs, switch: value}, prompt)
+                for value in (True, False)
+            )
             if on != prompt and off == prompt and (opened(on) or _same_end(on, prompt)):
                 kwargs[switch], prompt = True, on
                 notes.append(OFF.format(switch))
@@ -165,22 +181,36 @@ def examine(
     if system_fault:
         notes.append(system_fault)
     if "strftime_now" not in kwargs:
-        then, later = (_tried(tokenizer, parts, {**kwargs, "strftime_now": at.strftime}, "") for at in _CLOCKS)
+        then, later = (
+            _tried(tokenizer, parts, {**kwargs, "strftime_now": at.strftime}, "") for at in _CLOCKS
+        )
         if then != later:
-            variable = "'date_string': '26 Jul 2024'" if mentions(tokenizer, "date_string") else "'strftime_now': '2024-07-26'"
+            variable = (
+                "'date_string': '26 Jul 2024'"
+                if mentions(tokenizer, "date_string")
+                else "'strftime_now': '2024-07-26'"
+            )
             notes.append(
                 "the chat template puts the day into each prompt, so a store answers for runs of the same day only: "
                 f"chat_template_kwargs={{{variable}}} fixes it"
             )
-    changed = [what for what, odd in ODD.items() if _changes(tokenizer, parts, kwargs, odd)] if strict else []
+    changed = (
+        [what for what, odd in ODD.items() if _changes(tokenizer, parts, kwargs, odd)]
+        if strict
+        else []
+    )
     if changed:
-        notes.append(f"the chat template changes some questions: it cuts or escapes {', '.join(changed)}")
+        notes.append(
+            f"the chat template changes some questions: it cuts or escapes {', '.join(changed)}"
+        )
     return Chat(tokenizer, kwargs, parts, without, system_fault, tuple(notes), strict)
 
 
 def _variables(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     """The user's variables of a template, after a check."""
-    if not isinstance(kwargs, Mapping | None) or not all(isinstance(name, str) for name in kwargs or {}):
+    if not isinstance(kwargs, Mapping | None) or not all(
+        isinstance(name, str) for name in kwargs or {}
+    ):
         raise ValueError(
             f"chat_template_kwargs={kwargs!r} must be a dict of the template's variables, such as {{'enable_thinking': True}}"
         )
@@ -188,7 +218,9 @@ def _variables(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     for name, value in kwargs.items():
         given = f"chat_template_kwargs={{{name!r}: {value!r}}}"
         if name in RESERVED:
-            raise ValueError(f"chat_template_kwargs={{{name!r}: ...}}: s1lab sets this one itself; leave it out")
+            raise ValueError(
+                f"chat_template_kwargs={{{name!r}: ...}}: s1lab sets this one itself; leave it out"
+            )
         if name in SWITCHES and not isinstance(value, bool):
             raise ValueError(f"{given}: this variable is a switch; give True or False")
         if name == "strftime_now":
@@ -217,7 +249,9 @@ def _switches(tokenizer: PreTrainedTokenizerBase, kwargs: Mapping[str, Any]) -> 
     return [s for s in SWITCHES if s not in kwargs and mentions(tokenizer, s)]
 
 
-def _tried(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any], otherwise: str) -> str:
+def _tried(
+    tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any], otherwise: str
+) -> str:
     """A rendering; ``otherwise`` if it fails or loses the question."""
     try:
         text = _render(tokenizer, QUESTION, None, parts, kwargs)
@@ -231,7 +265,9 @@ def _same_end(one: str, other: str) -> bool:
     return one.partition(QUESTION)[2] == other.partition(QUESTION)[2]
 
 
-def _changes(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any], odd: str) -> bool:
+def _changes(
+    tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any], odd: str
+) -> bool:
     """Whether a template changes a question. White space around it does not count."""
     question = f"{QUESTION} {odd} {QUESTION}"
     try:
@@ -240,7 +276,9 @@ def _changes(tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[st
         return False
 
 
-def _parts(tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, Any], strict: bool) -> bool | None:
+def _parts(
+    tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, Any], strict: bool
+) -> bool | None:
     """Whether the template needs content in parts; None if neither works and ``strict`` is off."""
     faults = []
     for parts in (False, True):
@@ -265,7 +303,9 @@ def _parts(tokenizer: PreTrainedTokenizerBase, name: str, kwargs: Mapping[str, A
     raise ValueError(f"the chat template of {name} {faults[0]}: {fix}")
 
 
-def _system_fault(tokenizer: PreTrainedTokenizerBase, name: str, parts: bool, kwargs: Mapping[str, Any]) -> str | None:
+def _system_fault(
+    tokenizer: PreTrainedTokenizerBase, name: str, parts: bool, kwargs: Mapping[str, Any]
+) -> str | None:
     try:
         text = _render(tokenizer, QUESTION, SYSTEM, parts, kwargs)
     except Exception as why:  # templates may raise anything

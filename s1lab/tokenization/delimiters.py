@@ -37,7 +37,9 @@ def single_id(text: str, tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The id of a text that is always one token of the tokenizer; None if there is none."""
     ids = tokenizer.encode(text, add_special_tokens=False)
     # A tokenizer has one id for everything that it can't write, and may not name that id.
-    known = len(ids) == 1 and text in tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    known = len(ids) == 1 and text in tokenizer.decode(
+        ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+    )
     return ids[0] if known else None
 
 
@@ -62,7 +64,10 @@ def delimiter_of(text: str, encoder: Encoder) -> Delimiter:
             ids = encoder.piece(before + text + behind)
             # A character with missing bytes is decoded as a replacement character, which does not
             # count.
-            ends = [len(encoder.decode(ids[:n]).rstrip("\N{REPLACEMENT CHARACTER}")) for n in range(len(ids) + 1)]
+            ends = [
+                len(encoder.decode(ids[:n]).rstrip("\N{REPLACEMENT CHARACTER}"))
+                for n in range(len(ids) + 1)
+            ]
             start = max(n for n in range(len(ids)) if ends[n] <= len(before))
             stop = min(n for n in range(len(ids) + 1) if ends[n] >= len(before + text))
             last.add(ids[stop - 1])

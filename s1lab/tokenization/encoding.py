@@ -32,7 +32,12 @@ class Encoder:
         allow_special: Whether control tokens in the caller's text become their ids.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, delimiters: Iterable[str] = (), allow_special: bool = False) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        delimiters: Iterable[str] = (),
+        allow_special: bool = False,
+    ) -> None:
         self.tokenizer, self.allow_special = tokenizer, allow_special
         named = set(delimiters)
         controls = {
@@ -59,11 +64,21 @@ class Encoder:
     def _find_anchor(self) -> None:
         for anchor in ANCHORS:
             ids = self.whole(anchor)
-            if all(self.whole(anchor + text)[: len(ids)] == ids for text in ("a", "b", " a", "\n", "Wait", "1", "<")):
+            if all(
+                self.whole(anchor + text)[: len(ids)] == ids
+                for text in ("a", "b", " a", "\n", "Wait", "1", "<")
+            ):
                 # GPT-2's form of this (add_prefix_space) decodes the anchor with the space that was
                 # added before it.
-                self._anchor, self._anchor_ids, self._anchor_text = anchor, ids, self.decode_whole(ids)
-                if self.decode_whole([*ids, *self.piece("a"), *self.piece("b")]) == f"{self._anchor_text}ab":
+                self._anchor, self._anchor_ids, self._anchor_text = (
+                    anchor,
+                    ids,
+                    self.decode_whole(ids),
+                )
+                if (
+                    self.decode_whole([*ids, *self.piece("a"), *self.piece("b")])
+                    == f"{self._anchor_text}ab"
+                ):
                     return
         self._anchor, self._anchor_ids, self._anchor_text = "", [], ""
 
@@ -101,7 +116,9 @@ class Encoder:
         if self.holds_control(ids):
             ids = [i for character in text for i in self.piece(character)]
         if self.holds_control(ids):
-            raise ValueError(f"{text!r} can't be encoded without a control token: take it out, or load with allow_special=True")
+            raise ValueError(
+                f"{text!r} can't be encoded without a control token: take it out, or load with allow_special=True"
+            )
         return ids
 
     def _cut(self, text: str) -> list[str]:
@@ -125,7 +142,9 @@ class Encoder:
 
     def decode_whole(self, ids: Sequence[int]) -> str:
         """Text of ids with nothing before them. Special tokens are shown, spaces are unchanged."""
-        text = self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text = self.tokenizer.decode(
+            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
         assert isinstance(text, str)
         return text
 

@@ -21,7 +21,9 @@ KNOWN_BY = (
 )
 
 
-def preset(template: str | ThinkTemplate | None, tokenizer: PreTrainedTokenizerBase) -> ThinkTemplate:
+def preset(
+    template: str | ThinkTemplate | None, tokenizer: PreTrainedTokenizerBase
+) -> ThinkTemplate:
     """The template itself, a preset by name, or the preset whose delimiters the tokenizer knows.
 
     A tokenizer with ``</think>`` as one token gets "think-tags" (or "deepseek-v3.1", depending on
@@ -39,7 +41,9 @@ def preset(template: str | ThinkTemplate | None, tokenizer: PreTrainedTokenizerB
         return template
     if template is not None:
         if template not in PRESETS:
-            raise ValueError(f"no template preset is called {template!r}: choose from {list(PRESETS)} or pass a ThinkTemplate")
+            raise ValueError(
+                f"no template preset is called {template!r}: choose from {list(PRESETS)} or pass a ThinkTemplate"
+            )
         return PRESETS[template]
     for candidate, texts in KNOWN_BY:
         # R1 has the same tokens, but no switch.

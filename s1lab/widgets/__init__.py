@@ -20,4 +20,14 @@ from s1lab.widgets.playground import Playground, playground
 from s1lab.widgets.pool import PoolBrowser, pool
 from s1lab.widgets.streaming import stream
 
-__all__ = ["Explorer", "LadderSlider", "Playground", "PoolBrowser", "explore", "ladder", "playground", "pool", "stream"]
+__all__ = [
+    "Explorer",
+    "LadderSlider",
+    "Playground",
+    "PoolBrowser",
+    "explore",
+    "ladder",
+    "playground",
+    "pool",
+    "stream",
+]

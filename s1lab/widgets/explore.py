@@ -32,12 +32,24 @@ class Explorer(Panel):
         self.pairs = paired(rows, other) if other else []
         self.kept = filters(rows, other, self.pairs)
         self.current, self.part = 0, WHOLE
-        self.filter = choices("Show", [(f"{name} ({len(found):,})", name) for name, found in self.kept.items()])
+        self.filter = choices(
+            "Show", [(f"{name} ({len(found):,})", name) for name, found in self.kept.items()]
+        )
         self.pages = Pages(lambda shown: [line(rows, i) for i in shown], self.choose)
-        self.back = button("◀ round", "the round before, and before the first the whole trace", lambda: self.step(-1))
-        self.on = button("round ▶", "the next round: the prompt, each stretch of thinking, the answer", lambda: self.step(1))
+        self.back = button(
+            "◀ round",
+            "the round before, and before the first the whole trace",
+            lambda: self.step(-1),
+        )
+        self.on = button(
+            "round ▶",
+            "the next round: the prompt, each stretch of thinking, the answer",
+            lambda: self.step(1),
+        )
         self.all = button("whole", "the whole trace", lambda: self.look(WHOLE))
-        self.apart = button("first difference", "where the two traces part", lambda: self.look(DIFFERENCE))
+        self.apart = button(
+            "first difference", "where the two traces part", lambda: self.look(DIFFERENCE)
+        )
         self.where, self.head = html(), html()
         self.window = Window(self.point)
         self.views = [html(grow=True) for _ in range(2 if other else 1)]
@@ -81,9 +93,14 @@ class Explorer(Panel):
         self.part = part
         names = self._names()
         self.back.disabled, self.on.disabled = part in (WHOLE, DIFFERENCE), part == names[-1]
-        self.all.disabled, self.apart.disabled = part == WHOLE, self.differs is None or part == DIFFERENCE
+        self.all.disabled, self.apart.disabled = (
+            part == WHOLE,
+            self.differs is None or part == DIFFERENCE,
+        )
         self.where.value = sentence(f"shown: {part}; {len(names) - 1} parts")
-        self.head.value = f"<b>{escape(self.runs.traces[self.current].question)}</b>{self._parting()}"
+        self.head.value = (
+            f"<b>{escape(self.runs.traces[self.current].question)}</b>{self._parting()}"
+        )
         first = self.differs if part == DIFFERENCE else self._shown(0).start
         self.window.look(first or 0 if at is None else at)
         sights = {self._name(side): self._sight(side) for side in range(len(self.views))}
@@ -100,7 +117,11 @@ class Explorer(Panel):
     def differs(self) -> int | None:
         """The position at which the current trace and its counterpart first differ."""
         found = self._side(1)
-        return first_difference(self.runs.traces[self.current].ids, found[0].traces[found[1]].ids) if found else None
+        return (
+            first_difference(self.runs.traces[self.current].ids, found[0].traces[found[1]].ids)
+            if found
+            else None
+        )
 
     def _side(self, side: int) -> tuple[Rows, int] | None:
         """Return the run of a side and its trace's number.
@@ -130,7 +151,9 @@ class Explorer(Panel):
             return sentence("the other run has no trace of this question and sample")
         if self.differs is None:
             return sentence("the two traces are the same, id for id")
-        return sentence(f"the two traces are the same up to position {self.differs:,}, where the first difference is marked")
+        return sentence(
+            f"the two traces are the same up to position {self.differs:,}, where the first difference is marked"
+        )
 
     def _shown(self, side: int) -> Part:
         """Return the stretch of a side's trace that is shown.
@@ -153,7 +176,13 @@ class Explorer(Panel):
         if found is None:
             return None
         rows, number = found
-        return see(rows.traces[number], rows.decode, self.window.field.value, self._shown(side), self.differs)
+        return see(
+            rows.traces[number],
+            rows.decode,
+            self.window.field.value,
+            self._shown(side),
+            self.differs,
+        )
 
     def _view(self, side: int, sight: Sight | None) -> str:
         found = self._side(side)
@@ -161,11 +190,15 @@ class Explorer(Panel):
             return trace_box("", "no trace of this question")
         rows, number = found
         trace, name = rows.traces[number], self._name(side)
-        said = "".join(map(sentence, trace.notes)) + (sentence(trace.error, error=True) if trace.error else "")
+        said = "".join(map(sentence, trace.notes)) + (
+            sentence(trace.error, error=True) if trace.error else ""
+        )
         head = f"<div><b>{name}</b>: {escape(summary(trace, rows.correct[number]))}</div>{said}{legend_html(trace.source)}"
         label = f"tokens of the {name}, {self.part}"
         if not sight.tokens:
-            return head + trace_box(f"<i>nothing here: {escape(self.part)} is not in this trace</i>", label)
+            return head + trace_box(
+                f"<i>nothing here: {escape(self.part)} is not in this trace</i>", label
+            )
         return head + sight.where + trace_box(sight.tokens, label, HEIGHT)
 
     def static_html(self) -> str:
@@ -174,8 +207,12 @@ class Explorer(Panel):
             lines = "\n".join(escape(text) for text, _ in self.pages.list.options)
             counts = ", ".join(f"{name} {len(found):,}" for name, found in self.kept.items())
             listed = f"<div>{escape(counts)}</div>{PLAIN}{lines}</pre>"
-        sides = "".join(f'<div style="flex:1 1 0;min-width:0">{view.value}</div>' for view in self.views)
-        return f'{listed}<div>{self.head.value}</div><div style="display:flex;gap:1em">{sides}</div>'
+        sides = "".join(
+            f'<div style="flex:1 1 0;min-width:0">{view.value}</div>' for view in self.views
+        )
+        return (
+            f'{listed}<div>{self.head.value}</div><div style="display:flex;gap:1em">{sides}</div>'
+        )
 
 
 def explore(traces: Any, other: Any = None) -> Explorer:

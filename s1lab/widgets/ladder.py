@@ -60,11 +60,19 @@ def rungs_of(given: Any) -> Rungs:
         results = list(given.values())
         asked = [[t.question for t in r.traces] for r in results]
         if any(questions != asked[0] for questions in asked):
-            raise ValueError("the rungs were not asked the same questions: give what one lab.sweep returned")
+            raise ValueError(
+                "the rungs were not asked the same questions: give what one lab.sweep returned"
+            )
         return Rungs([str(name) for name in given], [r.traces for r in results], results)
     ladders = [given] if isinstance(given, Ladder) else given
-    if not isinstance(ladders, Sequence) or not ladders or not all(isinstance(found, Ladder) for found in ladders):
-        raise TypeError(f"a {type(given).__name__} is no ladder: give what lab.ladder or lab.sweep returned")
+    if (
+        not isinstance(ladders, Sequence)
+        or not ladders
+        or not all(isinstance(found, Ladder) for found in ladders)
+    ):
+        raise TypeError(
+            f"a {type(given).__name__} is no ladder: give what lab.ladder or lab.sweep returned"
+        )
     names = [name for name, _ in ladders[0].items()]
     if any([name for name, _ in found.items()] != names for found in ladders):
         raise ValueError("the ladders have different rungs: give those of one lab.ladder call")
@@ -85,7 +93,12 @@ class LadderSlider(Panel):
             layout=ipw.Layout(width="460px"), tooltip="the rungs in order",
         )  # fmt: skip
         self.number = ipw.BoundedIntText(
-            0, 0, questions - 1, description=f"Question, 0 to {questions - 1}", style=NARROW, layout=ipw.Layout(width="210px")
+            0,
+            0,
+            questions - 1,
+            description=f"Question, 0 to {questions - 1}",
+            style=NARROW,
+            layout=ipw.Layout(width="210px"),
         )
         self.back = button("◀ rung", "the rung before", lambda: self.step(-1))
         self.on = button("rung ▶", "the next rung", lambda: self.step(1))
@@ -110,9 +123,7 @@ class LadderSlider(Panel):
         overall = ""
         if self.rungs.measured:
             found = self.rungs.measured[rung]
-            overall = (
-                f"all {len(found.rows):,} questions: accuracy {found.interval} %, {found.thinking_tokens:.0f} thinking tokens"
-            )
+            overall = f"all {len(found.rows):,} questions: accuracy {found.interval} %, {found.thinking_tokens:.0f} thinking tokens"
         answer = trace.error or trace.answer
         self.head.value = (
             f"<b>{escape(trace.question)}</b>"
@@ -120,10 +131,10 @@ class LadderSlider(Panel):
             + f"<div>answer: <b>{escape(short(answer, 200))}</b></div>"
             + (f"<div>{escape(overall)}</div>" if overall else "")
         )
-        drawn = curve_svg(self.rungs.names, self.rungs.measured, rung) if self.rungs.measured else ""
-        self.curve.value = (
-            f'<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start">{drawn}{self._table()}</div>'
+        drawn = (
+            curve_svg(self.rungs.names, self.rungs.measured, rung) if self.rungs.measured else ""
         )
+        self.curve.value = f'<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start">{drawn}{self._table()}</div>'
         self.window.look(0)
         self._draw(0)
 
@@ -138,14 +149,27 @@ class LadderSlider(Panel):
         """Return every rung with this question's answer, with a mark at the chosen one."""
         lines = []
         for i, name in enumerate(self.rungs.names):
-            trace, correct = self.rungs.traces[i][self.number.value], self.rungs.verdict(i, self.number.value)
+            trace, correct = (
+                self.rungs.traces[i][self.number.value],
+                self.rungs.verdict(i, self.number.value),
+            )
             cells = [
                 "▶" if i == self.budget.value else "", name, f"{trace.thinking_tokens:,}", short(trace.error or trace.answer, 40),
                 *([word(correct)] if self.rungs.measured else []),
             ]  # fmt: skip
             weight = ' style="font-weight:bold"' if i == self.budget.value else ""
-            lines.append(f"<tr{weight}>" + "".join(f'<td style="{CELL}">{escape(c)}</td>' for c in cells) + "</tr>")
-        heads = ["", "budget", "thinking tokens", "answer", *(["verdict"] if self.rungs.measured else [])]
+            lines.append(
+                f"<tr{weight}>"
+                + "".join(f'<td style="{CELL}">{escape(c)}</td>' for c in cells)
+                + "</tr>"
+            )
+        heads = [
+            "",
+            "budget",
+            "thinking tokens",
+            "answer",
+            *(["verdict"] if self.rungs.measured else []),
+        ]
         head = "".join(f'<th scope="col" style="{CELL}">{h}</th>' for h in heads)
         return f'<table style="border-collapse:collapse;line-height:1.45"><tr>{head}</tr>{"".join(lines)}</table>'
 
@@ -192,19 +216,29 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
         parts.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y(r.interval.low):.1f}" y2="{y(r.interval.high):.1f}" stroke="{color}"/>'
         )
-        title = f"<title>{escape(f'{name}: {r.interval} %, {r.thinking_tokens:.0f} tokens')}</title>"
+        title = (
+            f"<title>{escape(f'{name}: {r.interval} %, {r.thinking_tokens:.0f} tokens')}</title>"
+        )
         if capped:
-            parts.append(f'<circle cx="{at:.1f}" cy="{up:.1f}" r="4.5" fill="{color}">{title}</circle>')
+            parts.append(
+                f'<circle cx="{at:.1f}" cy="{up:.1f}" r="4.5" fill="{color}">{title}</circle>'
+            )
         else:
-            parts.append(f'<rect x="{at - 4:.1f}" y="{up - 4:.1f}" width="8" height="8" fill="{color}">{title}</rect>')
+            parts.append(
+                f'<rect x="{at - 4:.1f}" y="{up - 4:.1f}" width="8" height="8" fill="{color}">{title}</rect>'
+            )
         if i == chosen:
-            parts.append(f'<circle cx="{at:.1f}" cy="{up:.1f}" r="9" fill="none" stroke="currentColor" stroke-width="2"/>')
+            parts.append(
+                f'<circle cx="{at:.1f}" cy="{up:.1f}" r="9" fill="none" stroke="currentColor" stroke-width="2"/>'
+            )
             side = "end" if at > WIDE / 2 else "start"
             shift = -14 if side == "end" else 14
             parts.append(
                 f'<text x="{at + shift:.1f}" y="{up - 8:.1f}" text-anchor="{side}" font-weight="bold">{escape(name)}</text>'
             )
-    parts.append(f'<text x="{WIDE / 2}" y="{HIGH - 3}" text-anchor="middle">thinking tokens a question, log scale</text>')
+    parts.append(
+        f'<text x="{WIDE / 2}" y="{HIGH - 3}" text-anchor="middle">thinking tokens a question, log scale</text>'
+    )
     parts.append('<text x="6" y="12">accuracy, %</text>')
     label = f"accuracy over thinking tokens; chosen: {names[chosen]}, {measured[chosen].interval} percent"
     return (

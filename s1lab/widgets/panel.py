@@ -15,9 +15,7 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 PAGE = 20  # rows of a list that are made and sent at once
 NARROW = {"description_width": "initial"}
 # The list of rows has a monospaced font, so that its columns are aligned.
-LIST_STYLE = (
-    "<style>.s1lab-rows select{font-family:var(--jp-code-font-family,monospace)!important;font-size:12px!important}</style>"
-)
+LIST_STYLE = "<style>.s1lab-rows select{font-family:var(--jp-code-font-family,monospace)!important;font-size:12px!important}</style>"
 # the list in a still picture
 PLAIN = '<pre style="font-family:monospace;font-size:12px;line-height:1.4;margin:.4em 0;overflow-x:auto">'
 SCROLL = re.compile(r"max-height:\d+em;overflow-y:auto;?")
@@ -60,7 +58,9 @@ class Panel(ipw.VBox):  # type: ignore[misc]
 
 def html(value: str = "", grow: bool = False) -> ipw.HTML:
     """Make a place for HTML. With ``grow``, it takes an even share of its row for any content."""
-    return ipw.HTML(value, layout=ipw.Layout(flex="1 1 0", min_width="0") if grow else ipw.Layout(width="auto"))
+    return ipw.HTML(
+        value, layout=ipw.Layout(flex="1 1 0", min_width="0") if grow else ipw.Layout(width="auto")
+    )
 
 
 def sentence(text: str, error: bool = False) -> str:
@@ -70,7 +70,11 @@ def sentence(text: str, error: bool = False) -> str:
     while its text changes; an ipywidgets HTML replaces all its content and has no role of its own.
     The line is placed where a reader finds it, after the controls that change it.
     """
-    look, lead = (";border-left:4px solid #D55E00;padding-left:.5em", "<b>Error:</b> ") if error else ("", "")
+    look, lead = (
+        (";border-left:4px solid #D55E00;padding-left:.5em", "<b>Error:</b> ")
+        if error
+        else ("", "")
+    )
     return f'<div style="line-height:1.5{look}">{lead}{escape(text)}</div>' if text else ""
 
 
@@ -87,7 +91,9 @@ def choices(name: str, options: Sequence[tuple[str, Any]] = ()) -> ipw.ToggleBut
     JupyterLab keeps the arrow keys and letters for its cells, so a drop-down list would not work
     there.
     """
-    return ipw.ToggleButtons(options=options, description=name, style={"button_width": "auto", **NARROW})
+    return ipw.ToggleButtons(
+        options=options, description=name, style={"button_width": "auto", **NARROW}
+    )
 
 
 def row(*children: ipw.Widget) -> ipw.HBox:
@@ -105,14 +111,18 @@ class Pages:
         chosen: Called with a row's number.
     """
 
-    def __init__(self, labels: Callable[[Sequence[int]], list[str]], chosen: Callable[[int], None]) -> None:
+    def __init__(
+        self, labels: Callable[[Sequence[int]], list[str]], chosen: Callable[[int], None]
+    ) -> None:
         self._labels, self._chosen = labels, chosen
         self.rows: Sequence[int] = ()
         self.page, self._what = 0, ""
         self._turning = False
         # JupyterLab keeps the arrow keys of a list for its cells, so the keyboard uses the buttons
         # and the number.
-        self.list = ipw.Select(options=[], description="Rows", rows=8, layout=ipw.Layout(width="auto"), style=NARROW)
+        self.list = ipw.Select(
+            options=[], description="Rows", rows=8, layout=ipw.Layout(width="auto"), style=NARROW
+        )
         self.up = button("◀ row", "the row before", lambda: self.step(-1))
         self.down = button("row ▶", "the next row", lambda: self.step(1))
         self.back = button("◀ page", "the page of rows before", lambda: self.turn(self.page - 1))
@@ -147,7 +157,14 @@ class Pages:
         self.back.disabled, self.on.disabled = self.page == 0, self.page == last
         self.up.disabled = self.down.disabled = not here
         first = self.page * PAGE
-        self._say(self._what + (f"{first + 1:,} to {first + len(here):,} of {len(self.rows):,}" if here else "no rows"))
+        self._say(
+            self._what
+            + (
+                f"{first + 1:,} to {first + len(here):,} of {len(self.rows):,}"
+                if here
+                else "no rows"
+            )
+        )
         # new options choose their first by themselves, and the user did not ask to see it
         self._turning = True
         self.list.options = options
@@ -167,7 +184,9 @@ class Pages:
         try:
             place = self.rows.index(number)
         except ValueError:
-            self._say(f"{self._what}{number:,} is not among these {len(self.rows):,} rows", error=True)
+            self._say(
+                f"{self._what}{number:,} is not among these {len(self.rows):,} rows", error=True
+            )
         else:
             self.turn(place // PAGE, number)
 

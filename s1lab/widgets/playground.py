@@ -41,17 +41,29 @@ class Playground(Panel):
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self.question = ipw.Textarea(
-            question, description="Question", placeholder="ask anything", rows=2, style=NARROW, layout=ipw.Layout(width="auto")
+            question,
+            description="Question",
+            placeholder="ask anything",
+            rows=2,
+            style=NARROW,
+            layout=ipw.Layout(width="auto"),
         )
         self.cap = _number("Cap", "most thinking tokens; 0 for no cap")
-        self.least = _number("Minimum", "fewest thinking tokens: a model that stops earlier is made to go on")
+        self.least = _number(
+            "Minimum", "fewest thinking tokens: a model that stops earlier is made to go on"
+        )
         self.waits = _number("Waits", "how many tries to stop are suppressed")
         self.text = ipw.Text(
             "Wait", description="Extension", tooltip="appended in place of a stop; empty suppresses it without text",
             style=NARROW, layout=ipw.Layout(width="190px"),
         )  # fmt: skip
         self.temperature = ipw.FloatText(
-            0.0, step=0.1, description="Temperature", tooltip="0 is greedy", style=NARROW, layout=ipw.Layout(width="160px")
+            0.0,
+            step=0.1,
+            description="Temperature",
+            tooltip="0 is greedy",
+            style=NARROW,
+            layout=ipw.Layout(width="160px"),
         )
         self.seed = _number("Seed", "of sampling; at temperature 0 it changes nothing")
         self.run = button("Run", "ask the question", self.start)
@@ -64,7 +76,15 @@ class Playground(Panel):
             dial(self.cap, tokens), dial(self.least, tokens), dial(self.waits, range(9)), self.text,
             dial(self.temperature, [n / 10 for n in range(21)]), self.seed,
         )  # fmt: skip
-        super().__init__([self.question, settings, row(self.run, self.halt, self.status), self.window.box, self.view])
+        super().__init__(
+            [
+                self.question,
+                settings,
+                row(self.run, self.halt, self.status),
+                self.window.box,
+                self.view,
+            ]
+        )
 
     @property
     def budget(self) -> Budget:
@@ -74,7 +94,10 @@ class Playground(Panel):
             ValueError: If no run can keep the budget.
         """
         return Budget(
-            max_tokens=self.cap.value or None, min_tokens=self.least.value, waits=self.waits.value, wait=self.text.value
+            max_tokens=self.cap.value or None,
+            min_tokens=self.least.value,
+            waits=self.waits.value,
+            wait=self.text.value,
         )
 
     def start(self) -> Playground:
@@ -85,15 +108,23 @@ class Playground(Panel):
         if self._thread and self._thread.is_alive():
             return self
         try:
-            asked = {"temperature": self.temperature.value, "seed": self.seed.value, "every": self.every}
-            growing = stream(self.engine, self.question.value, self.budget, stopped=self._stopped.is_set, **asked)
+            asked = {
+                "temperature": self.temperature.value,
+                "seed": self.seed.value,
+                "every": self.every,
+            }
+            growing = stream(
+                self.engine, self.question.value, self.budget, stopped=self._stopped.is_set, **asked
+            )
         except ValueError as why:
             self.status.value = sentence(str(why), error=True)
             return self
         self._stopped.clear()
         self._busy(True)
         self.status.value = sentence("reading the question")
-        self._thread = threading.Thread(target=self._write, args=(growing,), name="s1lab playground", daemon=True)
+        self._thread = threading.Thread(
+            target=self._write, args=(growing,), name="s1lab playground", daemon=True
+        )
         self._thread.start()
         return self
 
@@ -142,12 +173,16 @@ class Playground(Panel):
             self.window.off()  # the view follows the writing
             self.status.value = sentence(f"writing: {trace.thinking_tokens:,} thinking tokens")
         elif trace.error and self._stopped.is_set():
-            self.status.value = sentence(f"stopped: {trace.thinking_tokens:,} thinking tokens were written")
+            self.status.value = sentence(
+                f"stopped: {trace.thinking_tokens:,} thinking tokens were written"
+            )
         elif trace.error:
             self.status.value = sentence(trace.error, error=True)
         else:
             sampled = f" {HOW_SAMPLED}" if self.temperature.value > 0 else ""
-            self.status.value = sentence(f"done: {trace.summary()}. {short(trace.answer, 200)}.{sampled}")
+            self.status.value = sentence(
+                f"done: {trace.summary()}. {short(trace.answer, 200)}.{sampled}"
+            )
 
     def _draw(self, at: int, newest: bool = False) -> None:
         """Draw the trace around a position; with ``newest``, its last window, scrolled down."""
@@ -160,7 +195,9 @@ class Playground(Panel):
         self.view.value = legend_html(trace.source) + sight.where + box
 
     def static_html(self) -> str:
-        asked = f"<b>{escape(self.question.value)}</b>" if self.question.value else "no question yet"
+        asked = (
+            f"<b>{escape(self.question.value)}</b>" if self.question.value else "no question yet"
+        )
         budget = (
             f"cap {self.cap.value or 'none'}, minimum {self.least.value}, Waits {self.waits.value} with {self.text.value!r}, "
             f"temperature {self.temperature.value:g}, seed {self.seed.value}"
@@ -196,4 +233,6 @@ def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Pla
 
 
 def _number(name: str, tip: str) -> ipw.IntText:
-    return ipw.IntText(0, description=name, tooltip=tip, style=NARROW, layout=ipw.Layout(width="140px"))
+    return ipw.IntText(
+        0, description=name, tooltip=tip, style=NARROW, layout=ipw.Layout(width="140px")
+    )

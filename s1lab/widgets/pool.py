@@ -27,7 +27,9 @@ class PoolBrowser(Panel):
 
     def __init__(self, reports: Sequence[Report]) -> None:
         self.reports = reports
-        self.stage = choices("Stage", [(f"{r.stage} ({len(r.rows):,} dropped)", i) for i, r in enumerate(reports)])
+        self.stage = choices(
+            "Stage", [(f"{r.stage} ({len(r.rows):,} dropped)", i) for i, r in enumerate(reports)]
+        )
         self.rule = choices("Dropped by")
         self.detail = html()
         self.pages = Pages(self._lines, self.choose)
@@ -35,7 +37,9 @@ class PoolBrowser(Panel):
         self._place: dict[int, int] = {}
         self.stage.observe(lambda _: self._staged(), "value")
         self.rule.observe(lambda _: self._ruled(), "value")
-        super().__init__([html(self.funnel_html()), self.stage, self.rule, self.pages.box, self.detail])
+        super().__init__(
+            [html(self.funnel_html()), self.stage, self.rule, self.pages.box, self.detail]
+        )
         self._staged()
 
     @property
@@ -46,25 +50,38 @@ class PoolBrowser(Panel):
     def _staged(self) -> None:
         report = self.report
         self._place = {number: place for place, number in enumerate(report.rows)}
-        counts = [(f"any rule ({len(report.rows):,})", ANY), *((f"{r} ({n:,})", r) for r, n in report.counts.items())]
+        counts = [
+            (f"any rule ({len(report.rows):,})", ANY),
+            *((f"{r} ({n:,})", r) for r, n in report.counts.items()),
+        ]
         self.rule.options, self.rule.index = counts, 0
         self._ruled()
 
     def _ruled(self) -> None:
         report, wanted = self.report, self.rule.value
         self.detail.value = ""
-        rows = [number for number, rule in zip(report.rows, report.rules, strict=True) if wanted in (ANY, rule)]
+        rows = [
+            number
+            for number, rule in zip(report.rows, report.rules, strict=True)
+            if wanted in (ANY, rule)
+        ]
         self.pages.show(rows, wanted or "any rule")
 
     def _lines(self, numbers: Sequence[int]) -> list[str]:
         report = self.report
         pool = report.pool
-        questions = pool.select_columns(["question"])[list(numbers)]["question"] if pool is not None else [""] * len(numbers)
+        questions = (
+            pool.select_columns(["question"])[list(numbers)]["question"]
+            if pool is not None
+            else [""] * len(numbers)
+        )
         rules = [report.rules[self._place[number]] for number in numbers]
         whys = [short(report.whys[self._place[number]], 52) for number in numbers]
         widths = max(map(len, rules)), max(map(len, whys))
         return [
-            f"{number:>7}  {rule:<{widths[0]}}  {why:<{widths[1]}}  {short(question, 60)}".replace(" ", "\u00a0")
+            f"{number:>7}  {rule:<{widths[0]}}  {why:<{widths[1]}}  {short(question, 60)}".replace(
+                " ", "\u00a0"
+            )
             for number, rule, why, question in zip(numbers, rules, whys, questions, strict=True)
         ]
 
@@ -72,7 +89,10 @@ class PoolBrowser(Panel):
         """Show a dropped row in full: its reason, then its columns."""
         report, place = self.report, self._place[number]
         columns: dict[str, Any] = report.pool[number] if report.pool is not None else {}
-        lines = [f"<tr><th {HEAD}>{escape(name)}</th><td {CELL}>{escape(_text(v))}</td></tr>" for name, v in columns.items()]
+        lines = [
+            f"<tr><th {HEAD}>{escape(name)}</th><td {CELL}>{escape(_text(v))}</td></tr>"
+            for name, v in columns.items()
+        ]
         why = f"row {number:,}, dropped by {report.stage}, rule {report.rules[place]}: {report.whys[place]}"
         table = f"<table {TABLE}>{''.join(lines)}</table>"
         frame = "tabindex='0' role='region' aria-label='the dropped row' style='max-height:22em;overflow-y:auto'"
@@ -93,7 +113,9 @@ class PoolBrowser(Panel):
             f"<td {CELL}>{escape(why)}</td></tr>"
             for stage, left, why in steps(self.reports)
         )
-        heads = "".join(f"<th scope='col' {HEAD}>{name}</th>" for name in ("step", "rows left", "", "dropped"))
+        heads = "".join(
+            f"<th scope='col' {HEAD}>{name}</th>" for name in ("step", "rows left", "", "dropped")
+        )
         return f"{broken}<table {TABLE}><tr>{heads}</tr>{lines}</table>"
 
     def static_html(self) -> str:
@@ -126,7 +148,15 @@ def pool(reports: Any) -> PoolBrowser:
         pool, quality = curate.quality(tiny.pool(2_000))
         lab.widgets.pool(quality)
     """
-    given = [reports] if isinstance(reports, Report) else list(reports) if isinstance(reports, list | tuple) else []
+    given = (
+        [reports]
+        if isinstance(reports, Report)
+        else list(reports)
+        if isinstance(reports, list | tuple)
+        else []
+    )
     if not given or not all(isinstance(r, Report) for r in given):
-        raise TypeError(f"a {type(reports).__name__} of reports is wanted: give what the steps of lab.curate returned as second")
+        raise TypeError(
+            f"a {type(reports).__name__} of reports is wanted: give what the steps of lab.curate returned as second"
+        )
     return PoolBrowser(given)

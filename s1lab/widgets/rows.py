@@ -57,8 +57,18 @@ def rows_of(given: Any) -> Rows:
         if not given.traces:
             raise ValueError(f"the run {given.path} has no traces to show")
         return Rows(given.traces, [t.correct for t in given.traces], decoder(given))
-    traces = [given] if isinstance(given, Trace) else given.traces if isinstance(given, Ladder) else given
-    if not isinstance(traces, Sequence) or isinstance(traces, str) or not all(isinstance(t, Trace) for t in traces):
+    traces = (
+        [given]
+        if isinstance(given, Trace)
+        else given.traces
+        if isinstance(given, Ladder)
+        else given
+    )
+    if (
+        not isinstance(traces, Sequence)
+        or isinstance(traces, str)
+        or not all(isinstance(t, Trace) for t in traces)
+    ):
         raise TypeError(
             f"{_kind(given)} can't be explored: give a Trace, a list of them, a Ladder, the Results of lab.evaluate, or a run of "
             "lab.read_run"
@@ -88,7 +98,9 @@ def paired(rows: Rows, other: Rows) -> list[int | None]:
     Returns:
         For each row its row in the other run, or None.
     """
-    if len(rows) == len(other) and (len(rows) == 1 or all(map(_same_question, rows.traces, other.traces))):
+    if len(rows) == len(other) and (
+        len(rows) == 1 or all(map(_same_question, rows.traces, other.traces))
+    ):
         return list(range(len(rows)))
     places = {(t.question, t.sample): i for i, t in enumerate(other.traces)}
     return [places.get((t.question, t.sample)) for t in rows.traces]
@@ -98,7 +110,9 @@ def _same_question(a: Shown, b: Shown) -> bool:
     return a.question == b.question
 
 
-def filters(rows: Rows, other: Rows | None = None, pairs: Sequence[int | None] = ()) -> dict[str, list[int]]:
+def filters(
+    rows: Rows, other: Rows | None = None, pairs: Sequence[int | None] = ()
+) -> dict[str, list[int]]:
     """Return the rows of each filter, by name.
 
     Filters about unknown facts are left out, for example "right" of a run that was not graded.

@@ -73,11 +73,23 @@ def stream(
     if every < 1:
         raise ValueError(f"every={every}: give at least 1 token a piece")
     sampling = Sampling(temperature, 1.0, seed)
-    return _driven(engine, api.open_traces(engine, [question], [budget], None)[0], budget, sampling, every, stopped)
+    return _driven(
+        engine,
+        api.open_traces(engine, [question], [budget], None)[0],
+        budget,
+        sampling,
+        every,
+        stopped,
+    )
 
 
 def _driven(
-    engine: Engine, trace: Trace, budget: Budget, sampling: Sampling, every: int, stopped: Callable[[], bool]
+    engine: Engine,
+    trace: Trace,
+    budget: Budget,
+    sampling: Sampling,
+    every: int,
+    stopped: Callable[[], bool],
 ) -> Iterator[Trace]:
     with driving(engine):
         try:
@@ -87,7 +99,12 @@ def _driven(
 
 
 def _stream(
-    engine: Engine, trace: Trace, budget: Budget, sampling: Sampling, every: int, stopped: Callable[[], bool]
+    engine: Engine,
+    trace: Trace,
+    budget: Budget,
+    sampling: Sampling,
+    every: int,
+    stopped: Callable[[], bool],
 ) -> Iterator[Trace]:
     if trace.error:  # it could not be opened
         yield trace
@@ -140,7 +157,11 @@ def _pieces(
         else:
             size = min(every, request.max_tokens - len(written))
             least = min(size, max(0, request.min_tokens - len(written)))
-            part = _ask(engine, replace(request, ids=request.ids + written, max_tokens=size, min_tokens=least), stopped)
+            part = _ask(
+                engine,
+                replace(request, ids=request.ids + written, max_tokens=size, min_tokens=least),
+                stopped,
+            )
             whole = replace(part, ids=written + part.ids)
         written = whole.ids
         if part.finish != "length" or len(written) >= request.max_tokens:

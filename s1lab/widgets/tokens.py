@@ -53,10 +53,15 @@ def parts(source: Sequence[Source], stops: Sequence[int] = ()) -> list[Part]:
         The parts, in order.
     """
     first = next((i for i, s in enumerate(source) if s is not Source.PROMPT), len(source))
-    thought = next((i for i in range(len(source) - 1, first - 1, -1) if source[i] in THINKING), first - 1) + 1
+    thought = (
+        next((i for i in range(len(source) - 1, first - 1, -1) if source[i] in THINKING), first - 1)
+        + 1
+    )
     begins = {at for at in stops if first < at < thought}
     begins |= {
-        i for i in range(first + 1, thought) if source[i] is Source.CONTINUATION and source[i - 1] is not Source.CONTINUATION
+        i
+        for i in range(first + 1, thought)
+        if source[i] is Source.CONTINUATION and source[i - 1] is not Source.CONTINUATION
     }
     edges = [first, *sorted(begins), thought] if thought > first else [first]
     found = [Part("the prompt", 0, first)] if first else []
@@ -111,7 +116,9 @@ class Token:
         return f"{self.text!r}, id{'s' * (len(self.ids) > 1)} {' '.join(map(str, self.ids))}, position {self.at}, {self.origin}"
 
 
-def read(ids: list[int], source: Sequence[Source], decode: Decode, start: int = 0, end: int | None = None) -> list[Token]:
+def read(
+    ids: list[int], source: Sequence[Source], decode: Decode, start: int = 0, end: int | None = None
+) -> list[Token]:
     """Return the tokens from position ``start`` to before ``end``; none has two origins."""
     found, at = [], start
     for origin, run in groupby(source[start:end]):
@@ -123,7 +130,12 @@ def read(ids: list[int], source: Sequence[Source], decode: Decode, start: int = 
 
 
 def tokens_html(
-    found: Sequence[Token], *, stops: Sequence[int] = (), cut: bool = False, differs: int | None = None, at: int | None = None
+    found: Sequence[Token],
+    *,
+    stops: Sequence[int] = (),
+    cut: bool = False,
+    differs: int | None = None,
+    at: int | None = None,
 ) -> str:
     """Write consecutive tokens as HTML: one escaped element each, forced ones in «guillemets».
 
@@ -140,12 +152,18 @@ def tokens_html(
     """
     badges: dict[int, list[str]] = {}
     for number, stop in enumerate(stops, 1):
-        badges.setdefault(stop, []).append(_badge(f"stop {number}", f"here, before position {stop}, the model tried to stop"))
+        badges.setdefault(stop, []).append(
+            _badge(f"stop {number}", f"here, before position {stop}, the model tried to stop")
+        )
     close = next((t.at for t in found if t.origin is Source.CLOSE), None)
     if cut and close is not None:
-        badges.setdefault(close, []).append(_badge("cut", "the cap was reached: the thinking is closed by force"))
+        badges.setdefault(close, []).append(
+            _badge("cut", "the cap was reached: the thinking is closed by force")
+        )
     if differs is not None:
-        badges.setdefault(differs, []).append(_badge("first difference", f"the traces part here, at position {differs}"))
+        badges.setdefault(differs, []).append(
+            _badge("first difference", f"the traces part here, at position {differs}")
+        )
     out: list[str] = []
     for origin, run in groupby(found, key=lambda token: token.origin):
         together = list(run)
@@ -154,7 +172,13 @@ def tokens_html(
         for token in together:
             for position in range(token.at, token.end):
                 out += badges.pop(position, ())
-            frame = LOOKED if at in range(token.at, token.end) else FRAME if differs in range(token.at, token.end) else ""
+            frame = (
+                LOOKED
+                if at in range(token.at, token.end)
+                else FRAME
+                if differs in range(token.at, token.end)
+                else ""
+            )
             out.append(_token(token, marks[1] if token is together[-1] else "", frame))
         out.append("</span>")
     return "".join(out + badges.pop(found[-1].end, [])) if found else ""
@@ -194,4 +218,6 @@ def trace_box(inner: str, label: str, height: str | None = None, newest: bool = 
     look = [f"max-height:{height};overflow-y:auto"] if height else []
     look += ["display:flex;flex-direction:column-reverse"] if newest else []
     attributes = f'class="s1lab-trace" tabindex="0" role="region" aria-label="{escape(label)}"'
-    return f'{HOVER}<div {attributes} style="{";".join(look)}"><pre style="{BOX}">{inner}</pre></div>'
+    return (
+        f'{HOVER}<div {attributes} style="{";".join(look)}"><pre style="{BOX}">{inner}</pre></div>'
+    )

@@ -61,7 +61,13 @@ class Sight:
 
 
 def see(
-    trace: Shown, decode: Decode, at: int, part: Part | None = None, differs: int | None = None, *, top: bool = True
+    trace: Shown,
+    decode: Decode,
+    at: int,
+    part: Part | None = None,
+    differs: int | None = None,
+    *,
+    top: bool = True,
 ) -> Sight:
     """Show the window of a part around position ``at``, which is framed.
 
@@ -84,13 +90,29 @@ def see(
         end = min(part.end, start + WINDOW)
     found = read(trace.ids, trace.source, decode, start, end)
     token = next((t for t in found if t.at <= at < t.end), None)
-    words = str(token) if token else f"no token stands at position {at} of what is shown" if found else ""
+    words = (
+        str(token)
+        if token
+        else f"no token stands at position {at} of what is shown"
+        if found
+        else ""
+    )
     tries = sum(start < s <= end for s in trace.stops)
     stopped = f", {tries} {'try' if tries == 1 else 'tries'} to stop" if tries else ""
-    unseen = f"; not shown: {start:,} before and {len(trace.ids) - end:,} after" if end - start < len(trace.ids) else ""
-    where = f"positions {start:,} to {end - 1:,}: {end - start:,} of {len(trace.ids):,} tokens{stopped}{unseen}" if found else ""
+    unseen = (
+        f"; not shown: {start:,} before and {len(trace.ids) - end:,} after"
+        if end - start < len(trace.ids)
+        else ""
+    )
+    where = (
+        f"positions {start:,} to {end - 1:,}: {end - start:,} of {len(trace.ids):,} tokens{stopped}{unseen}"
+        if found
+        else ""
+    )
     drawn = tokens_html(found, stops=trace.stops, cut=trace.cut, differs=differs, at=at)
-    return Sight(part, start, end, drawn, f'<div style="opacity:.8;font-size:90%">{where}</div>', words)
+    return Sight(
+        part, start, end, drawn, f'<div style="opacity:.8;font-size:90%">{where}</div>', words
+    )
 
 
 class Window:
@@ -106,10 +128,14 @@ class Window:
             description="Token", tooltip="a position; Enter says which token stands there, frames it and shows what is around it",
             continuous_update=False, style=NARROW, layout=ipw.Layout(width="140px"),
         )  # fmt: skip
-        self.earlier = button("◀ tokens", "tokens before those that are shown", lambda: self.step(-1))
+        self.earlier = button(
+            "◀ tokens", "tokens before those that are shown", lambda: self.step(-1)
+        )
         self.later = button("tokens ▶", "tokens after those that are shown", lambda: self.step(1))
         self.said = html()
-        self.field.observe(lambda change: None if self._setting else self._moved(change["new"]), "value")
+        self.field.observe(
+            lambda change: None if self._setting else self._moved(change["new"]), "value"
+        )
         self.box = row(self.field, self.earlier, self.later, self.said)
         self.off()
 
@@ -126,7 +152,11 @@ class Window:
         the new window ends where the old one begins.
         """
         ahead = [s.end for s in self.sights if s.end < s.part.end]
-        behind = [max(s.part.start, s.start - WINDOW + BEFORE) for s in self.sights if s.start > s.part.start]
+        behind = [
+            max(s.part.start, s.start - WINDOW + BEFORE)
+            for s in self.sights
+            if s.start > s.part.start
+        ]
         # of two traces, the nearer one, so that no token of the other is left out
         if ahead if by > 0 else behind:
             at = min(ahead) if by > 0 else max(behind)
@@ -139,7 +169,9 @@ class Window:
         self.field.disabled = False
         self.earlier.disabled = all(s.start == s.part.start for s in self.sights)
         self.later.disabled = all(s.end == s.part.end for s in self.sights)
-        self.said.value = "".join(sentence(f"{name}: {s.words}") for name, s in sights.items() if s.words)
+        self.said.value = "".join(
+            sentence(f"{name}: {s.words}") for name, s in sights.items() if s.words
+        )
 
     def off(self) -> None:
         """Show that nothing is looked at."""

@@ -75,7 +75,9 @@ class ToyEngine:
         self._done: list[tuple[int, Completion]] = []
 
     def submit(self, key: int, request: Request) -> None:
-        ids = self.toy.write(list(request.ids), request.max_tokens, request.min_tokens, request.stop)
+        ids = self.toy.write(
+            list(request.ids), request.max_tokens, request.min_tokens, request.stop
+        )
         stop = ids.pop() if ids[-1] in request.stop else None
         self._done.append((key, Completion(tuple(ids), stop)))
 
@@ -172,7 +174,9 @@ class Mode:
 MODES: dict[str, Mode] = {}
 
 
-def mode(group: str, says: str | None = None, *, who: str = "some", **options: Any) -> Callable[[Act], Act]:
+def mode(
+    group: str, says: str | None = None, *, who: str = "some", **options: Any
+) -> Callable[[Act], Act]:
     """Add a mode; one in four questions meets it, in every request, unless ``who`` is "all"."""
 
     def meets(number: int) -> bool:
@@ -202,7 +206,14 @@ def once(group: str, **options: Any) -> Callable[[Act], Act]:
     return add
 
 
-def several(group: str, name: str, kinds: dict[str, tuple[Act, str]], *, at_first: bool = False, **options: Any) -> None:
+def several(
+    group: str,
+    name: str,
+    kinds: dict[str, tuple[Act, str]],
+    *,
+    at_first: bool = False,
+    **options: Any,
+) -> None:
     """A mode of many kinds: question by question the next one, and in between one that meets none.
 
     at_first: only the first try of a request meets it.
@@ -230,7 +241,9 @@ async def well_behaved(ask: Ask) -> None:
 async def writes_five_ids_and_says_length(ask: Ask) -> None:
     ids = ask.ids[:5]
     stopped = ask.stop is not None and len(ask.ids) <= 5
-    await ask.send(ask.right(token_ids=ids, finish_reason="stop" if stopped else "length", stop_reason=None))
+    await ask.send(
+        ask.right(token_ids=ids, finish_reason="stop" if stopped else "length", stop_reason=None)
+    )
 
 
 @mode("lengths")
@@ -240,7 +253,9 @@ async def writes_one_id_a_reply(ask: Ask) -> None:
 
 @mode("lengths")
 async def writes_no_id_once(ask: Ask) -> None:
-    await ask.send(ask.right(token_ids=[], finish_reason="length") if ask.tries == 1 else ask.right())
+    await ask.send(
+        ask.right(token_ids=[], finish_reason="length") if ask.tries == 1 else ask.right()
+    )
 
 
 @mode("lengths", "limit of its own")
@@ -304,7 +319,9 @@ async def stops_at_ids_of_its_own(ask: Ask) -> None:
     if n == len(ask.ids):
         await ask.send(ask.right())
     else:
-        await ask.send(ask.right(token_ids=ask.ids[:n], finish_reason="stop", stop_reason=ask.ids[n - 1]))
+        await ask.send(
+            ask.right(token_ids=ask.ids[:n], finish_reason="stop", stop_reason=ask.ids[n - 1])
+        )
 
 
 @mode("stops", who="all")
@@ -314,7 +331,9 @@ async def stops_at_ids_of_its_own_and_leaves_them_out(ask: Ask) -> None:
     if n == len(ask.ids) or (n > 1 and ask.ids[n - 2] == ask.ids[n - 1]):
         await ask.send(ask.right())
     else:
-        await ask.send(ask.right(token_ids=ask.ids[: n - 1], finish_reason="stop", stop_reason=ask.ids[n - 1]))
+        await ask.send(
+            ask.right(token_ids=ask.ids[: n - 1], finish_reason="stop", stop_reason=ask.ids[n - 1])
+        )
 
 
 @mode("stops", who="all")
@@ -364,7 +383,10 @@ WRONG_REASONS = {
 several(
     "ids",
     "values_of_wrong_types",
-    {f"an id: {n}": (one_id(v), f"wrote {w}.* where a token id belongs") for n, (v, w) in WRONG_IDS.items()}
+    {
+        f"an id: {n}": (one_id(v), f"wrote {w}.* where a token id belongs")
+        for n, (v, w) in WRONG_IDS.items()
+    }
     | {f"token_ids: {n}": (changed(token_ids=v), w) for n, (v, w) in WRONG_LISTS.items()}
     | {f"finish_reason: {n}": (changed(finish_reason=v), w) for n, (v, w) in WRONG_REASONS.items()},
 )
@@ -487,7 +509,12 @@ STATUSES = (
     | {"204": (no_content, "no completion"), "206": (status("206 Partial"), "no completion")}
 )
 several("statuses", "statuses_that_stay", STATUSES, retries=1)
-several("statuses", "statuses_at_first", {k: v for k, v in STATUSES.items() if k in PASSING}, at_first=True)
+several(
+    "statuses",
+    "statuses_at_first",
+    {k: v for k, v in STATUSES.items() if k in PASSING},
+    at_first=True,
+)
 
 
 @mode("statuses", r"sends us on to http://[^ ]*\[key\]: use that address")
@@ -589,7 +616,12 @@ BROKEN = [
     announces_a_negative_length,
     switches_to_another_protocol,
 ]
-several("connections", "connections_that_break_at_first", {act.__name__: (act, "") for act in BROKEN}, at_first=True)
+several(
+    "connections",
+    "connections_that_break_at_first",
+    {act.__name__: (act, "") for act in BROKEN},
+    at_first=True,
+)
 
 
 @mode("connections", who="all")
@@ -600,7 +632,9 @@ async def answers_as_http_1_0_and_closes(ask: Ask) -> None:
 
 @mode("connections", who="all")
 async def sends_a_few_interim_replies_first(ask: Ask) -> None:
-    await ask.raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + b"HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n")
+    await ask.raw(
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + b"HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n"
+    )
     await ask.send(ask.right())
 
 
@@ -752,7 +786,9 @@ class BadServer:
         prompts = {tuple(template.prompt(question)): i for i, question in enumerate(QUESTIONS)}
         lengths = sorted({len(prompt) for prompt in prompts})
         # A request belongs to the question whose prompt it begins with.
-        self.number_of = lambda ids: next((prompts[key] for n in lengths if (key := tuple(ids[:n])) in prompts), -1)
+        self.number_of = lambda ids: next(
+            (prompts[key] for n in lengths if (key := tuple(ids[:n])) in prompts), -1
+        )
         self.act: Act = well_behaved
         self.get: Callable[[str], tuple[str, Any]] = self.models
         self.bodies: list[dict[str, Any]] = []

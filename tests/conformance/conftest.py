@@ -31,7 +31,9 @@ def padded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.resize_token_embeddings(known + 8, mean_resizing=False)
     with torch.no_grad():
         model.lm_head.weight[known:] = 0
-        model.lm_head.weight[known + 3] = 1.05 * model.lm_head.weight[build().convert_tokens_to_ids("9")]
+        model.lm_head.weight[known + 3] = (
+            1.05 * model.lm_head.weight[build().convert_tokens_to_ids("9")]
+        )
     model.save_pretrained(folder)
     return folder
 
@@ -58,7 +60,9 @@ def bad_server() -> Iterator[BadServer]:
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], lab.Engine]] = {
     "transformers": lambda _: lab.load("s1-tiny"),
     "vllm": lambda request: lab.load(str(request.getfixturevalue("padded")), engine="vllm"),
-    "server": lambda request: lab.load(request.getfixturevalue("server").address, model="s1-tiny", api_key=KEY),
+    "server": lambda request: lab.load(
+        request.getfixturevalue("server").address, model="s1-tiny", api_key=KEY
+    ),
 }
 
 

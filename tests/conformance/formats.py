@@ -35,7 +35,14 @@ WAITS = {
 }
 SPELLED = ThinkTemplate("<y>", ("</y>",), "</y>", "spelled", newline=False)
 # By the format: what the model thinks in a round, if nobody interrupts it.
-THOUGHTS = {"qwen3": "12", "r1-distill": "12", "deepseek-v3.1": "12", "magistral": "34", "gpt-oss": "56", "spelled": "78"}
+THOUGHTS = {
+    "qwen3": "12",
+    "r1-distill": "12",
+    "deepseek-v3.1": "12",
+    "magistral": "34",
+    "gpt-oss": "56",
+    "spelled": "78",
+}
 WIDTH = 448
 
 
@@ -43,8 +50,13 @@ def tokenizer() -> PreTrainedTokenizerFast:
     """The embedded one with the tokens of all formats."""
     made = build()
     for family in FAMILIES.values():
-        made.add_tokens([AddedToken(t, special=True, normalized=False) for t in family.tokens], special_tokens=True)
-        made.add_tokens([AddedToken(t, special=False, normalized=False) for t in family.plain_tokens])
+        made.add_tokens(
+            [AddedToken(t, special=True, normalized=False) for t in family.tokens],
+            special_tokens=True,
+        )
+        made.add_tokens(
+            [AddedToken(t, special=False, normalized=False) for t in family.plain_tokens]
+        )
     return made
 
 
@@ -105,7 +117,12 @@ def bound(name: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         template = SPELLED if spelled else PRESETS[FAMILIES[name].preset]
-        return bind(template, words, {words.eos_token_id, words.convert_tokens_to_ids("<|return|>")}, chat_template_kwargs=fixed)
+        return bind(
+            template,
+            words,
+            {words.eos_token_id, words.convert_tokens_to_ids("<|return|>")},
+            chat_template_kwargs=fixed,
+        )
 
 
 def row(trace: lab.Trace) -> dict[str, Any]:
@@ -135,9 +152,15 @@ def answers(engine: lab.Engine) -> dict[str, dict[str, Any]]:
             "harness": lab.force(engine, "Q?", lab.Budget(**longer, compat="harness")),
         }
         for cap in range(1, 16):
-            cases[f"cap {cap}"] = lab.force(engine, "Q?", lab.Budget(max_tokens=cap, waits=1, wait=wait, answer_tokens=6))
+            cases[f"cap {cap}"] = lab.force(
+                engine, "Q?", lab.Budget(max_tokens=cap, waits=1, wait=wait, answer_tokens=6)
+            )
             cases[f"sampled cap {cap}"] = lab.force(
-                engine, "Q?", lab.Budget(max_tokens=cap, waits=1, wait=wait, answer_tokens=6), temperature=1.0, seed=3
+                engine,
+                "Q?",
+                lab.Budget(max_tokens=cap, waits=1, wait=wait, answer_tokens=6),
+                temperature=1.0,
+                seed=3,
             )
         for temperature in (0.0, 1.0):
             climbed = lab.ladder(
@@ -146,14 +169,20 @@ def answers(engine: lab.Engine) -> dict[str, dict[str, Any]]:
             )  # fmt: skip
             for cap in range(1, 16):
                 cases[f"{'sampled ' * bool(temperature)}rung {cap}"] = climbed.at(cap=cap)
-        tree = lab.rebase(engine, "Q?", 2, lambda _: 1.0, lab.Budget(**longer), step=None, step_tokens=3, seed=1)
+        tree = lab.rebase(
+            engine, "Q?", 2, lambda _: 1.0, lab.Budget(**longer), step=None, step_tokens=3, seed=1
+        )
         cases |= {"tree": tree.traces[0], "rejected": lab.reject(engine, "Q?", 6, tries=2, seed=1)}
         found[name] = {case: row(trace) for case, trace in cases.items()}
     return found
 
 
 def main(folder: str, engine: str, address: str = "") -> None:
-    where, options = (address, {"tokenizer": folder, "api_key": KEY}) if engine == "server" else (folder, {"engine": engine})
+    where, options = (
+        (address, {"tokenizer": folder, "api_key": KEY})
+        if engine == "server"
+        else (folder, {"engine": engine})
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loaded = lab.load(where, **options)

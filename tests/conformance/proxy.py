@@ -63,7 +63,11 @@ class Proxy:
                         outer.delivered[body] = len(outer.asked)
 
             def _headers(self) -> dict[str, str]:
-                return {k: v for k, v in self.headers.items() if k.lower() in ("authorization", "content-type")}
+                return {
+                    k: v
+                    for k, v in self.headers.items()
+                    if k.lower() in ("authorization", "content-type")
+                }
 
             def _pass(self, answer: httpx.Response) -> bool:
                 return self._send(answer.status_code, answer.content)

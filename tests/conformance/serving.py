@@ -26,20 +26,54 @@ def free_port() -> int:
 class Server:
     """``python -m vllm.entrypoints.openai.api_server`` with the embedded model; ``more`` are its options."""
 
-    def __init__(self, model: Path, log: Path, port: int | None = None, *, more: Sequence[str] = ()) -> None:
+    def __init__(
+        self, model: Path, log: Path, port: int | None = None, *, more: Sequence[str] = ()
+    ) -> None:
         self.model, self.log, self.port, self.more = model, log, port or free_port(), more
         self.address = f"http://127.0.0.1:{self.port}/v1"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Server:
-        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(self.model)]
-        command += ["--served-model-name", "s1-tiny", "--dtype", "float32", "--enforce-eager", "--block-size", "32"]
-        command += ["--host", "127.0.0.1", "--port", str(self.port), "--api-key", KEY, "--disable-uvicorn-access-log"]
+        command = [
+            sys.executable,
+            "-m",
+            "vllm.entrypoints.openai.api_server",
+            "--model",
+            str(self.model),
+        ]
+        command += [
+            "--served-model-name",
+            "s1-tiny",
+            "--dtype",
+            "float32",
+            "--enforce-eager",
+            "--block-size",
+            "32",
+        ]
+        command += [
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--api-key",
+            KEY,
+            "--disable-uvicorn-access-log",
+        ]
         command += self.more
-        env = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
-        env |= {"VLLM_CPU_OMP_THREADS_BIND": "0"}  # a thread for the model leaves the other core to HTTP
+        env = os.environ | {
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "VLLM_LOGGING_LEVEL": "WARNING",
+        }
+        env |= {
+            "VLLM_CPU_OMP_THREADS_BIND": "0"
+        }  # a thread for the model leaves the other core to HTTP
         self.process = subprocess.Popen(
-            command, stdout=self.log.open("ab"), stderr=subprocess.STDOUT, env=env, start_new_session=True
+            command,
+            stdout=self.log.open("ab"),
+            stderr=subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
         )
         return self
 
@@ -54,7 +88,9 @@ class Server:
             except httpx.TransportError:
                 pass
             time.sleep(0.3)
-        raise AssertionError(f"the server did not come up in {seconds} s: {self.log.read_text()[-3000:]}")
+        raise AssertionError(
+            f"the server did not come up in {seconds} s: {self.log.read_text()[-3000:]}"
+        )
 
     def kill(self) -> None:
         """SIGKILL to the server and the engine process it started: they are one session of their own."""

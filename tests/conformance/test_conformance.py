@@ -21,7 +21,9 @@ CASES = {
     "one wait": lab.Budget(waits=1),
     "three waits": lab.Budget(waits=3),
     "cap after a wait": lab.Budget(max_tokens=70, waits=2),
-    "cap within a wait": lab.Budget(max_tokens=75, waits=2, wait="Hmm, let me look at it again, line by line"),
+    "cap within a wait": lab.Budget(
+        max_tokens=75, waits=2, wait="Hmm, let me look at it again, line by line"
+    ),
     "wait of several tokens": lab.Budget(waits=2, wait="Hmm, let me look again"),
     "no wait text": lab.Budget(waits=1, wait=None),
     "own cut text": lab.Budget(max_tokens=40, on_cut="Answer:"),
@@ -50,14 +52,23 @@ def test_each_kind_of_budget_gives_the_reference_ids(engine, expected, questions
     traces = lab.force(engine, questions[:12], budget)
     for trace, want in zip(traces, expected[case], strict=True):
         assert trace.error is None
-        assert (trace.ids, trace.source, trace.waits, trace.cut) == (want.ids, want.source, want.waits, want.cut)
+        assert (trace.ids, trace.source, trace.waits, trace.cut) == (
+            want.ids,
+            want.source,
+            want.waits,
+            want.cut,
+        )
         assert len(trace.ids) == len(trace.source)
-        assert trace.sampled_tokens + trace.forced_tokens + len(trace.of(Source.PROMPT)) == len(trace.ids)
+        assert trace.sampled_tokens + trace.forced_tokens + len(trace.of(Source.PROMPT)) == len(
+            trace.ids
+        )
         assert budget.max_tokens is None or trace.thinking_tokens <= budget.max_tokens
         assert trace.cut or trace.thinking_tokens >= budget.min_tokens
 
 
-def test_over_a_hundred_questions_with_a_budget_each_part_at_ties_only(engine, reference, questions):
+def test_over_a_hundred_questions_with_a_budget_each_part_at_ties_only(
+    engine, reference, questions
+):
     """Greedy, float32: the same ids; where a trace parts, the two best logits lie within 1e-3, and that is one in a hundred."""
     rng = random.Random(5)
     budgets = [
@@ -75,7 +86,9 @@ def test_over_a_hundred_questions_with_a_budget_each_part_at_ties_only(engine, r
         assert b.source[at] in GENERATED
         with torch.inference_mode():
             best = reference.network(torch.tensor([b.ids[:at]])).logits[0, -1].topk(2).values
-        warnings.warn(f"parts at id {at} of {b.question!r}: best logits {best.tolist()}", stacklevel=1)
+        warnings.warn(
+            f"parts at id {at} of {b.question!r}: best logits {best.tolist()}", stacklevel=1
+        )
         assert best[0] - best[1] < 1e-3
     assert len(parted) <= len(questions) // 100
 
@@ -88,8 +101,20 @@ def test_sampled_rows_are_the_same_alone_and_in_any_batch(engine, questions):
     assert [t.ids for t in together] == [t.ids for t in again]
     for trace in together[:3]:
         assert lab.force(engine, trace.question, budget, **options).ids == trace.ids
-    assert [t.ids for t in together] != [t.ids for t in lab.force(engine, questions[:16], budget, **options | {"seed": 5})]
-    assert len({tuple(t.ids) for t in lab.force(engine, [questions[0]] * 4, budget, **options | {"temperature": 2.0})}) > 1
+    assert [t.ids for t in together] != [
+        t.ids for t in lab.force(engine, questions[:16], budget, **options | {"seed": 5})
+    ]
+    assert (
+        len(
+            {
+                tuple(t.ids)
+                for t in lab.force(
+                    engine, [questions[0]] * 4, budget, **options | {"temperature": 2.0}
+                )
+            }
+        )
+        > 1
+    )
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
@@ -118,12 +143,24 @@ def test_a_stream_ends_in_the_trace_of_force(engine, questions, temperature):
         whole = lab.force(engine, question, budget, temperature=temperature, seed=2)
         *growing, last = stream(engine, question, budget, temperature=temperature, seed=2, every=8)
         assert whole.error is None and len(growing) > 4
-        assert (last.ids, last.source, last.waits, last.cut) == (whole.ids, whole.source, whole.waits, whole.cut)
+        assert (last.ids, last.source, last.waits, last.cut) == (
+            whole.ids,
+            whole.source,
+            whole.waits,
+            whole.cut,
+        )
 
 
-def test_a_number_of_tokens_that_is_asked_for_and_forced_gives_the_reference_ids(engine, reference, questions):
-    asked = [lab.token_conditional(e, questions[:8], 32, force=True, progress=False) for e in (engine, reference)]
-    assert [(t.ids, t.source, t.cut) for t in asked[0]] == [(t.ids, t.source, t.cut) for t in asked[1]]
+def test_a_number_of_tokens_that_is_asked_for_and_forced_gives_the_reference_ids(
+    engine, reference, questions
+):
+    asked = [
+        lab.token_conditional(e, questions[:8], 32, force=True, progress=False)
+        for e in (engine, reference)
+    ]
+    assert [(t.ids, t.source, t.cut) for t in asked[0]] == [
+        (t.ids, t.source, t.cut) for t in asked[1]
+    ]
     assert all(t.error is None and t.thinking_tokens <= 32 for t in asked[0])
 
 
@@ -132,22 +169,35 @@ def test_steps_go_on_behind_their_delimiters_on_each_engine(engine, questions):
     """The model was not trained for steps: what holds of the bookkeeping holds whatever it writes."""
     options = {"force": True, "progress": False}
     traces = lab.step_conditional(engine, questions[:6], 3, lab.Budget(max_tokens=60), **options)
-    again = lab.step_conditional(engine, questions[5::-1], 3, lab.Budget(max_tokens=60), **options)[::-1]
+    again = lab.step_conditional(engine, questions[5::-1], 3, lab.Budget(max_tokens=60), **options)[
+        ::-1
+    ]
     assert [t.ids for t in traces] == [t.ids for t in again]
     for trace in traces:
-        assert trace.error is None and trace.thinking_tokens <= 60 and 1 <= trace.counts["steps"] <= 3
-        assert trace.of(Source.SAMPLED).count(engine.template.encode("<|im_start|>")[0]) == trace.counts["steps"] - 1
-        assert trace.sampled_tokens + trace.forced_tokens + len(trace.of(Source.PROMPT)) == len(trace.ids)
+        assert (
+            trace.error is None and trace.thinking_tokens <= 60 and 1 <= trace.counts["steps"] <= 3
+        )
+        assert (
+            trace.of(Source.SAMPLED).count(engine.template.encode("<|im_start|>")[0])
+            == trace.counts["steps"] - 1
+        )
+        assert trace.sampled_tokens + trace.forced_tokens + len(trace.of(Source.PROMPT)) == len(
+            trace.ids
+        )
 
 
 def test_a_rejection_is_bounded_and_the_same_alone_and_in_any_batch(engine, questions):
     options = {"limit": 40, "tries": 3, "seed": 6, "progress": False}
     traces = lab.reject(engine, questions[:10], **options)
     again = lab.reject(engine, questions[9::-1], **options)[::-1]
-    assert [(t.ids, t.dropped, t.counts) for t in traces] == [(t.ids, t.dropped, t.counts) for t in again]
+    assert [(t.ids, t.dropped, t.counts) for t in traces] == [
+        (t.ids, t.dropped, t.counts) for t in again
+    ]
     assert lab.reject(engine, questions[0], **options).ids == traces[0].ids
     for trace in traces:
-        assert trace.error is None and trace.thinking_tokens <= 40 and 1 <= trace.counts["tries"] <= 3
+        assert (
+            trace.error is None and trace.thinking_tokens <= 40 and 1 <= trace.counts["tries"] <= 3
+        )
         assert trace.cut is not bool(trace.counts["fits"])
         failed = trace.counts["tries"] - trace.counts["fits"]
         assert trace.dropped + (40 if trace.cut else 0) == failed * 41
@@ -166,7 +216,11 @@ def test_a_store_answers_for_an_engine_and_its_own_runs_only(engine, questions, 
 
 def test_an_end_of_sequence_inside_thinking_is_an_attempt_to_stop(engine, template):
     """After a finished answer the model samples its end of sequence, which the thinking's stops hold as well."""
-    ids = tuple(template.encode("<|im_start|>user\nHow many r in raspberries?<|im_end|>\n<|im_start|>assistant\nAnswer: 3"))
+    ids = tuple(
+        template.encode(
+            "<|im_start|>user\nHow many r in raspberries?<|im_end|>\n<|im_start|>assistant\nAnswer: 3"
+        )
+    )
     (done,) = ask(engine, Request(ids, 20, template.think_stop))
     assert (done.ids, done.stop_id) == ((), template.tokenizer.eos_token_id)
     (more,) = ask(engine, Request(ids, 20, template.think_stop, min_tokens=3))
@@ -191,7 +245,9 @@ def test_an_answer_cut_by_the_context(engine, reference):
     budget, cut = lab.Budget(max_tokens=3, answer_tokens=4000, on_cut=None), 0
     frame = len(engine.template.prompt("") + engine.template.open_ids())
     for left in range(10, 22):
-        question = engine.template.decode(engine.template.encode("1 " * engine.context)[: engine.context - frame - left])
+        question = engine.template.decode(
+            engine.template.encode("1 " * engine.context)[: engine.context - frame - left]
+        )
         trace, want = (lab.force(e, question, budget) for e in (engine, reference))
         assert (trace.ids, trace.answer_cut, trace.error) == (want.ids, want.answer_cut, want.error)
         assert len(trace.ids) <= engine.context
@@ -203,12 +259,17 @@ def test_a_question_that_does_not_fit_leaves_the_others_alone(engine, questions)
     long = "1 " * engine.context
     bad, good = lab.force(engine, [long, questions[0]], lab.Budget(max_tokens=30))
     assert bad.error and str(engine.context) in bad.error
-    assert good.error is None and good.ids == lab.force(engine, questions[0], lab.Budget(max_tokens=30)).ids
+    assert (
+        good.error is None
+        and good.ids == lab.force(engine, questions[0], lab.Budget(max_tokens=30)).ids
+    )
 
 
 def test_ids_outside_the_vocabulary_are_never_sampled(engine, reference, padded, questions):
     """vLLM and the server have the padded model already. An outside id would win at each 9 of the thinking."""
-    wide = lab.load(str(padded)) if engine.name == "transformers" else contextlib.nullcontext(engine)
+    wide = (
+        lab.load(str(padded)) if engine.name == "transformers" else contextlib.nullcontext(engine)
+    )
     want = lab.force(reference, questions[:12], lab.Budget(waits=1))
     assert sum("9" in t.thinking for t in want) > 3
     with wide as loaded:
@@ -237,4 +298,6 @@ def test_nothing_is_polled_for_ever_and_a_cancelled_run_leaves_the_engine_usable
     with pytest.raises(KeyboardInterrupt):
         run(engine, [endless(), fails()])
     assert engine.poll() == []
-    assert [t.ids for t in lab.force(engine, questions[:4], lab.Budget(waits=1))] == [t.ids for t in want]
+    assert [t.ids for t in lab.force(engine, questions[:4], lab.Budget(waits=1))] == [
+        t.ids for t in want
+    ]

@@ -37,7 +37,9 @@ def answers(request: pytest.FixtureRequest, folder: Path) -> Rows:
         if server:
             command.append(server.start().wait().address)
         env = os.environ | {"VLLM_LOGGING_LEVEL": "ERROR"}
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=400)
+        done = subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=400
+        )
     finally:
         if server:
             server.stop()
@@ -50,7 +52,11 @@ def answers(request: pytest.FixtureRequest, folder: Path) -> Rows:
 def reference(folder: Path) -> Rows:
     path = folder / "transformers.json"
     if not path.exists():
-        subprocess.run([sys.executable, "-m", "tests.conformance.formats", str(folder), "transformers"], cwd=ROOT, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "tests.conformance.formats", str(folder), "transformers"],
+            cwd=ROOT,
+            check=True,
+        )
     found: Rows = json.loads(path.read_text())
     return found
 
@@ -70,7 +76,11 @@ def test_the_thinking_is_opened_and_closed_once_and_waits_suppress(answers, name
         row = rows[case]
         assert row["error"] is None and row["waits"] == waits and not row["cut"], case
         assert row["thinking"].strip("\n") == wait.join([thought] * (waits + 1)), case
-        behind = row["text"].partition("?")[2].split(row["answer"])[0] if row["answer"] else row["text"].partition("?")[2]
+        behind = (
+            row["text"].partition("?")[2].split(row["answer"])[0]
+            if row["answer"]
+            else row["text"].partition("?")[2]
+        )
         assert behind.count(template.template.open.strip()) == 1, case
         forced = [i for i, s in zip(row["ids"], row["source"], strict=True) if s == Source.CLOSE]
         assert template.decode(forced).strip("\n") == template.template.close.strip("\n"), case
@@ -101,8 +111,12 @@ def test_without_thinking_the_prompt_is_the_formats_own(answers, name):
     from tests.families import FAMILIES
 
     row = answers[name]["no thinking"]
-    before = bound(name).decode_whole([i for i, s in zip(row["ids"], row["source"], strict=True) if s != Source.ANSWER])
-    assert before.endswith(FAMILIES[name].skipped if name in FAMILIES else "<|im_start|>assistant\n")
+    before = bound(name).decode_whole(
+        [i for i, s in zip(row["ids"], row["source"], strict=True) if s != Source.ANSWER]
+    )
+    assert before.endswith(
+        FAMILIES[name].skipped if name in FAMILIES else "<|im_start|>assistant\n"
+    )
     assert not any(s in THINKING for s in row["source"]) and row["error"] is None
 
 
@@ -114,7 +128,11 @@ def test_control_tokens_of_a_prompt_are_the_chat_templates_own(answers, name):
     own = [i for i in plain if i in template.encoder.control_ids]
     assert [i for i in prompt if i in template.encoder.control_ids] == own
     assert "How many <|im_start|> in " in template.decode_whole(prompt)
-    assert len(row["notes"]) == 1 and "'<|im_start|>'" in row["notes"][0] and "allow_special=True" in row["notes"][0]
+    assert (
+        len(row["notes"]) == 1
+        and "'<|im_start|>'" in row["notes"][0]
+        and "allow_special=True" in row["notes"][0]
+    )
 
 
 @pytest.mark.parametrize("name", WAITS)

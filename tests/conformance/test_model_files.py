@@ -28,7 +28,9 @@ TEXT_END, END = 256, 258
 
 
 def change(file: Path, **values: Any) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | values), encoding="utf-8")
+    file.write_text(
+        json.dumps(json.loads(file.read_text(encoding="utf-8")) | values), encoding="utf-8"
+    )
 
 
 def weights(alter: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
@@ -58,15 +60,26 @@ REFUSED: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "a cut download": (cut, ["model.safetensors", "broken"]),
     "a weight missing": (weights(lambda w: w.pop(ONE)), ["lack", ONE]),
     "a weight more": (weights(lambda w: w.update(extra=torch.ones(3))), ["extra"]),
-    "another shape": (weights(lambda w: w.update({ONE: torch.ones(384, 64)})), ["other shapes", ONE]),
+    "another shape": (
+        weights(lambda w: w.update({ONE: torch.ones(384, 64)})),
+        ["other shapes", ONE],
+    ),
     "another model_type": (lambda f: change(f / "config.json", model_type="llama"), ["'llama'"]),
     "a giant's width": (lambda f: change(f / "config.json", hidden_size=2**30), ["config.json"]),
     "ordinary tokens without a row": (token("raspberry", False), ["'raspberry'", "322 rows"]),
     "a broken tokenizer": (lambda f: (f / "tokenizer.json").write_bytes(b"{"), ["tokenizer"]),
 }
 LOADED: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
-    "NaN weights": (weights(lambda w: w[HEAD].view(-1)[5].fill_(float("nan"))), ["NaN", HEAD], "auto"),
-    "infinite weights": (weights(lambda w: w[ONE].view(-1)[5].fill_(float("inf"))), ["infinite", ONE], "auto"),
+    "NaN weights": (
+        weights(lambda w: w[HEAD].view(-1)[5].fill_(float("nan"))),
+        ["NaN", HEAD],
+        "auto",
+    ),
+    "infinite weights": (
+        weights(lambda w: w[ONE].view(-1)[5].fill_(float("inf"))),
+        ["infinite", ONE],
+        "auto",
+    ),
     "too large for the dtype": (weights(lambda w: w[ONE].mul_(1e6)), [ONE, "bfloat16"], "float16"),
 }
 
@@ -120,11 +133,21 @@ def test_both_end_answers_at_the_same_ids(tmp_path, tiny, questions):
     token("[PAD]", True)(folder)
     found = {}
     for engine in ("transformers", "vllm"):
-        asked = {"engine": engine, "allow_special": True}  # else "[PAD]" in a question is plain text
+        asked = {
+            "engine": engine,
+            "allow_special": True,
+        }  # else "[PAD]" in a question is plain text
         with pytest.warns(UserWarning, match=r"\[PAD\]"), lab.load(str(folder), **asked) as loaded:
             assert loaded.template.answer_stop == {TEXT_END, END}
-            found[engine] = lab.force(loaded, [*questions[:8], "What is [PAD]?"], lab.Budget(max_tokens=40), progress=False)
+            found[engine] = lab.force(
+                loaded,
+                [*questions[:8], "What is [PAD]?"],
+                lab.Budget(max_tokens=40),
+                progress=False,
+            )
     want = lab.force(tiny, questions[:8], lab.Budget(max_tokens=40), progress=False)
     for traces in found.values():
-        assert [t.ids for t in traces[:8]] == [t.ids for t in want] and not any(t.error for t in traces[:8])
+        assert [t.ids for t in traces[:8]] == [t.ids for t in want] and not any(
+            t.error for t in traces[:8]
+        )
         assert "322" in traces[8].error

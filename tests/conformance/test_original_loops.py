@@ -37,7 +37,9 @@ def test_a_recorded_case_of_the_embedded_model_on_real_vllm(engine, cases):
     """The rounds that the model wrote for the original are what vLLM writes in our programs."""
     assert {case["context"] for case in cases} == {engine.context}
     asked = [case["questions"][0] for case in cases]
-    traces = lab.force(engine, [q["question"] for q in asked], [budget(case) for case in cases], progress=False)
+    traces = lab.force(
+        engine, [q["question"] for q in asked], [budget(case) for case in cases], progress=False
+    )
     for trace, question in zip(traces, asked, strict=True):
         assert trace.error is None and not trace.answer_cut
         assert trace.ids == question["fed"] + question["answer"]["ids"]
@@ -63,7 +65,9 @@ def generate(engine, ids, **options):
 @pytest.fixture(scope="module")
 def stopped():
     """A first round that stopped by itself: the ids before it, and what was written."""
-    question = next(c["questions"][0] for c in CASES if c["questions"][0]["rounds"][0]["stop"] == START)
+    question = next(
+        c["questions"][0] for c in CASES if c["questions"][0]["rounds"][0]["stop"] == START
+    )
     return question["rounds"][0]["prompt"], question["rounds"][0]["ids"]
 
 
@@ -87,7 +91,9 @@ def test_a_minimum_holds_back_the_stops_and_the_end_of_sequence(engine, stopped)
     prompt, written = stopped
     out = generate(engine, [*prompt, *written], max_tokens=5, stop_token_ids=[START, END])
     assert list(out.token_ids) == [START]
-    out = generate(engine, [*prompt, *written], max_tokens=1, min_tokens=1, stop_token_ids=[START, END])
+    out = generate(
+        engine, [*prompt, *written], max_tokens=1, min_tokens=1, stop_token_ids=[START, END]
+    )
     assert out.token_ids[0] not in (START, END) and out.finish_reason == "length"
 
 
@@ -101,7 +107,10 @@ def test_the_context_ends_a_round_as_its_limit_does(engine, stopped):
 def test_what_vllm_refuses(engine, stopped):
     """Where the original asks so, its run ends. The kind of error depends on the release."""
     prompt, _ = stopped
-    for wrong, words in (({"max_tokens": 0}, "max_tokens must be"), ({"max_tokens": 2, "min_tokens": 3}, "min_tokens must be")):
+    for wrong, words in (
+        ({"max_tokens": 0}, "max_tokens must be"),
+        ({"max_tokens": 2, "min_tokens": 3}, "min_tokens must be"),
+    ):
         with pytest.raises(Exception, match=words):
             vllm.SamplingParams(**wrong)
     with pytest.raises(Exception, match="maximum"):

@@ -22,7 +22,9 @@ ROOT = Path(__file__).parent.parent.parent
 pytest.importorskip("vllm")
 
 
-def script(code: str, timeout: float = 300, interrupt_after: float | None = None) -> SimpleNamespace:
+def script(
+    code: str, timeout: float = 300, interrupt_after: float | None = None
+) -> SimpleNamespace:
     """Run code in a session of its own; ``left`` are the processes of that session that outlive it.
 
     interrupt_after: so many seconds after its first line of output, the whole session gets a Ctrl-C, as from a terminal.
@@ -32,7 +34,12 @@ def script(code: str, timeout: float = 300, interrupt_after: float | None = None
     listens = "    import signal\n    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     command = [sys.executable, "-c", f"if __name__ == '__main__':\n{listens}{body}"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
     )
     try:
         first = ""
@@ -53,7 +60,9 @@ def alive(session: int, seconds: float = 5) -> list[str]:
     """Processes of a session. multiprocessing's own helper ends a moment after its parent, and is dead before it is reaped."""
     until = time.monotonic() + seconds
     while True:
-        listed = subprocess.run(["ps", "-o", "stat=,args=", "-s", str(session)], capture_output=True, text=True).stdout
+        listed = subprocess.run(
+            ["ps", "-o", "stat=,args=", "-s", str(session)], capture_output=True, text=True
+        ).stdout
         left = [line for line in listed.splitlines() if not line.startswith("Z")]
         if not left or time.monotonic() > until:
             return left
@@ -96,8 +105,12 @@ def test_ctrl_c_in_a_notebook_keeps_what_is_finished_and_the_engine(engine, requ
         )
         assert "ready" in out and not error
         pressed: list[float] = []
-        threading.Timer(5, lambda: (pressed.append(time.monotonic()), manager.interrupt_kernel())).start()
-        _, error = run_cell(client, "lab.force(engine, questions, lab.Budget(max_tokens=30), progress=False)")
+        threading.Timer(
+            5, lambda: (pressed.append(time.monotonic()), manager.interrupt_kernel())
+        ).start()
+        _, error = run_cell(
+            client, "lab.force(engine, questions, lab.Budget(max_tokens=30), progress=False)"
+        )
         assert error == "Interrupted" and time.monotonic() - pressed[0] < 20
         out, error = run_cell(
             client,

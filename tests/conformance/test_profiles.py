@@ -27,7 +27,12 @@ def kept(root: Path, name: str, only: set[str]) -> None:
 
     path = root / "notebooks" / "profiles" / f"{name}.yaml"
     content = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump({key: value for key, value in content.items() if key in only | {"machine"}}, sort_keys=False))
+    path.write_text(
+        yaml.safe_dump(
+            {key: value for key, value in content.items() if key in only | {"machine"}},
+            sort_keys=False,
+        )
+    )
 
 
 def ran(root: Path, name: str) -> None:
@@ -39,7 +44,11 @@ def ran(root: Path, name: str) -> None:
         assert all(cell.execution_count for cell in cells)
         results = folder / f"{path.stem}.json"
         assert json.loads(results.read_text())
-    figures = {p.stem for p in (folder / "figures").glob("*.json")} if (folder / "figures").exists() else set()
+    figures = (
+        {p.stem for p in (folder / "figures").glob("*.json")}
+        if (folder / "figures").exists()
+        else set()
+    )
     assert figures or all(p.stem == "00_quickstart" for p in executed)
 
 

@@ -55,7 +55,9 @@ def test_the_server_really_has_the_limit(limited: Server, engine: lab.Engine) ->
 
 
 @pytest.mark.parametrize("name", BUDGETS)
-def test_a_budget_gives_the_reference_ids_past_the_servers_limit(engine, reference, questions, name):
+def test_a_budget_gives_the_reference_ids_past_the_servers_limit(
+    engine, reference, questions, name
+):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the first run says that the server has a limit
         traces = lab.force(engine, questions[:12], BUDGETS[name])
@@ -75,7 +77,10 @@ def test_rungs_of_a_ladder_are_their_own_runs(engine, questions):
 
 def test_a_sampled_run_is_the_same_twice(engine, questions):
     """Its pieces are another stream than one whole answer, and they are always the same pieces."""
-    twice = [lab.force(engine, questions[:8], lab.Budget(max_tokens=40), temperature=0.8) for _ in range(2)]
+    twice = [
+        lab.force(engine, questions[:8], lab.Budget(max_tokens=40), temperature=0.8)
+        for _ in range(2)
+    ]
     assert [t.ids for t in twice[0]] == [t.ids for t in twice[1]]
     assert all(t.error is None for t in twice[0]) and any(t.thinking_tokens > 16 for t in twice[0])
 

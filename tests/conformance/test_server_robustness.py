@@ -32,13 +32,18 @@ def undisturbed(server, many):
         return [t.ids for t in lab.force(engine, many, BUDGET)]
 
 
-def test_errors_delays_drops_and_half_answers_change_no_result_and_ask_nothing_twice(server, many, undisturbed):
+def test_errors_delays_drops_and_half_answers_change_no_result_and_ask_nothing_twice(
+    server, many, undisturbed
+):
     kinds = ["pass", "500", "pass", "drop", "half", "pass", "429", "pass", "pass", "pass"]
 
     def mischief(n: int) -> str | float:
         return "pass" if not 5 < n < 405 else 8.0 if n % 40 == 7 else kinds[n % 10]
 
-    with Proxy(server.address, mischief) as proxy, lab.load(proxy.address, api_key=KEY, timeout=6.0, concurrency=24) as engine:
+    with (
+        Proxy(server.address, mischief) as proxy,
+        lab.load(proxy.address, api_key=KEY, timeout=6.0, concurrency=24) as engine,
+    ):
         traces = lab.force(engine, many, BUDGET)
         assert engine.retried >= 160  # 4 in 10 of 400, and the late ones
     assert [t.error for t in traces] == [None] * len(many)
@@ -61,7 +66,9 @@ def test_a_server_killed_and_started_again_in_mid_run(server, many, undisturbed)
                 server.start()
 
         traces = [open_trace(engine, q, BUDGET, 0, None) for q in many]
-        lab.run(engine, [force(t, BUDGET, Sampling(), engine.context) for t in traces], program_done)
+        lab.run(
+            engine, [force(t, BUDGET, Sampling(), engine.context) for t in traces], program_done
+        )
         assert engine.retried > 0 and finished == len(many)
     assert proxy.repeats == 0
     assert [t.error for t in traces] == [None] * len(many)
@@ -90,7 +97,9 @@ def test_time_that_passed_idle_does_not_count_against_the_server(server, many):
         assert engine.retried == 1
 
 
-def test_a_long_answer_that_is_lost_is_asked_again_and_an_outage_is_forgotten_by_the_next_run(server, many):
+def test_a_long_answer_that_is_lost_is_asked_again_and_an_outage_is_forgotten_by_the_next_run(
+    server, many
+):
     """Patience counts from the first failure, not from when the lost answer was begun; and not from one run to the next."""
     weather = ["slow"]
 
@@ -103,7 +112,10 @@ def test_a_long_answer_that_is_lost_is_asked_again_and_an_outage_is_forgotten_by
         return "drop" if n and now in ("slow", "down") else "500" if now == "shaky" else "pass"
 
     budget = lab.Budget(max_tokens=5)
-    with Proxy(server.address, mischief) as proxy, lab.load(proxy.address, api_key=KEY, patience=1.0, retries=2) as engine:
+    with (
+        Proxy(server.address, mischief) as proxy,
+        lab.load(proxy.address, api_key=KEY, patience=1.0, retries=2) as engine,
+    ):
         assert lab.force(engine, many[0], budget).error is None and engine.retried == 1
         weather[0] = "down"
         assert "gave no answer" in lab.force(engine, many[1], budget).error
@@ -113,7 +125,10 @@ def test_a_long_answer_that_is_lost_is_asked_again_and_an_outage_is_forgotten_by
 
 
 def test_a_refusal_is_reported_at_once_in_the_servers_words(server, many):
-    with Proxy(server.address, lambda n: "400" if n == 1 else "pass") as proxy, lab.load(proxy.address, api_key=KEY) as engine:
+    with (
+        Proxy(server.address, lambda n: "400" if n == 1 else "pass") as proxy,
+        lab.load(proxy.address, api_key=KEY) as engine,
+    ):
         bad, good = lab.force(engine, many[:2], [lab.Budget(max_tokens=3)] * 2)
         if good.error:
             bad, good = good, bad
@@ -128,7 +143,13 @@ def test_the_key_shows_nowhere(server, caplog, capfd):
     assert KEY not in str(refused.value) and "api_key=" in str(refused.value)
     with lab.load(server.address.replace("//", f"//user:{KEY}@"), api_key=KEY) as engine:
         trace = lab.force(engine, "How many r in raspberry", lab.Budget(max_tokens=5))
-        shown = repr(engine) + json.dumps(lab.describe(engine)) + repr(trace) + str(trace) + trace._repr_html_()
+        shown = (
+            repr(engine)
+            + json.dumps(lab.describe(engine))
+            + repr(trace)
+            + str(trace)
+            + trace._repr_html_()
+        )
     captured = capfd.readouterr()
     assert KEY not in shown + caplog.text + captured.out + captured.err
 

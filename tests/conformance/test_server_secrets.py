@@ -75,7 +75,10 @@ def test_an_address_is_taken_apart(address, plain, user):
         ("http://me:s3#cr@host:8000/v1", "percent-encode"),
         ("http://me:s3\\cr@host:8000/v1", "percent-encode"),
         ("http://me:s3@cr/w@host:8000/v1", "percent-encode"),
-        ("http://me:s3cr", "port"),  # its host was left out: a parser takes the password for the port
+        (
+            "http://me:s3cr",
+            "port",
+        ),  # its host was left out: a parser takes the password for the port
         ("http://host:port/v1", "port"),
         ("http://host:99999/v1", "port"),
         ("http://host:0/v1", "port"),
@@ -95,7 +98,11 @@ def test_what_is_no_address_is_refused_without_showing_a_password(address, words
 
 
 def test_other_refusals_show_no_password_either(tmp_path):
-    for model in (f"http://me:{PASSWORD}@host/v1", f"me:{PASSWORD}@host/v1", f"HTTP://me:{ENCODED}@host"):
+    for model in (
+        f"http://me:{PASSWORD}@host/v1",
+        f"me:{PASSWORD}@host/v1",
+        f"HTTP://me:{ENCODED}@host",
+    ):
         for options in ({"engine": "vllm"}, {"engine": "transformers"}, {}):
             if model.lower().startswith("http") and not options:
                 continue
@@ -114,7 +121,9 @@ def test_other_refusals_show_no_password_either(tmp_path):
 # Words of a server --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("secret", [KEY, PASSWORD, "pässwörd-of-some-length", 'with "quotes" & <tags>'])
+@pytest.mark.parametrize(
+    "secret", [KEY, PASSWORD, "pässwörd-of-some-length", 'with "quotes" & <tags>']
+)
 def test_a_secret_is_masked_in_every_form_that_a_server_may_repeat_it_in(secret):
     mask = masker([secret], [("user", secret)])
     forms = {
@@ -133,8 +142,12 @@ def test_a_secret_is_masked_in_every_form_that_a_server_may_repeat_it_in(secret)
     }
     for before in ("", "user:", ":", "Bearer ", "x", "xy"):
         forms[f"base64 behind {before!r}"] = base64.b64encode(f"{before}{secret}".encode()).decode()
-        forms[f"base64 within {before!r}"] = base64.b64encode(f"{before}{secret}!!".encode()).decode()
-        forms[f"urlsafe {before!r}"] = base64.urlsafe_b64encode(f"{before}{secret}".encode()).decode()
+        forms[f"base64 within {before!r}"] = base64.b64encode(
+            f"{before}{secret}!!".encode()
+        ).decode()
+        forms[f"urlsafe {before!r}"] = base64.urlsafe_b64encode(
+            f"{before}{secret}".encode()
+        ).decode()
     for kind, form in forms.items():
         said = mask(f"your key {form} is wrong")
         assert "[key]" in said or "hold the key" in said, kind
@@ -167,7 +180,9 @@ def test_a_key_that_a_server_echoes_is_masked_wherever_its_words_are_shown(bad, 
         for status in ("400 Bad", "401 No", "302 Found"):
 
             async def refuse(ask, status=status):
-                await ask.send({"error": {"message": said}}, status, location=f"http://h/{said[:900]}")
+                await ask.send(
+                    {"error": {"message": said}}, status, location=f"http://h/{said[:900]}"
+                )
 
             bad.behave(refuse)
             error = lab.force(engine, "Is it shown?", lab.Budget(max_tokens=5)).error
@@ -189,7 +204,9 @@ def test_a_key_in_the_names_that_a_server_gives_is_not_in_what_a_run_records(bad
     bad.get = lambda path: ("200 OK", version if path.endswith("version") else {"data": [card]})
     store = tmp_path / "x.db"
     with lab.load(bad.address, api_key=KEY) as engine:
-        assert lab.force(engine, "Is it shown?", lab.Budget(max_tokens=5), store=store).error is None
+        assert (
+            lab.force(engine, "Is it shown?", lab.Budget(max_tokens=5), store=store).error is None
+        )
         told = repr(engine) + json.dumps(lab.describe(engine)) + engine.fingerprint
     assert KEY not in told and "[key]" in told
     assert bad.bodies[0]["model"] == card["id"]  # the server hears the name that it gave
@@ -234,8 +251,12 @@ def test_a_password_in_an_address_is_sent_and_shown_nowhere(bad, user, caplog, c
         ["sft", "--recipe", "tiny", "--data", "never.jsonl", "--model"],
     ],
 )
-@pytest.mark.parametrize("user", [f"me:{KEY}", f"{KEY}", f"me:{quote(KEY, safe='')}", f"me:{KEY * 200}"])
-def test_a_key_typed_into_an_address_is_refused_with_the_variable_to_use(command, user, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "user", [f"me:{KEY}", f"{KEY}", f"me:{quote(KEY, safe='')}", f"me:{KEY * 200}"]
+)
+def test_a_key_typed_into_an_address_is_refused_with_the_variable_to_use(
+    command, user, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     said = CliRunner().invoke(app, [*command, f"http://{user}@127.0.0.1:9/v1"])
     assert said.exit_code == 2
@@ -317,12 +338,16 @@ def test_a_proxy_of_the_environment_is_named_where_the_connection_fails(variable
 
 
 def test_a_proxy_that_refuses_is_named_and_its_password_is_masked(bad, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", bad.address.removesuffix("/v1").replace("//", f"//me:{ENCODED}@"))
+    monkeypatch.setenv(
+        "HTTP_PROXY", bad.address.removesuffix("/v1").replace("//", f"//me:{ENCODED}@")
+    )
     for status, kind in (("403 Forbidden", PermissionError), ("502 Bad Gateway", ValueError)):
         bad.get = lambda path, status=status: (status, f"no way for {PASSWORD}".encode())
         with pytest.raises(kind, match="of HTTP_PROXY") as refused:
             lab.load("http://gpu-box.invalid:8000/v1")
-        assert "NO_PROXY=gpu-box.invalid" in str(refused.value) and PASSWORD not in str(refused.value)
+        assert "NO_PROXY=gpu-box.invalid" in str(refused.value) and PASSWORD not in str(
+            refused.value
+        )
     bad.get = bad.models  # a proxy that works is used
     with lab.load("http://gpu-box.invalid:8000/v1") as engine:
         assert lab.force(engine, "Does it work?", lab.Budget(max_tokens=5)).error is None
@@ -335,8 +360,12 @@ def test_a_proxy_that_refuses_is_named_and_its_password_is_masked(bad, monkeypat
         assert "of HTTP_PROXY" in error and "NO_PROXY=gpu-box.invalid" in error
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1", "http://a b", "http://"])
-def test_a_proxy_that_cannot_be_used_is_refused_with_the_variable_and_left_out_by_no_proxy(bad, proxy, monkeypatch):
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1", "http://a b", "http://"]
+)
+def test_a_proxy_that_cannot_be_used_is_refused_with_the_variable_and_left_out_by_no_proxy(
+    bad, proxy, monkeypatch
+):
     monkeypatch.setenv("ALL_PROXY", proxy)
     clients = sum(thread.name == "s1lab server engine" for thread in threading.enumerate())
     with pytest.raises((ValueError, ConnectionError), match=r"of ALL_PROXY.*NO_PROXY=127\.0\.0\.1"):
@@ -363,7 +392,9 @@ def test_pieces_of_a_sampled_request_have_seeds_of_their_own(bad):
 
     with lab.load(bad.address) as engine, pytest.warns(UserWarning, match="by itself after 5 ids"):
         bad.behave(five)
-        request = Request(tuple(engine.template.prompt("Why?")), 12, frozenset({1}), 0, 0.7, 1.0, 2**63 - 2)
+        request = Request(
+            tuple(engine.template.prompt("Why?")), 12, frozenset({1}), 0, 0.7, 1.0, 2**63 - 2
+        )
         (done,) = lab.run(engine, [program(request)])
     assert len(done.ids) == 12 and done.finish == "length"
     assert [body["seed"] for body in bad.bodies] == [2**63 - 2, 2**63 - 1, 0]
@@ -386,6 +417,8 @@ def test_which_stop_it_was_is_drawn_from_the_stops_alone_when_sampled(bad):
         prompts = [tuple(engine.template.prompt(f"{i} why?")) for i in range(20)]
         found = lab.run(engine, [program(Request(p, 200, stop, 0, 0.7, 1.0, 3)) for p in prompts])
         asked = [body for body in bad.bodies if not body["stop_token_ids"]]
-    assert [done.error for done in found] == [None] * 20 and all(done.stop_id in stop for done in found)
+    assert [done.error for done in found] == [None] * 20 and all(
+        done.stop_id in stop for done in found
+    )
     assert len(asked) == 20 and all(body["allowed_token_ids"] == sorted(stop) for body in asked)
     assert all(body["max_tokens"] == 1 and body["min_tokens"] == 0 for body in asked)

@@ -40,7 +40,12 @@ CAPS, WAITS = (64, 256), (0, 2)
 
 def filtered() -> Dataset:
     """Return the embedded pool after the filters of notebook 01 that come before difficulty."""
-    pool, _ = curate.quality(whole_pool(), [*curate.MISSING, *curate.FORMATTING, "repetition"], words=[4, 180], progress=False)
+    pool, _ = curate.quality(
+        whole_pool(),
+        [*curate.MISSING, *curate.FORMATTING, "repetition"],
+        words=[4, 180],
+        progress=False,
+    )
     pool, _ = curate.decontaminate(pool, [benchmark()], 13)
     pool, _ = curate.deduplicate(pool, 13)
     return curate.count_tokens(pool, load("s1-tiny").template.tokenizer)
@@ -50,7 +55,9 @@ def harder(pool: Dataset, results: Path) -> Dataset:
     """Return the questions that neither embedded model solves at once, as in notebook 01."""
     results.mkdir(parents=True, exist_ok=True)
     store = results / "01_difficulty.db"
-    return curate.difficulty(pool, ["s1-tiny-base", "s1-tiny"], prefix="Answer:", store=store, progress=True)[0]
+    return curate.difficulty(
+        pool, ["s1-tiny-base", "s1-tiny"], prefix="Answer:", store=store, progress=True
+    )[0]
 
 
 def draw(name: str, pool: Dataset, seed: int) -> Dataset:
@@ -75,11 +82,19 @@ def one(name: str, rows: Dataset, seed: int, out: Path) -> dict[str, Any]:
     chosen = sft.recipe("tiny").but(seed=seed, save_every=500)
     cut = False
     if name == "s1K, 74 % cut":
-        lengths = sorted(map(len, sft.encode(rows, load(chosen.model).template, chosen)["input_ids"]))
+        lengths = sorted(
+            map(len, sft.encode(rows, load(chosen.model).template, chosen)["input_ids"])
+        )
         chosen, cut = chosen.but(block=lengths[round((1 - CUT_SHARE) * len(lengths)) - 1]), True
     if name == "full":
         chosen = chosen.but(epochs=FULL_EPOCHS)
-    trained = sft.train(chosen.model, rows, chosen, out=out / f"{name.replace(' ', '-').replace(',', '')}-{seed}", cut=cut)
+    trained = sft.train(
+        chosen.model,
+        rows,
+        chosen,
+        out=out / f"{name.replace(' ', '-').replace(',', '')}-{seed}",
+        cut=cut,
+    )
     with load(str(trained.path)) as engine:
         rungs = sweep(engine, benchmark(), CAPS, WAITS, progress=False)
     return {
@@ -91,7 +106,9 @@ def one(name: str, rows: Dataset, seed: int, out: Path) -> dict[str, Any]:
         "block": chosen.block,
         "loss": round(sum(trained.loss[-15:]) / 15, 4),
         "seconds": trained.made["seconds"],
-        "correct": {rung: "".join(str(int(c)) for c in found.correct) for rung, found in rungs.items()},
+        "correct": {
+            rung: "".join(str(int(c)) for c in found.correct) for rung, found in rungs.items()
+        },
         "thinking_tokens": {rung: round(found.thinking_tokens, 1) for rung, found in rungs.items()},
     }
 
@@ -106,8 +123,12 @@ def kept(path: Path, made: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/ablations"), help="folder for the models")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/ablations"), help="folder for the models"
+    )
     parser.add_argument("--write", type=Path, default=RECORD, help="where the outcomes go")
     options = parser.parse_args()
     made = {"base": fingerprint("s1-tiny-base"), "seed": BENCHMARK_SEED, "questions": BENCHMARK}
@@ -119,9 +140,13 @@ def main() -> None:
     for name, seed in missing:
         began = time.time()
         drawn = name.partition(",")[0]
-        runs.append(one(name, draw(drawn, hard if drawn == "s1K" else pool, seed), seed, options.out))
+        runs.append(
+            one(name, draw(drawn, hard if drawn == "s1K" else pool, seed), seed, options.out)
+        )
         write_whole(options.write, [(json.dumps({**made, "runs": runs}, indent=1) + "\n").encode()])
-        right = {rung: 100 * bits.count("1") / len(bits) for rung, bits in runs[-1]["correct"].items()}
+        right = {
+            rung: 100 * bits.count("1") / len(bits) for rung, bits in runs[-1]["correct"].items()
+        }
         sys.stdout.write(f"{name}, seed {seed}: {right}, {time.time() - began:.0f} s\n")
         sys.stdout.flush()
 

@@ -19,7 +19,9 @@ RASPBERRY = "How many r in raspberry"
 
 def base(engine: Engine, split: str = "test") -> float:
     """Return the accuracy in percent of the base model when it answers at once."""
-    return evaluate(engine, problems(BENCHMARK, BENCHMARK_SEED, split), thinking=False, prefix="Answer:").accuracy
+    return evaluate(
+        engine, problems(BENCHMARK, BENCHMARK_SEED, split), thinking=False, prefix="Answer:"
+    ).accuracy
 
 
 def measure(engine: Engine, split: str = "test") -> dict[str, Any]:
@@ -34,7 +36,9 @@ def measure(engine: Engine, split: str = "test") -> dict[str, Any]:
     """
     asked = problems(BENCHMARK, BENCHMARK_SEED, split)
     budgets = (
-        {f"cap {c}": Budget(max_tokens=c) for c in CAPS} | {"own stop": Budget()} | {f"waits {w}": Budget(waits=w) for w in WAITS}
+        {f"cap {c}": Budget(max_tokens=c) for c in CAPS}
+        | {"own stop": Budget()}
+        | {f"waits {w}": Budget(waits=w) for w in WAITS}
     )
     rungs: dict[str, Any] = {}
     for name, budget in budgets.items():
@@ -59,12 +63,17 @@ def verdicts(base_accuracy: float, rungs: dict[str, Any]) -> dict[str, dict[str,
     caps = [rungs[f"cap {c}"]["accuracy"] for c in CAPS] + [rungs["own stop"]["accuracy"]]
     own = rungs["own stop"]["accuracy"]
     best = max((1, 2, 4), key=lambda w: rungs[f"waits {w}"]["accuracy"])
-    gain = paired_bootstrap(*([int(c) for c in rungs[n]["correct"]] for n in (f"waits {best}", "own stop")))
+    gain = paired_bootstrap(
+        *([int(c) for c in rungs[n]["correct"]] for n in (f"waits {best}", "own stop"))
+    )
     steps = [b - a for a, b in itertools.pairwise(caps)]
     many = rungs[f"waits {WAITS[-1]}"]["accuracy"] - rungs[f"waits {best}"]["accuracy"]
     raspberry = [a.split()[-1].rstrip(".") for a in rungs["raspberry"]]
     rows: dict[str, tuple[Any, bool]] = {
-        "from a cap of 16 to the own stop, at least 40 points": (round(own - caps[0], 1), own - caps[0] >= 40),
+        "from a cap of 16 to the own stop, at least 40 points": (
+            round(own - caps[0], 1),
+            own - caps[0] >= 40,
+        ),
         "no doubling loses more than 3 points": (round(min(steps), 1), min(steps) >= -3),
         "own stop between 50 and 85 %": (round(own, 1), 50 <= own <= 85),
         "base model without thinking below 35 %": (round(base_accuracy, 1), base_accuracy < 35),

@@ -103,8 +103,16 @@ once, every family and size alike; {sft["epochs"]} epochs, batch {sft["batch"]},
 
 
 _ASKS = {
-    "tcc": ("token-conditional", 'asked by "Think for up to 128 tokens." below the question', "lab.token_conditional"),
-    "scc": ("step-conditional", 'asked by "Think for up to 8 steps." below the question', "lab.step_conditional"),
+    "tcc": (
+        "token-conditional",
+        'asked by "Think for up to 128 tokens." below the question',
+        "lab.token_conditional",
+    ),
+    "scc": (
+        "step-conditional",
+        'asked by "Think for up to 8 steps." below the question',
+        "lab.step_conditional",
+    ),
     "ccc": (
         "class-conditional",
         "asked by one of the paper's two sentences below the question, or by none",
@@ -122,10 +130,21 @@ def variant_card(kind: str, made: dict[str, Any]) -> str:
     """Write the card of "s1-tiny-KIND" as Markdown; figures are from ``variants.json``."""
     trained, measured = made["trained"], made["measured"]
     name, asked, call = _ASKS[kind]
-    columns = ["asked", "thinking tokens", *(["of them headers", "steps"] if kind == "scc" else []), "accuracy"]
-    fields = ["asked", "thinking_tokens", *(["delimiter_tokens", "steps"] if kind == "scc" else []), "accuracy"]
+    columns = [
+        "asked",
+        "thinking tokens",
+        *(["of them headers", "steps"] if kind == "scc" else []),
+        "accuracy",
+    ]
+    fields = [
+        "asked",
+        "thinking_tokens",
+        *(["delimiter_tokens", "steps"] if kind == "scc" else []),
+        "accuracy",
+    ]
     rows = "\n".join(
-        "| " + " | ".join(str(run[f] if run[f] is not None else "nothing") for f in fields) + " |" for run in measured["runs"]
+        "| " + " | ".join(str(run[f] if run[f] is not None else "nothing") for f in fields) + " |"
+        for run in measured["runs"]
     )
     return f"""{_HEAD.format(name=f"s1-tiny-{kind}")}A model of s1lab's embedded world for {name} control: `s1-tiny-base`, fine-tuned on {trained["rows"]:,} traces, {asked}. Use it as
 `{call}(lab.load("s1-tiny-{kind}"), questions, ...)`.

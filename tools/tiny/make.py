@@ -61,7 +61,9 @@ def pretraining_problems() -> Iterator[Problem]:
         yield from itertools.islice(stream(seed, "train"), 18_000)
 
 
-def pretrain(tokenizer: PreTrainedTokenizerFast, steps: int) -> tuple[Qwen2ForCausalLM, list[float]]:
+def pretrain(
+    tokenizer: PreTrainedTokenizerFast, steps: int
+) -> tuple[Qwen2ForCausalLM, list[float]]:
     """Train the base model.
 
     Muon trains the matrices: it needs half the tokens of AdamW here.
@@ -95,12 +97,18 @@ def pretrain(tokenizer: PreTrainedTokenizerFast, steps: int) -> tuple[Qwen2ForCa
     matrices = [p for n, p in model.model.layers.named_parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if not any(p is m for m in matrices)]
     optimizers = [
-        torch.optim.Muon(matrices, lr=PRETRAIN["muon_rate"], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(
+            matrices, lr=PRETRAIN["muon_rate"], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+        ),
         torch.optim.AdamW(others, lr=PRETRAIN["adamw_rate"], betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
     def rate(step: int) -> float:
-        return float(min(1.0, (step + 1) / PRETRAIN["warmup_steps"]) * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        return float(
+            min(1.0, (step + 1) / PRETRAIN["warmup_steps"])
+            * 0.5
+            * (1 + math.cos(math.pi * step / steps))
+        )
 
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, rate) for o in optimizers]
     batches = _packed(tokenizer, random.Random(f"pretrain {SEED}"))
@@ -137,7 +145,9 @@ def _look_back(model: Qwen2ForCausalLM, offsets: tuple[int, ...]) -> None:
             at = head * width
             attention.q_proj.bias[at : at + fast] = strength
             attention.k_proj.bias[at : at + fast] = strength * torch.cos(offset * turn)
-            attention.k_proj.bias[at + width // 2 : at + width // 2 + fast] = strength * torch.sin(offset * turn)
+            attention.k_proj.bias[at + width // 2 : at + width // 2 + fast] = strength * torch.sin(
+                offset * turn
+            )
 
 
 def _packed(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Iterator[list[torch.Tensor]]:
@@ -168,14 +178,18 @@ def curated(base: TransformersEngine) -> list[Problem]:
     pool = list(itertools.islice(stream(SEED + 1000, "train"), 5 * TRACES))
     answers = direct(base, [p.question for p in pool], prefix="Answer:", answer_tokens=32)
     assert isinstance(answers, list)
-    hard = [p for p, t in zip(pool, answers, strict=True) if not is_correct(t.answer, p.answer, p.kind)]
+    hard = [
+        p for p, t in zip(pool, answers, strict=True) if not is_correct(t.answer, p.answer, p.kind)
+    ]
     rng = random.Random(f"select {SEED}")
     cells: dict[tuple[str, str], list[Problem]] = {}
     for problem in hard:
         cells.setdefault((problem.family, problem.size), []).append(problem)
     for cell in cells.values():
         rng.shuffle(cell)
-    taken = [p for turn in itertools.zip_longest(*cells.values()) for p in turn if p is not None][:TRACES]
+    taken = [p for turn in itertools.zip_longest(*cells.values()) for p in turn if p is not None][
+        :TRACES
+    ]
     rng.shuffle(taken)
     return taken
 
@@ -212,7 +226,9 @@ def train(out: Path, steps: int, base: Path | None = None) -> dict[str, Any]:
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     with tempfile.TemporaryDirectory() as scratch:
-        tuned = sft.train(model.train(), sft_rows(tokenizer, chosen, SEED), SFT, out=scratch, tokenizer=tokenizer)
+        tuned = sft.train(
+            model.train(), sft_rows(tokenizer, chosen, SEED), SFT, out=scratch, tokenizer=tokenizer
+        )
     save(model, tokenizer, out / "s1-tiny")
     tokens = steps * PRETRAIN["rows"] * PRETRAIN["tokens_a_row"]
     return {
@@ -229,22 +245,41 @@ def train(out: Path, steps: int, base: Path | None = None) -> dict[str, Any]:
             "epochs": SFT.epochs,
             "batch": SFT.batch,
             "rate": SFT.rate,
-            "loss": [round(sum(tuned.loss[at : at + 15]) / 15, 4) for at in range(0, len(tuned.loss), 15)],
+            "loss": [
+                round(sum(tuned.loss[at : at + 15]) / 15, 4) for at in range(0, len(tuned.loss), 15)
+            ],
             "minutes": round((time.time() - pretrained) / 60, 1),
         },
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder for s1-tiny-base/, s1-tiny/ and made.json")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, default=FOLDER, help="folder for s1-tiny-base/, s1-tiny/ and made.json"
+    )
     parser.add_argument("--steps", type=int, default=PRETRAIN["steps"], help="pre-training steps")
-    parser.add_argument("--base", type=Path, help="fine-tune this base model instead of pre-training one")
-    parser.add_argument("--measure", action="store_true", help="train nothing: measure the models in --out again")
-    parser.add_argument("--split", default="test", choices=["dev", "test"], help="which questions the bars are measured on")
+    parser.add_argument(
+        "--base", type=Path, help="fine-tune this base model instead of pre-training one"
+    )
+    parser.add_argument(
+        "--measure", action="store_true", help="train nothing: measure the models in --out again"
+    )
+    parser.add_argument(
+        "--split",
+        default="test",
+        choices=["dev", "test"],
+        help="which questions the bars are measured on",
+    )
     options = parser.parse_args()
     out, record = options.out, options.out / "made.json"
-    trained = json.loads(record.read_text())["trained"] if options.measure else train(out, options.steps, options.base)
+    trained = (
+        json.loads(record.read_text())["trained"]
+        if options.measure
+        else train(out, options.steps, options.base)
+    )
     record.write_text(json.dumps({"trained": trained}, indent=1) + "\n")
     base = TransformersEngine(str(options.base or out / "s1-tiny-base"), device="cpu")
     tuned = TransformersEngine(str(out / "s1-tiny"), device="cpu")

@@ -53,7 +53,9 @@ def examples(split: str) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, bo
     options = {"n": SAMPLES[split], "temperature": TEMPERATURE, "seed": SEED, "progress": False}
     with load("s1-tiny", device="cpu") as engine:
         runs = sweep(engine, asked, waits=(0, 1), budget=Budget(max_tokens=CAP), **options)  # type: ignore[arg-type]
-        newlines = {i for i in range(len(engine.template.tokenizer)) if "\n" in engine.template.decode([i])}
+        newlines = {
+            i for i in range(len(engine.template.tokenizer)) if "\n" in engine.template.decode([i])
+        }
     network, batches = load_network(), []
     outcomes: list[float] = []
     marks: list[tuple[int, bool]] = []
@@ -63,7 +65,9 @@ def examples(split: str) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, bo
             rows, starts, ends = [], [], []
             for i, trace in enumerate(traces, at):
                 ids, start = thinking_ids(trace)
-                places = [k for k in range(start + 1, len(ids)) if ids[k - 1] in newlines] + [len(ids)]
+                places = [k for k in range(start + 1, len(ids)) if ids[k - 1] in newlines] + [
+                    len(ids)
+                ]
                 rows.append(ids)
                 starts.append(start)
                 ends.append(places)
@@ -99,7 +103,9 @@ def fit(features: torch.Tensor, outcomes: torch.Tensor) -> dict[str, torch.Tenso
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
         drawn = torch.randint(len(outcomes), (BATCH,), generator=generator)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(log_odds(weights, features[drawn]), outcomes[drawn])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            log_odds(weights, features[drawn]), outcomes[drawn]
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -107,7 +113,9 @@ def fit(features: torch.Tensor, outcomes: torch.Tensor) -> dict[str, torch.Tenso
     return {name: weight.detach().contiguous() for name, weight in weights.items()}
 
 
-def quality(odds: torch.Tensor, outcomes: torch.Tensor, marks: Sequence[tuple[int, bool]]) -> dict[str, float]:
+def quality(
+    odds: torch.Tensor, outcomes: torch.Tensor, marks: Sequence[tuple[int, bool]]
+) -> dict[str, float]:
     """Measure how well rewards tell right from wrong.
 
     Args:
@@ -140,7 +148,9 @@ def quality(odds: torch.Tensor, outcomes: torch.Tensor, marks: Sequence[tuple[in
 
 def _auc(odds: torch.Tensor, outcomes: torch.Tensor) -> float:
     right, wrong = odds[outcomes == 1], odds[outcomes == 0]
-    return float(stats.mannwhitneyu(right.numpy(), wrong.numpy()).statistic) / (len(right) * len(wrong))
+    return float(stats.mannwhitneyu(right.numpy(), wrong.numpy()).statistic) / (
+        len(right) * len(wrong)
+    )
 
 
 def make(out: Path = FOLDER) -> dict[str, Any]:
@@ -157,7 +167,9 @@ def make(out: Path = FOLDER) -> dict[str, Any]:
     weights = fit(features, outcomes)
     held, right, marks = examples("dev")
     measured = quality(log_odds(weights, held), right, marks)
-    save_file(weights, out / "reward.safetensors", {"fingerprint": fingerprint("s1-tiny"), "format": "pt"})
+    save_file(
+        weights, out / "reward.safetensors", {"fingerprint": fingerprint("s1-tiny"), "format": "pt"}
+    )
     made = {
         "command": "python -m tools.tiny.reward",
         "model": "s1-tiny",
@@ -178,8 +190,12 @@ def make(out: Path = FOLDER) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder for reward.safetensors and reward.json")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, default=FOLDER, help="folder for reward.safetensors and reward.json"
+    )
     options = parser.parse_args()
     print(json.dumps(make(options.out), indent=1))
 

@@ -60,7 +60,12 @@ def sft_rows(tokenizer: PreTrainedTokenizerFast, chosen: list[Problem], seed: in
 
 
 def _closed(
-    template: BoundTemplate, problem: Problem, ids: list[int], labels: list[int], thinking: list[int], learned: list[int]
+    template: BoundTemplate,
+    problem: Problem,
+    ids: list[int],
+    labels: list[int],
+    thinking: list[int],
+    learned: list[int],
 ) -> tuple[list[int], list[int]]:
     """Make a row whose thinking is closed here by force.
 
@@ -74,4 +79,7 @@ def _closed(
 
 def _lines_written(problem: Problem, thinking: str) -> int:
     """Return the number of the last whole line. A line that lacks only its newline is whole."""
-    return max((k for k, line in enumerate(problem.lines, 1) if f"{k} {line}\n" in thinking + "\n"), default=0)
+    return max(
+        (k for k, line in enumerate(problem.lines, 1) if f"{k} {line}\n" in thinking + "\n"),
+        default=0,
+    )

@@ -45,7 +45,11 @@ QUESTIONS = 200  # the first of the benchmark
 CAP = Budget(max_tokens=1024)
 # The requests of the measurement. The paper asks for five numbers of tokens and of steps, and for
 # two classes.
-ASKED: dict[str, tuple[Any, ...]] = {"tcc": (16, 32, 64, 128, 256), "scc": (2, 4, 8, 16, 32), "ccc": ("short", None, "long")}
+ASKED: dict[str, tuple[Any, ...]] = {
+    "tcc": (16, 32, 64, 128, 256),
+    "scc": (2, 4, 8, 16, 32),
+    "ccc": ("short", None, "long"),
+}
 
 
 def traces() -> Dataset:
@@ -89,13 +93,17 @@ def train(kind: str, chosen: Dataset, out: Path) -> dict[str, Any]:
         weights = load_file(tuned.path / "model.safetensors")
         # the file says float32, since the weights are to be loaded so
         copied = [tuned.path / "config.json"]
-        copied += [Path(locate("s1-tiny-base")) / name for name in ("generation_config.json", *TOKENIZER)]
+        copied += [
+            Path(locate("s1-tiny-base")) / name for name in ("generation_config.json", *TOKENIZER)
+        ]
         for path in copied:
             (folder / path.name).write_bytes(path.read_bytes())
     half = {name: weight.half() for name, weight in weights.items()}
     (folder / "model.safetensors").write_bytes(serialized(half, {"format": "pt"}))
     kept = ("rows", "tokens", "steps", "data", "seconds")
-    return {name: tuned.made[name] for name in kept} | {"loss": round(sum(tuned.loss[-15:]) / 15, 4)}
+    return {name: tuned.made[name] for name in kept} | {
+        "loss": round(sum(tuned.loss[-15:]) / 15, 4)
+    }
 
 
 def measure(kind: str, engine: Engine, asked: Dataset) -> list[dict[str, Any]]:
@@ -120,7 +128,11 @@ def measure(kind: str, engine: Engine, asked: Dataset) -> list[dict[str, Any]]:
             traces = control.class_conditional(engine, questions, much, CAP, progress=False)
         assert isinstance(traces, list)
         result = Results.of(asked, traces)
-        row = {"asked": much, "accuracy": result.accuracy, "thinking_tokens": round(result.thinking_tokens, 1)}
+        row = {
+            "asked": much,
+            "accuracy": result.accuracy,
+            "thinking_tokens": round(result.thinking_tokens, 1),
+        }
         for name in ("steps", "delimiter_tokens") if kind == "scc" else ():
             row[name] = round(sum(t.counts[name] for t in traces) / len(traces), 1)
         found.append(row | {"correct": "".join(str(int(c)) for c in result.correct)})
@@ -128,11 +140,24 @@ def measure(kind: str, engine: Engine, asked: Dataset) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder for the models and variants.json")
-    parser.add_argument("--kinds", nargs="+", default=list(ASKED), choices=list(ASKED), help="which to train")
-    parser.add_argument("--measure", action="store_true", help="train nothing: measure the models in --out again")
-    parser.add_argument("--split", default="test", choices=["dev", "test"], help="which questions they are measured on")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, default=FOLDER, help="folder for the models and variants.json"
+    )
+    parser.add_argument(
+        "--kinds", nargs="+", default=list(ASKED), choices=list(ASKED), help="which to train"
+    )
+    parser.add_argument(
+        "--measure", action="store_true", help="train nothing: measure the models in --out again"
+    )
+    parser.add_argument(
+        "--split",
+        default="test",
+        choices=["dev", "test"],
+        help="which questions they are measured on",
+    )
     options = parser.parse_args()
     record = options.out / "variants.json"
     made: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
@@ -142,10 +167,21 @@ def main() -> None:
         trained = made[kind]["trained"] if chosen is None else train(kind, chosen, options.out)
         with TransformersEngine(str(options.out / f"s1-tiny-{kind}"), device="cpu") as engine:
             name = f"s1-tiny-{kind}"
-            about = {**describe(engine), "model": name, "tokenizer": name, "questions": len(asked), "seed": BENCHMARK_SEED}
-            made[kind] = {"trained": trained, "measured": {**about, "split": options.split, "runs": measure(kind, engine, asked)}}
+            about = {
+                **describe(engine),
+                "model": name,
+                "tokenizer": name,
+                "questions": len(asked),
+                "seed": BENCHMARK_SEED,
+            }
+            made[kind] = {
+                "trained": trained,
+                "measured": {**about, "split": options.split, "runs": measure(kind, engine, asked)},
+            }
         record.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-        (options.out / f"s1-tiny-{kind}" / "README.md").write_text(variant_card(kind, made[kind]), encoding="utf-8")
+        (options.out / f"s1-tiny-{kind}" / "README.md").write_text(
+            variant_card(kind, made[kind]), encoding="utf-8"
+        )
         for row in made[kind]["measured"]["runs"]:
             shown = {name: value for name, value in row.items() if name != "correct"}
             sys.stdout.write(f"s1-tiny-{kind} {shown}\n")

@@ -7,6 +7,25 @@ it with the gold answer. :func:`verdicts` does so for many responses, in paralle
 """
 
 from s1lab.evaluation.grade.extract import KINDS, extract, normal
-from s1lab.evaluation.grade.verdict import Grader, Verdict, by_model, is_correct, same, verdict, verdicts
+from s1lab.evaluation.grade.verdict import (
+    Grader,
+    Verdict,
+    by_model,
+    is_correct,
+    same,
+    verdict,
+    verdicts,
+)
 
-__all__ = ["KINDS", "Grader", "Verdict", "by_model", "extract", "is_correct", "normal", "same", "verdict", "verdicts"]
+__all__ = [
+    "KINDS",
+    "Grader",
+    "Verdict",
+    "by_model",
+    "extract",
+    "is_correct",
+    "normal",
+    "same",
+    "verdict",
+    "verdicts",
+]

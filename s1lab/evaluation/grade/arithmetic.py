@@ -59,14 +59,21 @@ class Reader:
     def power(self) -> Fraction:
         value = self.number()
         if self.take("!"):
-            if value.denominator != 1 or not 0 <= value <= 100 or self.text[self.at : self.at + 1] == "!":
+            if (
+                value.denominator != 1
+                or not 0 <= value <= 100
+                or self.text[self.at : self.at + 1] == "!"
+            ):
                 raise ValueError("no factorial, or too large")
             value = Fraction(math.factorial(int(value)))
         if self.take("^"):
             raised = self.number() if self.text[self.at : self.at + 1] != "-" else -self._negative()
             if raised.denominator != 1 or abs(raised) > LONGEST:
                 raise ValueError("no whole power, or too large")
-            if max(abs(value.numerator), value.denominator).bit_length() * abs(raised) > 8 * LONGEST:
+            if (
+                max(abs(value.numerator), value.denominator).bit_length() * abs(raised)
+                > 8 * LONGEST
+            ):
                 raise ValueError("too long")
             value = value ** int(raised)
         return value
@@ -78,7 +85,11 @@ class Reader:
     def number(self) -> Fraction:
         if self.take("\\binom"):
             above, below = self._group(), self._group()
-            if above.denominator != 1 or below.denominator != 1 or not 0 <= below <= above <= LONGEST:
+            if (
+                above.denominator != 1
+                or below.denominator != 1
+                or not 0 <= below <= above <= LONGEST
+            ):
                 raise ValueError("no binomial, or too large")
             return Fraction(math.comb(int(above), int(below)))
         if self.take("\\sqrt"):
@@ -134,7 +145,9 @@ _SMALL = (
     " nineteen"
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_WORTH = {word: n for n, word in enumerate(_SMALL.split())} | {word: 20 + 10 * n for n, word in enumerate(_TENS.split())}
+_WORTH = {word: n for n, word in enumerate(_SMALL.split())} | {
+    word: 20 + 10 * n for n, word in enumerate(_TENS.split())
+}
 LARGE = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 NUMBER_WORDS = re.compile(
     r"(?<![A-Za-z-])(?:" + "|".join([*_WORTH, "hundred", *LARGE]) + r")(?:[\s-]+(?:and\s+)?(?:"

@@ -10,21 +10,27 @@ from __future__ import annotations
 import re
 
 NONE = "none"  # the result for "none of the above"
-_WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|bf|rm|boxed|fbox)\s*\{([^{}]*)\}")
+_WRAPPED = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|bf|rm|boxed|fbox)\s*\{([^{}]*)\}"
+)
 # "option B", "(B)", "[B]", "B)", "B." before a word, "**B**"
 _STRONG = re.compile(
     r"(?:\b(?:option|choice|answer|letter)s?\s+[(\[\"'“*]*(?P<named>[A-Ja-j])(?![A-Za-z'’]))"
     r"|[(\[](?P<bracketed>[A-Ja-j])[)\]]|(?<![\w(\\])(?P<closed>[A-Ja-j])\)(?!\w)|\*\*(?P<bold>[A-J])\*\*",
     re.IGNORECASE,
 )
-_WEAK = re.compile(r"(?<![A-Za-z0-9_\\'’$^_(\[.-])(?<!\d )(?<!circ )(?P<letter>[A-J])(?![\w'’^_(+]|\s*[=<>^_+*/-]\s*[\w\\]|-\w)")
+_WEAK = re.compile(
+    r"(?<![A-Za-z0-9_\\'’$^_(\[.-])(?<!\d )(?<!circ )(?P<letter>[A-J])(?![\w'’^_(+]|\s*[=<>^_+*/-]\s*[\w\\]|-\w)"
+)
 _NAMED_BY = re.compile(  # "vitamin D", "team C"
     r"\b(?:vitamin|hepatitis|type|class|team|group|points?|war|grade|plan|figure|statements?|polymerase|schedule|angle|vector|set"
     r"|event|company|country|city|person|student|box|bag)\s+$",
     re.IGNORECASE,
 )
 _WORD_AFTER = re.compile(r"\s+([a-z]+)")
-_GOES_ON = frozenset("is because since as and or but not follows was here for while due with given".split())
+_GOES_ON = frozenset(
+    "is because since as and or but not follows was here for while due with given".split()
+)
 _WRONG = re.compile(
     r"^[)\]*\s]*(?:[,\s]*(?:and|or|,|nor)\s*[(\[]?[A-J][)\]]?(?![A-Za-z]))*[)\]*\s]*(?:isn't|aren't|doesn't|is|are|was|were|can\s?not|can't|does|do|would)?"
     r"\s*(?:both\s+|all\s+|clearly\s+|also\s+|definitely\s+)?(?:isn't|aren't|doesn't|can't|won't|wrong|incorrect|false|less\s+likely|ruled\s+out|eliminated|not\b|violates?\b|fails?\b"
@@ -59,7 +65,9 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 # Such as "(B) 5 m/s".
-_RESTATED = re.compile(r"\W{0,4}([A-Ja-j])[).:](?=\W)|\W{0,4}\(([A-J])\)|\W{0,4}([A-J])(?:[.:]|\s+[-–]\s)")
+_RESTATED = re.compile(
+    r"\W{0,4}([A-Ja-j])[).:](?=\W)|\W{0,4}\(([A-J])\)|\W{0,4}([A-J])(?:[.:]|\s+[-–]\s)"
+)
 
 
 def option(text: str, *, sure: bool = False) -> str | None:
@@ -73,7 +81,9 @@ def option(text: str, *, sure: bool = False) -> str | None:
         The option, such as "B"; "B or D" if the text hedges; None if it names none.
     """
     text = _unwrapped(text)
-    if re.match(r"\W*(?:none|neither|all)\s+of\s+(?:the|these|them)\b", text, re.IGNORECASE) and not _STRONG.search(text):
+    if re.match(
+        r"\W*(?:none|neither|all)\s+of\s+(?:the|these|them)\b", text, re.IGNORECASE
+    ) and not _STRONG.search(text):
         return NONE
     if alone := re.fullmatch(r"[\W_]*([A-Ja-j])[\W_]*", text):
         return str(alone[1].upper())
@@ -105,7 +115,11 @@ def unmarked_option(text: str) -> str | None:
     if restated and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) <= 1:
         return str(next(filter(None, restated.groups()))).upper()
     for pattern in (_IS_RIGHT, _SAYS_SO):
-        said = [m for m in pattern.finditer(text) if _stands(text, m) and not _denied(text, m.start("letter"), m.end("letter"))]
+        said = [
+            m
+            for m in pattern.finditer(text)
+            if _stands(text, m) and not _denied(text, m.start("letter"), m.end("letter"))
+        ]
         if said:
             return _with_others(text, said[-1]["letter"].upper(), said[-1].end("letter"))
     return _last_of(text[-4_000:], whole=text)
@@ -146,7 +160,9 @@ def _stands(text: str, found: re.Match[str]) -> bool:
 
 
 def _denied(text: str, begin: int, end: int) -> bool:
-    return bool(_WRONG.match(text[end : end + 80]) or _DENIED.search(text[max(0, begin - 60) : begin]))
+    return bool(
+        _WRONG.match(text[end : end + 80]) or _DENIED.search(text[max(0, begin - 60) : begin])
+    )
 
 
 def _last_of(text: str, whole: str | None = None) -> str | None:
@@ -157,7 +173,11 @@ def _last_of(text: str, whole: str | None = None) -> str | None:
             name = next(n for n, v in found.groupdict().items() if v)
             letter, begin, end = found[name], *found.span(name)
             named = pattern is _WEAK and _NAMED_BY.search(text[max(0, begin - 30) : begin])
-            if not named and not _denied(text, begin, end) and not _is_word(text, letter, end, name):
+            if (
+                not named
+                and not _denied(text, begin, end)
+                and not _is_word(text, letter, end, name)
+            ):
                 kept.append((letter.upper(), end))
         if kept:
             if whole is None and len(kept) > 1 and _HEDGE.match(text[kept[0][1] :]):
@@ -172,17 +192,25 @@ def _is_word(text: str, letter: str, end: int, name: str) -> bool:
     if name == "letter":
         return letter in "AI" and after is not None and after[1] not in _GOES_ON
     if name == "named" and letter.islower():
-        return not re.match(r"[\s.,;:)\"']|$", text[end : end + 1]) or (letter in "ai" and after is not None)
+        return not re.match(r"[\s.,;:)\"']|$", text[end : end + 1]) or (
+            letter in "ai" and after is not None
+        )
     return False
 
 
-def _with_others(text: str, letter: str, end: int, before: list[tuple[str, int]] | None = None) -> str:
+def _with_others(
+    text: str, letter: str, end: int, before: list[tuple[str, int]] | None = None
+) -> str:
     """The letter, with the letters that it is joined to: "B or D"."""
     letters = [letter]
     while (joined := _HEDGE.match(text[end:])) and len(letters) < 10:
         if _denied(text, end + joined.start("next"), end + joined.end("next")):
             break
-        if joined["next"] in "AI" and (after := _WORD_AFTER.match(text, end + joined.end("next"))) and after[1] not in _GOES_ON:
+        if (
+            joined["next"] in "AI"
+            and (after := _WORD_AFTER.match(text, end + joined.end("next")))
+            and after[1] not in _GOES_ON
+        ):
             break
         letters.append(joined["next"].upper())
         end += joined.end("next")

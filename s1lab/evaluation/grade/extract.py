@@ -102,7 +102,9 @@ def reference(gold: str, kind: str) -> str | None:
         return bare(gold)
     if kind == "integer" and not re.match(r"\s*(?:\\?\$|\\\(|[-+\d])", signs(gold)):
         return None
-    found = {"integer": _integer, "choice": _choice, "exact": _exact}[kind](Place(gold.strip(), True, True))
+    found = {"integer": _integer, "choice": _choice, "exact": _exact}[kind](
+        Place(gold.strip(), True, True)
+    )
     return found.text if isinstance(found, Found) else None
 
 
@@ -115,7 +117,13 @@ def normal(answer: str, kind: str = "math") -> str:
         answer: An answer, as :func:`extract` gives it.
         kind: As in :func:`extract`.
     """
-    return whole(answer) if kind == "integer" else answer.strip().upper() if kind == "choice" else spelled(answer)
+    return (
+        whole(answer)
+        if kind == "integer"
+        else answer.strip().upper()
+        if kind == "choice"
+        else spelled(answer)
+    )
 
 
 def plain(text: str) -> str:

@@ -44,10 +44,23 @@ _ORDER = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|<|>")
 _MEMBER = re.compile(r"^(?:\\text\{[^{}]*\}|[A-Za-z]|\\[a-z]+|\s|_\{?\w+\}?)+\\in(?![A-Za-z])\s*")
 
 
-_BASED = re.compile(r"(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*_\s*\{?\s*\(?(?:\\text\{)?\s*(?P<base>\w+)\s*\}?\)?\s*\}?")
+_BASED = re.compile(
+    r"(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*_\s*\{?\s*\(?(?:\\text\{)?\s*(?P<base>\w+)\s*\}?\)?\s*\}?"
+)
 
 
-_BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "sixteen": 16}
+_BASES = {
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "sixteen": 16,
+}
 
 
 _DENIES = re.compile(r"\bnot\b|n't\b|\bcannot\b|\bnever\b", re.IGNORECASE)
@@ -83,7 +96,9 @@ class Comparison:
             return self._alternatives(a, b)
         if a.kind == "union" or b.kind == "union":
             pieces = [_pieces(a), _pieces(b)]
-            return self._matched(*pieces) or (len(pieces[0]) != len(pieces[1]) and self._by_formula(a, b))
+            return self._matched(*pieces) or (
+                len(pieces[0]) != len(pieces[1]) and self._by_formula(a, b)
+            )
         a, b = _as_row(a), _as_row(b)
         if "list" in (a.kind, b.kind):
             return self._lists(a, b)
@@ -91,7 +106,9 @@ class Comparison:
             if a.name and b.name and a.name != b.name:
                 self.reason = "another unknown"
                 return False
-            if len(a.parts) != len(b.parts) or (a.edges != b.edges and (len(a.parts) == 2 or ":" in a.edges + b.edges)):
+            if len(a.parts) != len(b.parts) or (
+                a.edges != b.edges and (len(a.parts) == 2 or ":" in a.edges + b.edges)
+            ):
                 self.reason = "other brackets, or another number of parts"
                 return False
             return all(self._forms(x, y) for x, y in zip(a.parts, b.parts, strict=True))
@@ -104,7 +121,10 @@ class Comparison:
 
         "3 or 5" equals a reference that names both, and no reference that names one number.
         """
-        first, second = (_pieces(f) if f.kind == "or" else list(f.parts) if f.kind in ("list", "union") else [f] for f in (a, b))
+        first, second = (
+            _pieces(f) if f.kind == "or" else list(f.parts) if f.kind in ("list", "union") else [f]
+            for f in (a, b)
+        )
         if b.kind != "one" and b.kind != "row":
             return self._matched(first, second)
         self.reason = "more than one answer is given"
@@ -123,7 +143,9 @@ class Comparison:
             self.reason = "one is ordered or an interval, the other a list"
             return False
         if len(listed.parts) == 1:
-            return self._forms(listed.parts[0], b) if listed is a else self._forms(a, listed.parts[0])
+            return (
+                self._forms(listed.parts[0], b) if listed is a else self._forms(a, listed.parts[0])
+            )
         side = _value_side(other.text)  # S = {1, 2}
         if side != other.text and (inner := read(side)).kind == "list":
             return self._matched(list(listed.parts), list(inner.parts))
@@ -142,7 +164,9 @@ class Comparison:
         """Whether two lists contain the same answers in any order. Repeats count once."""
         first, second = _flat(first), _flat(second)
         if len(first) != len(second):
-            first, second = (list({plain(f.text): f for f in forms}.values()) for forms in (first, second))
+            first, second = (
+                list({plain(f.text): f for f in forms}.values()) for forms in (first, second)
+            )
         if len(first) != len(second) or len(first) > MOST:
             self.reason = "another number of answers"
             return False
@@ -173,7 +197,9 @@ class Comparison:
     def _numbers(self, a: Quantity, b: Quantity) -> bool:
         self.reason = "numbers compared"
         if a.unit and b.unit and a.unit.measures != b.unit.measures:
-            self.reason = f"a number of {a.unit.measures}, where the reference is of {b.unit.measures}"
+            self.reason = (
+                f"a number of {a.unit.measures}, where the reference is of {b.unit.measures}"
+            )
         return a.same(b)
 
     def _bases(self, a: str, b: str) -> bool | None:
@@ -213,7 +239,9 @@ class Comparison:
             return any(self._forms(read(a), read(side)) for side in sides)
         names = [s[0].strip() if is_name(s[0]) else None for s in (first, second)]
         if all(names) and not (is_name(first[-1]) or is_name(second[-1])):
-            if plain(str(names[0])) != plain(str(names[1])) and not all(LABEL.fullmatch(str(n)) for n in names):
+            if plain(str(names[0])) != plain(str(names[1])) and not all(
+                LABEL.fullmatch(str(n)) for n in names
+            ):
                 self.reason = "another unknown"
                 return False
             return self._forms(read(first[-1]), read(second[-1]))
@@ -225,7 +253,12 @@ class Comparison:
             self.reason = "the same words"
             return True
         # Such as \boxed{The area is 5}.
-        if is_words(a) and not is_words(b) and (side := concluded(a)) != a and not _DENIES.search(a):
+        if (
+            is_words(a)
+            and not is_words(b)
+            and (side := concluded(a)) != a
+            and not _DENIES.search(a)
+        ):
             return self._forms(read(clean(side)), read(b))
         return False
 
@@ -263,7 +296,9 @@ def _readings(given: str, gold: str) -> list[tuple[str, str]]:
 
 def _joined(text: str) -> str:
     """A calculation without the commas between its thousands: "14,507 + 213 = 14,720"."""
-    if re.search(r"[+=*/]|\\cdot|\\times", text) and not re.search(r",\s|,(?!\d{3}(?!\d))|[(\[{;]", text):
+    if re.search(r"[+=*/]|\\cdot|\\times", text) and not re.search(
+        r",\s|,(?!\d{3}(?!\d))|[(\[{;]", text
+    ):
         return _THOUSANDS.sub("", text)
     return text
 
@@ -307,7 +342,11 @@ def _interval(text: str) -> Form | None:
 def _pieces(form: Form) -> list[Form]:
     r"""The parts of a union, or of "x < 1 or x > 2", as intervals, without a leading "x \in"."""
     parts = list(form.parts) if form.kind in ("or", "union") else [form]
-    return [piece for part in map(_as_row, parts) for piece in ([part] if part.kind != "union" else _pieces(part))]
+    return [
+        piece
+        for part in map(_as_row, parts)
+        for piece in ([part] if part.kind != "union" else _pieces(part))
+    ]
 
 
 def _flat(forms: Sequence[Form]) -> list[Form]:
@@ -317,7 +356,9 @@ def _flat(forms: Sequence[Form]) -> list[Form]:
     """
     flat: list[Form] = []
     for form in forms:
-        flat += _flat(form.parts) if form.kind in ("list", "or") and _assigned(form) is None else [form]
+        flat += (
+            _flat(form.parts) if form.kind in ("list", "or") and _assigned(form) is None else [form]
+        )
     return flat
 
 
@@ -327,7 +368,9 @@ def _assigned(form: Form) -> list[Form] | None:
     None if the parts are not assignments of different names.
     """
     pairs = [sides_of(part.text) for part in form.parts]
-    if not all(len(p) == 2 and SYMBOL.fullmatch(p[0]) for p in pairs) or len({p[0] for p in pairs}) != len(pairs):
+    if not all(len(p) == 2 and SYMBOL.fullmatch(p[0]) for p in pairs) or len(
+        {p[0] for p in pairs}
+    ) != len(pairs):
         return None
     return [read(value) for _, value in sorted(pairs, key=lambda p: p[0])]
 
@@ -344,7 +387,11 @@ def _based(text: str) -> tuple[str, int] | None:
     if found is None:
         return None
     base = int(found["base"]) if found["base"].isdigit() else _BASES.get(found["base"].lower(), 0)
-    return (found["digits"], base) if 2 <= base <= 36 and _worth(found["digits"], base) is not None else None
+    return (
+        (found["digits"], base)
+        if 2 <= base <= 36 and _worth(found["digits"], base) is not None
+        else None
+    )
 
 
 def _worth(digits: str, base: int) -> Fraction | None:

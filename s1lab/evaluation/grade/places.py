@@ -14,7 +14,8 @@ from s1lab.evaluation.grade.quantities import quantity
 MARKS = 20  # the most marks that are tried, the last one first
 
 _BOX = re.compile(
-    r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)|\\boxed\s+(?P<bare>-?\d[\d.,]*|[A-Za-z](?![A-Za-z]))|\\.|[{}]", re.DOTALL
+    r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)|\\boxed\s+(?P<bare>-?\d[\d.,]*|[A-Za-z](?![A-Za-z]))|\\.|[{}]",
+    re.DOTALL,
 )
 _SEPARATOR = (
     rf"(?:[:：=]+|{VERB}\b|\([^()\n]{{0,40}}\)\s*(?:{VERB}\b|[:：])"
@@ -31,14 +32,23 @@ _MARK = re.compile(
 _END_OF_TURN = re.compile(
     r"(?:\s{0,9}(?:<\|[^|<>\n]{1,30}\|>(?:\s*(?:user|assistant|system))?|</s>|<eos>|<pad>|<end_of_turn>|<EOS_TOKEN>|\[/INST\]))+$"
 )
-_THOUGHT = re.compile(r"</think(?:ing)?>|\[/THINK\]|<\|im_start\|>answer|<\|channel\|>final<\|message\|>")
+_THOUGHT = re.compile(
+    r"</think(?:ing)?>|\[/THINK\]|<\|im_start\|>answer|<\|channel\|>final<\|message\|>"
+)
 _CALCULATES = re.compile(r"\s*(?:step\b|\d+[.)]\s|[-•*]\s)|[^=]*[A-Za-z][^=]*=", re.IGNORECASE)
-_ATTACHED = re.compile(r"\s?(?:\^\{?\w+\}?|_\{?\w+\}?|\\?%|\\(?:times|cdot)\s*[\w^{}.]+|\\pi|\\sqrt\{[^{}]*\}|[a-z](?![A-Za-z]))")
+_ATTACHED = re.compile(
+    r"\s?(?:\^\{?\w+\}?|_\{?\w+\}?|\\?%|\\(?:times|cdot)\s*[\w^{}.]+|\\pi|\\sqrt\{[^{}]*\}|[a-z](?![A-Za-z]))"
+)
 _WORDS_BETWEEN = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
 _SIGNS_BETWEEN = re.compile(r"\\[()\[\],;:!]|\\(?:quad|qquad|left|right)(?![a-z])|[$}~*]|\\ ")
 _NAMES = r"(?:[A-Za-z]{1,2}(?:_\{?\w+\}?|\([a-z]\))?\s*=)?"  # "x =" before the next box
-_AND_BETWEEN = re.compile(rf"(?:[A-Za-z]{{1,12}}\s+){{0,3}}(?:\([a-z]\)\s*)?[,;&]?\s*(?:and)?\s*{_NAMES}", re.IGNORECASE)
-_OR_BETWEEN = re.compile(rf"(?:[A-Za-z]{{1,12}}\s+){{0,2}},?\s*or(?:\s+(?:perhaps|maybe|possibly))?\s*{_NAMES}", re.IGNORECASE)
+_AND_BETWEEN = re.compile(
+    rf"(?:[A-Za-z]{{1,12}}\s+){{0,3}}(?:\([a-z]\)\s*)?[,;&]?\s*(?:and)?\s*{_NAMES}", re.IGNORECASE
+)
+_OR_BETWEEN = re.compile(
+    rf"(?:[A-Za-z]{{1,12}}\s+){{0,2}},?\s*or(?:\s+(?:perhaps|maybe|possibly))?\s*{_NAMES}",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -70,13 +80,18 @@ def places(text: str, kind: str) -> Iterator[Place]:
     if boxes := _boxes(text):
         content, end = _last_boxes(text, boxes)
         content += _attached(text[end:])
-        if re.search(r"(?:^|[$=(\s])-$", text[: boxes[-1][0]][-2:]) and content == text[boxes[-1][1] : boxes[-1][2]].strip():
+        if (
+            re.search(r"(?:^|[$=(\s])-$", text[: boxes[-1][0]][-2:])
+            and content == text[boxes[-1][1] : boxes[-1][2]].strip()
+        ):
             content = f"-{content}"
         if kind == "choice" and option(content, sure=True) is None:
             behind = [*_marked(text[end:], kind)]
             if named := re.search(r"\bwhich\s+is\s+(?=(?:option|choice|answer)\b)", text[end:]):
                 behind.append(Place(text[end + named.end() :], True))
-            yield from (place for place in behind if option(place.text, sure=place.sure) is not None)
+            yield from (
+                place for place in behind if option(place.text, sure=place.sure) is not None
+            )
         yield Place(content, True, True)
         return
     yield from _marked(text, kind)
@@ -90,7 +105,12 @@ def _attached(behind: str) -> str:
     if formula:
         return formula[0]
     worded = re.match(r"[\s$]*(?:\\[,; ])?\s*(?:\\text\s*\{\s*)?([A-Za-z]+)", behind)
-    if worded and len(worded[1]) > 1 and (amount := quantity(f"1 {worded[1]}")) and (amount.unit or amount.value != 1):
+    if (
+        worded
+        and len(worded[1]) > 1
+        and (amount := quantity(f"1 {worded[1]}"))
+        and (amount.unit or amount.value != 1)
+    ):
         return f" {worded[1]}"
     return ""
 
@@ -128,7 +148,11 @@ def _block(mark: str, below: str) -> str | None:
     None if the first line below it is an answer by itself.
     """
     lines = [line for line in below.splitlines() if line.strip()]
-    if not re.search(r"\n\s*[*_]*\s*$", mark) or len(lines) < 2 or (reads(lines[0]) and not _CALCULATES.match(lines[0])):
+    if (
+        not re.search(r"\n\s*[*_]*\s*$", mark)
+        or len(lines) < 2
+        or (reads(lines[0]) and not _CALCULATES.match(lines[0]))
+    ):
         return None
     return below
 
@@ -179,7 +203,9 @@ def _last_boxes(text: str, boxes: list[tuple[int, int, int]]) -> tuple[str, int]
     """The content of the last box and the boxes joined to it, and the end of the last box."""
     contents = [text[boxes[-1][1] : boxes[-1][2]].strip()]
     joints: list[str] = []
-    for (_, begin, end), (following, _, _) in zip(reversed(boxes[:-1]), reversed(boxes[1:]), strict=True):
+    for (_, begin, end), (following, _, _) in zip(
+        reversed(boxes[:-1]), reversed(boxes[1:]), strict=True
+    ):
         joint = _joint(text[end:following])
         if joint is None or len(contents) > 30:
             break
@@ -187,7 +213,9 @@ def _last_boxes(text: str, boxes: list[tuple[int, int, int]]) -> tuple[str, int]
         joints.insert(0, joint)
     if len(set(contents)) == 1:  # the same box twice
         return contents[0], boxes[-1][2]
-    joined = contents[0] + "".join(joint + content for joint, content in zip(joints, contents[1:], strict=True))
+    joined = contents[0] + "".join(
+        joint + content for joint, content in zip(joints, contents[1:], strict=True)
+    )
     return joined, boxes[-1][2]
 
 
@@ -195,13 +223,17 @@ def _joint(between: str) -> str | None:
     """How the text between two boxes joins them: ", " or " or "; None if it does not."""
     if len(between) > 90 or "\n\n" in between:
         return None
-    between = " ".join(_SIGNS_BETWEEN.sub(" ", _WORDS_BETWEEN.sub(r" \1 ", between)).split()).strip("( ")
+    between = " ".join(_SIGNS_BETWEEN.sub(" ", _WORDS_BETWEEN.sub(r" \1 ", between)).split()).strip(
+        "( "
+    )
     if between in ("/", "or"):
         return " or "
     if re.match(r"(?:if|when)\b.*,$", between):  # one answer for each case
         return ", "
     if _OR_BETWEEN.fullmatch(between):
         return " or "
-    if not between or (re.search(r"[,;&]|\band\b", between, re.IGNORECASE) and _AND_BETWEEN.fullmatch(between)):
+    if not between or (
+        re.search(r"[,;&]|\band\b", between, re.IGNORECASE) and _AND_BETWEEN.fullmatch(between)
+    ):
         return ", "
     return None

@@ -12,9 +12,7 @@ from s1lab.evaluation.grade.spelling import clean, signs
 LONGEST = 2_000  # the most characters of a text that is read as an answer
 SENTENCES = 12  # the most sentences of a text that are tried, the last one first
 
-VERB = (
-    r"(?:it's|is\s+equal\s+to|is|are|was|were|will\s+be|would\s+be|should\s+be|must\s+be|equal\s+to|equals?|becomes?)(?:\s+at\b)?"
-)
+VERB = r"(?:it's|is\s+equal\s+to|is|are|was|were|will\s+be|would\s+be|should\s+be|must\s+be|equal\s+to|equals?|becomes?)(?:\s+at\b)?"
 # A dollar opens a formula if no space follows it. It closes one if no space comes before it and no
 # digit after it. All others are money. The length of a formula is bounded: unclosed ones cost
 # little.
@@ -27,11 +25,19 @@ FORMULA = re.compile(
 )
 _SENTENCE = re.compile(r"(?<=[.!?])(?<!\\!)[\"')*]*\s+(?=[A-Z\"'(\\$*\[\d])|(?<=[。！？])|\n+")
 _JOINED = re.compile(r"\s*(?:,|;|,?\s*and|,?\s*or)\s*")
-_CONCLUDES = re.compile(r"^\W*(?:therefore|thus|hence|so|consequently|in conclusion|in total|altogether)\b", re.IGNORECASE)
-_OPENING = re.compile(r"^(?:so|thus|then|hence|therefore|and|now)\b[,\s]+(?!many|much|far|long)", re.IGNORECASE)
-_CLOSING_WORDS = re.compile(r"(?:i hope (?:it|this)|hope this|done\b|let me know|<\|)[^\n]*$", re.IGNORECASE)
+_CONCLUDES = re.compile(
+    r"^\W*(?:therefore|thus|hence|so|consequently|in conclusion|in total|altogether)\b",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(
+    r"^(?:so|thus|then|hence|therefore|and|now)\b[,\s]+(?!many|much|far|long)", re.IGNORECASE
+)
+_CLOSING_WORDS = re.compile(
+    r"(?:i hope (?:it|this)|hope this|done\b|let me know|<\|)[^\n]*$", re.IGNORECASE
+)
 _SAID = re.compile(
-    r"(?:[A-Za-z' ]+,\s)?(.+?)\s+is\s(?:the|our|my)\s[\w ]{0,40}?\b(?:answer|result|solution|value)\b", re.IGNORECASE
+    r"(?:[A-Za-z' ]+,\s)?(.+?)\s+is\s(?:the|our|my)\s[\w ]{0,40}?\b(?:answer|result|solution|value)\b",
+    re.IGNORECASE,
 )
 _SAYS = re.compile(rf"\b{VERB}\b:?\s+|(?<=[A-Za-z)]):\s+|(?<=[A-Za-z)]):$", re.IGNORECASE)
 _CONDITION = re.compile(
@@ -60,7 +66,8 @@ _WORDED = (  # the calculations in words that are understood
     (re.compile(r"\b(\d+)\s+cubed\b", re.IGNORECASE), r"\1^3"),
     (
         re.compile(
-            r"\b(\w+)\s*[,(]?\s*(?:in\s+)?base[\s-]*(\d+|two|three|four|five|six|seven|eight|nine|sixteen)\)?", re.IGNORECASE
+            r"\b(\w+)\s*[,(]?\s*(?:in\s+)?base[\s-]*(\d+|two|three|four|five|six|seven|eight|nine|sixteen)\)?",
+            re.IGNORECASE,
         ),
         r"\1_{\2}",
     ),
@@ -77,18 +84,25 @@ _PARTS = {
     "ninth": 9,
     "tenth": 10,
 }
-_PART = re.compile(rf"\b([a-z]+)[\s-](half|{'|'.join(p for p in _PARTS if p != 'half')})s?\b(?!\s+of\b)", re.IGNORECASE)
+_PART = re.compile(
+    rf"\b([a-z]+)[\s-](half|{'|'.join(p for p in _PARTS if p != 'half')})s?\b(?!\s+of\b)",
+    re.IGNORECASE,
+)
 _SIGNED = re.compile(rf"\b(?:negative|minus)\s+({NUMBER_WORDS.pattern})", re.IGNORECASE)
 _CLAUSE = re.compile(
     r"[,;]?\s+(?:so|therefore|thus|hence|leaving|giving|gives(?:\s+us)?|which\s+gives|making|which\s+makes|which\s+is)\b",
     re.IGNORECASE,
 )
-_LEADING = re.compile(r"^(?:if|when|after|since|because|given|with|for|as|once)\b[^,]{1,200},\s", re.IGNORECASE)
+_LEADING = re.compile(
+    r"^(?:if|when|after|since|because|given|with|for|as|once)\b[^,]{1,200},\s", re.IGNORECASE
+)
 _BOUND = re.compile(
     r"\b(?:greater|less|more|fewer|larger|smaller|bigger|higher|lower)\s+than\s*$|\b(?:between|at\s+least|at\s+most)\s*$",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"(?:\bnot|n't|\bcannot|\bnever)\s+(?:be\s+|equal\s+)?(?:to\s+)?$", re.IGNORECASE)
+_DENIED = re.compile(
+    r"(?:\bnot|n't|\bcannot|\bnever)\s+(?:be\s+|equal\s+)?(?:to\s+)?$", re.IGNORECASE
+)
 _EITHER = re.compile(r"[\s,($]*\bor\b[^.;\d]{0,25}$", re.IGNORECASE)
 _NUMBER = re.compile(
     r"(?P<sign>(?<![\w)}$])-)?(?P<money>\\?\$|£|€|₹)?\s?(?<![\d.,\w^_{])(?P<minus>-)?"
@@ -103,11 +117,15 @@ _CIRCUMSTANCE = re.compile(
     r"{0,2}$",
     re.IGNORECASE,
 )
-_KNOWN = re.compile(r"\b(?:the\s+(?:first|last|other|remaining|same)?|to\s+[a-z]+)\s*$", re.IGNORECASE)
+_KNOWN = re.compile(
+    r"\b(?:the\s+(?:first|last|other|remaining|same)?|to\s+[a-z]+)\s*$", re.IGNORECASE
+)
 _TOTAL = re.compile(r"(?<!make )(?<!ing )\b(?:a|the)\s+total\s+(?:of|is|was)\s+$", re.IGNORECASE)
 _IN_TOTAL = re.compile(r"\s*(?:[a-z]+\s+){0,2}(?:in total|altogether|in all)\b", re.IGNORECASE)
 _MEASURED = re.compile(r"\b(?:speed|rate|pace)\s+of\s+$", re.IGNORECASE)
-_COUNTED = re.compile(r"\b(?:step|part|question|problem|case|day|figure|table|equation)\s+$", re.IGNORECASE)
+_COUNTED = re.compile(
+    r"\b(?:step|part|question|problem|case|day|figure|table|equation)\s+$", re.IGNORECASE
+)
 _PLAIN_WORDS = re.compile(
     r"\\text\s*\{[^{}]*\}|\\[A-Za-z]+"
     r"|(?<![A-Za-z])(?:and|or|sqrt|pi|sin|cos|tan|log|ln|in|infinity)(?![A-Za-z])"
@@ -166,7 +184,11 @@ def last_answered(text: str) -> tuple[str, str] | None:
     """(answer, sentence) of the last sentence with an answer in it, else the text's last words."""
     found = [s for s in sentences(text[-8 * LONGEST :]) if not _CLOSING_WORDS.match(s)]
     for sentence in reversed(found[-SENTENCES:]):
-        if len(sentence) <= LONGEST and (told := answered(sentence, last=True)) and (answer := bare(told)):
+        if (
+            len(sentence) <= LONGEST
+            and (told := answered(sentence, last=True))
+            and (answer := bare(told))
+        ):
             return answer, bare(sentence) or answer
     if not found:
         return None
@@ -250,7 +272,11 @@ def number_in(text: str) -> str | None:
             return f"{_with_unit(first)} or {_with_unit(second)}"
     if (compound := _compound(text, found)) is not None:
         return compound
-    totals = [m for m in found if _TOTAL.search(_before(text, m)) or _IN_TOTAL.match(text[m.end("number") :])]
+    totals = [
+        m
+        for m in found
+        if _TOTAL.search(_before(text, m)) or _IN_TOTAL.match(text[m.end("number") :])
+    ]
     if len(totals) == 1:
         return _with_unit(totals[0])
     asides = [_aside(_before(text, m)) for m in found]
@@ -290,7 +316,11 @@ def _formula_in(text: str, ends: list[int], last: bool) -> str | None:
     telling = [i for i, f in enumerate(formulas) if not _ONE_LETTER.fullmatch(_inside(f).strip())]
     if not telling:
         return None
-    said = [i for i in telling if any(not text[end : formulas[i].start()].strip(" :*") for end in [0, *ends])]
+    said = [
+        i
+        for i in telling
+        if any(not text[end : formulas[i].start()].strip(" :*") for end in [0, *ends])
+    ]
     if not said:
         other = None if last else number_in(FORMULA.sub(" ", text))
         return None if other is not None else _inside(formulas[telling[-1]])
@@ -300,7 +330,9 @@ def _formula_in(text: str, ends: list[int], last: bool) -> str | None:
         amount = quantity(f"{_inside(formulas[begin])} {behind[1]}")
         if len(behind[1]) > 1 and amount is not None and amount.unit is not None:
             return f"{_inside(formulas[begin]).strip()} {behind[1]}"
-    while begin and re.fullmatch(r",?\s*or\s*", text[formulas[begin - 1].end() : formulas[begin].start()]):
+    while begin and re.fullmatch(
+        r",?\s*or\s*", text[formulas[begin - 1].end() : formulas[begin].start()]
+    ):
         begin -= 1
     group = [formulas[begin]]
     for formula in formulas[begin + 1 :]:

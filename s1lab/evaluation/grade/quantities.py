@@ -80,7 +80,11 @@ def close(a: Fraction, b: Fraction, a_exact: bool, b_exact: bool) -> bool:
     if a_exact == b_exact:
         return off <= TOLERANCE
     decimal = b if a_exact else a
-    return off <= NOISE if _digits(decimal) >= 12 else off <= TOLERANCE and abs(a - b) < _last_place(decimal)
+    return (
+        off <= NOISE
+        if _digits(decimal) >= 12
+        else off <= TOLERANCE and abs(a - b) < _last_place(decimal)
+    )
 
 
 def _digits(value: Fraction) -> int:
@@ -111,7 +115,12 @@ def _units() -> dict[str, Unit]:
             "week weeks": 604800,
             "fortnight fortnights": 1209600,
         },
-        "months": {"month months": 1, "year years yr yrs": 12, "decade decades": 120, "century centuries": 1200},
+        "months": {
+            "month months": 1,
+            "year years yr yrs": 12,
+            "decade decades": 120,
+            "century centuries": 1200,
+        },
         "length": {
             "m meter meters metre metres": 1,
             "cm centimeter centimeters centimetre centimetres": Fraction(1, 100),
@@ -154,7 +163,10 @@ def _units() -> dict[str, Unit]:
         "pounds sterling": {"£": 1},
         "euros": {"euro euros €": 1},
         "rupees": {"rs rupee rupees ₹": 1},
-        "length per time": {"mph": Fraction(1609344, 3600000), "kph kmh kmph": Fraction(1000, 3600)},
+        "length per time": {
+            "mph": Fraction(1609344, 3600000),
+            "kph kmh kmph": Fraction(1000, 3600),
+        },
         "angle": {"degree degrees deg ^\\circ": 1, "radian radians rad": 0},
     }
     found = {}
@@ -182,7 +194,9 @@ _WORDS_BEFORE = re.compile(
 )
 
 
-_MONEY = re.compile(r"(-?)\s*(\\?\$|£|€|₹|USD|US\$|Rs\.?|\\text\{\s*\\?\$\s*\}|\\pounds?)\s*(?=-?\s*[\d.])")
+_MONEY = re.compile(
+    r"(-?)\s*(\\?\$|£|€|₹|USD|US\$|Rs\.?|\\text\{\s*\\?\$\s*\}|\\pounds?)\s*(?=-?\s*[\d.])"
+)
 
 
 _MODULO = re.compile(r"\s*(?:,?\s*\(?\s*\\?p?b?mod\b.*|\\pmod\s*\{.*)$", re.DOTALL)
@@ -223,7 +237,9 @@ def quantity(text: str) -> Quantity | None:
 def _magnified(text: str) -> Quantity | None:
     """A number times a word: "3 million", "5 dozen eggs"."""
     text = re.sub(r"\\text\{([^{}]*)\}", r" \1", text)
-    found = re.fullmatch(r"(.*\d)\s*(hundred|thousand|million|billion|trillion|dozen)\b\s*(.*)", text, re.IGNORECASE)
+    found = re.fullmatch(
+        r"(.*\d)\s*(hundred|thousand|million|billion|trillion|dozen)\b\s*(.*)", text, re.IGNORECASE
+    )
     if found is None or (amount := quantity(f"{found[1]} {found[3]}")) is None or amount.percent:
         return None
     times = {"hundred": 100, "trillion": 10**12, "dozen": 12, **LARGE}[found[2].lower()]
@@ -233,13 +249,19 @@ def _magnified(text: str) -> Quantity | None:
 def _compound(text: str) -> Quantity | None:
     """An amount in two units of one measure: "5 feet 6 inches", "2 hours and 15 minutes"."""
     text = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text)
-    found = re.fullmatch(r"(-?[\d.]+\s*[A-Za-z$]+)[,\s]\s*(?:and\s+)?([\d.]+\s*[A-Za-z]+)", text.strip())
+    found = re.fullmatch(
+        r"(-?[\d.]+\s*[A-Za-z$]+)[,\s]\s*(?:and\s+)?([\d.]+\s*[A-Za-z]+)", text.strip()
+    )
     parts = [quantity(part) for part in found.groups()] if found else []
     units = [part.unit for part in parts if part and part.unit]
     if len(units) != 2 or units[0].measures != units[1].measures or units[0].size <= units[1].size:
         return None
     first, second = (part for part in parts if part)
-    return Quantity(first.value + second.value * units[1].size / units[0].size, first.exact and second.exact, units[0])
+    return Quantity(
+        first.value + second.value * units[1].size / units[0].size,
+        first.exact and second.exact,
+        units[0],
+    )
 
 
 def _whole_text(text: str) -> str:
@@ -266,12 +288,17 @@ def split_unit(text: str) -> tuple[str, Unit | None, bool, bool]:
         return (text[: counted.end()], known, False, True) if counted else (text, unit, False, True)
     before, behind = text[: tail.start()], tail[0]
     if re.match(
-        r"(?:hundred|thousand|million|billion|trillion|dozen)\b", re.sub(r"\\text\{|\}", " ", behind).strip(), re.IGNORECASE
+        r"(?:hundred|thousand|million|billion|trillion|dozen)\b",
+        re.sub(r"\\text\{|\}", " ", behind).strip(),
+        re.IGNORECASE,
     ):
         return text, unit, False, True
     if _OPERATION.match(re.sub(r"\\text\{|\}", " ", behind).strip()):
         return text, unit, False, False
-    if not re.search(r"[\d})\]!]$|\\pi\s*$|\^\\circ\s*$", before.rstrip()) and "\\text" not in behind:
+    if (
+        not re.search(r"[\d})\]!]$|\\pi\s*$|\^\\circ\s*$", before.rstrip())
+        and "\\text" not in behind
+    ):
         return text, unit, False, True
     if "\\text" not in behind and _is_formula(before, behind):
         return text, unit, False, True
@@ -291,10 +318,16 @@ def _currency(sign: str) -> str:
 
 def _aside(text: str) -> str:
     """Remove a remark in brackets after the number: ``73 (25 + 48)``, ``73 (mod 1000)``."""
-    if not text.endswith(")") or (begin := text.rfind(" (")) < 1 or closing(text, begin + 1) != len(text) - 1:
+    if (
+        not text.endswith(")")
+        or (begin := text.rfind(" (")) < 1
+        or closing(text, begin + 1) != len(text) - 1
+    ):
         return text
     inside, before = text[begin + 2 : -1], text[:begin].rstrip()
-    if re.match(r"\s*\\?(?:p|b)?mod\b", inside) or re.fullmatch(r"(?:\\text\{[^{}]*\}|[A-Za-z ,.'$]{3,60})", inside):
+    if re.match(r"\s*\\?(?:p|b)?mod\b", inside) or re.fullmatch(
+        r"(?:\\text\{[^{}]*\}|[A-Za-z ,.'$]{3,60})", inside
+    ):
         return before
     value = _value(before)
     return before if value is not None and _value(inside.lstrip("= ")) == value else text
@@ -303,7 +336,9 @@ def _aside(text: str) -> str:
 def _is_formula(before: str, behind: str) -> bool:
     """Whether letters after a number are symbols of a formula (``3x``, ``2 ab``), not a unit."""
     letters = behind.strip()
-    if letters.startswith(("%", "'", "°", "¢", "€", "£", "^\\circ", "\\%")) or re.fullmatch(r"[cdk]?m\^\{?[23]\}?", letters):
+    if letters.startswith(("%", "'", "°", "¢", "€", "£", "^\\circ", "\\%")) or re.fullmatch(
+        r"[cdk]?m\^\{?[23]\}?", letters
+    ):
         return False
     first = re.match(r"[A-Za-z]+", letters)
     if first is None:
@@ -321,10 +356,16 @@ def _is_formula(before: str, behind: str) -> bool:
 def _named(words: str) -> Unit | None:
     """The unit that words name, with its power ("square cm", "cm^2"); None for unknown words."""
     words = words.strip().lower() if words.strip() not in _ONE_LETTER else words.strip()
-    above, slash, below = re.sub(r"\s+per\s+|\s+an?\s+(?=hour|minute|second|day)", "/", words).partition("/")
+    above, slash, below = re.sub(
+        r"\s+per\s+|\s+an?\s+(?=hour|minute|second|day)", "/", words
+    ).partition("/")
     if slash and words not in UNITS:
         top, bottom = _named(above), _named(below)
-        return Unit(f"{top.measures} per {bottom.measures}", top.size / bottom.size) if top and bottom else None
+        return (
+            Unit(f"{top.measures} per {bottom.measures}", top.size / bottom.size)
+            if top and bottom
+            else None
+        )
     words = re.sub(r"^degrees?\s+(?=celsius|fahrenheit)|(?<=circ)\s+(?=[cf]$)", "", words)
     power = 1
     if raised := _POWER.search(words):
@@ -350,7 +391,8 @@ def _value(text: str) -> tuple[Fraction, bool] | None:
     if (words := number_in_words(text)) is not None:
         return Fraction(words), True
     if mixed := re.fullmatch(
-        r"([-+]?)\s*(\d+)\s*(?:\\frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}|\s(?:and\s+)?(\d+)\s*/\s*(\d+))", text
+        r"([-+]?)\s*(\d+)\s*(?:\\frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}|\s(?:and\s+)?(\d+)\s*/\s*(\d+))",
+        text,
     ):
         above, below = int(mixed[3] or mixed[5]), int(mixed[4] or mixed[6])
         if below and above < below:

@@ -11,7 +11,9 @@ from s1lab.evaluation.grade.quantities import quantity, split_unit
 from s1lab.evaluation.grade.spelling import closing
 
 _OR = re.compile(r"(?<![A-Za-z\\])or(?![A-Za-z])|\\text\{\s*or\s*\}|\\(?:lor|vee)(?![A-Za-z])")
-_AND = re.compile(r",|;|(?<![A-Za-z\\])and(?![A-Za-z])|&|\\text\{\s*(?:,?\s*and|,)\s*\}|\\(?:land|wedge)(?![A-Za-z])")
+_AND = re.compile(
+    r",|;|(?<![A-Za-z\\])and(?![A-Za-z])|&|\\text\{\s*(?:,?\s*and|,)\s*\}|\\(?:land|wedge)(?![A-Za-z])"
+)
 _SEMICOLON = re.compile(r";")
 _CUP = re.compile(r"\\cup(?![A-Za-z])")
 RELATION = re.compile(r"(?<![<>!=\\:])=(?!=)|\\approx(?![A-Za-z])|\\equiv(?![A-Za-z])")
@@ -22,12 +24,18 @@ _NAMES = re.compile(  # (p, q), V_1:V_2, |AB|
     r"|m?\s*\\(?:angle|triangle|overline|vec|overrightarrow)\s*\{?[A-Z]{1,3}\}?|\\frac\{d\w*\}\{d\w\}"
 )
 # Such as m + n or xy.
-_SUM_OF_NAMES = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\s*(?:[+-]|\\cdot)?\s*[A-Za-z](?:_\{?\w+\}?)?)*")
+_SUM_OF_NAMES = re.compile(
+    r"[A-Za-z](?:_\{?\w+\}?)?(?:\s*(?:[+-]|\\cdot)?\s*[A-Za-z](?:_\{?\w+\}?)?)*"
+)
 # Such as f(x).
-LABEL = re.compile(r"(?:[A-Za-z]{1,2}|\\[a-z]+)(?:_\{?[\w, ]+\}?|'|\^\{?-1\}?)*\s*\(\s*[A-Za-z0-9, ]*\s*\)")
+LABEL = re.compile(
+    r"(?:[A-Za-z]{1,2}|\\[a-z]+)(?:_\{?[\w, ]+\}?|'|\^\{?-1\}?)*\s*\(\s*[A-Za-z0-9, ]*\s*\)"
+)
 _COMMAND = re.compile(r"\\(?:begin|end)\{\w+\}(?:\{[clr|]+\})?|\\(?!text)[A-Za-z]+")
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?){2,}")
-_MATRIX = re.compile(r"\\begin\{([pbvB]?(?:matrix|array))\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
+_MATRIX = re.compile(
+    r"\\begin\{([pbvB]?(?:matrix|array))\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL
+)
 _PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
 _PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "\\langle": "\\rangle"}
 
@@ -69,7 +77,11 @@ def is_words(text: str) -> bool:
     if re.search(r"\\text\{[^{}]*[A-Za-z]{2}", expression):
         return True
     bare = _COMMAND.sub(" ", re.sub(r"_\{[^{}]*\}|_\w", " ", expression))
-    return bool(re.search(r"[A-Za-z]{4}", bare)) or len(re.findall(r"[A-Za-z]{2,}", bare)) > 2 or not bare.isascii()
+    return (
+        bool(re.search(r"[A-Za-z]{4}", bare))
+        or len(re.findall(r"[A-Za-z]{2,}", bare)) > 2
+        or not bare.isascii()
+    )
 
 
 def concluded(text: str) -> str:
@@ -84,12 +96,23 @@ def read(text: str) -> Form:
         return Form("or", text, [read(p) for p in parts])
     if len(parts := split_outside(text, _CUP)) > 1:
         return Form("union", text, [read(p) for p in parts])
-    if is_grouped(text) or number_in_words(text) is not None or (" and " in text and quantity(text) is not None):
+    if (
+        is_grouped(text)
+        or number_in_words(text) is not None
+        or (" and " in text and quantity(text) is not None)
+    ):
         return Form("one", text)
     text = re.sub(r"^[A-Z]\s*(?=\([^()]*,[^()]*\)$)", "", text)  # the point P(3, 4)
     if len(parts := split_outside(text, _SEMICOLON)) > 1:  # "p = 5, q = 2; p = 7, q = 2"
         return Form("list", text, [read(p) for p in parts])
-    enclosed = next((row for o, c in _PAIRS.items() if text.startswith(o) and (row := _enclosed(text, o, c)) is not None), None)
+    enclosed = next(
+        (
+            row
+            for o, c in _PAIRS.items()
+            if text.startswith(o) and (row := _enclosed(text, o, c)) is not None
+        ),
+        None,
+    )
     if enclosed is not None:
         return enclosed
     if len(parts := split_outside(text, _AND)) > 1:
@@ -103,7 +126,9 @@ def read(text: str) -> Form:
         cells = [c for r in rows for c in r.split("&")]
         if min(len(rows), len(cells) // max(1, len(rows))) == 1 and len(cells) > 1:
             return Form("row", text, [read(c.strip()) for c in cells], "()")
-    if len(signs := _PLUS_MINUS.findall(text)) == 1 and not RELATION.search(text.partition(signs[0])[2]):
+    if len(signs := _PLUS_MINUS.findall(text)) == 1 and not RELATION.search(
+        text.partition(signs[0])[2]
+    ):
         before, _, behind = text.partition(signs[0])
         return Form("list", text, [read(f"{before} {sign} {behind}".strip()) for sign in "+-"])
     return Form("one", text)
@@ -140,7 +165,11 @@ def _enclosed(text: str, opens: str, closes: str) -> Form | None:
             continue
         parts = split_outside(inside, _AND)
         if opens == "\\{":
-            return None if re.search(r"\||(?<!\\):|\\mid", inside) else Form("list", text, [read(p) for p in parts])
+            return (
+                None
+                if re.search(r"\||(?<!\\):|\\mid", inside)
+                else Form("list", text, [read(p) for p in parts])
+            )
         if len(parts) > 1:
             edges = "()" if opens == "\\langle" else opens + end
             return Form("row", text, [read(p) for p in parts], edges)
@@ -159,7 +188,10 @@ def _balanced(text: str) -> bool:
 def split_outside(text: str, pattern: re.Pattern[str]) -> list[str]:
     """Split at matches outside of all brackets and environments. Empty parts are left out."""
     depths, depth = [], 0
-    marks = {m.start(): 1 if m[0].startswith("\\begin") else -1 for m in re.finditer(r"\\(?:begin|end)(?=\{)", text)}
+    marks = {
+        m.start(): 1 if m[0].startswith("\\begin") else -1
+        for m in re.finditer(r"\\(?:begin|end)(?=\{)", text)
+    }
     for place, character in enumerate(text):
         depth += marks.get(place, 0) + (character in "([{") - (character in ")]}")
         depths.append(depth - (character in "([{"))
@@ -195,10 +227,15 @@ def values(text: str) -> list[str]:
 
 def is_name(side: str) -> bool:
     """Whether a side of an equation is a name: x, f(x), A_n, or words."""
-    return bool(SYMBOL.fullmatch(side) or LABEL.fullmatch(side) or _NAMES.fullmatch(side)) or is_words(side)
+    return bool(
+        SYMBOL.fullmatch(side) or LABEL.fullmatch(side) or _NAMES.fullmatch(side)
+    ) or is_words(side)
 
 
 def _has_unknown(side: str) -> bool:
     """Whether a side has a letter that is neither a function nor a constant."""
     bare = _COMMAND.sub(" ", re.sub(r"\\text\{[^{}]*\}", " ", side))
-    return bool(re.search(r"[A-Za-df-hj-z]", bare) or re.search(r"\\(?:theta|alpha|beta|lambda|mu|phi)(?![a-z])", side))
+    return bool(
+        re.search(r"[A-Za-df-hj-z]", bare)
+        or re.search(r"\\(?:theta|alpha|beta|lambda|mu|phi)(?![a-z])", side)
+    )

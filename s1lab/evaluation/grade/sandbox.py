@@ -63,8 +63,12 @@ class Worker:
             if answer is None or answer.pop("spent", False):
                 self.close()
             if answer or not self._was_starved:
-                return answer or {"error": f"took more than {SECONDS:g} s or {MEMORY // 1024**2} MB"}
-        return {"error": f"got no processor time in {TRIES} times {STARVED:g} s: the machine is too busy to grade"}
+                return answer or {
+                    "error": f"took more than {SECONDS:g} s or {MEMORY // 1024**2} MB"
+                }
+        return {
+            "error": f"got no processor time in {TRIES} times {STARVED:g} s: the machine is too busy to grade"
+        }
 
     def _start(self) -> str | None:
         """Start the process. Returns a sentence if that fails."""
@@ -85,7 +89,9 @@ class Worker:
         self.close()
         return "the grading process did not start: is math-verify installed beside s1lab?"
 
-    def _exchange(self, item: dict[str, str], seconds: float, patience: float | None = None) -> dict[str, Any] | None:
+    def _exchange(
+        self, item: dict[str, str], seconds: float, patience: float | None = None
+    ) -> dict[str, Any] | None:
         """Send an item and read the answer.
 
         Args:
@@ -100,7 +106,9 @@ class Worker:
         assert process is not None and process.stdin and process.stdout
         self._was_starved = False
         answered = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(process, seconds, patience or STARVED, answered), daemon=True)
+        watch = threading.Thread(
+            target=self._watch, args=(process, seconds, patience or STARVED, answered), daemon=True
+        )
         watch.start()
         try:
             rest = memoryview(json.dumps(item).encode() + b"\n")
@@ -116,7 +124,13 @@ class Worker:
         finally:
             answered.set()
 
-    def _watch(self, process: subprocess.Popen[bytes], seconds: float, patience: float, answered: threading.Event) -> None:
+    def _watch(
+        self,
+        process: subprocess.Popen[bytes],
+        seconds: float,
+        patience: float,
+        answered: threading.Event,
+    ) -> None:
         """End a process that has used all its processor time, or got none for very long."""
         before, began = _processor_time(process.pid), time.monotonic()
         patience = patience if before is not None else UNWATCHED
@@ -147,7 +161,12 @@ class Worker:
 def _processor_time(pid: int) -> float | None:
     """The seconds of processor time that a process has used; None if the system does not say."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{pid}/stat")
+            .read_text(encoding="ascii", errors="replace")
+            .rpartition(")")[2]
+            .split()
+        )
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         return None
@@ -159,7 +178,13 @@ def _started() -> subprocess.Popen[bytes]:
         # If sympy uses numpy, OpenBLAS would take memory for each core.
         "OPENBLAS_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-P", str(Path(__file__).with_name("sandbox_worker.py")), str(SECONDS), str(MEMORY)]
+    command = [
+        sys.executable,
+        "-P",
+        str(Path(__file__).with_name("sandbox_worker.py")),
+        str(SECONDS),
+        str(MEMORY),
+    ]
     # Without buffers, a forked child's copies of the pipes contain nothing that it could write.
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, env=environment

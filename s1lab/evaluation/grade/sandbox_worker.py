@@ -77,7 +77,11 @@ def _number(formula: Any) -> tuple[Any, bool] | None:
     """
     from sympy import Basic, Float, zoo
 
-    if not isinstance(formula, Basic) or formula.free_symbols or not getattr(formula, "is_number", False):
+    if (
+        not isinstance(formula, Basic)
+        or formula.free_symbols
+        or not getattr(formula, "is_number", False)
+    ):
         return None
     value = formula.doit().evalf(50)
     if not value.is_number or not value.is_finite or value is zoo:
@@ -106,13 +110,17 @@ def _parsed(text: str) -> Any:
     from math_verify.grader import should_treat_as_complex
     from sympy import I
 
-    whole = NormalizationConfig(basic_latex=True, units=False, malformed_operators=False, nits=True, boxed="none")
+    whole = NormalizationConfig(
+        basic_latex=True, units=False, malformed_operators=False, nits=True, boxed="none"
+    )
     try:
         # As in sin 30 degrees.
         text = re.sub(r"(\d+)\s*\^\s*\\circ", r"(\1 \\cdot \\pi / 180)", text)
         real = not should_treat_as_complex(text)
         formula = latex2sympy(text, is_real=real, convert_degrees=False, normalization_config=whole)
-        imaginary = [symbol for symbol in getattr(formula, "free_symbols", ()) if symbol.name == "i"]
+        imaginary = [
+            symbol for symbol in getattr(formula, "free_symbols", ()) if symbol.name == "i"
+        ]
         return formula.subs(imaginary[0], I) if imaginary else formula
     except (MemoryError, RecursionError):
         raise
@@ -141,8 +149,13 @@ def peak_memory() -> int:
 
     getrusage is not used: it also counts what the parent process held.
     """
-    with contextlib.suppress(OSError, ValueError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        return next((1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:")), 0)
+    with (
+        contextlib.suppress(OSError, ValueError),
+        open("/proc/self/status", encoding="ascii", errors="replace") as status,
+    ):
+        return next(
+            (1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:")), 0
+        )
     return 0
 
 
@@ -152,7 +165,11 @@ def alone() -> None:
 
     here = os.path.dirname(os.path.abspath(__file__))
     above = os.path.dirname(here)
-    for name, folder in (("s1lab", os.path.dirname(above)), ("s1lab.evaluation", above), ("s1lab.evaluation.grade", here)):
+    for name, folder in (
+        ("s1lab", os.path.dirname(above)),
+        ("s1lab.evaluation", above),
+        ("s1lab.evaluation.grade", here),
+    ):
         package = types.ModuleType(name)
         package.__path__ = [folder]
         sys.modules[name] = package
@@ -181,7 +198,10 @@ def main() -> None:
         found = answer(line, seconds)
         # sympy turns a MemoryError into "not equal". Near the limit that is not a verdict.
         if peak_memory() > size / 2:
-            found = {"spent": True, **(found if found.get("same") else {"error": "took too much memory"})}
+            found = {
+                "spent": True,
+                **(found if found.get("same") else {"error": "took too much memory"}),
+            }
         print(json.dumps(found), file=out, flush=True)
 
 

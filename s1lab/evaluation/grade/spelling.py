@@ -43,8 +43,12 @@ _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _SHORT = re.compile(r"\\(frac|dfrac|tfrac|cfrac)\s*([0-9A-Za-z])\s*([0-9A-Za-z])")
 _HALF_SHORT = re.compile(r"\\(?:frac|dfrac|tfrac|cfrac)\s*(\d)\s*(\{)")
 _CLOSED_SHORT = re.compile(r"(\\frac\s*\{[^{}]*\})\s*(\d)")
-_FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|ln|log|exp|max|min|gcd|lcm"
-_PLAIN_FUNCTION = re.compile(rf"(?<![A-Za-z\\])({_FUNCTIONS})(?=\s*[(\d\\{{^_]|\s+[A-Za-z](?![A-Za-z]))")
+_FUNCTIONS = (
+    "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|ln|log|exp|max|min|gcd|lcm"
+)
+_PLAIN_FUNCTION = re.compile(
+    rf"(?<![A-Za-z\\])({_FUNCTIONS})(?=\s*[(\d\\{{^_]|\s+[A-Za-z](?![A-Za-z]))"
+)
 _PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*(?=[({\d])")
 _PLAIN_NAMES = (
     (re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])"), r"\\pi "),
@@ -76,7 +80,9 @@ def signs(text: str) -> str:
     text = _LOWERED.sub(lambda m: "_{" + "".join(map(_SUB.__getitem__, m[0])) + "}", text)
     text = _HALVES.sub(_vulgar, text)
     text = _CUBE_ROOT.sub(r"\\sqrt[3]{\1}", text)
-    text = _ROOT.sub(lambda m: f"\\sqrt{{{m[1].strip('{}')}}}" if m[1] else "\\sqrt ", text.translate(_SIGNS))
+    text = _ROOT.sub(
+        lambda m: f"\\sqrt{{{m[1].strip('{}')}}}" if m[1] else "\\sqrt ", text.translate(_SIGNS)
+    )
     return unicodedata.normalize("NFKC", text).translate(_SIGNS)
 
 

@@ -103,7 +103,11 @@ def verdict(response: str, gold: str, kind: str = "math") -> Verdict:
 
 
 def verdicts(
-    responses: Sequence[str], golds: Sequence[str], kinds: str | Sequence[str] = "math", *, workers: int | None = None
+    responses: Sequence[str],
+    golds: Sequence[str],
+    kinds: str | Sequence[str] = "math",
+    *,
+    workers: int | None = None,
 ) -> list[Verdict]:
     """Verdicts on many responses, in order.
 
@@ -128,11 +132,19 @@ def verdicts(
     """
     listed = [kinds] * len(responses) if isinstance(kinds, str) else list(kinds)
     if not len(responses) == len(golds) == len(listed):
-        raise ValueError(f"{len(responses)} responses, {len(golds)} gold answers and {len(listed)} kinds do not pair up")
-    found: list[Verdict | tuple[str, str]] = [_by_rule(*row) for row in zip(responses, golds, listed, strict=True)]
+        raise ValueError(
+            f"{len(responses)} responses, {len(golds)} gold answers and {len(listed)} kinds do not pair up"
+        )
+    found: list[Verdict | tuple[str, str]] = [
+        _by_rule(*row) for row in zip(responses, golds, listed, strict=True)
+    ]
     hard = list(dict.fromkeys(row for row in found if not isinstance(row, Verdict)))
-    decided = dict(zip(hard, pool.ask_all([{"given": a, "gold": b} for a, b in hard], workers), strict=True))
-    return [row if isinstance(row, Verdict) else _by_mathematics(row, decided[row]) for row in found]
+    decided = dict(
+        zip(hard, pool.ask_all([{"given": a, "gold": b} for a, b in hard], workers), strict=True)
+    )
+    return [
+        row if isinstance(row, Verdict) else _by_mathematics(row, decided[row]) for row in found
+    ]
 
 
 def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
@@ -141,11 +153,21 @@ def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
         raise ValueError(f"no kind of answer is called {kind!r}: choose from {list(KINDS)}")
     for name, text in (("response", response), ("gold answer", gold)):
         if not isinstance(text, str):
-            return Verdict(False, None, "not graded", f"the {name} is a {type(text).__name__}, not text: {text!r:.80}")
+            return Verdict(
+                False,
+                None,
+                "not graded",
+                f"the {name} is a {type(text).__name__}, not text: {text!r:.80}",
+            )
     wanted = reference(gold, kind)
     if wanted is None:
         what = {"integer": "no whole number", "choice": "no letter A to J"}.get(kind, "empty")
-        return Verdict(False, None, "not graded", f"the gold answer {gold!r:.80} is {what}: use another kind, or mend the row")
+        return Verdict(
+            False,
+            None,
+            "not graded",
+            f"the gold answer {gold!r:.80} is {what}: use another kind, or mend the row",
+        )
     found = find(response, kind)
     if found is None:
         return Verdict(False, None, f"no answer of kind {kind!r} was found")
@@ -173,16 +195,26 @@ def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
     """:func:`_by_rule` for two answers that were already extracted."""
     if normal(given, kind) == normal(wanted, kind):
         return Verdict(
-            True, given, {"integer": "whole numbers compared", "choice": "letters compared"}.get(kind, "the same text")
+            True,
+            given,
+            {"integer": "whole numbers compared", "choice": "letters compared"}.get(
+                kind, "the same text"
+            ),
         )
     if kind in ("integer", "choice"):
-        return Verdict(False, given, "whole numbers compared" if kind == "integer" else "letters compared")
+        return Verdict(
+            False, given, "whole numbers compared" if kind == "integer" else "letters compared"
+        )
     if kind == "exact":
         return Verdict(False, given, "another text")
     if _is_integer(given) and _is_integer(wanted):
         return Verdict(whole(given) == whole(wanted), given, "whole numbers compared")
     if len(given) > LONGEST:
-        return Verdict(False, given, f"another text, of more than the {LONGEST} characters that are read as mathematics")
+        return Verdict(
+            False,
+            given,
+            f"another text, of more than the {LONGEST} characters that are read as mathematics",
+        )
     comparison = Comparison(_later)
     try:
         return Verdict(comparison.same(given, wanted), given, comparison.reason)
@@ -201,12 +233,18 @@ def _later(given: str, gold: str) -> bool:
 
 
 def _is_integer(text: str) -> bool:
-    return text.lstrip("+-").isascii() and text.lstrip("+-").isdigit() and len(text) - len(text.lstrip("+-")) <= 1
+    return (
+        text.lstrip("+-").isascii()
+        and text.lstrip("+-").isdigit()
+        and len(text) - len(text.lstrip("+-")) <= 1
+    )
 
 
 def _by_mathematics(pair: tuple[str, str], answer: dict[str, object]) -> Verdict:
     if error := answer.get("error"):
-        return Verdict(False, pair[0], "not graded", f"comparing {pair[0]!r:.80} with {pair[1]!r:.80} {error}")
+        return Verdict(
+            False, pair[0], "not graded", f"comparing {pair[0]!r:.80} with {pair[1]!r:.80} {error}"
+        )
     return Verdict(bool(answer.get("same")), pair[0], str(answer.get("how")))
 
 
@@ -242,7 +280,9 @@ def by_model(engine: Engine, *, prompt: str = ASKED, answer_tokens: int = 8) -> 
     """
     from s1lab.api import direct
 
-    def grade(questions: Sequence[str], responses: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
+    def grade(
+        questions: Sequence[str], responses: Sequence[str], golds: Sequence[str]
+    ) -> list[Verdict]:
         rows = zip(questions, responses, golds, strict=True)
         asked = [prompt.format(question=q, response=r[-2_000:], gold=g) for q, r, g in rows]
         traces = direct(engine, asked, answer_tokens=answer_tokens, progress=False)
@@ -250,7 +290,9 @@ def by_model(engine: Engine, *, prompt: str = ASKED, answer_tokens: int = 8) -> 
         found = []
         for trace, response in zip(traces, responses, strict=True):
             said = re.search(r"\b(yes|no)\b", trace.answer, re.IGNORECASE)
-            error = trace.error or (None if said else f"{engine.model} said neither yes nor no: {trace.answer!r:.80}")
+            error = trace.error or (
+                None if said else f"{engine.model} said neither yes nor no: {trace.answer!r:.80}"
+            )
             yes = said is not None and said[1].lower() == "yes" and not error
             found.append(Verdict(yes, response[-200:], f"asked {engine.model}", error))
         return found
