@@ -271,8 +271,10 @@ def test_a_tree_holds_its_budget_and_its_ledger_for_any_model(template):
         )
         lines = ["ab\n", "a<|im_start|>", "\n", "abcdefgh", "<|im_start|>"]
         engine = Scripted(
-            template, lambda _: rng.choice(lines) + "z" * 9 + "<|im_start|><|im_end|>", context=160
-        )  # noqa: B023
+            template,
+            lambda _, lines=lines: rng.choice(lines) + "z" * 9 + "<|im_start|><|im_end|>",
+            context=160,
+        )
         width, longest = rng.randint(1, 5), rng.choice([3, 50])
         tree = lab.rebase(
             engine,

@@ -99,8 +99,10 @@ REPLAYED: dict[str, Callable[[lab.Engine], list[lab.Trace]]] = {
     "force": lambda e: lab.force(e, QUESTIONS, lab.Budget(max_tokens=40, waits=1), **OLD),
     "direct": lambda e: lab.direct(e, QUESTIONS, prefix="Answer:", answer_tokens=16),
     "ladder": lambda e: [
-        t for l in lab.ladder(e, QUESTIONS[:2], (16, 32), (0, 1), **OLD) for t in l.traces
-    ],  # noqa: E741
+        trace
+        for one in lab.ladder(e, QUESTIONS[:2], (16, 32), (0, 1), **OLD)
+        for trace in one.traces
+    ],
     "sampled": lambda e: lab.force(
         e, QUESTIONS[:2], lab.Budget(), temperature=0.7, top_p=0.9, seed=3, **OLD
     ),
