@@ -8,25 +8,6 @@ from typing import Literal, get_args
 Compat = Literal["exact", "readme", "harness"]
 
 
-def check_answer(answer_tokens: int | None, answer_room: int | None) -> None:
-    """Check the two numbers of an answer.
-
-    Args:
-        answer_tokens: The most tokens of an answer. None is not checked.
-        answer_room: The tokens that the thinking leaves for an answer. None is not checked.
-
-    Raises:
-        ValueError: One of them is not a whole number of at least 1. The message names it.
-    """
-    for name, value in (("answer_tokens", answer_tokens), ("answer_room", answer_room)):
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"{name}={value!r} is no whole number: give one, such as {name}=512")
-        if value < 1:
-            raise ValueError(f"{name}={value} leaves no room to answer: give at least 1")
-
-
 @dataclass(frozen=True)
 class Budget:
     """The budget of one question (budget forcing, paper section 3.1).
@@ -119,7 +100,10 @@ class Budget:
             raise ValueError(
                 f"wait={self.wait!r} is no text to append: give one, several as a tuple, or None for none"
             )
-        check_answer(self.answer_tokens, self.answer_room)
+        for name in ("answer_tokens", "answer_room"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} leaves no room to answer: give at least 1")
         if self.compat not in get_args(Compat):
             raise ValueError(
                 f"compat={self.compat!r} is not known: choose from {list(get_args(Compat))}"

@@ -11,8 +11,9 @@ import s1lab as lab
 from s1lab.evaluation import metrics
 from s1lab.evaluation import token_counts as habits
 from s1lab.methods.allocation import balanced, ceilings
+from s1lab.methods.costs import Cost, cost
 from s1lab.methods.majority import elected
-from s1lab.trace import Cost, Source, Trace, cost
+from s1lab.trace import Source, Trace
 
 NAN, INF = float("nan"), float("inf")
 

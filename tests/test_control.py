@@ -19,7 +19,7 @@ from s1lab.engine import Completion, Request
 from s1lab.methods import conditional as control
 from s1lab.methods.steps import step_mark
 from s1lab.storage.run import packed
-from s1lab.template import THINK_TAGS
+from s1lab.tokenization.presets import THINK_TAGS
 from s1lab.trace import Source
 from tests.test_forcing import ANSWER, THINK, kinds, thinker
 

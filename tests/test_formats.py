@@ -11,9 +11,9 @@ from transformers import PreTrainedTokenizerFast
 
 import s1lab as lab
 from s1lab.storage.tokenizers import bound, template_text, tokenizer_bytes
-from s1lab.template import HARMONY, PRESETS
 from s1lab.tiny.tokenizer import CHAT_TEMPLATE, build
 from s1lab.tokenization.bound_template import bind
+from s1lab.tokenization.presets import HARMONY, PRESETS
 from s1lab.trace import FORCED, Source
 from tests.conftest import Scripted
 from tests.families import FAMILIES, sentencepiece

@@ -8,7 +8,8 @@ import pytest
 from datasets import Dataset
 
 import s1lab as lab
-from s1lab.engine import Completion, Request, together
+from s1lab.engine import Completion, Request
+from s1lab.methods.fan_out import together
 from s1lab.methods.ladder import rungs_of
 from tests.test_forcing import ANSWER, THINK, thinker
 

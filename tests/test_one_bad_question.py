@@ -11,10 +11,9 @@ import pytest
 from datasets import Dataset
 
 import s1lab as lab
-from s1lab import driving
 from s1lab import engine as driver
-from s1lab.driving import MOST_WORDS
 from s1lab.engine import Request, run
+from s1lab.questions import MOST_WORDS, Options, Questions
 from s1lab.trace import Source
 
 GOOD = ["How many r in raspberry", "Make 12 from 2, 3 and 4", "Smallest prime factor of 91"]
@@ -223,24 +222,17 @@ ODD = {
 
 @pytest.mark.parametrize("way", ODD)
 def test_a_program_that_fails_ends_its_own_question(engine, way):
-    traces = [lab.Trace(q, engine.template, None, 0) for q in GOOD]
+    asked = Questions(engine, GOOD, None, Options(progress=False))
+    asked.open()
+    traces = [trace for (trace,) in asked.traces]
 
-    def program(i: int):
-        if i == 1:
+    def program(trace, *_):
+        if trace is traces[1]:
             return (yield from ODD[way](engine))
         yield from good(engine)
-        return traces[i]
+        return trace
 
-    found = driving.drive_traces(
-        engine,
-        traces,
-        program,
-        False,
-        what="testing",
-        progress=False,
-        store=None,
-        made={"call": "a test"},
-    )
+    found = asked.run_traces(program, what="testing", made={"call": "a test"})
     assert [t.error for t in found[::2]] == [None, None]
     assert found[1] is traces[1] and "failed" in found[1].error
     assert "\n" not in found[1].error and len(found[1].error) < MOST_WORDS + 100

@@ -18,8 +18,9 @@ import pytest
 import s1lab as lab
 from s1lab.engine import Completion, Request
 from s1lab.methods.allocation import balanced
+from s1lab.methods.costs import Cost
 from s1lab.methods.majority import elected
-from s1lab.trace import Cost, Source
+from s1lab.trace import Source
 from tests.conftest import Scripted
 from tests.test_forcing import ANSWER, THINK
 

@@ -20,7 +20,7 @@ import nbformat
 import pytest
 
 import s1lab as lab
-from s1lab import driving
+from s1lab import questions
 from s1lab.storage.diff import first_difference
 from s1lab.trace import FORCED, MARKS, Source, Trace
 from s1lab.widgets import tokens
@@ -133,7 +133,7 @@ def test_stop_ends_a_stream_between_two_steps_and_leaves_the_engine_whole(tiny):
     *_, last = stream(
         tiny, QUESTION, lab.Budget(min_tokens=2000), every=8, stopped=lambda: next(steps) > 60
     )
-    assert last.error == driving.UNFINISHED and 20 < last.thinking_tokens < 70
+    assert last.error == questions.UNFINISHED and 20 < last.thinking_tokens < 70
     assert tiny.poll() == []
     assert lab.force(tiny, QUESTION).error is None
 

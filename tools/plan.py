@@ -538,7 +538,7 @@ def main(
     """
     with work():
         if measured:
-            from s1lab.load import load
+            from s1lab.loader import load
 
             with load("s1-tiny") as engine:
                 found = plan(profile, engine)

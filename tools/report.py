@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from s1lab.arguments import text
+from s1lab.evaluation.arguments import text
 from s1lab.evaluation.benchmarks import known
 from s1lab.paper.numbers import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, QUESTIONS, TABLE_3
 from tools import ROOT

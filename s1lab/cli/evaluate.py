@@ -212,7 +212,7 @@ def _facts(results: lab.Results) -> dict[str, Any]:
         "high": results.interval.high,
         "right": sum(results.verdicts),
         "thinking_tokens": results.thinking_tokens,
-        "written": lab.cost(*results.traces).sampled,
+        "written": lab.methods.cost(*results.traces).sampled,
         "failed": results.failed,
         "not_graded": results.grading_errors,
         "answers_cut": results.answers_cut,

@@ -14,7 +14,7 @@ from s1lab.budget import Budget
 from s1lab.curate.report import Report, account, needs, with_column
 from s1lab.engine import Engine
 from s1lab.evaluation.evaluate import evaluate
-from s1lab.load import load
+from s1lab.loader import load
 
 BATCH = 1_000
 

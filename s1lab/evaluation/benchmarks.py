@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from datasets import Dataset, load_dataset
 
 from s1lab import paper, tiny
-from s1lab.arguments import text, whole
 from s1lab.curate.io import opened
+from s1lab.evaluation.arguments import text, whole
 from s1lab.evaluation.evaluate import Results, checksum
 from s1lab.evaluation.grade.extract import reference
 from s1lab.evaluation.intervals import Interval, share_interval, unpaired

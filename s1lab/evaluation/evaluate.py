@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from s1lab.api import Budgets, Storing, check_thinking, direct, force, settings
+from s1lab.api import direct, force
 from s1lab.budget import Budget
 from s1lab.engine import Engine
+from s1lab.engines.description import describe
 from s1lab.evaluation import grade
 from s1lab.evaluation.grade import Grader, Verdict
 from s1lab.evaluation.grade.extract import plain
 from s1lab.evaluation.intervals import Interval, accuracy_interval
-from s1lab.forcing import Sampling
 from s1lab.interop.exports import save_harness
-from s1lab.load import describe
 from s1lab.methods.ladder import ladder, names
 from s1lab.methods.samples import unread
+from s1lab.methods.voting import check_thinking
+from s1lab.questions import Budgets, Options, Storing
 from s1lab.storage.replay import recording
 from s1lab.storage.saved import write_run
 from s1lab.trace import Trace
@@ -113,7 +114,7 @@ class Results:
     def save(self, path: str | Path) -> Path:
         """Write the run to a new file, one trace a line, and return its path.
 
-        ``s1lab diff`` compares two such files, and :func:`s1lab.read_run` reads one.
+        ``s1lab diff`` compares two such files, and :func:`s1lab.storage.read_run` reads one.
         """
         return write_run(path, self.traces, self.made, [v.mark for v in self.graded])
 
@@ -182,10 +183,10 @@ def evaluate(
     questions = [q for q in columns["question"] for _ in range(n)]
     check_thinking(thinking, budget, prefix)
     asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
-    sampling = Sampling(temperature, top_p, seed)
-    made = _made(
-        engine, problems, columns["question"], sampling, system, asked if thinking else [], n
-    ) | {"call": "evaluate"}
+    options = Options(temperature, top_p, seed, system=system)
+    made = _made(engine, problems, columns["question"], options, asked if thinking else [], n) | {
+        "call": "evaluate"
+    }
     made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
     with recording(store, engine, made, len(questions)) as record:
         if thinking:
@@ -255,10 +256,8 @@ def sweep(
         if budget is None or isinstance(budget, Budget)
         else [b for b in budget for _ in range(n)]
     )
-    sampling = Sampling(temperature, top_p, seed)
-    made = _made(engine, problems, columns["question"], sampling, system, [Budget()], n) | {
-        "call": "sweep"
-    }
+    options = Options(temperature, top_p, seed, system=system)
+    made = _made(engine, problems, columns["question"], options, [Budget()], n) | {"call": "sweep"}
     labels = names(tuple(caps), tuple(waits))
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
         ladders = ladder(
@@ -314,8 +313,7 @@ def _made(
     engine: Engine,
     problems: Dataset,
     questions: list[str],
-    sampling: Sampling,
-    system: str | None,
+    options: Options,
     budgets: list[Budget],
     n: int,
 ) -> dict[str, Any]:
@@ -326,12 +324,7 @@ def _made(
     }
     if "unanswered" in problems.column_names:
         benchmark["unanswered"] = sorted(set(map(str, problems["unanswered"])))
-    return {
-        **describe(engine),
-        **settings(sampling, system, budgets),
-        "samples": n,
-        "benchmark": benchmark,
-    }
+    return {**describe(engine), **options.settings(budgets), "samples": n, "benchmark": benchmark}
 
 
 def _checked(problems: Dataset, n: int, temperature: float) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from s1lab.arguments import numbers, outcomes, real, share, whole
+from s1lab.evaluation.arguments import numbers, outcomes, real, share, whole
 
 MOST = 10**9  # the most questions, and resamples times 100: more would take hours
 _PAIRED = "one outcome a question, from 0 to 1 (True and False will do)"

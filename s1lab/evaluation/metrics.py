@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from s1lab.arguments import PERCENT, numbers, real, share, whole
+from s1lab.evaluation.arguments import PERCENT, numbers, real, share, whole
 from s1lab.evaluation.intervals import (
     MOST,
     SLACK,

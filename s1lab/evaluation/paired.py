@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
-from s1lab.arguments import outcomes, real, share, whole
+from s1lab.evaluation.arguments import outcomes, real, share, whole
 from s1lab.evaluation.intervals import MOST
 
 

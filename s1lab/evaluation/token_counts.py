@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from s1lab import paper
-from s1lab.arguments import real, text
+from s1lab.evaluation.arguments import real, text
 from s1lab.evaluation.benchmarks import EMBEDDED, known
 from s1lab.tiny.world import BENCHMARK
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from s1lab.api import force
 from s1lab.budget import Budget
-from s1lab.load import describe, load
+from s1lab.engines.description import describe
+from s1lab.loader import load
 
 try:
     from lm_eval.api.model import LM

@@ -1,7 +1,8 @@
-"""The import paths of version 0.1. They work in this version, with a warning about the new path.
+"""The paths and names of version 0.1. They work in this version, with a warning about the new one.
 
-``MOVED`` is the whole table. A module that was divided has several new homes. Its old path offers
-the names of all of them, each from the first home that has it.
+``MOVED`` is the table of modules, and ``NAMES`` that of the package's own names. A module that was
+divided has several new homes. Its old path offers the names of all of them, each from the first
+home that has it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MOVED = {
     "cli.tuning": "cli.sft",
     "compat": "methods.original_loops",
     "control": "methods.conditional methods.rejection methods.steps methods.original_steps",
-    "cost": "trace",
+    "cost": "methods.costs",
     "curate.files": "curate.io",
     "curate.models": "curate.difficulty curate.teacher",
     "curate.ngrams": "curate.overlap",
@@ -54,10 +55,10 @@ MOVED = {
     "harness": "interop.lm_eval",
     "ladder": "methods.ladder",
     "metrics": "evaluation.metrics",
-    "parallel": "methods.voting methods.mixture methods.rebase methods.allocation",
+    "parallel": "methods.voting methods.mixtures methods.samples methods.rebase methods.allocation",
     "pictures": "figures.export",
     "plots": "figures",
-    "programs": "forcing methods.ladder engine",
+    "programs": "forcing methods.ladder methods.fan_out",
     "recording": "storage.replay",
     "records": "storage.saved storage.run",
     "sft.batches": "sft.collator",
@@ -76,8 +77,35 @@ MOVED = {
 
 # Modules that stayed, and the new homes of some of their names.
 LEFT = {
-    "engine": "load",
+    "engine": "loader engines.description methods.fan_out",
     "template": "tokenization.bound_template tokenization.presets tokenization.delimiters",
+}
+
+# Names that were at the top of the package, and where they are now, below "s1lab.".
+NAMES = {
+    "Best": "methods.Best",
+    "Cost": "methods.Cost",
+    "Interrupted": "questions.Interrupted",
+    "Ladder": "methods.Ladder",
+    "Outcome": "methods.Outcome",
+    "Reward": "methods.Reward",
+    "Run": "storage.Run",
+    "Source": "trace.Source",
+    "StoreError": "storage.StoreError",
+    "Tree": "methods.Tree",
+    "Vote": "methods.Vote",
+    "best_of": "methods.best_of",
+    "class_conditional": "methods.class_conditional",
+    "control": "methods",
+    "cost": "methods.cost",
+    "import_run": "storage.import_run",
+    "mixture": "methods.mixture",
+    "outcome": "methods.outcome",
+    "read_run": "storage.read_run",
+    "reject": "methods.reject",
+    "run": "engine.run",
+    "step_conditional": "methods.step_conditional",
+    "token_conditional": "methods.token_conditional",
 }
 
 # Only the repository needs these modules, so they are outside the package.
@@ -113,6 +141,31 @@ def install() -> None:
             left.__name__, [PACKAGE + h for h in home.split()], warned=True
         )
     sys.modules["s1lab"].__class__ = _Package
+
+
+def moved_name(name: str) -> Any:
+    """A name that was at the top of the package in 0.1, with a warning about its new place.
+
+    Args:
+        name: The name, without "s1lab.".
+
+    Returns:
+        What has the name now.
+
+    Raises:
+        AttributeError: The package never had it.
+    """
+    if name not in NAMES:
+        raise AttributeError(f"module 's1lab' has no attribute {name!r}")
+    warnings.warn(
+        f"s1lab.{name} is s1lab.{NAMES[name]} now: the old name goes with the next version",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    if name == "control":  # a module of 0.1, now divided among several modules of s1lab.methods
+        return divided("s1lab.control")
+    home, _, attribute = NAMES[name].rpartition(".")
+    return getattr(importlib.import_module(PACKAGE + home), attribute)
 
 
 def divided(name: str) -> ModuleType:
@@ -202,10 +255,11 @@ class _Package(ModuleType):
     """The package s1lab, whose functions are not hidden by an old path.
 
     Python sets ``s1lab.evaluate`` to the module when ``s1lab.evaluate`` is imported. It must stay
-    the function :func:`s1lab.evaluate`.
+    the function :func:`s1lab.evaluate`, and ``s1lab.cost`` a name that :func:`moved_name` finds.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in MOVED and isinstance(value, ModuleType) and callable(vars(self).get(name)):
+        hides = name in NAMES or callable(vars(self).get(name))
+        if name in MOVED and isinstance(value, ModuleType) and hides:
             return
         super().__setattr__(name, value)

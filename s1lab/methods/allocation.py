@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from s1lab.arguments import real, whole
+from s1lab.evaluation.arguments import real, whole
 
 ALLOCATIONS = ("remainder", "ceiling")  # the ways to share new branches
 

@@ -16,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Unpack, overload
 
-from s1lab import api, driving
+from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program, together
-from s1lab.forcing import Sampling, answer, cut_short, goes_on, open_thinking, thinking
+from s1lab.engine import Engine, Program
+from s1lab.forcing import Sampling, answer, cut_short, goes_on, open_thinking, suppress, thinking
+from s1lab.methods.fan_out import together
+from s1lab.questions import Budgets, Options, Questions, Storing
 from s1lab.trace import Source, Trace
 
 
@@ -162,30 +163,21 @@ def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
     return values
 
 
-@overload
-def ladder(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, caps: Sequence[int] = ..., waits: Sequence[int] = ..., *, budget: Budget | None = ...,
-    **options: Unpack[api.Options],
-) -> Ladder: ...  # fmt: skip
-@overload
-def ladder(
-    engine: Engine, questions: Iterable[str], caps: Sequence[int] = ..., waits: Sequence[int] = ..., *,
-    budget: api.Budgets | None = ..., **options: Unpack[api.Options],
-) -> list[Ladder]: ...  # fmt: skip
+@one_or_many(Ladder, list[Ladder])
 def ladder(
     engine: Engine,
     questions: str | Iterable[str],
     caps: Sequence[int] = (),
     waits: Sequence[int] = (),
     *,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Ladder | list[Ladder]:
     """Answer a whole sweep from one thinking pass for each question.
@@ -225,46 +217,24 @@ def ladder(
         rungs = lab.ladder(engine, "How many r in raspberry?", caps=(16, 64), waits=(0, 1))
         print(rungs.at(cap=16).answer)
     """
-    single, asked = api.questions_of(questions)
-    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
-    rungs = [rungs_of(b, caps, waits) for b in budgets]
-    sampling = Sampling(temperature, top_p, seed)
-    traces = api.open_traces(engine, asked, budgets, system)
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, budget, options)
+    rungs = [rungs_of(b, caps, waits) for b in asked.budgets]
+    caps, waits = tuple(caps), tuple(waits)
+    asked.open()
 
     def program(i: int) -> Program[Ladder]:
-        return (
-            yield from _climb(
-                traces[i], tuple(caps), tuple(waits), rungs[i], sampling, engine.context
-            )
-        )
+        trace = asked.traces[i][0]
+        climbed = yield from ladder_program(trace, rungs[i], asked.sampling, engine.context)
+        return Ladder(asked.texts[i], caps, waits, climbed)
 
     def unfinished(i: int) -> Ladder:
-        traces[i].error = driving.UNFINISHED
-        return Ladder(
-            asked[i], tuple(caps), tuple(waits), [traces[i].fork(None, rung) for rung in rungs[i]]
-        )
+        forks = [asked.traces[i][0].fork(None, rung) for rung in rungs[i]]
+        return Ladder(asked.texts[i], caps, waits, forks)
 
-    made = {"call": "ladder", "caps": list(caps), "waits": list(waits)} | api.settings(
-        sampling, system, budgets
-    )
-    found: Ladder | list[Ladder] = driving.drive(
-        engine, program, unfinished, len(asked), single, what="climbing", progress=progress, store=store, made=made,
-        opened=lambda i: [traces[i]], traces_of=lambda climbed: climbed.traces,
-    )  # fmt: skip
-    return found
-
-
-def _climb(
-    trace: Trace,
-    caps: tuple[int, ...],
-    waits: tuple[int, ...],
-    rungs: list[Budget],
-    sampling: Sampling,
-    context: int,
-) -> Program[Ladder]:
-    return Ladder(
-        trace.question, caps, waits, (yield from ladder_program(trace, rungs, sampling, context))
-    )
+    made = {"call": "ladder", "caps": list(caps), "waits": list(waits)} | asked.settings()
+    found = asked.run(program, unfinished, lambda found: found.traces, what="climbing", made=made)
+    return asked.given(found)
 
 
 def ladder_program(
@@ -317,14 +287,12 @@ def ladder_program(
         if not going:
             break
         trace.stops.append(len(trace.ids))
+        wrote = len(done.ids)
         wait_ids = trace.template.foreign(rungs[0].continuation(trace.waits))
-        going = leave(
-            [i for i in going if not goes_on(trace, wait_ids, len(done.ids), rungs[i], caps[i])],
-            cut=False,
-        )
+        stopping = [i for i in going if not goes_on(trace, wait_ids, wrote, rungs[i], caps[i])]
+        going = leave(stopping, cut=False)
         if going:
-            trace.extend(wait_ids, Source.CONTINUATION)
-            trace.waits += 1
+            suppress(trace, wrote, rungs[going[0]], caps[going[0]])
     places = {i: (len(t.ids), t.cut) for i, t in ended.items() if not t.error}
     distinct = {place: ended[i] for i, place in places.items()}
     answered = yield from together(

@@ -8,7 +8,7 @@ from numbers import Real
 
 import numpy as np
 
-from s1lab.arguments import shown
+from s1lab.evaluation.arguments import shown
 from s1lab.evaluation.intervals import Interval, paired_bootstrap
 from s1lab.methods.rewards import Best
 from s1lab.methods.samples import GOLD, Samples
@@ -68,7 +68,7 @@ def outcome(
 
         engine = lab.load("s1-tiny")
         found = lab.vote(engine, ["How many r in raspberry?", "What is 2 + 3?"], 4)
-        print(lab.outcome(found, ["3", "5"]))
+        print(lab.methods.outcome(found, ["3", "5"]))
     """
     if (
         isinstance(found, (Samples, str))

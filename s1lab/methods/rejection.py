@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import count
-from typing import Unpack, overload
 
-from s1lab import api, driving
+from s1lab.api import one_or_many
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling, answer, cut_short, open_thinking, thinking
 from s1lab.methods.conditional import AS_ORIGINAL, check_capped_only, check_whole
 from s1lab.methods.original_steps import answer_as_original
+from s1lab.questions import Budgets, Options, Questions, Storing
 from s1lab.trace import Source, Trace
 
 
@@ -123,26 +123,13 @@ def rejected_as_original(
     return (yield from answer_as_original(trace, budget, sampling, context))
 
 
-@overload
-def reject(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, limit: int, tries: int | None = ..., budget: Budget | None = ..., *,
-    as_original: bool = ..., most_tokens: int | None = ..., **options: Unpack[api.Options],
-) -> Trace: ...  # fmt: skip
-
-
-@overload
-def reject(
-    engine: Engine, questions: Iterable[str], limit: int, tries: int | None = ..., budget: api.Budgets | None = ..., *,
-    as_original: bool = ..., most_tokens: int | None = ..., **options: Unpack[api.Options],
-) -> list[Trace]: ...  # fmt: skip
-
-
+@one_or_many(Trace, list[Trace])
 def reject(
     engine: Engine,
     questions: str | Iterable[str],
     limit: int,
     tries: int | None = None,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     *,
     as_original: bool = False,
     most_tokens: int | None = None,
@@ -152,7 +139,7 @@ def reject(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
     """Sample until the thinking ends by itself within ``limit`` tokens (RS, paper section 3.2).
@@ -195,7 +182,7 @@ def reject(
         import s1lab as lab
 
         engine = lab.load("s1-tiny")
-        trace = lab.reject(engine, "How many r in raspberry?", 128, tries=8)
+        trace = lab.methods.reject(engine, "How many r in raspberry?", 128, tries=8)
         print(trace.counts["tries"], trace.dropped)
     """
     check_whole("limit", limit)
@@ -224,25 +211,18 @@ def reject(
         raise ValueError(
             f"temperature={temperature} makes every try the same: give one above 0, the paper's is 1"
         )
-    single, asked = api.questions_of(questions)
-    budgets = [
-        check_capped_only(b, "reject")
-        for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
-    ]
-    if any(b.max_tokens is not None for b in budgets):
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, budget, options)
+    asked.budgets = [check_capped_only(b, "reject") for b in asked.budgets]
+    if any(b.max_tokens is not None for b in asked.budgets):
         raise ValueError("reject takes its limit as the cap: leave the budget's max_tokens out")
-    sampling = Sampling(temperature, top_p, seed)
-    traces = api.open_traces(engine, asked, budgets, system)
-    made = {"call": "reject", "limit": limit} | api.settings(sampling, system, budgets)
+    asked.open()
+    made = {"call": "reject", "limit": limit} | asked.settings()
     made |= {"tries": tries} if most_tokens is None else {"most_tokens": most_tokens} | AS_ORIGINAL
 
-    def program(i: int) -> Program[Trace]:
+    def loop(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
         if most_tokens is not None:
-            return rejected_as_original(
-                traces[i], limit, most_tokens, budgets[i], sampling, engine.context
-            )
-        return rejected(traces[i], limit, tries, budgets[i], sampling, engine.context)
+            return rejected_as_original(trace, limit, most_tokens, budget, sampling, context)
+        return rejected(trace, limit, tries, budget, sampling, context)
 
-    return driving.drive_traces(
-        engine, traces, program, single, what="rejecting", progress=progress, store=store, made=made
-    )
+    return asked.run_traces(loop, what="rejecting", made=made)

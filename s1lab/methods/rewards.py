@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from s1lab.arguments import real, shown
 from s1lab.evaluation import grade
+from s1lab.evaluation.arguments import real, shown
 from s1lab.methods.samples import Samples
 from s1lab.trace import Trace
 
@@ -21,7 +21,7 @@ class Reward:
     Example:
         import s1lab as lab
 
-        class Shorter(lab.Reward):
+        class Shorter(lab.methods.Reward):
             def many(self, traces):
                 return [-len(t.ids) / 100 for t in traces]
     """

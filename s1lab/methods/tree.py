@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from s1lab.arguments import shown, whole
+from s1lab.evaluation.arguments import shown, whole
+from s1lab.methods.costs import Cost
 from s1lab.methods.rewards import check_numbers
 from s1lab.methods.samples import VOTES, Samples
-from s1lab.trace import Cost
 
 
 @dataclass(frozen=True)

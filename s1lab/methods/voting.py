@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Unpack, overload
+from typing import Any
 
-from s1lab import api, driving
-from s1lab.arguments import shown, text
+from s1lab import forcing
+from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program, together
+from s1lab.engine import Engine, Program
 from s1lab.evaluation import grade
-from s1lab.forcing import direct
+from s1lab.evaluation.arguments import shown, text
+from s1lab.methods.fan_out import together
 from s1lab.methods.majority import elected
-from s1lab.methods.rebase import kinds_of, sampling_of, with_error
 from s1lab.methods.rewards import Best, Score, rated
-from s1lab.methods.samples import Samples, unread
+from s1lab.methods.samples import Samples, check_samples, kinds_of, unread
+from s1lab.questions import Budgets, Options, Questions, Storing, force_loop
 from s1lab.trace import Trace
 
 
@@ -159,25 +160,12 @@ class Vote(Samples):
         return [float(p) for p in row]
 
 
-@overload
-def vote(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, n: int, budget: Budget | None = ..., *, kind: str = ..., thinking: bool = ...,
-    prefix: str | None = ..., **options: Unpack[api.Options],
-) -> Vote: ...  # fmt: skip
-
-
-@overload
-def vote(
-    engine: Engine, questions: Iterable[str], n: int, budget: api.Budgets | None = ..., *, kind: str | Sequence[str] = ...,
-    thinking: bool = ..., prefix: str | None = ..., **options: Unpack[api.Options],
-) -> list[Vote]: ...  # fmt: skip
-
-
+@one_or_many(Vote, list[Vote])
 def vote(
     engine: Engine,
     questions: str | Iterable[str],
     n: int,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     *,
     kind: str | Sequence[str] = "math",
     thinking: bool = True,
@@ -188,7 +176,7 @@ def vote(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Vote | list[Vote]:
     """Majority voting: ``n`` traces for each question under a budget.
@@ -227,56 +215,39 @@ def vote(
         voted = lab.vote(engine, "How many r in raspberry?", 8)
         print(voted.answer, voted.maj(4))
     """
-    single, asked = api.questions_of(questions)
-    api.check_thinking(thinking, budget, prefix)
-    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
-    kinds = kinds_of(kind, len(asked))
-    sampling = sampling_of(n, temperature, top_p, seed)
-    traces = samples(engine, asked, budgets if thinking else [None] * len(asked), n, system)
+    check_thinking(thinking, budget, prefix)
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, budget, options, thinking)
+    kinds = kinds_of(kind, len(asked.texts))
+    check_samples("n", n, temperature)
+    asked.open(n)
 
     def sample(trace: Trace, budget: Budget) -> Program[Trace]:
         if thinking:
-            return api.force_loop(trace, budget, sampling, engine.context)
-        return direct(trace, prefix, answer_tokens, sampling, engine.context)
+            return force_loop(trace, budget, asked.sampling, engine.context)
+        return forcing.direct(trace, prefix, answer_tokens, asked.sampling, engine.context)
 
     def program(i: int) -> Program[Vote]:
-        done = yield from together([sample(t, budgets[i]) for t in traces[i]])
-        return Vote(asked[i], done, kinds[i])
+        done = yield from together([sample(t, asked.budgets[i]) for t in asked.traces[i]])
+        return Vote(asked.texts[i], done, kinds[i])
 
     def unfinished(i: int) -> Vote:
-        return Vote(asked[i], with_error(traces[i]), kinds[i])
+        return Vote(asked.texts[i], asked.traces[i], kinds[i])
 
-    made = {"call": "vote", "samples": n} | (
-        {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
-    )
-    made |= api.settings(sampling, system, budgets if thinking else [])
-    found: Vote | list[Vote] = driving.drive(
-        engine, program, unfinished, len(asked), single, what="voting", progress=progress, store=store, made=made,
-        opened=lambda i: traces[i], traces_of=lambda voted: voted.traces,
-    )  # fmt: skip
-    return found
+    made: dict[str, Any] = {"call": "vote", "samples": n}
+    made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
+    made |= asked.settings()
+    found = asked.run(program, unfinished, lambda voted: voted.traces, what="voting", made=made)
+    return asked.given(found)
 
 
-@overload
-def best_of(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, n: int, score: Score, budget: Budget | None = ..., *, kind: str = ...,
-    thinking: bool = ..., prefix: str | None = ..., **options: Unpack[api.Options],
-) -> Best: ...  # fmt: skip
-
-
-@overload
-def best_of(
-    engine: Engine, questions: Iterable[str], n: int, score: Score, budget: api.Budgets | None = ..., *,
-    kind: str | Sequence[str] = ..., thinking: bool = ..., prefix: str | None = ..., **options: Unpack[api.Options],
-) -> list[Best]: ...  # fmt: skip
-
-
+@one_or_many(Best, list[Best])
 def best_of(
     engine: Engine,
     questions: str | Iterable[str],
     n: int,
     score: Score,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     *,
     kind: str | Sequence[str] = "math",
     thinking: bool = True,
@@ -287,7 +258,7 @@ def best_of(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Best | list[Best]:
     """Best-of-n: the answer of the trace with the highest score.
@@ -325,10 +296,10 @@ def best_of(
         import s1lab as lab
 
         engine = lab.load("s1-tiny")
-        best = lab.best_of(engine, "How many r in raspberry?", 4, lambda t: -t.thinking_tokens)
+        best = lab.methods.best_of(engine, "How many r in raspberry?", 4, lambda t: -t.thinking_tokens)
         print(best.answer)
     """
-    voted: Vote | list[Vote] = vote(
+    voted = vote(
         engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix, temperature=temperature, top_p=top_p,
         seed=seed, answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=store, progress=progress,
     )  # fmt: skip
@@ -345,11 +316,22 @@ def _chosen(voted: Vote, score: Score) -> Best:
         return Best(voted.question, voted.traces, voted.kind, (0.0,) * len(voted.traces))
 
 
-def samples(
-    engine: Engine, asked: list[str], budgets: Sequence[Budget | None], n: int, system: str | None
-) -> list[list[Trace]]:
-    """For each question its n traces, up to where the model begins."""
-    traces = api.open_traces(
-        engine, [q for q in asked for _ in range(n)], [b for b in budgets for _ in range(n)], system
-    )
-    return [traces[i * n : (i + 1) * n] for i in range(len(asked))]
+def check_thinking(thinking: bool, budget: Budgets | None, prefix: str | None) -> None:
+    """Check that a call without thinking has no budget, and that only such a call has a prefix.
+
+    Args:
+        thinking: Whether the call thinks.
+        budget: The call's budget or budgets.
+        prefix: The call's first words of the answer.
+
+    Raises:
+        ValueError: One of the two rules is broken. The message says what to leave out.
+    """
+    if not thinking and budget is not None:
+        raise ValueError(
+            "thinking=False leaves nothing to budget: leave the budget out; answer_tokens= is an option of the call itself"
+        )
+    if thinking and prefix is not None:
+        raise ValueError(
+            f"prefix={prefix!r} opens an answer that no thinking comes before: give thinking=False too, or the budget's on_cut"
+        )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from s1lab.engine import Completion, Engine, Request, collect, submit, withdraw
-from s1lab.load import describe
+from s1lab.engines.description import describe
 from s1lab.storage.sqlite import StoreError, faults, open_to_read
 from s1lab.storage.store import Store, completion_of, key_of
 from s1lab.storage.tokenizers import bound

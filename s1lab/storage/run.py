@@ -76,7 +76,7 @@ class Run:
     Example:
         import s1lab as lab
 
-        run = lab.read_run("runs/x.db")
+        run = lab.storage.read_run("runs/x.db")
         rows = run.to_dataset()
     """
 

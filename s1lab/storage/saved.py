@@ -56,7 +56,7 @@ def read_run(path: str | Path) -> Run:
         import s1lab as lab
 
         lab.force(lab.load("s1-tiny"), "How many r in raspberry?", store="runs/x.db")
-        print(lab.read_run("runs/x.db").traces[0].answer)
+        print(lab.storage.read_run("runs/x.db").traces[0].answer)
     """
     name, _, number = str(path).rpartition("#")
     if name and number.isdigit() and not Path(path).exists():

@@ -410,7 +410,7 @@ def import_run(run: Run, store: str | Path) -> int:
     """Put a run that came as JSON lines or as a Dataset into a store.
 
     Args:
-        run: The run, from :func:`s1lab.read_run` or ``Run.from_dataset``.
+        run: The run, from :func:`s1lab.storage.read_run` or ``Run.from_dataset``.
         store: The store's file.
 
     Returns:
@@ -422,7 +422,7 @@ def import_run(run: Run, store: str | Path) -> int:
     Example:
         import s1lab as lab
 
-        number = lab.import_run(lab.read_run("run.jsonl"), "runs/x.db")
+        number = lab.storage.import_run(lab.storage.read_run("run.jsonl"), "runs/x.db")
     """
     opened = Store(store)
     try:

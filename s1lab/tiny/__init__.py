@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def reward() -> TinyReward:
-    """Load the embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`.
+    """Load the embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.methods.best_of`.
 
     Returns:
         The reward model, see :mod:`s1lab.tiny.reward_model`.

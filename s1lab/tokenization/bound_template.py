@@ -9,11 +9,11 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from s1lab.template import HARMONY, ThinkTemplate
+from s1lab.template import ThinkTemplate
 from s1lab.tokenization.chat_template import QUESTION, SYSTEM, Chat, examine
 from s1lab.tokenization.delimiters import Delimiter, delimiter_of, single_id
 from s1lab.tokenization.encoding import Encoder
-from s1lab.tokenization.presets import preset
+from s1lab.tokenization.presets import HARMONY, preset
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -1,16 +1,28 @@
-"""The preset of a tokenizer."""
+"""The templates of known models, and which of them a tokenizer knows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s1lab.template import DEEPSEEK, HARMONY, MAGISTRAL, PRESETS, S1, THINK_TAGS, ThinkTemplate
+from s1lab.template import ThinkTemplate
 from s1lab.tokenization.chat_template import mentions
 from s1lab.tokenization.delimiters import single_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+S1 = ThinkTemplate(
+    "<|im_start|>think\n", ("<|im_start|>", "<|im_end|>"), "<|im_start|>answer\n", "s1"
+)
+THINK_TAGS = ThinkTemplate("<think>\n", ("</think>",), "</think>\n\n", "think-tags")
+# DeepSeek's chat template opens and closes with the bare tags, and so does the model.
+DEEPSEEK = ThinkTemplate("<think>", ("</think>",), "</think>", "deepseek-v3.1", newline=False)
+MAGISTRAL = ThinkTemplate("[THINK]", ("[/THINK]",), "[/THINK]", "magistral", newline=False)
+_FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
+HARMONY = ThinkTemplate(
+    "<|start|>assistant<|channel|>analysis<|message|>", (_FINAL,), _FINAL, "harmony", newline=False
+)
+PRESETS = {t.name: t for t in (S1, THINK_TAGS, DEEPSEEK, MAGISTRAL, HARMONY)}
 # In the order of the search. A tokenizer must have each of these texts as one token.
 KNOWN_BY = (
     (DEEPSEEK, (*DEEPSEEK.ends, "<｜Assistant｜>")),

@@ -224,7 +224,7 @@ def explore(traces: Any, other: Any = None) -> Explorer:
 
     Args:
         traces: A Trace, a list of them, a Ladder, the Results of :func:`s1lab.evaluate`, or a
-            stored run of :func:`s1lab.read_run`.
+            stored run of :func:`s1lab.storage.read_run`.
         other: The same of another run, to show beside it. Traces of one question are paired, and
             their first difference is marked. With two Results over the same questions, such as
             without and with a Wait, the filters find the answers that flipped.

@@ -71,7 +71,7 @@ def rows_of(given: Any) -> Rows:
     ):
         raise TypeError(
             f"{_kind(given)} can't be explored: give a Trace, a list of them, a Ladder, the Results of lab.evaluate, or a run of "
-            "lab.read_run"
+            "lab.storage.read_run"
         )
     if not traces:
         raise ValueError("the list of traces is empty: give at least one")

@@ -15,11 +15,10 @@ import itertools
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
-from s1lab import api
 from s1lab.budget import Budget
-from s1lab.driving import UNFINISHED
 from s1lab.engine import Completion, Engine, Request, driving, misfit
 from s1lab.forcing import Sampling
+from s1lab.questions import UNFINISHED, Options, Questions, force_loop
 from s1lab.trace import Source, Trace
 
 EVERY = 16  # tokens of a piece
@@ -66,21 +65,14 @@ def stream(
         for trace in stream(engine, "How many r in raspberry"):
             print(trace.thinking_tokens)
     """
-    api.questions_of(question)
-    budget = budget or Budget()
+    asked = Questions(engine, question, budget, Options(temperature, seed=seed))
+    (budget,) = asked.budgets
     if budget.compat != "exact":
         raise ValueError(f"compat={budget.compat!r} can't be streamed: use lab.force")
     if every < 1:
         raise ValueError(f"every={every}: give at least 1 token a piece")
-    sampling = Sampling(temperature, 1.0, seed)
-    return _driven(
-        engine,
-        api.open_traces(engine, [question], [budget], None)[0],
-        budget,
-        sampling,
-        every,
-        stopped,
-    )
+    asked.open()
+    return _driven(engine, asked.traces[0][0], budget, asked.sampling, every, stopped)
 
 
 def _driven(
@@ -109,7 +101,7 @@ def _stream(
     if trace.error:  # it could not be opened
         yield trace
         return
-    program = api.force_loop(trace, budget, sampling, engine.context)
+    program = force_loop(trace, budget, sampling, engine.context)
     done: Completion | None = None
     so_far: tuple[int, ...] = ()
     try:
@@ -169,7 +161,7 @@ def _pieces(
         yield written
 
 
-_KEYS = itertools.count(2**62)  # lab.run counts from 0
+_KEYS = itertools.count(2**62)  # run of s1lab.engine counts from 0
 
 
 def _ask(engine: Engine, request: Request, stopped: Callable[[], bool]) -> Completion:

@@ -18,9 +18,10 @@ from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 import s1lab as lab
-from s1lab.template import PRESETS, ThinkTemplate
+from s1lab.template import ThinkTemplate
 from s1lab.tiny.tokenizer import build
 from s1lab.tokenization.bound_template import bind
+from s1lab.tokenization.presets import PRESETS
 from tests.conformance.serving import KEY
 from tests.families import FAMILIES
 

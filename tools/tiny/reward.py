@@ -22,7 +22,7 @@ from scipy import stats
 from s1lab.budget import Budget
 from s1lab.engines.model_files import fingerprint
 from s1lab.evaluation.evaluate import sweep
-from s1lab.load import load
+from s1lab.loader import load
 from s1lab.tiny.reward_model import features_of, load_network, log_odds, thinking_ids
 from s1lab.tiny.world import problems
 from tools.tiny import FOLDER

@@ -25,10 +25,10 @@ from safetensors.torch import save as serialized
 from s1lab import sft
 from s1lab.budget import Budget
 from s1lab.engine import Engine
+from s1lab.engines.description import describe
 from s1lab.engines.model_files import load_tokenizer, locate
 from s1lab.engines.transformers import TransformersEngine
 from s1lab.evaluation.evaluate import Results
-from s1lab.load import describe
 from s1lab.methods import conditional as control
 from s1lab.tiny.teacher import patient
 from s1lab.tiny.world import BENCHMARK_SEED, problems, stream

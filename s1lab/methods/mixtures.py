@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Unpack, overload
 
-from s1lab import api, driving
+from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program, together
+from s1lab.engine import Engine, Program
+from s1lab.methods.fan_out import together
 from s1lab.methods.ladder import ladder_program, names, rungs_of
-from s1lab.methods.rebase import kinds_of, sampling_of, with_error
-from s1lab.methods.voting import Vote, samples
+from s1lab.methods.samples import check_samples, kinds_of
+from s1lab.methods.voting import Vote
+from s1lab.questions import Options, Questions, Storing
+from s1lab.trace import Trace
 
 
-@overload
-def mixture(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, n: int, caps: Sequence[int] = ..., waits: Sequence[int] = ..., budget: Budget | None = ..., *,
-    kind: str = ..., **options: Unpack[api.Options],
-) -> dict[str, Vote]: ...  # fmt: skip
-
-
-@overload
-def mixture(
-    engine: Engine, questions: Iterable[str], n: int, caps: Sequence[int] = ..., waits: Sequence[int] = ...,
-    budget: Budget | None = ..., *, kind: str | Sequence[str] = ..., **options: Unpack[api.Options],
-) -> dict[str, list[Vote]]: ...  # fmt: skip
-
-
+@one_or_many(dict[str, Vote], dict[str, list[Vote]])
 def mixture(
     engine: Engine,
     questions: str | Iterable[str],
@@ -42,7 +31,7 @@ def mixture(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> dict[str, Vote] | dict[str, list[Vote]]:
     """Sequential and parallel scaling together: ``n`` samples climb all rungs, and each rung votes.
@@ -78,37 +67,37 @@ def mixture(
         import s1lab as lab
 
         engine = lab.load("s1-tiny")
-        votes = lab.mixture(engine, "How many r in raspberry?", 4, caps=(16, 64), waits=(1,))
+        votes = lab.methods.mixture(engine, "How many r in raspberry?", 4, caps=(16, 64), waits=(1,))
         print({rung: voted.answer for rung, voted in votes.items()})
     """
-    single, asked = api.questions_of(questions)
-    kinds, shared = kinds_of(kind, len(asked)), api.with_answer(budget, answer_tokens, answer_room)
-    rungs, labels = rungs_of(shared, caps, waits), names(tuple(caps), tuple(waits))
-    sampling = sampling_of(n, temperature, top_p, seed)
-    traces = samples(engine, asked, [shared] * len(asked), n, system)
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, options.answering(budget), options)
+    kinds = kinds_of(kind, len(asked.texts))
+    rungs = rungs_of(asked.budgets[0], caps, waits)
+    labels = names(tuple(caps), tuple(waits))
+    check_samples("n", n, temperature)
+    asked.open(n)
 
     def program(i: int) -> Program[list[Vote]]:
         climbed = yield from together(
-            [ladder_program(t, rungs, sampling, engine.context) for t in traces[i]]
+            [ladder_program(t, rungs, asked.sampling, engine.context) for t in asked.traces[i]]
         )
         return [
-            Vote(asked[i], [of_sample[r] for of_sample in climbed], kinds[i])
+            Vote(asked.texts[i], [of_sample[r] for of_sample in climbed], kinds[i])
             for r in range(len(rungs))
         ]
 
     def unfinished(i: int) -> list[Vote]:
         return [
-            Vote(asked[i], [t.fork(None, rung) for t in with_error(traces[i])], kinds[i])
+            Vote(asked.texts[i], [t.fork(None, rung) for t in asked.traces[i]], kinds[i])
             for rung in rungs
         ]
 
-    made = {"call": "mixture", "samples": n, "rungs": labels} | api.settings(
-        sampling, system, [shared]
-    )
-    found: list[list[Vote]] = driving.drive(
-        engine, program, unfinished, len(asked), False, what="voting on ladders", progress=progress and not single, store=store,
-        made=made, opened=lambda i: traces[i], traces_of=lambda voted: [t for v in voted for t in v.traces],
-    )  # fmt: skip
-    if single:
+    def traces_of(voted: list[Vote]) -> list[Trace]:
+        return [trace for vote in voted for trace in vote.traces]
+
+    made = {"call": "mixture", "samples": n, "rungs": labels} | asked.settings()
+    found = asked.run(program, unfinished, traces_of, what="voting on ladders", made=made)
+    if asked.single:
         return dict(zip(labels, found[0], strict=True))
     return {label: [of_question[r] for of_question in found] for r, label in enumerate(labels)}
