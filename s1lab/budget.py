@@ -87,7 +87,8 @@ class Budget:
             raise ValueError(f"min_tokens={self.min_tokens} is negative: give 0 for no floor")
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
             raise ValueError(
-                f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}: lower the floor or raise the cap"
+                f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}: "
+                "lower the floor or raise the cap"
             )
         if self.waits is not None and self.waits < 0:
             raise ValueError(
@@ -98,7 +99,8 @@ class Budget:
         texts = self.wait if isinstance(self.wait, tuple) else (self.wait,)
         if not texts or not all(text is None or isinstance(text, str) for text in texts):
             raise ValueError(
-                f"wait={self.wait!r} is no text to append: give one, several as a tuple, or None for none"
+                f"wait={self.wait!r} is no text to append: give one, several as a tuple, "
+                "or None for none"
             )
         for name in ("answer_tokens", "answer_room"):
             value = getattr(self, name)
@@ -110,12 +112,13 @@ class Budget:
             )
         if self.compat == "readme" and self.min_tokens:
             raise ValueError(
-                f'min_tokens={self.min_tokens} is unknown to the README\'s loop: leave it out, or use compat="exact" or "harness"'
+                f"min_tokens={self.min_tokens} is unknown to the README's loop: "
+                'leave it out, or use compat="exact" or "harness"'
             )
         if self.compat == "harness" and self.min_tokens and self.waits is not None:
             raise ValueError(
-                f"min_tokens={self.min_tokens} has no effect in the evaluator's loop beside waits={self.waits}: "
-                "leave one of them out"
+                f"min_tokens={self.min_tokens} has no effect in the evaluator's loop "
+                f"beside waits={self.waits}: leave one of them out"
             )
 
     @property

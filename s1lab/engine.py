@@ -61,24 +61,6 @@ class Completion:
         return "error" if self.error else "length" if self.stop_id is None else "stop"
 
 
-def misfit(request: Request, context: int, rows: int | None = None) -> str | None:
-    """Check whether a request can be served.
-
-    Args:
-        request: The request.
-        context: The most ids of prompt and completion together.
-        rows: How many ids have a row in the model's embeddings. None does not check that.
-
-    Returns:
-        A sentence that says why not, or None.
-    """
-    if rows is not None and request.ids and max(request.ids) >= rows:
-        return f"id {max(request.ids)} has no row in the model's embeddings, which are of {rows:,}: leave that token out"
-    if request.ids and request.max_tokens >= 1 and len(request.ids) + request.max_tokens <= context:
-        return None
-    return f"{len(request.ids)} ids and {request.max_tokens} more do not fit: at least one of each, and {context} together"
-
-
 Program = Generator[Request | list[Request], Any, T]
 
 
@@ -358,7 +340,8 @@ def driving(engine: Engine) -> Iterator[None]:
     here, nested = threading.get_ident(), id(engine) in _DRIVERS
     if _DRIVERS.setdefault(id(engine), here) != here:
         raise RuntimeError(
-            "the engine is at work in another thread, such as a playground's: stop that, or wait for its end"
+            "the engine is at work in another thread, such as a playground's: stop that, "
+            "or wait for its end"
         )
     try:
         yield

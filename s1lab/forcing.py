@@ -100,8 +100,8 @@ class Round:
 
 
 def thinking(
-    trace: Trace, most: int, sampling: Sampling, round: int | str, *, least: int = 0, also: frozenset[int] = frozenset(),
-    room: int | None = None,
+    trace: Trace, most: int, sampling: Sampling, round: int | str, *,
+    least: int = 0, also: frozenset[int] = frozenset(), room: int | None = None,
 ) -> Program[Round]:  # fmt: skip
     """Continue the thinking of a trace until the model ends it. The trace itself does not change.
 
@@ -283,7 +283,8 @@ def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
     """
     if budget.compat != "exact":
         raise ValueError(
-            f"this is the loop of compat='exact', not of {budget.compat!r}: take s1lab.questions.force_loop, which knows all"
+            f"this is the loop of compat='exact', not of {budget.compat!r}: "
+            "take s1lab.questions.force_loop, which knows all"
         )
     if open_thinking(trace, trace.template.open_ids(trace.ids), budget, context) < 1:
         return trace
@@ -316,7 +317,8 @@ def direct(
     template = trace.template.template
     if any(mark.strip() in trace.answer for mark in (template.open, template.close)):
         trace.notes.append(
-            "the model thought by itself, in its answer, uncounted: a prefix, such as 'Answer:', leaves no room for it"
+            "the model thought by itself, in its answer, uncounted: a prefix, "
+            "such as 'Answer:', leaves no room for it"
         )
     return trace
 
@@ -391,6 +393,7 @@ def room(trace: Trace, budget: Budget, context: int) -> int:
 def too_long(trace: Trace, context: int) -> str:
     """The error of a trace whose prompt leaves no room to think and answer."""
     return (
-        f"the prompt of {trace.source.count(Source.PROMPT)} tokens leaves no room to think and answer in the "
-        f"context of {context}: shorten the question or load the model with a longer context"
+        f"the prompt of {trace.source.count(Source.PROMPT)} tokens leaves no room to think "
+        f"and answer in the context of {context}: "
+        "shorten the question or load the model with a longer context"
     )

@@ -21,9 +21,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from s1lab.engine import Completion, Request, misfit
+from s1lab.engine import Completion, Request
 from s1lab.engines.client import Client
 from s1lab.engines.end_of_sequence import end_ids
+from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import fingerprint, load_tokenizer
 from s1lab.engines.reply import ReplyError, body_of, check
 from s1lab.engines.retries import Retries

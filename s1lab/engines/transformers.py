@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
-from s1lab.engine import Completion, Request, misfit
+from s1lab.engine import Completion, Request
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
 from s1lab.engines.interrupts import interrupt_later
+from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import fingerprint, fingerprint_of, load_network, load_tokenizer
 from s1lab.engines.prefix_cache import Kept, Shelf
 from s1lab.engines.vocabulary import check_embeddings

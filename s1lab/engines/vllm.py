@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from s1lab.engine import Completion, Request, misfit
+from s1lab.engine import Completion, Request
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.interrupts import interrupt_later
+from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import check_unread, code_needed, fingerprint, load_tokenizer, locate
 from s1lab.engines.vocabulary import check_embeddings, rows_of
 from s1lab.engines.weights import ModelFilesError, finite, not_numbers, one_line

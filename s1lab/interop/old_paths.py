@@ -77,7 +77,7 @@ MOVED = {
 
 # Modules that stayed, and the new homes of some of their names.
 LEFT = {
-    "engine": "loader engines.description methods.fan_out",
+    "engine": "loader engines.description engines.limits methods.fan_out",
     "template": "tokenization.bound_template tokenization.presets tokenization.delimiters",
 }
 

@@ -69,7 +69,7 @@ def ceilings(rewards: Sequence[float], n: int, balance: float) -> list[int]:
     left = n
     for place, i in enumerate(order):
         rest = math.fsum(weights[j] for j in order[place:])
-        # A whole share may be a few bits too large. Without the rounding ceil would raise it by one.
+        # A whole share may be a few bits too large. Without rounding, ceil would raise it by one.
         parts[i] = math.ceil(round(left * weights[i] / rest, 9)) if rest else left
         left -= parts[i]
     return parts

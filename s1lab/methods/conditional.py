@@ -25,9 +25,11 @@ from s1lab.trace import Trace
 Length = Literal["short", "long"]
 # The two sentences of the paper's Table 14.
 SENTENCES: dict[Length, str] = {
-    "short": "Answer after a short amount of thinking. Do not spend excessive time double-checking your work.",
-    "long": "Answer after a long amount of thinking. If you feel like you are finished early, spend the extra time trying to "
-    "double-check your work until you are absolutely sure that you have the correct answer.",
+    "short": "Answer after a short amount of thinking. "
+    "Do not spend excessive time double-checking your work.",
+    "long": "Answer after a long amount of thinking. If you feel like you are finished early, "
+    "spend the extra time trying to double-check your work until you are absolutely sure that "
+    "you have the correct answer.",
 }
 # Class-conditional control is plain prompting, so it is not among the trained kinds.
 KINDS = {"tcc": "token-conditional", "scc": "step-conditional"}
@@ -165,7 +167,8 @@ def class_conditional(
     """
     if length is not None and length not in SENTENCES:
         raise ValueError(
-            f"length={length!r} is not known: choose from {list(get_args(Length))}, or None for no instruction"
+            f"length={length!r} is not known: choose from {list(get_args(Length))}, "
+            "or None for no instruction"
         )
     options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
     asked = Questions(engine, questions, budget, options)
@@ -294,7 +297,8 @@ def _warn_untrained(engine: Engine, kind: str) -> None:
         return
     _warned.add((engine.model, kind))
     warnings.warn(
-        f"{engine.model} was not trained for {KINDS[kind]} control ({kind!r} is not among the s1lab_formats of its config): "
+        f"{engine.model} was not trained for {KINDS[kind]} control "
+        f"({kind!r} is not among the s1lab_formats of its config): "
         f"use the embedded 's1-tiny-{kind}', or train it on rows of s1lab.sft.formats",
         stacklevel=3,
     )

@@ -47,7 +47,10 @@ class Cost:
         )
 
     def __str__(self) -> str:
-        return f"{self.total:,} tokens: {self.sampled:,} sampled, {self.forced:,} forced, {self.thrown_away:,} thrown away"
+        return (
+            f"{self.total:,} tokens: {self.sampled:,} sampled, {self.forced:,} forced, "
+            f"{self.thrown_away:,} thrown away"
+        )
 
 
 def cost(*traces: Trace) -> Cost:

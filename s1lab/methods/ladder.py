@@ -64,7 +64,8 @@ class Ladder:
         if wanted not in known:
             name = "cap" if cap is not None else "waits"
             raise KeyError(
-                f"{name}={wanted} is no rung of this ladder: it has caps {self.caps} and waits {self.waits}"
+                f"{name}={wanted} is no rung of this ladder: "
+                f"it has caps {self.caps} and waits {self.waits}"
             )
         return self.traces[known.index(wanted) + (0 if cap is not None else len(self.caps))]
 
@@ -97,7 +98,8 @@ class Ladder:
         lines = [self.question]
         for name, trace in self.items():
             lines.append(
-                f"{name:<9} {trace.thinking_tokens:>6} thinking tokens  {trace.error or trace.answer}"
+                f"{name:<9} {trace.thinking_tokens:>6} thinking tokens  "
+                f"{trace.error or trace.answer}"
             )
         return "\n".join(lines)
 
@@ -127,11 +129,13 @@ def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[
     caps, waits = _rising("caps", caps), _rising("waits", waits)
     if not caps and not waits:
         raise ValueError(
-            "caps and waits are empty: give at least one rung, such as caps=(16, 64, 256) or waits=(0, 1, 2)"
+            "caps and waits are empty: give at least one rung, such as caps=(16, 64, "
+            "256) or waits=(0, 1, 2)"
         )
     if budget.compat != "exact":
         raise ValueError(
-            f"compat={budget.compat!r} can't be laddered: under the original's loops a shorter run is no beginning of a longer "
+            f"compat={budget.compat!r} can't be laddered: "
+            "under the original's loops a shorter run is no beginning of a longer "
             "one; run its rungs one by one with lab.force"
         )
     try:
@@ -152,7 +156,8 @@ def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
     odd = [v for v in values if not isinstance(v, int) or isinstance(v, bool)]
     if odd:
         raise ValueError(
-            f"{name}={values}: {odd[0]!r} is no whole number; leave it out, or ask for it alone with lab.force"
+            f"{name}={values}: {odd[0]!r} is no whole number; leave it out, "
+            "or ask for it alone with lab.force"
         )
     for before, after in pairwise(values):
         if not before < after:

@@ -67,7 +67,8 @@ def mixture(
         import s1lab as lab
 
         engine = lab.load("s1-tiny")
-        votes = lab.methods.mixture(engine, "How many r in raspberry?", 4, caps=(16, 64), waits=(1,))
+        question = "How many r in raspberry?"
+        votes = lab.methods.mixture(engine, question, 4, caps=(16, 64), waits=(1,))
         print({rung: voted.answer for rung, voted in votes.items()})
     """
     options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)

@@ -76,7 +76,8 @@ def outcome(
         or not all(hasattr(given, "__len__") for given in (found, golds))
     ):
         raise ValueError(
-            "found and golds are lists, a result and an answer for every question: give outcome([vote], ['3'])"
+            "found and golds are lists, a result and an answer for every question: "
+            "give outcome([vote], ['3'])"
         )
     listed = list(golds)
     if len(found) != len(listed) or not listed:
@@ -91,7 +92,8 @@ def outcome(
     if as_original or unanswered is not None:
         if wrong := next((one for one in found if not isinstance(one, Vote)), None):
             raise ValueError(
-                f"as_original=True counts votes, and found holds a {type(wrong).__name__}: leave as_original and unanswered out"
+                f"as_original=True counts votes, and found holds a {type(wrong).__name__}: "
+                "leave as_original and unanswered out"
             )
         correct = [
             one.accuracy(str(gold), k, as_original=as_original, unanswered=unanswered)

@@ -1,8 +1,8 @@
 """REBASE (the paper's Figure 7): a tree of thoughts, in which a reward decides which branches grow.
 
-Its tokens are counted in the same ledger as those of every other method (:class:`s1lab.methods.Cost`). As
-in the paper's figure, the ledger leaves out the tokens that a reward model reads. A
-:class:`s1lab.methods.Tree` says how many traces the reward scored.
+Its tokens are counted in the same ledger as those of every other method
+(:class:`s1lab.methods.Cost`). As in the paper's figure, the ledger leaves out the tokens that a
+reward model reads. A :class:`s1lab.methods.Tree` says how many traces the reward scored.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def rebase(
         questions: One question, or many.
         width: How many traces are finished in the end; 1 is plain sampling.
         reward: A function from a partial Trace (its thinking so far) to a number, or a
-            :class:`s1lab.methods.Reward`, which sees all branches of a step at once. It gets no right
-            answer, and may use the engine itself. If it raises or gives no finite number, that
-            question has an ``error`` that names it, and the other trees grow on.
+            :class:`s1lab.methods.Reward`, which sees all branches of a step at once. It gets no
+            right answer, and may use the engine itself. If it raises or gives no finite number,
+            that question has an ``error`` that names it, and the other trees grow on.
         budget: The budget of every trace, with ``compat="exact"``. With ``waits``, a branch that
             stops must go on and stays open: this is the tree together with budget forcing. The
             search ends at the cap at the latest.
@@ -178,8 +178,8 @@ class _Branch:
 
 
 def grow(
-    trace: Trace, width: int, reward: Score, budget: Budget, sampling: Sampling, context: int, steps: Steps, kind: str,
-    vote: str = "weighted",
+    trace: Trace, width: int, reward: Score, budget: Budget, sampling: Sampling, context: int,
+    steps: Steps, kind: str, vote: str = "weighted",
 ) -> Program[Tree]:  # fmt: skip
     """REBASE over one question; see :func:`rebase`.
 
@@ -288,6 +288,7 @@ def _ids_with(template: BoundTemplate, text: str | None) -> frozenset[int]:
     found -= template.think_stop - template.last_ids
     if not found:
         raise ValueError(
-            f"step={text!r} stands in no single token of this tokenizer: give another text, or step=None"
+            f"step={text!r} stands in no single token of this tokenizer: give another text, "
+            "or step=None"
         )
     return frozenset(found)

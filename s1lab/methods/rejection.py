@@ -61,7 +61,8 @@ def rejected(
             trace.drop(len(done.ids) - cap)
             cut_short(trace)
             trace.notes.append(
-                f"none of {tries} tries ended within {cap} thinking tokens: the last one is cut there"
+                f"none of {tries} tries ended within {cap} thinking tokens: "
+                "the last one is cut there"
             )
     if done.error:
         trace.error = done.error
@@ -105,7 +106,8 @@ def rejected_as_original(
     for number in count():
         if trace.dropped + cap + 1 > most_tokens:
             trace.error = (
-                f"{number} tries wrote {trace.dropped:,} thinking tokens, and none ended within {limit - 1} tokens and its stop: "
+                f"{number} tries wrote {trace.dropped:,} thinking tokens, "
+                f"and none ended within {limit - 1} tokens and its stop: "
                 f"another may exceed most_tokens={most_tokens:,}, so raise that or the limit"
             )
             return trace
@@ -189,27 +191,32 @@ def reject(
     if as_original:
         if tries is not None:
             raise ValueError(
-                f"tries={tries}: as_original=True never gives up after tries; bound it by most_tokens"
+                f"tries={tries}: as_original=True never gives up after tries; "
+                "bound it by most_tokens"
             )
         if most_tokens is None:
             raise ValueError(
-                "as_original=True samples without end: give most_tokens=, the most thinking tokens that all tries of a question "
+                "as_original=True samples without end: give most_tokens=, "
+                "the most thinking tokens that all tries of a question "
                 f"may come to, such as {100 * (limit + 1)}"
             )
         check_whole("most_tokens", most_tokens)
         if most_tokens <= limit:
             raise ValueError(
-                f"most_tokens={most_tokens} leaves no room for one try, which takes up to {limit + 1} tokens: raise it"
+                f"most_tokens={most_tokens} leaves no room for one try, "
+                f"which takes up to {limit + 1} tokens: raise it"
             )
     elif most_tokens is not None:
         raise ValueError(
-            f"most_tokens={most_tokens} bounds as_original=True: add that, or bound the run by tries"
+            f"most_tokens={most_tokens} bounds as_original=True: add that, "
+            "or bound the run by tries"
         )
     tries = 64 if tries is None else tries
     check_whole("tries", tries)
     if not temperature > 0:
         raise ValueError(
-            f"temperature={temperature} makes every try the same: give one above 0, the paper's is 1"
+            f"temperature={temperature} makes every try the same: give one above 0, "
+            "the paper's is 1"
         )
     options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
     asked = Questions(engine, questions, budget, options)

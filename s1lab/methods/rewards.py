@@ -145,11 +145,13 @@ def rated(score: Score, traces: Sequence[Trace], what: str) -> list[float]:
         ) from why
     if len(numbers) != len(traces):
         raise ValueError(
-            f"the {what} {name!r} gave {len(numbers)} numbers for {len(traces)} traces of {question!r}: give one a trace"
+            f"the {what} {name!r} gave {len(numbers)} numbers for {len(traces)} traces of "
+            f"{question!r}: give one a trace"
         )
     if (bad := next((x for x in numbers if not math.isfinite(x)), None)) is not None:
         raise ValueError(
-            f"the {what} {name!r} gave {bad} on the question {question!r}: let it give a finite number for every trace"
+            f"the {what} {name!r} gave {bad} on the question {question!r}: "
+            "let it give a finite number for every trace"
         )
     return numbers
 

@@ -118,7 +118,8 @@ class Tree(Samples):
     def _k(self, k: int | None) -> int:
         if k is not None and whole("k", k, -(10**18)) != len(self.traces):
             raise ValueError(
-                f"k={k}: a tree has one size, its {len(self.traces)} leaves; search again with another width"
+                f"k={k}: a tree has one size, its {len(self.traces)} leaves; "
+                "search again with another width"
             )
         return len(self.traces)
 

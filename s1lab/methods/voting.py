@@ -296,12 +296,14 @@ def best_of(
         import s1lab as lab
 
         engine = lab.load("s1-tiny")
-        best = lab.methods.best_of(engine, "How many r in raspberry?", 4, lambda t: -t.thinking_tokens)
+        question = "How many r in raspberry?"
+        best = lab.methods.best_of(engine, question, 4, lambda t: -t.thinking_tokens)
         print(best.answer)
     """
-    voted = vote(
-        engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix, temperature=temperature, top_p=top_p,
-        seed=seed, answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=store, progress=progress,
+    voted: Vote | list[Vote] = vote(
+        engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix,
+        temperature=temperature, top_p=top_p, seed=seed, answer_tokens=answer_tokens,
+        answer_room=answer_room, system=system, store=store, progress=progress,
     )  # fmt: skip
     return _chosen(voted, score) if isinstance(voted, Vote) else [_chosen(v, score) for v in voted]
 
@@ -329,9 +331,11 @@ def check_thinking(thinking: bool, budget: Budgets | None, prefix: str | None) -
     """
     if not thinking and budget is not None:
         raise ValueError(
-            "thinking=False leaves nothing to budget: leave the budget out; answer_tokens= is an option of the call itself"
+            "thinking=False leaves nothing to budget: leave the budget out; "
+            "answer_tokens= is an option of the call itself"
         )
     if thinking and prefix is not None:
         raise ValueError(
-            f"prefix={prefix!r} opens an answer that no thinking comes before: give thinking=False too, or the budget's on_cut"
+            f"prefix={prefix!r} opens an answer that no thinking comes before: "
+            "give thinking=False too, or the budget's on_cut"
         )

@@ -23,7 +23,8 @@ HEADER_IDS = 64  # the same for a header of harmony
 # Tokens that begin a tool call: Qwen3's, Mistral's, gpt-oss' (which ends one), Llama's, DeepSeek's,
 # Kimi's.
 TOOL_CALLS = (
-    "<tool_call>", "[TOOL_CALLS]", "<|call|>", "<|python_tag|>", "<｜tool▁calls▁begin｜>", "<|tool_calls_section_begin|>",
+    "<tool_call>", "[TOOL_CALLS]", "<|call|>", "<|python_tag|>", "<｜tool▁calls▁begin｜>",
+    "<|tool_calls_section_begin|>",
 )  # fmt: skip
 # The recipient in a header of harmony: <|channel|>commentary to=functions.search
 TOOL_HEADER = " to="
@@ -144,7 +145,8 @@ class BoundTemplate:
         text = self.chat.render(question, system, thinking=thinking)
         if thinking and self.chat.strict and self.template.closed(text):
             raise ValueError(
-                "the question or the system text turns the thinking off in the chat template: take the words out that do so, "
+                "the question or the system text turns the thinking off in the chat template: "
+                "take the words out that do so, "
                 "such as /no_think, or ask with thinking=False"
             )
         ids = self.encoder.whole(text)
@@ -158,7 +160,8 @@ class BoundTemplate:
         if not any(self.encoder.may_hold_control(t) for t in (question, system)):
             return ids  # the template has its own form for these texts
         raise ValueError(
-            "the chat template changes a text that holds control tokens, so they can't be told from its own: take them out, "
+            "the chat template changes a text that holds control tokens, "
+            "so they can't be told from its own: take them out, "
             "or load with allow_special=True"
         )
 
@@ -320,7 +323,8 @@ def bind(
     """
     if not tokenizer.chat_template:
         raise ValueError(
-            "the tokenizer has no chat template: use an instruction-tuned model, or set tokenizer.chat_template and save it"
+            "the tokenizer has no chat template: use an instruction-tuned model, "
+            "or set tokenizer.chat_template and save it"
         )
     chosen = preset(template, tokenizer)
     encoder = Encoder(tokenizer, _named(chosen))

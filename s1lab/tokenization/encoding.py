@@ -117,7 +117,8 @@ class Encoder:
             ids = [i for character in text for i in self.piece(character)]
         if self.holds_control(ids):
             raise ValueError(
-                f"{text!r} can't be encoded without a control token: take it out, or load with allow_special=True"
+                f"{text!r} can't be encoded without a control token: take it out, "
+                "or load with allow_special=True"
             )
         return ids
 

@@ -54,7 +54,8 @@ def preset(
     if template is not None:
         if template not in PRESETS:
             raise ValueError(
-                f"no template preset is called {template!r}: choose from {list(PRESETS)} or pass a ThinkTemplate"
+                f"no template preset is called {template!r}: "
+                f"choose from {list(PRESETS)} or pass a ThinkTemplate"
             )
         return PRESETS[template]
     for candidate, texts in KNOWN_BY:
@@ -64,6 +65,7 @@ def preset(
             return candidate
     raise ValueError(
         "the tokenizer knows the delimiters of no preset as single tokens "
-        f"({', '.join(dict.fromkeys(repr(texts[0]) for _, texts in KNOWN_BY))}): name the preset that the model was trained on, "
+        f"({', '.join(dict.fromkeys(repr(texts[0]) for _, texts in KNOWN_BY))}): "
+        "name the preset that the model was trained on, "
         "or pass template=ThinkTemplate(...)"
     )

@@ -16,7 +16,8 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 from s1lab.budget import Budget
-from s1lab.engine import Completion, Engine, Request, driving, misfit
+from s1lab.engine import Completion, Engine, Request, driving
+from s1lab.engines.limits import misfit
 from s1lab.forcing import Sampling
 from s1lab.questions import UNFINISHED, Options, Questions, force_loop
 from s1lab.trace import Source, Trace
