@@ -10,10 +10,11 @@ from typing import Any
 
 import ipywidgets as ipw
 
+from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.storage.diff import first_difference
 from s1lab.widgets.panel import PLAIN, Pages, Panel, button, choices, html, row, sentence
 from s1lab.widgets.rows import Rows, filters, line, paired, rows_of, summary
-from s1lab.widgets.tokens import Part, legend_html, parts, trace_box
+from s1lab.widgets.tokens import Part, parts
 from s1lab.widgets.window import Sight, Window, before, see
 
 HEIGHT = "26em"

@@ -12,11 +12,11 @@ import ipywidgets as ipw
 
 from s1lab.evaluation.evaluate import Results
 from s1lab.figures.style import BLUE, ORANGE
+from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.methods.ladder import Ladder
 from s1lab.trace import Trace
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short, summary, word
-from s1lab.widgets.tokens import legend_html, trace_box
 from s1lab.widgets.window import Window, see
 
 HEIGHT = "20em"

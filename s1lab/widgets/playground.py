@@ -11,12 +11,12 @@ import ipywidgets as ipw
 
 from s1lab.budget import Budget
 from s1lab.engine import Engine
+from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.trace import Trace
 from s1lab.widgets.dial import dial, lengths
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short
 from s1lab.widgets.streaming import EVERY, stream
-from s1lab.widgets.tokens import legend_html, trace_box
 from s1lab.widgets.window import Window, see
 
 HEIGHT = "26em"

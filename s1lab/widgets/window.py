@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import ipywidgets as ipw
 
+from s1lab.figures.trace_view import tokens_html
 from s1lab.widgets.panel import NARROW, button, html, row, sentence
 from s1lab.widgets.rows import Shown
-from s1lab.widgets.tokens import Decode, Part, read, tokens_html
+from s1lab.widgets.tokens import Decode, Part, read
 
 WINDOW = 4_000  # tokens of a trace that are made and sent at once, in a still picture too
 # tokens, and ends of lines, that are shown before the token that is looked at
