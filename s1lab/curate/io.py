@@ -8,9 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,6 +23,7 @@ from datasets import (
 from datasets.utils import logging
 
 from s1lab.curate.report import needs, with_column
+from s1lab.storage.files import write_whole
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 
@@ -354,18 +354,8 @@ def write(dataset: Dataset, path: str | Path) -> str:
     Example:
         curate.write(chosen, "runs/thousand.jsonl")
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, map(_line, dataset))
+    write_whole(Path(path), map(_line, dataset))
     return digest(dataset)
-
-
-def write_whole(path: Path, lines: Iterable[bytes]) -> None:
-    """Write a file whole or not at all; it replaces a file at ``path``."""
-    half = path.with_name(path.name + ".part")
-    with half.open("wb") as file:
-        file.writelines(lines)
-    os.replace(half, path)
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s1lab.storage.files import write_whole
 from s1lab.tokenization.bound_template import MARK_IDS
 from s1lab.trace import Source, Trace
 
@@ -159,8 +159,5 @@ def _hash(text: str) -> str:
 
 
 def _write(path: Path, lines: Iterable[str]) -> Path:
-    half = path.with_name(path.name + ".part")
-    with half.open("w", encoding="utf-8", errors="replace") as file:
-        file.writelines(line + "\n" for line in lines)
-    os.replace(half, path)
+    write_whole(path, (f"{line}\n".encode("utf-8", "replace") for line in lines))
     return path
