@@ -8,13 +8,17 @@ from typing import Any
 from s1lab.sft.recipes import Recipe, Shape
 from s1lab.sft.recipes import recipe as recipe_of
 
-BYTES = {"float32": 4, "bfloat16": 2}
+# Bytes of a weight, by its dtype and by its quantization.
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+QUANTIZED = {"fp8": 1.0, "int8": 1.0, "bitsandbytes": 0.5, "awq": 0.5, "gptq": 0.5, "mxfp4": 0.5}
 GB = 1e9
+# Dense bfloat16 speed of GPUs by their data sheets, in operations a second.
+FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
+H100_FLOPS = FLOPS["H100"]
 # Mean tokens of a row: s1K's traces have 4,693 (Table 6), to which questions and answers are added.
 TOKENS_A_ROW = 5_300
-# Dense bfloat16 speed by the data sheet, and the share of it that the paper's run reached: 26
-# minutes on 16 H100 (section 4.1).
-H100_FLOPS, UTILISATION = 989e12, 0.28
+# The share of an H100's speed that the paper's run reached: 26 minutes on 16 of them (section 4.1).
+UTILISATION = 0.28
 UNBLOCKED = 32_768  # tokens of the longest row if a recipe has no block: Qwen2.5's context
 CONTEXT_GB = 2.0  # CUDA's context, the allocator's gaps, communication buffers
 
