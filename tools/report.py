@@ -8,6 +8,7 @@ from typing import Any
 
 from s1lab.arguments import text
 from s1lab.evaluation.benchmarks import known
+from s1lab.methods.ladder import rung_name
 from s1lab.paper.numbers import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, QUESTIONS, TABLE_3
 from tools import ROOT
 
@@ -62,14 +63,11 @@ def _rungs(name: str, root: Path) -> list[str]:
         f"{'measured':<12}{'tokens':>8}  {'accuracy, %':<22}{'published':<12}{'tokens':>8}  {'accuracy, %':<12}",
     ]
     # The embedded model's caps take the place of the paper's. A real benchmark has the same caps.
-    matches = (
-        {"16": "cap 500", "32": "cap 1000", "64": "cap 2000", "128": "cap 4000"}
-        if benchmark is None
-        else {}
-    )
+    stand_ins = {16: 500, 32: 1000, 64: 2000, 128: 4000} if benchmark is None else {}
+    matches = {rung_name(cap=c): rung_name(cap=theirs) for c, theirs in stand_ins.items()}
     for rung in rungs:
         label = rung["label"]
-        point = published.get(label) or published.get(matches.get(label.removeprefix("cap "), ""))
+        point = published.get(label) or published.get(matches.get(label, ""))
         ours = f"{label:<12}{rung['tokens']:>8.0f}  {rung['accuracy']:.1f} [{rung['low']:.1f}, {rung['high']:.1f}]"
         theirs = f"{point.how:<12}{point.tokens:>8}  {point.accuracy:.1f}" if point else ""
         lines.append(f"{ours:<44}{theirs}")

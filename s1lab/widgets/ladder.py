@@ -13,7 +13,7 @@ import ipywidgets as ipw
 from s1lab.evaluation.evaluate import Results
 from s1lab.figures.style import BLUE, ORANGE
 from s1lab.figures.trace_view import legend_html, trace_box
-from s1lab.methods.ladder import Ladder
+from s1lab.methods.ladder import Ladder, named_rung
 from s1lab.trace import Trace
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short, summary, word
@@ -211,7 +211,8 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
         for p in (0, 20, 40, 60, 80, 100)
     ]
     for i, (name, r) in enumerate(zip(names, measured, strict=True)):
-        capped = name.startswith("cap")
+        rung = named_rung(name)
+        capped = rung is not None and rung[0] is not None
         at, up, color = x(r.thinking_tokens), y(r.accuracy), BLUE if capped else ORANGE
         parts.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y(r.interval.low):.1f}" y2="{y(r.interval.high):.1f}" stroke="{color}"/>'
