@@ -76,8 +76,8 @@ def curate(
     \b
     Example:
       s1lab curate --pool-size 2000 --ngram 13 --chosen 40 --out runs/forty.jsonl
-      s1lab curate --ngram 13 --difficulty s1-tiny-base --difficulty s1-tiny --prefix Answer: --long-tokens 400 \\
-          --store runs/difficulty.db --out runs/thousand.jsonl
+      s1lab curate --ngram 13 --difficulty s1-tiny-base --difficulty s1-tiny --prefix Answer: \\
+          --long-tokens 400 --store runs/difficulty.db --out runs/thousand.jsonl
     """
     report = out.with_name(out.name + ".report.json")
     with work(goes_on(store) if difficulty else "nothing of it is kept", also=(TypeError,)):

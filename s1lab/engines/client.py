@@ -196,8 +196,8 @@ class Client:
             size = max(size, len(content))
         if size > most and not words:
             raise ReplyError(
-                f"the server's answer has more than {most:,} bytes, which no answer to this request "
-                "needs: it was not read to its end"
+                f"the server's answer has more than {most:,} bytes, which no answer to this "
+                "request needs: it was not read to its end"
             )
         return content
 

@@ -56,8 +56,9 @@ def locate(model: str) -> str:
         return model
     if Path(model).is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise FileNotFoundError(
-            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a folder that holds a model, "
-            "a hub id of the form owner/name, or a server's address that begins with http"
+            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a "
+            "folder that holds a model, a hub id of the form owner/name, or a server's address "
+            "that begins with http"
         )
     return model
 
@@ -91,12 +92,13 @@ def reading(model: str, file: str = "") -> Iterator[None]:
         named = "" if isinstance(why, (OSError, ValueError)) else f"{type(why).__name__}: "
         if file and folder_of(model):
             raise ModelFilesError(
-                f"the {file} of {model!r} can't be used ({named}{one_line(why, 140)}): fetch the model's files again, or write "
-                "them again with the transformers that is installed"
+                f"the {file} of {model!r} can't be used ({named}{one_line(why, 140)}): fetch the "
+                "model's files again, or write them again with the transformers that is installed"
             ) from why
         raise ModelFilesError(
-            f"the model {model!r} can't be loaded ({named}{one_line(why, 140)}): give a folder that holds a "
-            f"transformers model with its tokenizer, a hub id that this machine can reach, or {EMBEDDED[0]!r}"
+            f"the model {model!r} can't be loaded ({named}{one_line(why, 140)}): give a folder "
+            "that holds a transformers model with its tokenizer, a hub id that this machine can "
+            f"reach, or {EMBEDDED[0]!r}"
         ) from why
     finally:
         if bars:
@@ -106,8 +108,9 @@ def reading(model: str, file: str = "") -> Iterator[None]:
 def code_needed(model: str) -> str:
     """The sentence about a model that needs its own code to load."""
     return (
-        f"the model {model!r} can only be loaded by running code that its own files name (auto_map), and that is not done "
-        "unless you ask for it: pass trust_remote_code=True to lab.load if you have read that code and trust it"
+        f"the model {model!r} can only be loaded by running code that its own files name "
+        "(auto_map), and that is not done unless you ask for it: pass trust_remote_code=True to "
+        "lab.load if you have read that code and trust it"
     )
 
 
@@ -294,7 +297,8 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
             letter for letter in LETTERS if not tokenizer.encode(letter, add_special_tokens=False)
         ]:
             raise ModelFilesError(
-                f"the tokenizer of {model!r} has no token for {lost[0]!r}: fetch the model's files again"
+                f"the tokenizer of {model!r} has no token for {lost[0]!r}: fetch the model's files "
+                "again"
             )
         # The second is code that the user allowed.
         if embedded or type(tokenizer).__module__.startswith("transformers_modules"):
@@ -309,13 +313,15 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
         tokenizer = PreTrainedTokenizerFast.from_pretrained(where, trust_remote_code=False)
         if not _agrees(tokenizer, by_file):
             raise ModelFilesError(
-                f"{file} can't be used: transformers makes another tokenizer of it, as {used} and as the file's own class; "
-                "save the tokenizer again with the transformers that is installed"
+                f"{file} can't be used: transformers makes another tokenizer of it, as {used} and "
+                "as the file's own class; save the tokenizer again with the transformers that is "
+                "installed"
             )
     # With the generic class the file describes everything, so the files agree.
     if named not in GENERIC:
         warnings.warn(
-            f"the tokenizer class {used} of {model!r} encodes some texts differently from its tokenizer.json: the file is used",
+            f"the tokenizer class {used} of {model!r} encodes some texts differently from its "
+            "tokenizer.json: the file is used",
             stacklevel=4,
         )
     return tokenizer

@@ -103,7 +103,8 @@ class TransformersEngine:
         config = self.network.config
         if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
             raise ValueError(
-                f"{self.model} has layers of sliding or linear attention, which this engine does not batch: use vLLM"
+                f"{self.model} has layers of sliding or linear attention, which this engine does "
+                "not batch: use vLLM"
             )
         ends = (
             end_ids(self.model, tokenizer)
@@ -125,7 +126,8 @@ class TransformersEngine:
             isinstance(max_model_len, int) and 1 <= max_model_len <= own
         ):
             raise ValueError(
-                f"max_model_len={max_model_len!r} is outside the model's 1 to {own}: leave it out to use all of it"
+                f"max_model_len={max_model_len!r} is outside the model's 1 to {own}: leave it out "
+                "to use all of it"
             )
         self.context = max_model_len or own
         if not isinstance(max_batch, int) or max_batch < 1:
@@ -174,12 +176,18 @@ class TransformersEngine:
 
     @property
     def semantics(self) -> str:
-        return f"{self.name} {str(self.dtype).removeprefix('torch.')} {torch.device(self.device).type} 2"
+        return (
+            f"{self.name} {str(self.dtype).removeprefix('torch.')} "
+            f"{torch.device(self.device).type} 2"
+        )
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.network.parameters())
         dtype = str(self.dtype).removeprefix("torch.")
-        return f"{self.name} engine: {self.model}, {size:,} weights, {dtype} on {self.device}, context {self.context}"
+        return (
+            f"{self.name} engine: {self.model}, {size:,} weights, {dtype} on {self.device}, "
+            f"context {self.context}"
+        )
 
     def __enter__(self) -> TransformersEngine:
         return self

@@ -119,7 +119,8 @@ def check_files(folder: Path) -> Header:
         kind = content.get("model_type")
         if not isinstance(kind, str) or not kind:
             raise ModelFilesError(
-                f"{config} has no model_type ({kind!r:.40}): without it nobody knows which model this is"
+                f"{config} has no model_type ({kind!r:.40}): without it nobody knows which model "
+                "this is"
             )
         check_sizes(config, content)
     header = read_headers(folder)
@@ -194,7 +195,8 @@ def read_headers(folder: Path) -> Header:
         header |= read_header(folder / file)
     if absent := set(places) - set(header):
         raise ModelFilesError(
-            f"{index} names the weights {listed(absent)}, which its files do not hold: fetch the model again"
+            f"{index} names the weights {listed(absent)}, which its files do not hold: fetch the "
+            "model again"
         )
     return header
 
@@ -223,7 +225,8 @@ def read_header(path: Path) -> Header:
     except (SafetensorError, OSError, ValueError, RecursionError) as why:
         size = path.stat().st_size if path.is_file() else 0
         raise ModelFilesError(
-            f"{path} is broken, perhaps a cut download: it has {size:,} bytes ({one_line(why)}); fetch it again"
+            f"{path} is broken, perhaps a cut download: it has {size:,} bytes ({one_line(why)}); "
+            "fetch it again"
         ) from None
     content.pop("__metadata__", None)
     return {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in content.items()}
@@ -240,8 +243,8 @@ def _check_header(folder: Path, content: dict[str, Any], header: Header) -> None
         # Laying out a model of so many layers would take minutes before a missing weight is
         # noticed.
         raise ModelFilesError(
-            f"{config} says {layers:,} layers, but there are only {len(header):,} weights in all: one of the files is of "
-            "another model"
+            f"{config} says {layers:,} layers, but there are only {len(header):,} weights in all: "
+            "one of the files is of another model"
         )
     if not quantized(content):
         # Some buffers are whole numbers, but no weight is. A loader would convert its bytes to
@@ -253,8 +256,8 @@ def _check_header(folder: Path, content: dict[str, Any], header: Header) -> None
         ]
         if whole:
             raise ModelFilesError(
-                f"{folder} holds whole numbers as the weights {listed(whole)}, and config.json names no quantization: "
-                "the file is broken"
+                f"{folder} holds whole numbers as the weights {listed(whole)}, and config.json "
+                "names no quantization: the file is broken"
             )
 
 
@@ -281,8 +284,8 @@ def check_size(folder: Path, config: Any, header: Header) -> None:
     held = sum(math.prod(shape) for _, shape in header.values())
     if described > max(2 * held, FEW):
         raise ModelFilesError(
-            f"{folder / 'config.json'} describes a model of {described:,} numbers, but the weights are only {held:,}: "
-            "one of the files is of another model"
+            f"{folder / 'config.json'} describes a model of {described:,} numbers, but the weights "
+            f"are only {held:,}: one of the files is of another model"
         )
 
 
@@ -332,18 +335,20 @@ def check_loaded(model: str, info: Mapping[str, Any], content: Mapping[str, Any]
     another = f"are its files complete, and is its model_type {kind!r} the right one?"
     if missing:
         raise ModelFilesError(
-            f"the weights of {model!r} lack {listed(missing)}, and random numbers would take their place: {another}"
+            f"the weights of {model!r} lack {listed(missing)}, and random numbers would take their "
+            f"place: {another}"
         )
     if wrong:
         first = min(wrong)
         raise ModelFilesError(
-            f"the weights of {model!r} have other shapes than config.json says: {listed(wrong)}, the first of them "
-            f"{tuple(wrong[first][0])} in place of {tuple(wrong[first][1])}: one of the files is of another model"
+            f"the weights of {model!r} have other shapes than config.json says: {listed(wrong)}, "
+            f"the first of them {tuple(wrong[first][0])} in place of {tuple(wrong[first][1])}: one "
+            "of the files is of another model"
         )
     if left_over:
         raise ModelFilesError(
-            f"the weights of {model!r} hold {listed(left_over)}, which a model of its model_type {kind!r} does not use: "
-            "config.json is of another model, or the weights are"
+            f"the weights of {model!r} hold {listed(left_over)}, which a model of its model_type "
+            f"{kind!r} does not use: config.json is of another model, or the weights are"
         )
     if info.get("error_msgs"):
         raise ModelFilesError(
@@ -368,8 +373,9 @@ def check_finite(model: str, network: nn.Module) -> None:
 def not_numbers(model: str, bad: Iterable[str]) -> str:
     """The sentence about weights that are NaN or infinite."""
     return (
-        f"the weights {listed(bad)} of {model!r} hold NaN or infinite numbers in the dtype they were loaded in: the "
-        "training that wrote them failed, the file is broken, or the dtype is too small (bfloat16 holds what float16 can't)"
+        f"the weights {listed(bad)} of {model!r} hold NaN or infinite numbers in the dtype they "
+        "were loaded in: the training that wrote them failed, the file is broken, or the dtype is "
+        "too small (bfloat16 holds what float16 can't)"
     )
 
 

@@ -56,7 +56,8 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
     task = task or str(results.made.get("benchmark", {}).get("name") or "s1lab")
     if not isinstance(task, str) or not re.fullmatch(r"[\w.-]+", task):
         raise ValueError(
-            f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' only"
+            f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' "
+            "only"
         )
     sanitized = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", name)
     place = Path(folder) / sanitized

@@ -67,7 +67,10 @@ MOVED = {
     "style": "figures.style",
     "tiny.judge": "tiny.reward_model",
     "tiny.sources": "tiny.pool",
-    "voting": "methods.majority methods.samples methods.rewards methods.outcomes methods.tree methods.voting",
+    "voting": (
+        "methods.majority methods.samples methods.rewards methods.outcomes methods.tree "
+        "methods.voting"
+    ),
     "widgets.browser": "widgets.pool",
     "widgets.explorer": "widgets.explore",
     "widgets.pad": "widgets.playground",
@@ -143,7 +146,8 @@ class _Names:
                 if name in vars(found):
                     if self.warned:
                         warnings.warn(
-                            f"{self.module}.{name} is {home}.{name} now: the old path goes with the next version",
+                            f"{self.module}.{name} is {home}.{name} now: the old path goes with "
+                            "the next version",
                             DeprecationWarning,
                             stacklevel=2,
                         )
@@ -170,7 +174,8 @@ class _OldPaths(MetaPathFinder, Loader):
         if old in OUTSIDE:
             # Without its `name`, so that `from s1lab.tiny import make` shows this sentence too.
             raise ModuleNotFoundError(
-                f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's repository"
+                f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's "
+                "repository"
             )
         return ModuleSpec(name, self) if old in MOVED else None
 

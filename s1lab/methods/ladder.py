@@ -64,7 +64,8 @@ class Ladder:
         if wanted not in known:
             name = "cap" if cap is not None else "waits"
             raise KeyError(
-                f"{name}={wanted} is no rung of this ladder: it has caps {self.caps} and waits {self.waits}"
+                f"{name}={wanted} is no rung of this ladder: it has caps {self.caps} and waits "
+                f"{self.waits}"
             )
         return self.traces[known.index(wanted) + (0 if cap is not None else len(self.caps))]
 
@@ -97,7 +98,8 @@ class Ladder:
         lines = [self.question]
         for name, trace in self.items():
             lines.append(
-                f"{name:<9} {trace.thinking_tokens:>6} thinking tokens  {trace.error or trace.answer}"
+                f"{name:<9} {trace.thinking_tokens:>6} thinking tokens  "
+                f"{trace.error or trace.answer}"
             )
         return "\n".join(lines)
 
@@ -160,12 +162,13 @@ def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[
     caps, waits = _rising("caps", caps), _rising("waits", waits)
     if not caps and not waits:
         raise ValueError(
-            "caps and waits are empty: give at least one rung, such as caps=(16, 64, 256) or waits=(0, 1, 2)"
+            "caps and waits are empty: give at least one rung, such as caps=(16, 64, 256) or "
+            "waits=(0, 1, 2)"
         )
     if budget.compat != "exact":
         raise ValueError(
-            f"compat={budget.compat!r} can't be laddered: under the original's loops a shorter run is no beginning of a longer "
-            "one; run its rungs one by one with lab.force"
+            f"compat={budget.compat!r} can't be laddered: under the original's loops a shorter run "
+            "is no beginning of a longer one; run its rungs one by one with lab.force"
         )
     try:
         return [replace(budget, max_tokens=c) for c in caps] + [
@@ -185,7 +188,8 @@ def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
     odd = [v for v in values if not isinstance(v, int) or isinstance(v, bool)]
     if odd:
         raise ValueError(
-            f"{name}={values}: {odd[0]!r} is no whole number; leave it out, or ask for it alone with lab.force"
+            f"{name}={values}: {odd[0]!r} is no whole number; leave it out, or ask for it alone "
+            "with lab.force"
         )
     for before, after in pairwise(values):
         if not before < after:
@@ -198,13 +202,13 @@ def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
 
 @overload
 def ladder(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, caps: Sequence[int] = ..., waits: Sequence[int] = ..., *, budget: Budget | None = ...,
-    **options: Unpack[api.Options],
+    engine: Engine, questions: str, caps: Sequence[int] = ..., waits: Sequence[int] = ..., *,
+    budget: Budget | None = ..., **options: Unpack[api.Options],
 ) -> Ladder: ...  # fmt: skip
 @overload
 def ladder(
-    engine: Engine, questions: Iterable[str], caps: Sequence[int] = ..., waits: Sequence[int] = ..., *,
-    budget: api.Budgets | None = ..., **options: Unpack[api.Options],
+    engine: Engine, questions: Iterable[str], caps: Sequence[int] = ..., waits: Sequence[int] = ...,
+    *, budget: api.Budgets | None = ..., **options: Unpack[api.Options],
 ) -> list[Ladder]: ...  # fmt: skip
 def ladder(
     engine: Engine,
@@ -282,8 +286,9 @@ def ladder(
         sampling, system, budgets
     )
     found: Ladder | list[Ladder] = driving.drive(
-        engine, program, unfinished, len(asked), single, what="climbing", progress=progress, store=store, made=made,
-        opened=lambda i: [traces[i]], traces_of=lambda climbed: climbed.traces,
+        engine, program, unfinished, len(asked), single, what="climbing", progress=progress,
+        store=store, made=made, opened=lambda i: [traces[i]],
+        traces_of=lambda climbed: climbed.traces,
     )  # fmt: skip
     return found
 

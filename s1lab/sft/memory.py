@@ -70,15 +70,18 @@ class Plan:
 
     def __str__(self) -> str:
         parts = {
-            "weights": self.weights, "gradients": self.gradients, "optimiser": self.optimiser, "gathered layers": self.gathered,
-            "activations": self.activations, "context": CONTEXT_GB,
+            "weights": self.weights, "gradients": self.gradients, "optimiser": self.optimiser,
+            "gathered layers": self.gathered, "activations": self.activations,
+            "context": CONTEXT_GB,
         }  # fmt: skip
         lines = [
-            f"{self.recipe.name}: {self.parameters / 1e9:.2f} B weights, {self.gpus} GPU{'s' * (self.gpus > 1)}, GB on each:"
+            f"{self.recipe.name}: {self.parameters / 1e9:.2f} B weights, {self.gpus} "
+            f"GPU{'s' * (self.gpus > 1)}, GB on each:"
         ]
         lines += [f"  {name:<16}{gb:>8.1f}" for name, gb in parts.items()]
         lines += [
-            f"  {'in all':<16}{self.total:>8.1f}  of {self.memory_gb:.0f}: {'fits' if self.fits else 'does NOT fit'}"
+            f"  {'in all':<16}{self.total:>8.1f}  of {self.memory_gb:.0f}: "
+            f"{'fits' if self.fits else 'does NOT fit'}"
         ]
         lines += [f"  about {60 * self.hours:.0f} minutes ({self.gpus * self.hours:.1f} GPU-hours)"]
         return "\n".join(
@@ -212,15 +215,17 @@ def _config(recipe: Recipe) -> Any:
             return AutoConfig.from_pretrained(locate(recipe.model), trust_remote_code=False)
     s = recipe.shape
     return Qwen2Config(
-        hidden_size=s.hidden, num_hidden_layers=s.layers, num_attention_heads=s.heads, num_key_value_heads=s.kv_heads,
-        intermediate_size=s.intermediate, vocab_size=s.vocabulary, tie_word_embeddings=s.tied,
+        hidden_size=s.hidden, num_hidden_layers=s.layers, num_attention_heads=s.heads,
+        num_key_value_heads=s.kv_heads, intermediate_size=s.intermediate, vocab_size=s.vocabulary,
+        tie_word_embeddings=s.tied,
     )  # fmt: skip
 
 
 def _shape(config: Any) -> Shape:
     return Shape(
-        config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads,
-        config.intermediate_size, config.vocab_size, config.tie_word_embeddings,
+        config.hidden_size, config.num_hidden_layers, config.num_attention_heads,
+        config.num_key_value_heads, config.intermediate_size, config.vocab_size,
+        config.tie_word_embeddings,
     )  # fmt: skip
 
 

@@ -129,7 +129,8 @@ class Run:
         missing = [c for c in (*fields, "made") if c not in there]
         if missing or not len(rows):
             raise ValueError(
-                f"this Dataset is no run: {f'column {missing[0]!r} is missing' if missing else 'it has no rows'}"
+                "this Dataset is no run: "
+                f"{f'column {missing[0]!r} is missing' if missing else 'it has no rows'}"
             )
         traces = []
         for row in rows:

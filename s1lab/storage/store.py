@@ -59,7 +59,8 @@ class Store:
             self._claim = sqlite3.connect(f"{self.path}.writer", isolation_level=None, timeout=0)
         except (OSError, sqlite3.Error) as why:
             raise StoreError(
-                f"no store can be made at {self.path} ({why}): name a file in a folder that can be written"
+                f"no store can be made at {self.path} ({why}): name a file in a folder that can be "
+                "written"
             ) from None
         try:
             # The system releases this lock when its holder dies, however it dies.
@@ -69,7 +70,8 @@ class Store:
             if "locked" not in str(why):
                 raise StoreError(fault_of(self.path, why)) from None
             raise StoreError(
-                f"{self.path} is being written by another run: wait until it ends, or give this one a store of its own"
+                f"{self.path} is being written by another run: wait until it ends, or give this "
+                "one a store of its own"
             ) from None
         try:
             self._db = connect(self.path, write=True)
@@ -97,8 +99,9 @@ class Store:
             known = self._db.execute("SELECT fingerprint, name FROM models").fetchone()
         if known and known[0] != fingerprint:
             raise StoreError(
-                f"{self.path} holds completions of another model ({known[1]}, fingerprint {known[0][:12]}) than {engine.model} "
-                f"({fingerprint[:12]}): give this run a store of its own"
+                f"{self.path} holds completions of another model ({known[1]}, fingerprint "
+                f"{known[0][:12]}) than {engine.model} ({fingerprint[:12]}): give this run a store "
+                "of its own"
             )
         if not known:
             with self._named():
@@ -222,7 +225,8 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             started = datetime.now(UTC).isoformat(timespec="seconds")
             cursor = self._db.execute(
-                "INSERT INTO runs (started, made, semantics, questions, status) VALUES (?, ?, 'imported', ?, 'imported')",
+                "INSERT INTO runs (started, made, semantics, questions, status) VALUES (?, ?, "
+                "'imported', ?, 'imported')",
                 (started, json.dumps(run.made), len(run.traces)),
             )
             number = int(cursor.lastrowid or 0)
@@ -383,7 +387,8 @@ def read_stored_run(store: str | Path, run: int | None = None) -> Run:
         ]
     except (ValueError, KeyError, TypeError) as why:
         raise StoreError(
-            f"{path} is broken: a trace of run {number} can't be read ({why}); put back a copy of it"
+            f"{path} is broken: a trace of run {number} can't be read ({why}); put back a copy of "
+            "it"
         ) from None
     return Run(path, json.loads(found[0]), traces)
 

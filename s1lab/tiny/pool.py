@@ -74,16 +74,18 @@ class Row:
 
 
 API_ERRORS = (
-    "Error code: 429 - {'error': {'message': 'Rate limit reached for requests', 'type': 'requests'}}",
+    "Error code: 429 - {'error': {'message': 'Rate limit reached for requests', 'type': "
+    "'requests'}}",
     "500 Internal Server Error",
-    "google.api_core.exceptions.ResourceExhausted: 429 Resource has been exhausted (e.g. check quota).",
+    "google.api_core.exceptions.ResourceExhausted: 429 Resource has been exhausted (e.g. check "
+    "quota).",
     "The read operation timed out",
     "ValueError: the response was blocked: finish_reason RECITATION",
 )
 
 
 def _missing(field: str) -> Callable[[Row, random.Random], Row]:
-    return lambda row, rng: replace(row, **{field: rng.choice((None, ""))})  # type: ignore[arg-type]
+    return lambda row, rng: replace(row, **{field: rng.choice((None, ("")))})  # type: ignore[arg-type]
 
 
 def _api_error(row: Row, rng: random.Random) -> Row:

@@ -40,7 +40,8 @@ class TinyReward(Reward):
             self._weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if trained_on != fingerprint("s1-tiny"):
             raise ValueError(
-                "the reward model was trained on other weights of s1-tiny than these: train it again, make reward"
+                "the reward model was trained on other weights of s1-tiny than these: train it "
+                "again, make reward"
             )
         self._network = load_network()
 

@@ -407,7 +407,8 @@ def problems(
     rows = list(itertools.islice(stream(seed, split, families), n))
     if len(rows) < n:
         raise ValueError(
-            f"the {split} split of {families or list(FAMILIES)} has {len(rows)} questions: ask for no more than that"
+            f"the {split} split of {families or list(FAMILIES)} has {len(rows)} questions: ask for "
+            "no more than that"
         )
     return Dataset.from_list(
         [

@@ -29,8 +29,9 @@ ODD = {
 SWITCHES = ("enable_thinking", "thinking")
 OFF = "the chat template has thinking off by default: it is used with {}=True"
 RESERVED = (
-    "conversation", "messages", "tools", "documents", "chat_template", "add_generation_prompt", "continue_final_message",
-    "tokenize", "return_dict", "return_tensors", "return_assistant_tokens_mask",
+    "conversation", "messages", "tools", "documents", "chat_template", "add_generation_prompt",
+    "continue_final_message", "tokenize", "return_dict", "return_tensors",
+    "return_assistant_tokens_mask",
 )  # fmt: skip
 _CLOCKS = (datetime(2001, 2, 3, 4, 5, 6), datetime(2022, 11, 30, 17, 18, 19))
 
@@ -129,7 +130,8 @@ def examine(
     if parts is None:
         return Chat(tokenizer, kwargs, strict=False)
     notes = [
-        f"the chat template has no variable {v!r}, so chat_template_kwargs={{{v!r}: ...}} changes nothing"
+        f"the chat template has no variable {v!r}, so chat_template_kwargs={{{v!r}: ...}} changes "
+        "nothing"
         for v in kwargs
         if not mentions(tokenizer, v)
     ]
@@ -146,11 +148,14 @@ def examine(
         if switch is None:
             given = next((s for s in SWITCHES if kwargs.get(s) is False), None)
             raise ValueError(
-                f"chat_template_kwargs={{{given!r}: False}} closes the thinking before it begins: leave it out; lab.direct and "
-                "evaluate(thinking=False) ask without thinking"
+                f"chat_template_kwargs={{{given!r}: False}} closes the thinking before it begins: "
+                "leave it out; lab.direct and evaluate(thinking=False) ask without thinking"
                 if given
-                else f"the chat template of {name} closes the thinking before it begins, and neither enable_thinking=True nor "
-                "thinking=True opens it: name the switch that does, as in chat_template_kwargs={'reasoning': True}"
+                else (
+                    f"the chat template of {name} closes the thinking before it begins, and "
+                    "neither enable_thinking=True nor thinking=True opens it: name the switch that "
+                    "does, as in chat_template_kwargs={'reasoning': True}"
+                )
             )
         kwargs[switch] = True
         prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
@@ -191,8 +196,8 @@ def examine(
                 else "'strftime_now': '2024-07-26'"
             )
             notes.append(
-                "the chat template puts the day into each prompt, so a store answers for runs of the same day only: "
-                f"chat_template_kwargs={{{variable}}} fixes it"
+                "the chat template puts the day into each prompt, so a store answers for runs of "
+                f"the same day only: chat_template_kwargs={{{variable}}} fixes it"
             )
     changed = (
         [what for what, odd in ODD.items() if _changes(tokenizer, parts, kwargs, odd)]
@@ -212,7 +217,8 @@ def _variables(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
         isinstance(name, str) for name in kwargs or {}
     ):
         raise ValueError(
-            f"chat_template_kwargs={kwargs!r} must be a dict of the template's variables, such as {{'enable_thinking': True}}"
+            f"chat_template_kwargs={kwargs!r} must be a dict of the template's variables, such as "
+            "{'enable_thinking': True}"
         )
     kwargs = dict(kwargs or {})
     for name, value in kwargs.items():
@@ -232,7 +238,8 @@ def _variables(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
             json.dumps(value)
         except (TypeError, ValueError):
             raise ValueError(
-                f"{given}: a store can't hold this value; give text, a number, True, False, a list or a dict"
+                f"{given}: a store can't hold this value; give text, a number, True, False, a list "
+                "or a dict"
             ) from None
     return kwargs
 
@@ -321,4 +328,7 @@ def _system_fault(
             if times
             else "leaves a system text out"
         )
-    return f"the chat template of {name} {fault}: leave system= out, or write the text into the question"
+    return (
+        f"the chat template of {name} {fault}: leave system= out, or write the text into the "
+        "question"
+    )

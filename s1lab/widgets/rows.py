@@ -70,8 +70,8 @@ def rows_of(given: Any) -> Rows:
         or not all(isinstance(t, Trace) for t in traces)
     ):
         raise TypeError(
-            f"{_kind(given)} can't be explored: give a Trace, a list of them, a Ladder, the Results of lab.evaluate, or a run of "
-            "lab.read_run"
+            f"{_kind(given)} can't be explored: give a Trace, a list of them, a Ladder, the "
+            "Results of lab.evaluate, or a run of lab.read_run"
         )
     if not traces:
         raise ValueError("the list of traces is empty: give at least one")

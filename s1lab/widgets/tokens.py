@@ -97,7 +97,10 @@ class Token:
         return self.at + len(self.ids)
 
     def __str__(self) -> str:
-        return f"{self.text!r}, id{'s' * (len(self.ids) > 1)} {' '.join(map(str, self.ids))}, position {self.at}, {self.origin}"
+        return (
+            f"{self.text!r}, id{'s' * (len(self.ids) > 1)} {' '.join(map(str, self.ids))}, "
+            f"position {self.at}, {self.origin}"
+        )
 
 
 def read(

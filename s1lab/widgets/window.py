@@ -106,7 +106,8 @@ def see(
         else ""
     )
     where = (
-        f"positions {start:,} to {end - 1:,}: {end - start:,} of {len(trace.ids):,} tokens{stopped}{unseen}"
+        f"positions {start:,} to {end - 1:,}: {end - start:,} of {len(trace.ids):,} "
+        f"tokens{stopped}{unseen}"
         if found
         else ""
     )
@@ -126,9 +127,15 @@ class Window:
         self._moved, self._setting = moved, False
         self.sights: list[Sight] = []
         self.field = ipw.IntText(
-            description="Token", tooltip="a position; Enter says which token stands there, frames it and shows what is around it",
-            continuous_update=False, style=NARROW, layout=ipw.Layout(width="140px"),
-        )  # fmt: skip
+            description="Token",
+            tooltip=(
+                "a position; Enter says which token stands there, frames it and shows what is "
+                "around it"
+            ),
+            continuous_update=False,
+            style=NARROW,
+            layout=ipw.Layout(width="140px"),
+        )
         self.earlier = button(
             "◀ tokens", "tokens before those that are shown", lambda: self.step(-1)
         )
