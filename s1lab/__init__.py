@@ -32,9 +32,10 @@ from s1lab.methods.voting import Vote, best_of, vote
 from s1lab.storage.diff import diff
 from s1lab.storage.replay import replay
 from s1lab.storage.run import Run
+from s1lab.storage.run_table import runs
 from s1lab.storage.saved import read_run
 from s1lab.storage.sqlite import StoreError
-from s1lab.storage.store import import_run, runs
+from s1lab.storage.store import import_run
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Cost, Source, Trace, cost
 

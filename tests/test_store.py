@@ -491,7 +491,7 @@ def test_each_run_says_what_made_it(tiny, tmp_path):
 
 
 def test_a_model_is_known_by_its_weights_wherever_they_lie(tiny, tiny_base, tmp_path):
-    from s1lab.engines.model_files import fingerprint
+    from s1lab.engines.fingerprint import fingerprint
 
     folder = Path(lab.tiny.__file__).parent / "s1-tiny"
     copy = shutil.copytree(folder, tmp_path / "copy")

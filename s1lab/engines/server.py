@@ -24,7 +24,8 @@ from typing import Any, TypeGuard
 from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.client import Client
 from s1lab.engines.end_of_sequence import end_ids
-from s1lab.engines.model_files import fingerprint, load_tokenizer
+from s1lab.engines.fingerprint import fingerprint
+from s1lab.engines.model_files import load_tokenizer
 from s1lab.engines.reply import ReplyError, body_of, check
 from s1lab.engines.retries import Retries
 from s1lab.engines.server_card import card_of, versions_of
@@ -102,19 +103,8 @@ class ServerEngine:
             number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
             if not number or not 0 < seconds < math.inf:
                 raise ValueError(f"{field}={seconds!r}: give a number of seconds above 0")
-        api_key = api_key or os.environ.get("S1LAB_API_KEY")
-        if api_key and not (
-            isinstance(api_key, str)
-            and api_key.isascii()
-            and api_key.isprintable()
-            and " " not in api_key
-        ):
-            raise ValueError(
-                "api_key holds a space, a line end or a letter that no header carries: pass the "
-                "key alone"
-            )
         self.width = concurrency
-        self._client = Client(address, api_key, timeout)
+        self._client = Client(address, api_key or os.environ.get("S1LAB_API_KEY"), timeout)
         self.address = self._client.address
         self._timeout = timeout
         self._retries = Retries(self._client, timeout, retries, patience)

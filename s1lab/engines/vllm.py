@@ -23,10 +23,12 @@ from typing import Any
 
 from s1lab.engine import Completion, Request, misfit
 from s1lab.engines.end_of_sequence import end_ids
+from s1lab.engines.fingerprint import fingerprint
+from s1lab.engines.finite import finite, not_numbers
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.model_files import check_unread, code_needed, fingerprint, load_tokenizer, locate
+from s1lab.engines.model_files import check_unread, code_needed, load_tokenizer, locate
 from s1lab.engines.vocabulary import check_embeddings, rows_of
-from s1lab.engines.weights import ModelFilesError, finite, not_numbers, one_line
+from s1lab.engines.weights import ModelFilesError, one_line
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import bind
 

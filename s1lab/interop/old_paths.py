@@ -34,9 +34,11 @@ MOVED = {
     "curate.subjects": "curate.domains",
     "diff": "storage.diff",
     "encoding": "tokenization.encoding",
-    "engines.checkpoint": "engines.weights engines.vocabulary",
+    "engines.checkpoint": "engines.weights engines.finite engines.vocabulary",
     "engines.kept": "engines.prefix_cache",
-    "engines.pretrained": "engines.model_files engines.end_of_sequence engines.vocabulary",
+    "engines.pretrained": (
+        "engines.model_files engines.fingerprint engines.end_of_sequence engines.vocabulary"
+    ),
     "evaluate": "evaluation.evaluate",
     "exports": "interop.exports",
     "grade": "evaluation.grade",
@@ -63,7 +65,7 @@ MOVED = {
     "sft.batches": "sft.collator",
     "sft.plans": "sft.memory",
     "sft.rows": "sft.encode",
-    "store": "storage.store storage.sqlite storage.tokenizers",
+    "store": "storage.store storage.run_table storage.sqlite storage.tokenizers",
     "style": "figures.style",
     "tiny.judge": "tiny.reward_model",
     "tiny.sources": "tiny.pool",

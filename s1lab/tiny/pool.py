@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from datasets import Dataset
 
 from s1lab.paper.numbers import TABLE_7
+from s1lab.tiny.families import FAMILIES, SIZES, Problem
 from s1lab.tiny.teacher import written
 from s1lab.tiny.tokenizer import build
-from s1lab.tiny.world import FAMILIES, SIZES, Problem, benchmark, split_of
+from s1lab.tiny.world import benchmark, split_of
 
 SIZE = sum(count for count, _ in TABLE_7.values())  # 59,029
 # A teacher that mostly stops at its first stop: a third of its traces are wrong, as in a real pool.

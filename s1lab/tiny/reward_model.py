@@ -15,7 +15,8 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel, Qwen2ForCausalLM
 
-from s1lab.engines.model_files import fingerprint, locate, reading
+from s1lab.engines.fingerprint import fingerprint
+from s1lab.engines.model_files import locate, reading
 from s1lab.methods.rewards import Reward
 from s1lab.trace import Source, Trace
 

@@ -13,8 +13,8 @@ import random
 import string
 from dataclasses import dataclass
 
+from s1lab.tiny.families import Problem, solve, windows
 from s1lab.tiny.words import NAMES
-from s1lab.tiny.world import Problem, solve, windows
 
 PATIENCE = 7
 SYSTEM_TURNS = (

@@ -19,7 +19,7 @@ from typing import Any
 from datasets import Dataset
 
 from s1lab import curate
-from s1lab.engines.model_files import fingerprint
+from s1lab.engines.fingerprint import fingerprint
 from s1lab.evaluation.evaluate import sweep
 from s1lab.load import load
 from s1lab.storage.files import write_whole
