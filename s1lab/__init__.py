@@ -26,7 +26,7 @@ from s1lab.methods.voting import vote
 from s1lab.questions import interrupted
 from s1lab.storage.diff import diff
 from s1lab.storage.replay import replay
-from s1lab.storage.store import runs
+from s1lab.storage.run_table import runs
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Trace
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby
@@ -30,39 +29,6 @@ class Source(StrEnum):
 THINKING = (Source.SAMPLED, Source.CONTINUATION)
 FORCED = (Source.CONTINUATION, Source.CLOSE, Source.PREFIX)
 GENERATED = (Source.SAMPLED, Source.ANSWER)
-
-# The colours of Okabe and Ito, so faint that text stays readable on a white and on a black page.
-# Guillemets, slant and the kind of underline say the same without colour. The styles are inline,
-# because code hosts remove style sheets.
-LOOKS = {
-    Source.PROMPT: "opacity:.72;font-style:italic",
-    Source.SAMPLED: "",
-    Source.CONTINUATION: "background:#E69F0055;font-weight:bold;border-bottom:3px double #E69F00",
-    Source.CLOSE: "background:#CC79A744;border-bottom:2px dotted #CC79A7",
-    Source.PREFIX: "background:#D55E0044;font-weight:bold;border-bottom:2px dashed #D55E00",
-    Source.ANSWER: "background:#009E7333;border-bottom:2px solid #009E73",
-}
-MARKS = {
-    Source.PROMPT: "slanted",
-    Source.SAMPLED: "plain",
-    Source.CONTINUATION: "«bold», double line",
-    Source.CLOSE: "«», dotted line",
-    Source.PREFIX: "«bold», dashed line",
-    Source.ANSWER: "line",
-}
-_ANSI = {
-    Source.PROMPT: "2",
-    Source.SAMPLED: "0",
-    Source.CONTINUATION: "1;33",
-    Source.CLOSE: "35",
-    Source.PREFIX: "1;31",
-    Source.ANSWER: "32",
-}
-
-
-def closed(text: str, closing: str) -> str:
-    """Add a closing mark to a text, before the newline that ends the text."""
-    return f"{text[:-1]}{closing}\n" if closing and text.endswith("\n") else text + closing
 
 
 class Counted:
@@ -237,31 +203,14 @@ class Trace(Counted):
         Returns:
             The text, with the notes and the summary at the end.
         """
-        out = []
-        for source, text in self.segments():
-            text = f"«{text}»" if source in FORCED else text
-            out.append(f"\x1b[{_ANSI[source]}m{text}\x1b[0m" if color else text)
-        tail = "".join(f"\n[{line}]" for line in (*self.notes, self.error) if line)
-        return "".join(out) + f"{tail}\n[{self.summary()}]"
+        from s1lab.figures.trace_view import terminal
+
+        return terminal(self, color)
 
     def __str__(self) -> str:
         return self.show()
 
     def _repr_html_(self) -> str:
-        spans = []
-        for s, text in self.segments():
-            shown = "«" + closed(html.escape(text), "»") if s in FORCED else html.escape(text)
-            spans.append(
-                f'<span title="{s}: {self.source.count(s)} tokens" style="{LOOKS[s]}">{shown}</span>'
-            )
-        legend = " · ".join(
-            f'<span style="{LOOKS[s]}">{s}</span> {self.source.count(s)} ({MARKS[s]})'
-            for s in Source
-            if s in self.source
-        )
-        note = "".join(f"<div>{html.escape(line)}</div>" for line in self.notes)
-        note += f'<div style="color:#D55E00">{html.escape(self.error)}</div>' if self.error else ""
-        return (
-            f'<div style="font-size:90%"><b>{html.escape(self.summary())}</b><div style="line-height:1.8">{legend}</div></div>'
-            f'<pre style="white-space:pre-wrap;line-height:1.35;margin:.4em 0">{"".join(spans)}</pre>{note}'
-        )
+        from s1lab.figures.trace_view import trace_html
+
+        return trace_html(self)

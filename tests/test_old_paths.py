@@ -89,7 +89,9 @@ def test_what_went_to_the_repositorys_tools_says_so(old):
 
 @pytest.mark.parametrize("name", TOP)
 def test_a_name_that_left_the_top_of_the_package_works_and_names_its_new_place(name):
-    with pytest.warns(DeprecationWarning, match=rf"s1lab\.{name} is s1lab\.{TOP[name]} now") as told:
+    with pytest.warns(
+        DeprecationWarning, match=rf"s1lab\.{name} is s1lab\.{TOP[name]} now"
+    ) as told:
         found = getattr(lab, name)
     assert len(told) == 1 and told[0].filename == __file__
     assert name not in lab.__all__

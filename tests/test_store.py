@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 import s1lab as lab
 from s1lab.cli import app
 from s1lab.engine import Completion
+from s1lab.storage.files import write_whole
 from s1lab.storage.sqlite import VERSION
 from s1lab.storage.store import Store
 from tests.test_forcing import thinker
@@ -29,6 +30,24 @@ ROOT = Path(__file__).parent.parent
 MODEL = thinker("1 r 1\n2 a 1\n", "3 s 1\n", "4 p 1\n")
 QUESTIONS = [f"How many {c} in raspberry?" for c in "raspbey"]
 PROBLEMS = Dataset.from_list([{"question": q, "answer": "3", "kind": "integer"} for q in QUESTIONS])
+
+
+@pytest.mark.parametrize("fault", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, fault):
+    def torn():
+        yield b"half a "
+        raise fault
+
+    path = tmp_path / "new folder" / "rows.jsonl"
+    write_whole(path, [b"old ", b"rows\n"])
+    with pytest.raises(type(fault)):
+        write_whole(path, torn())
+    assert path.read_bytes() == b"old rows\n" and os.listdir(path.parent) == [path.name]
+    with pytest.raises(type(fault)):
+        write_whole(path.with_name("none.jsonl"), torn())
+    assert os.listdir(path.parent) == [path.name]
+    write_whole(path, [b"new"])
+    assert path.read_bytes() == b"new" and os.listdir(path.parent) == [path.name]
 
 
 def says(error: pytest.ExceptionInfo, *words: str) -> None:
@@ -472,7 +491,7 @@ def test_each_run_says_what_made_it(tiny, tmp_path):
 
 
 def test_a_model_is_known_by_its_weights_wherever_they_lie(tiny, tiny_base, tmp_path):
-    from s1lab.engines.model_files import fingerprint
+    from s1lab.engines.fingerprint import fingerprint
 
     folder = Path(lab.tiny.__file__).parent / "s1-tiny"
     copy = shutil.copytree(folder, tmp_path / "copy")

@@ -21,8 +21,9 @@ import pytest
 
 import s1lab as lab
 from s1lab import questions
+from s1lab.figures.trace_view import LOOKS, tokens_html
 from s1lab.storage.diff import first_difference
-from s1lab.trace import FORCED, MARKS, Source, Trace
+from s1lab.trace import FORCED, Source, Trace
 from s1lab.widgets import tokens
 from s1lab.widgets.ladder import Rungs
 from s1lab.widgets.panel import PAGE, VIEW
@@ -182,7 +183,7 @@ def test_what_does_not_fit_fails_as_it_does_in_force(tiny):
 def test_every_token_has_its_text_id_position_and_origin(tiny):
     trace = lab.force(tiny, QUESTION, lab.Budget(max_tokens=60, waits=1))
     seen = Seen(
-        tokens.tokens_html(
+        tokens_html(
             tokens.read(trace.ids, trace.source, trace.template.decode),
             stops=trace.stops,
             cut=trace.cut,
@@ -261,15 +262,16 @@ def test_a_trace_in_a_notebook_marks_every_origin_by_more_than_colour(template, 
     shown = trace._repr_html_()
     look = re.search(rf'<span title="{source}: [^"]*" style="([^"]*)">', shown)[1]
     assert "border-bottom:" in look or "font-style:italic" in look
-    assert f'style="{look}"' in tokens.tokens_html(
-        tokens.read(trace.ids, trace.source, template.decode)
-    )
+    assert f'style="{look}"' in tokens_html(tokens.read(trace.ids, trace.source, template.decode))
     assert ("«so»\n" in unescape(shown)) == (source in FORCED)
-    assert f"{source} {trace.source.count(source)} ({MARKS[source]})" in Seen(shown).text
+    assert f"{source} {trace.source.count(source)} ({LOOKS[source].words})" in Seen(shown).text
 
 
 def test_no_two_origins_have_the_same_marks():
-    assert len(set(MARKS.values())) == len(MARKS) == len(Source)
+    assert list(LOOKS) == list(Source) and len({look.words for look in LOOKS.values()}) == len(
+        LOOKS
+    )
+    assert {name for name, look in LOOKS.items() if look.quoted} == set(FORCED)
 
 
 # The explorer

@@ -23,6 +23,7 @@ import s1lab as lab
 from s1lab.cli import options, shell
 from s1lab.engine import Completion, Program, Request, run
 from s1lab.methods.ladder import rungs_of
+from s1lab.storage.files import write_whole
 
 Row = dict[str, Any]
 Work = Callable[[], int]  # does the work and returns its amount: tokens written, or rows read
@@ -486,8 +487,7 @@ def write(rows: Sequence[Row], path: Path) -> None:
     """Write rows to ``path`` as JSON. Rows of other names in that file stay."""
     there = {r["name"]: r for r in json.loads(path.read_text())} if path.exists() else {}
     there |= {r["name"]: r for r in rows}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(list(there.values()), indent=1) + "\n")
+    write_whole(path, [(json.dumps(list(there.values()), indent=1) + "\n").encode()])
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -28,18 +28,12 @@ from s1lab.cli.shell import tell, work
 from s1lab.engine import Engine
 from s1lab.evaluation.benchmarks import EMBEDDED
 from s1lab.evaluation.token_counts import Habit, habit, rows_of
-from s1lab.sft.memory import GB, H100_FLOPS
+from s1lab.sft.memory import BYTES, FLOPS, GB, H100_FLOPS, QUANTIZED
 from s1lab.sft.memory import plan as plan_sft
 from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B, Recipe, Shape, recipe
 from tools import ROOT
 from tools.profiles import Profile, read_profile
 
-# Dense bfloat16 speed of GPUs by their data sheets. On others the time of a training is not
-# estimated.
-FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
-# bytes of a weight
-QUANTIZED = {"fp8": 1.0, "int8": 1.0, "bitsandbytes": 0.5, "awq": 0.5, "gptq": 0.5, "mxfp4": 0.5}
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
 FINE_PRINT = (
     "an estimate: tokens from measured averages, time from the speed above. Prompts, loading models, and batches that few "
     "questions do not fill come on top; where notebooks run side by side the whole ends sooner"
@@ -294,7 +288,7 @@ def _sft(p: dict[str, Any], profile: Profile) -> Estimate:
         f"{chosen.steps(1000)} steps over 1,000 rows; {size} questions before and after",
     )
     if machine.gpus and chosen.shape:
-        peak = FLOPS.get(machine.gpu)
+        peak = FLOPS.get(machine.gpu)  # of other GPUs the time is not estimated
         return (
             what,
             tokens,
@@ -497,6 +491,7 @@ def _holds(model: str, spread: int, options: dict[str, Any], gpus: int, memory_g
         return (
             f"{model}: its size is in neither its name nor a file here, so its memory is not known"
         )
+    # "auto" is 16 bits wide in all models of this kind
     width = BYTES.get(options.get("dtype", "auto" if gpus else "float32"), 2)
     weights = (
         parameters_of(shape) * QUANTIZED.get(str(options.get("quantization")), width) / spread / GB

@@ -14,6 +14,7 @@ import s1lab as lab
 from s1lab.cli import options as given
 from s1lab.cli.shell import goes_on, new_file, tell, told_by_terminal, work
 from s1lab.curate import Report
+from s1lab.storage.files import write_whole
 from s1lab.tiny.pool import SIZE
 
 
@@ -75,8 +76,8 @@ def curate(
     \b
     Example:
       s1lab curate --pool-size 2000 --ngram 13 --chosen 40 --out runs/forty.jsonl
-      s1lab curate --ngram 13 --difficulty s1-tiny-base --difficulty s1-tiny --prefix Answer: --long-tokens 400 \\
-          --store runs/difficulty.db --out runs/thousand.jsonl
+      s1lab curate --ngram 13 --difficulty s1-tiny-base --difficulty s1-tiny --prefix Answer: \\
+          --long-tokens 400 --store runs/difficulty.db --out runs/thousand.jsonl
     """
     report = out.with_name(out.name + ".report.json")
     with work(goes_on(store) if difficulty else "nothing of it is kept", also=(TypeError,)):
@@ -138,7 +139,7 @@ def curate(
         whole = facts | {
             "steps": [step | {"rows": rows} for step, rows in zip(steps, dropped, strict=True)]
         }
-        report.write_text(json.dumps(whole, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_whole(report, [f"{json.dumps(whole, ensure_ascii=False)}\n".encode()])
         notes = [f"({step.stage}: {note})" for step in reports for note in step.notes]
         text = [
             lab.curate.funnel(*reports),

@@ -94,7 +94,8 @@ def evaluate(
         sweeping = sweep_caps is not None or sweep_waits is not None
         if sweeping and (not thinking or max_tokens is not None or waits):
             raise ValueError(
-                "a sweep has its caps and Waits from --sweep-caps and --sweep-waits: leave out the other budget"
+                "a sweep has its caps and Waits from --sweep-caps and --sweep-waits: leave out the "
+                "other budget"
             )
         names = rung_names(swept_caps, swept_waits) if sweeping else [""]
         files = {name: _rung_file(save, name) for name in names}
@@ -102,7 +103,8 @@ def evaluate(
             new_file("--save", file)
         if samples > 1 and not temperature:
             raise ValueError(
-                f"--samples {samples}: they are all the same at temperature 0; give --temperature, or leave it out"
+                f"--samples {samples}: they are all the same at temperature 0; give --temperature, "
+                "or leave it out"
             )
         given.check_model(model)
         # errors in these are reported before a benchmark is fetched
@@ -122,17 +124,19 @@ def evaluate(
             answer_tokens=answer_tokens, answer_room=answer_room
         ):
             raise ValueError(
-                "--no-thinking leaves nothing to budget: leave the options of the budget out but --answer-tokens"
+                "--no-thinking leaves nothing to budget: leave the options of the budget out but "
+                "--answer-tokens"
             )
         if thinking and prefix is not None:
             raise ValueError(
-                "--prefix opens an answer that no thinking comes before: give --no-thinking too, or --on-cut"
+                "--prefix opens an answer that no thinking comes before: give --no-thinking too, "
+                "or --on-cut"
             )
         with given.load(model, engine, option, api_key) as loaded, warnings.catch_warnings():
             warnings.simplefilter("ignore", AnswersCut)  # the report below shows it
             asked: dict[str, Any] = {
-                "n": samples, "temperature": temperature, "top_p": top_p, "seed": seed, "system": system, "store": store,
-                "progress": told_by_terminal(),
+                "n": samples, "temperature": temperature, "top_p": top_p, "seed": seed,
+                "system": system, "store": store, "progress": told_by_terminal(),
             }  # fmt: skip
             if sweeping:
                 found = lab.sweep(loaded, problems, swept_caps, swept_waits, budget, **asked)
@@ -177,7 +181,8 @@ def _problems(
         raise ValueError("--benchmark and --data name two sets of problems: give one of them")
     if path is not None and benchmark is None:
         raise ValueError(
-            "--path is the file of a --benchmark: name the benchmark too, or give the file as --data"
+            "--path is the file of a --benchmark: name the benchmark too, or give the file as "
+            "--data"
         )
     if benchmark is None and data is None:
         return lab.benchmarks.load("embedded", n=n or 100)
@@ -246,12 +251,13 @@ def _text(found: dict[str, lab.Results], budget: str, benchmark: str | None) -> 
         shown.append(f"{label}accuracy {results.interval}, {tokens}")
         if facts["answers_cut"]:
             shown.append(
-                f"{facts['answers_cut']} of {len(results.traces)} answers were CUT before their end: "
-                "give more --answer-tokens or --answer-room, or a longer context"
+                f"{facts['answers_cut']} of {len(results.traces)} answers were CUT before their "
+                "end: give more --answer-tokens or --answer-room, or a longer context"
             )
         if facts["failed"]:
             shown.append(
-                f"{facts['failed']} questions FAILED and count as wrong, {facts['not_graded']} of them in grading:"
+                f"{facts['failed']} questions FAILED and count as wrong, {facts['not_graded']} of "
+                "them in grading:"
             )
             shown += [
                 f"  {e['question']!r:.60}: {e['error']}" for e in facts["errors"][:ERRORS_SHOWN]

@@ -105,8 +105,8 @@ def ladder(
         )
         with given.load(model, engine, option, api_key) as loaded:
             found = lab.ladder(
-                loaded, question, *rungs, budget=budget, temperature=temperature, top_p=top_p, seed=seed, system=system,
-                store=store,
+                loaded, question, *rungs, budget=budget, temperature=temperature, top_p=top_p,
+                seed=seed, system=system, store=store,
             )  # fmt: skip
         facts = {
             "model": loaded.model,

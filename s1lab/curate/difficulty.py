@@ -94,7 +94,8 @@ def difficulty(
     needs(pool, "the pool", question="text", answer="text")
     if isinstance(models, str) or not isinstance(models, Sequence) or not models:
         raise ValueError(
-            "models is a list of engines or of names for lab.load: give at least one (the paper: two)"
+            "models is a list of engines or of names for lab.load: give at least one (the paper: "
+            "two)"
         )
     columns = {
         name: list(pool[name])
@@ -124,8 +125,9 @@ def difficulty(
                 {key: [values[row] for row in left] for key, values in columns.items()}
             )
             found = evaluate(
-                engine, asked, budget, thinking=budget is not None, prefix=prefix, temperature=temperature, seed=seed,
-                answer_tokens=answer_tokens, system=system, store=_beside(store, name), progress=progress,
+                engine, asked, budget, thinking=budget is not None, prefix=prefix,
+                temperature=temperature, seed=seed, answer_tokens=answer_tokens, system=system,
+                store=_beside(store, name), progress=progress,
             )  # fmt: skip
         failed = sum(trace.error is not None for trace in found.traces)
         counts = {

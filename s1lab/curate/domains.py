@@ -86,9 +86,16 @@ def prompt(question: str) -> str:
     """Ask for the class of a question, as a two-digit code on the last line."""
     classes = "\n".join(f"{code} {title}" for code, title in SUBJECTS.items())
     return (
-        f"Which subject does the question below belong to? Choose one class of this list:\n\n{classes}\n\n"
-        f"The question, which you are not to answer:\n\n{question}\n\n"
-        "Say in a sentence why, and end with the two-digit code of the class alone on the last line."
+        "Which subject does the question below belong to? Choose one class of this list:\n"
+        "\n"
+        f"{classes}\n"
+        "\n"
+        "The question, which you are not to answer:\n"
+        "\n"
+        f"{question}\n"
+        "\n"
+        "Say in a sentence why, and end with the two-digit code of the class alone on the last "
+        "line."
     )
 
 

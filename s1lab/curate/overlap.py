@@ -79,14 +79,16 @@ def decontaminate(
         benchmarks = [benchmarks]
     if not benchmarks:
         raise ValueError(
-            "there is no benchmark to compare with: give a list of Datasets with a column 'question'"
+            "there is no benchmark to compare with: give a list of Datasets with a column "
+            "'question'"
         )
     needs(pool, "the pool", question="text")
     for place, benchmark in enumerate(benchmarks):
         needs(benchmark, f"benchmark {place}", question="text")
         if all(question is None for question in benchmark["question"]):
             raise ValueError(
-                f"benchmark {place} has no question in any of its rows: give the column of its texts as 'question'"
+                f"benchmark {place} has no question in any of its rows: give the column of its "
+                "texts as 'question'"
             )
     index = _Index(benchmarks, n)
     drops, offset = {}, 0

@@ -21,8 +21,9 @@ FEATURES = ("question", "answer", "thinking", "attempt")
 BATCH = 1_000
 
 _API_ERROR = re.compile(
-    r"(?:error|status|http)\W{0,3}(?:code)?\W{0,3}(?:4\d\d|5\d\d)\b|\b(?:429|50[0-4]) [A-Z]|resource.?(?:has been )?exhausted"
-    r"|rate.?limit|quota|internal server error|service unavailable|bad gateway|timed? ?out\b|deadline exceeded"
+    r"(?:error|status|http)\W{0,3}(?:code)?\W{0,3}(?:4\d\d|5\d\d)\b|\b(?:429|50[0-4]) [A-Z]"
+    r"|resource.?(?:has been )?exhausted|rate.?limit|quota|internal server error"
+    r"|service unavailable|bad gateway|timed? ?out\b|deadline exceeded"
     r"|finish_reason|response was blocked|overloaded",
     re.IGNORECASE,
 )
@@ -89,7 +90,10 @@ def _repetition(row: Mapping[str, Any]) -> str | None:
     different = len({tuple(words[at : at + LOOP_GRAM]) for at in range(total)})
     if different >= LOOP_SHARE * total:
         return None
-    return f"the trace runs in a circle: {different} different stretches of {LOOP_GRAM} words among {total}"
+    return (
+        f"the trace runs in a circle: {different} different stretches of {LOOP_GRAM} words among "
+        f"{total}"
+    )
 
 
 # By name, in the order in which they are tried. Each returns the fault of a row, or None.

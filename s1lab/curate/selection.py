@@ -73,7 +73,8 @@ def select(
     taken = dict.fromkeys(_high_quality(pool, drawing, long_tokens), "high quality")
     if len(taken) > n:
         raise ValueError(
-            f"{len(taken):,} questions are taken at once as high quality, more than n={n:,}: raise n or long_tokens"
+            f"{len(taken):,} questions are taken at once as high quality, more than n={n:,}: raise "
+            "n or long_tokens"
         )
     notes = (
         []
@@ -184,7 +185,8 @@ class _Drawing:
         for place, question in enumerate(self.questions):
             if not (question or "").strip():
                 raise ValueError(
-                    f"row {place} of the pool has no question: drop such rows with curate.quality first"
+                    f"row {place} of the pool has no question: drop such rows with curate.quality "
+                    "first"
                 )
             first.setdefault(question, place)
         # Each question once, sorted by its text, so that the order of the rows has no effect.
@@ -204,7 +206,8 @@ class _Drawing:
             counts = Counter(str(labels[row]) for row in self.order if labels[row])
             apiece = "; ".join(f"{name} {count:,}" for name, count in counts.most_common())
             raise ValueError(
-                f"n={n:,}, but {len(self.order):,} different questions are left{f' ({apiece})' if apiece else ''}: ask for fewer"
+                f"n={n:,}, but {len(self.order):,} different questions are "
+                f"left{f' ({apiece})' if apiece else ''}: ask for fewer"
             )
         self.notes: list[str] = []
         self.lengths = self._lengths(pool) if domain or lengths else []
@@ -216,7 +219,8 @@ class _Drawing:
             return [length or 0 for length in pool["thinking_tokens"]]
         needs(pool, "the pool", thinking="text")
         self.notes.append(
-            "lengths in words: the pool has no column 'thinking_tokens' (curate.count_tokens makes it)"
+            "lengths in words: the pool has no column 'thinking_tokens' (curate.count_tokens makes "
+            "it)"
         )
         return [len((text or "").split()) for text in pool["thinking"]]
 

@@ -75,7 +75,8 @@ def traces(
         rows = [_taught(teacher, question) for question in asked]
     else:
         written = force(
-            teacher, asked, budget, temperature=temperature, seed=seed, system=system, store=store, progress=progress
+            teacher, asked, budget, temperature=temperature, seed=seed, system=system, store=store,
+            progress=progress,
         )  # fmt: skip
         rows = [
             {

@@ -121,7 +121,8 @@ def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
     if fault:
         told = "".join(c if c.isprintable() else "?" for c in named)[:100]
         raise ValueError(
-            f"{scheme.lower()}://{told} is no address ({fault}): give one such as http://host:8000/v1"
+            f"{scheme.lower()}://{told} is no address ({fault}): give one such as "
+            "http://host:8000/v1"
         )
     user, _, password = userinfo.partition(":")
     return plain, (unquote(user), unquote(password)) if userinfo else None
@@ -146,8 +147,8 @@ class Proxy:
     def sentence(self, address: str) -> str:
         """The proxy's part of a message about a failing connection."""
         return (
-            f"; the way there leads through the proxy {self.host} of {self.variable}, which is left "
-            f"out if NO_PROXY={urlsplit(address).hostname} is set"
+            f"; the way there leads through the proxy {self.host} of {self.variable}, which is "
+            f"left out if NO_PROXY={urlsplit(address).hostname} is set"
         )
 
 

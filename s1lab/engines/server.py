@@ -24,8 +24,9 @@ from typing import Any, TypeGuard
 from s1lab.engine import Completion, Request
 from s1lab.engines.client import Client
 from s1lab.engines.end_of_sequence import end_ids
+from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.limits import misfit
-from s1lab.engines.model_files import fingerprint, load_tokenizer
+from s1lab.engines.model_files import load_tokenizer
 from s1lab.engines.reply import ReplyError, body_of, check
 from s1lab.engines.retries import Retries
 from s1lab.engines.server_card import card_of, versions_of
@@ -103,18 +104,8 @@ class ServerEngine:
             number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
             if not number or not 0 < seconds < math.inf:
                 raise ValueError(f"{field}={seconds!r}: give a number of seconds above 0")
-        api_key = api_key or os.environ.get("S1LAB_API_KEY")
-        if api_key and not (
-            isinstance(api_key, str)
-            and api_key.isascii()
-            and api_key.isprintable()
-            and " " not in api_key
-        ):
-            raise ValueError(
-                "api_key holds a space, a line end or a letter that no header carries: pass the key alone"
-            )
         self.width = concurrency
-        self._client = Client(address, api_key, timeout)
+        self._client = Client(address, api_key or os.environ.get("S1LAB_API_KEY"), timeout)
         self.address = self._client.address
         self._timeout = timeout
         self._retries = Retries(self._client, timeout, retries, patience)
@@ -150,7 +141,8 @@ class ServerEngine:
         root = card.get("root") or card["id"]
         if not isinstance(root, str):
             raise ValueError(
-                f"{self.address} says that its model comes from something that is no text: pass tokenizer="
+                f"{self.address} says that its model comes from something that is no text: pass "
+                "tokenizer="
             )
         self._root = root
         where = tokenizer or root
@@ -210,10 +202,10 @@ class ServerEngine:
         if self._limit is not None and not self._told:
             self._told = True
             warnings.warn(
-                f"{self.address} ends an answer by itself after {self._limit} ids: the rest is asked "
-                "for, which takes more requests. A vLLM server takes such a limit from "
-                "max_new_tokens in the model's generation config; --generation-config vllm turns it "
-                "off",
+                f"{self.address} ends an answer by itself after {self._limit} ids: the rest is "
+                "asked for, which takes more requests. A vLLM server takes such a limit from "
+                "max_new_tokens in the model's generation config; --generation-config vllm turns "
+                "it off",
                 stacklevel=2,
             )
         return done
@@ -332,7 +324,8 @@ class ServerEngine:
                 if undecodable:
                     if masked:
                         raise ReplyError(
-                            "the server ignores allowed_token_ids and wrote an id that can't be decoded"
+                            "the server ignores allowed_token_ids and wrote an id that can't be "
+                            "decoded"
                         )
                     masked = True
                 elif stop is not None:
@@ -344,9 +337,9 @@ class ServerEngine:
                     if empty == 2:
                         raise ReplyError(
                             f"the server wrote {len(written)} of {request.max_tokens} ids and then "
-                            "ended two replies in a row without one: it has a limit of its own, such "
-                            "as max_new_tokens in its generation config (--generation-config vllm "
-                            "turns that off) or one of a gateway"
+                            "ended two replies in a row without one: it has a limit of its own, "
+                            "such as max_new_tokens in its generation config (--generation-config "
+                            "vllm turns that off) or one of a gateway"
                         )
                     if self._limit is None and choice["finish_reason"] == "length":
                         self._limit = len(reply.ids)
@@ -382,8 +375,8 @@ class ServerEngine:
         )
         if not reply.ids or (request.temperature > 0 and reply.ids[0] not in stops):
             raise ReplyError(
-                f"the server says that it stopped after {len(written)} ids, and neither writes the stop "
-                "nor names it in stop_reason"
+                f"the server says that it stopped after {len(written)} ids, and neither writes the "
+                "stop nor names it in stop_reason"
             )
         return reply.ids[0]
 

@@ -23,11 +23,13 @@ from typing import Any
 
 from s1lab.engine import Completion, Request
 from s1lab.engines.end_of_sequence import end_ids
+from s1lab.engines.fingerprint import fingerprint
+from s1lab.engines.finite import finite, not_numbers
 from s1lab.engines.interrupts import interrupt_later
 from s1lab.engines.limits import misfit
-from s1lab.engines.model_files import check_unread, code_needed, fingerprint, load_tokenizer, locate
+from s1lab.engines.model_files import check_unread, code_needed, load_tokenizer, locate
 from s1lab.engines.vocabulary import check_embeddings, rows_of
-from s1lab.engines.weights import ModelFilesError, finite, not_numbers, one_line
+from s1lab.engines.weights import ModelFilesError, one_line
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import bind
 
@@ -133,7 +135,8 @@ class VllmEngine:
         unknown = set(options) - set(EngineArgs.__dataclass_fields__)
         if unknown:
             raise ValueError(
-                f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its EngineArgs"
+                f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its "
+                "EngineArgs"
             )
         if options.get("load_format", "auto") in ("auto", "safetensors"):
             check_unread(self.model, trust_remote_code=trust_remote_code)
@@ -268,12 +271,18 @@ class VllmEngine:
     def semantics(self) -> str:
         spread = "x".join(str(n) for n in self.parallel.values())
         options = " ".join(f"{k}={v}" for k, v in sorted(self._options.items()) if k in DECIDING)
-        return f"{self.name} {self._version} {str(self.dtype).removeprefix('torch.')} {self.device} {spread} {options} 2"
+        return (
+            f"{self.name} {self._version} {str(self.dtype).removeprefix('torch.')} {self.device} "
+            f"{spread} {options} 2"
+        )
 
     def __repr__(self) -> str:
         dtype = str(self.dtype).removeprefix("torch.")
         ranks = "".join(f", {name} {n}" for name, n in self.parallel.items() if n > 1)
-        return f"{self.name} engine: {self.model}, {dtype} on {self.device}{ranks}, context {self.context}"
+        return (
+            f"{self.name} engine: {self.model}, {dtype} on {self.device}{ranks}, context "
+            f"{self.context}"
+        )
 
     def __enter__(self) -> VllmEngine:
         return self
@@ -308,15 +317,15 @@ def _import_vllm() -> str:
         import vllm
     except ImportError as why:
         raise ImportError(
-            f"vLLM can't be imported ({why}): on a GPU machine pip install 's1lab[vllm]', on a CPU follow the repository's "
-            'CONTRIBUTING.md; or load with engine="transformers"'
+            f"vLLM can't be imported ({why}): on a GPU machine pip install 's1lab[vllm]', on a CPU "
+            'follow the repository\'s CONTRIBUTING.md; or load with engine="transformers"'
         ) from why
     version = tuple(int(part) for part in vllm.__version__.split(".")[:2] if part.isdigit())
     oldest, newest = SUPPORTED
     if not oldest <= version <= newest:
         raise ImportError(
-            f"vLLM {vllm.__version__} is not supported: install one from {'.'.join(map(str, oldest))} to "
-            f"{'.'.join(map(str, newest))}"
+            f"vLLM {vllm.__version__} is not supported: install one from "
+            f"{'.'.join(map(str, oldest))} to {'.'.join(map(str, newest))}"
         )
     return str(vllm.__version__)
 

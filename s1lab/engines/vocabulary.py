@@ -85,14 +85,17 @@ def check_tokens(model: str, tokenizer: Any, needed: Collection[int], rows: int)
     if not without:
         return None
     control = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-    fix = "resize the embeddings (model.resize_token_embeddings) and train, or use the tokenizer that belongs to the model"
+    fix = (
+        "resize the embeddings (model.resize_token_embeddings) and train, or use the tokenizer "
+        "that belongs to the model"
+    )
     ordinary = [token for token, number in without.items() if number not in control]
     if ordinary or set(without.values()) & set(needed):
         raise ModelFilesError(
-            f"the tokenizer of {model!r} has the tokens {listed(ordinary or without)} past the {rows:,} rows of the model's "
-            f"embeddings: {fix}"
+            f"the tokenizer of {model!r} has the tokens {listed(ordinary or without)} past the "
+            f"{rows:,} rows of the model's embeddings: {fix}"
         )
     return (
-        f"the tokenizer of {model!r} has {listed(without)} past the {rows:,} rows of the model's embeddings: a question that "
-        "holds one of them is an error"
+        f"the tokenizer of {model!r} has {listed(without)} past the {rows:,} rows of the model's "
+        "embeddings: a question that holds one of them is an error"
     )

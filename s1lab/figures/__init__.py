@@ -2,7 +2,8 @@
 
 :mod:`~s1lab.figures.curves` draws accuracy over thinking tokens, and :mod:`~s1lab.figures.charts`
 everything else. :mod:`~s1lab.figures.style` holds their common style. :mod:`~s1lab.figures.export`
-writes the files of a figure, and its content as data.
+writes the files of a figure, and its content as data. :mod:`~s1lab.figures.trace_view` shows a trace
+in a terminal, a notebook or a widget.
 """
 
 from s1lab.figures.charts import Live, bars, differences, funnel, histogram, standings, training

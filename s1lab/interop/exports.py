@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s1lab.storage.files import write_whole
 from s1lab.tokenization.bound_template import MARK_IDS
 from s1lab.trace import Source, Trace
 
@@ -56,7 +56,8 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
     task = task or str(results.made.get("benchmark", {}).get("name") or "s1lab")
     if not isinstance(task, str) or not re.fullmatch(r"[\w.-]+", task):
         raise ValueError(
-            f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' only"
+            f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' "
+            "only"
         )
     sanitized = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", name)
     place = Path(folder) / sanitized
@@ -159,8 +160,5 @@ def _hash(text: str) -> str:
 
 
 def _write(path: Path, lines: Iterable[str]) -> Path:
-    half = path.with_name(path.name + ".part")
-    with half.open("w", encoding="utf-8", errors="replace") as file:
-        file.writelines(line + "\n" for line in lines)
-    os.replace(half, path)
+    write_whole(path, (f"{line}\n".encode("utf-8", "replace") for line in lines))
     return path

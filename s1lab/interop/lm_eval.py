@@ -24,7 +24,10 @@ try:
     from lm_eval.api.model import LM
     from lm_eval.api.registry import register_model
 except ImportError as why:
-    lacking = f"s1lab.interop.lm_eval runs inside lm-evaluation-harness ({why}): pip install 's1lab[harness]'"
+    lacking = (
+        f"s1lab.interop.lm_eval runs inside lm-evaluation-harness ({why}): pip install "
+        "'s1lab[harness]'"
+    )
     if __name__ == "__main__":
         raise SystemExit(f"s1lab: {lacking}") from None
     raise ImportError(lacking) from None
@@ -79,7 +82,8 @@ class S1Lab(LM):  # type: ignore[misc]
         name = model or pretrained
         if not name:
             raise ValueError(
-                "--model_args names no model: give model=s1-tiny, a folder, a hub id or a server's address"
+                "--model_args names no model: give model=s1-tiny, a folder, a hub id or a server's "
+                "address"
             )
         self.budget = Budget(**{key: options.pop(key) for key in list(options) if key in _BUDGET})
         # "cuda:0" is the harness's default if the user named no device: the engine then chooses
@@ -141,7 +145,8 @@ class S1Lab(LM):  # type: ignore[misc]
     def loglikelihood(self, requests: Sequence[Any]) -> Any:
         """Refused: forcing generates text, and gives no likelihood of other texts."""
         raise NotImplementedError(
-            "s1lab answers by writing: choose tasks of output_type generate_until (no loglikelihood)"
+            "s1lab answers by writing: choose tasks of output_type generate_until (no "
+            "loglikelihood)"
         )
 
     loglikelihood_rolling = loglikelihood
@@ -152,8 +157,8 @@ class S1Lab(LM):  # type: ignore[misc]
         """The one user turn, unchanged: the engine puts the template around it."""
         if [turn["role"] for turn in chat_history] != ["user"]:
             raise ValueError(
-                "s1lab asks one user turn: give the system turn as system=... in --model_args, and few-shot examples without "
-                "--fewshot_as_multiturn"
+                "s1lab asks one user turn: give the system turn as system=... in --model_args, and "
+                "few-shot examples without --fewshot_as_multiturn"
             )
         return chat_history[0]["content"]
 

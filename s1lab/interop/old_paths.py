@@ -35,9 +35,11 @@ MOVED = {
     "curate.subjects": "curate.domains",
     "diff": "storage.diff",
     "encoding": "tokenization.encoding",
-    "engines.checkpoint": "engines.weights engines.vocabulary",
+    "engines.checkpoint": "engines.weights engines.finite engines.vocabulary",
     "engines.kept": "engines.prefix_cache",
-    "engines.pretrained": "engines.model_files engines.end_of_sequence engines.vocabulary",
+    "engines.pretrained": (
+        "engines.model_files engines.fingerprint engines.end_of_sequence engines.vocabulary"
+    ),
     "evaluate": "evaluation.evaluate",
     "exports": "interop.exports",
     "grade": "evaluation.grade",
@@ -64,11 +66,14 @@ MOVED = {
     "sft.batches": "sft.collator",
     "sft.plans": "sft.memory",
     "sft.rows": "sft.encode",
-    "store": "storage.store storage.sqlite storage.tokenizers",
+    "store": "storage.store storage.run_table storage.sqlite storage.tokenizers",
     "style": "figures.style",
     "tiny.judge": "tiny.reward_model",
     "tiny.sources": "tiny.pool",
-    "voting": "methods.majority methods.samples methods.rewards methods.outcomes methods.tree methods.voting",
+    "voting": (
+        "methods.majority methods.samples methods.rewards methods.outcomes methods.tree "
+        "methods.voting"
+    ),
     "widgets.browser": "widgets.pool",
     "widgets.explorer": "widgets.explore",
     "widgets.pad": "widgets.playground",
@@ -196,7 +201,8 @@ class _Names:
                 if name in vars(found):
                     if self.warned:
                         warnings.warn(
-                            f"{self.module}.{name} is {home}.{name} now: the old path goes with the next version",
+                            f"{self.module}.{name} is {home}.{name} now: the old path goes with "
+                            "the next version",
                             DeprecationWarning,
                             stacklevel=2,
                         )
@@ -223,7 +229,8 @@ class _OldPaths(MetaPathFinder, Loader):
         if old in OUTSIDE:
             # Without its `name`, so that `from s1lab.tiny import make` shows this sentence too.
             raise ModuleNotFoundError(
-                f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's repository"
+                f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's "
+                "repository"
             )
         return ModuleSpec(name, self) if old in MOVED else None
 

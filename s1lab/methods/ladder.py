@@ -13,6 +13,7 @@ tokens an answer (Table 12) on all eight rungs it is 40,668 against 13,979: 2.9 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -104,11 +105,44 @@ class Ladder:
         return "\n".join(lines)
 
 
+def rung_name(*, cap: int | None = None, waits: int = 0) -> str:
+    """The name of a rung in tables, figures and stores.
+
+    Args:
+        cap: The rung's cap; None for a rung of Waits.
+        waits: The rung's number of Waits.
+
+    Returns:
+        "cap 16", "own stop" (no Wait), "1 Wait" or "2 Waits".
+    """
+    if cap is not None:
+        return f"cap {cap}"
+    return f"{waits} Wait{'s' * (waits > 1)}" if waits else "own stop"
+
+
+# The card of the embedded model writes "waits 2".
+_NAME = re.compile(r"cap (?P<cap>\d+)|(\d+) Waits?|waits (\d+)|own stop")
+
+
+def named_rung(name: str) -> tuple[int | None, int] | None:
+    """Read a rung's name, as :func:`rung_name` and version 0.1 wrote it.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The cap (None for a rung of Waits) and the number of Waits. None for any other text.
+    """
+    found = _NAME.fullmatch(name)
+    if not found:
+        return None
+    cap, *waits = found.groups()
+    return (int(cap), 0) if cap else (None, int(next(filter(None, waits), 0)))
+
+
 def names(caps: Sequence[int], waits: Sequence[int]) -> list[str]:
-    """The names of rungs: "cap 16", "own stop" (no Wait), "1 Wait", "2 Waits"."""
-    return [f"cap {c}" for c in caps] + [
-        f"{n} Wait{'s' * (n > 1)}" if n else "own stop" for n in waits
-    ]
+    """The names of a ladder's rungs, those of the caps first."""
+    return [rung_name(cap=c) for c in caps] + [rung_name(waits=n) for n in waits]
 
 
 def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[Budget]:

@@ -41,5 +41,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "RECIPES", "Lora", "Plan", "Recipe", "Shape", "Trained", "encode", "formats", "launch", "plan", "recipe", "template", "train",
+    "RECIPES", "Lora", "Plan", "Recipe", "Shape", "Trained", "encode", "formats", "launch", "plan",
+    "recipe", "template", "train",
 ]  # fmt: skip

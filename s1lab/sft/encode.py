@@ -63,7 +63,8 @@ def encode(
     """
     if not isinstance(dataset, Dataset):
         raise ValueError(
-            f"the rows are a {type(dataset).__name__}: give a Dataset, such as Dataset.from_list makes of rows"
+            f"the rows are a {type(dataset).__name__}: give a Dataset, such as Dataset.from_list "
+            "makes of rows"
         )
     if not len(dataset):
         raise ValueError("the dataset has no rows: give at least one")
@@ -82,8 +83,8 @@ def encode(
         ]
     else:
         raise ValueError(
-            f"the dataset has no traces, only {dataset.column_names}: it needs question, thinking and attempt (as curate.select "
-            "gives them), or prompt and completion (curate.to_sft)"
+            f"the dataset has no traces, only {dataset.column_names}: it needs question, thinking "
+            "and attempt (as curate.select gives them), or prompt and completion (curate.to_sft)"
         )
     _fit(rows, recipe, cut)
     if recipe.block is not None:
@@ -95,7 +96,8 @@ def encode(
             )
         if ids and max(ids) >= len(template.tokenizer):
             raise ValueError(
-                f"row {place} has the id {max(ids)}, beyond the tokenizer's {len(template.tokenizer)}: encode it anew"
+                f"row {place} has the id {max(ids)}, beyond the tokenizer's "
+                f"{len(template.tokenizer)}: encode it anew"
             )
     # The first token of a row follows nothing, so a label on it teaches nothing.
     without = next(
@@ -126,9 +128,9 @@ def _fit(rows: list[tuple[list[int], list[int]]], recipe: Recipe, cut: bool) -> 
     if long and not cut:
         longest = max(long, key=lambda place: len(rows[place][0]))
         raise ValueError(
-            f"{len(long):,} of {len(rows):,} rows are longer than the block of {recipe.block:,} tokens (the longest, "
-            f"row {longest}, has {len(rows[longest][0]):,}): raise block, drop them, or pass cut=True, "
-            "which taught the paper's model to ramble"
+            f"{len(long):,} of {len(rows):,} rows are longer than the block of {recipe.block:,} "
+            f"tokens (the longest, row {longest}, has {len(rows[longest][0]):,}): raise block, "
+            "drop them, or pass cut=True, which taught the paper's model to ramble"
         )
 
 

@@ -147,7 +147,8 @@ class Recipe:
         if self.batch % (per_device * gpus):
             rows = f"{per_device} row{'s' * (per_device > 1)} at a time"
             raise ValueError(
-                f"a batch of {self.batch} can't be shared by {gpus} GPUs or processes with {rows}: change one of them"
+                f"a batch of {self.batch} can't be shared by {gpus} GPUs or processes with {rows}: "
+                "change one of them"
             )
         return per_device, self.batch // (per_device * gpus)
 
@@ -174,11 +175,15 @@ RECIPES: dict[str, Recipe] = {
         # The embedded models were trained with these rows and this seed. Only s1-tiny's ids were
         # made elsewhere (tools/tiny/rows.py).
         Recipe(
-            "tiny", "s1-tiny-base", rate=1e-3, dtype="float32", block=2_048, pad_token=None, batches="packed", per_device=16,
-            checkpointing=False, unlearned=("Wait", "Hmm", "Alternatively"), rows="plain", seed=0,
+            "tiny", "s1-tiny-base", rate=1e-3, dtype="float32", block=2_048, pad_token=None,
+            batches="packed", per_device=16, checkpointing=False,
+            unlearned=("Wait", "Hmm", "Alternatively"), rows="plain", seed=0,
         ),
         Recipe("qwen-0.5b", "Qwen/Qwen2.5-0.5B-Instruct", shape=QWEN_05B),
-        Recipe("qwen-7b-lora", "Qwen/Qwen2.5-7B-Instruct", rate=1e-4, weights="bfloat16", lora=Lora(), shape=QWEN_7B),
+        Recipe(
+            "qwen-7b-lora", "Qwen/Qwen2.5-7B-Instruct", rate=1e-4, weights="bfloat16", lora=Lora(),
+            shape=QWEN_7B,
+        ),
         # Section 4.1 and appendix D. s1.1 trains on r1's longer traces with a shorter block, "to
         # avoid OOM".
         Recipe("s1-32b", "Qwen/Qwen2.5-32B-Instruct", shape=QWEN_32B),
@@ -206,6 +211,7 @@ def recipe(name: str | Recipe) -> Recipe:
         return name
     if name not in RECIPES:
         raise ValueError(
-            f"no recipe is called {name!r}: choose from {list(RECIPES)}, or change one: sft.recipe('tiny').but(epochs=3)"
+            f"no recipe is called {name!r}: choose from {list(RECIPES)}, or change one: "
+            "sft.recipe('tiny').but(epochs=3)"
         )
     return RECIPES[name]

@@ -22,7 +22,8 @@ from trl import SFTConfig, SFTTrainer
 
 from s1lab.curate.io import digest
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
-from s1lab.engines.model_files import fingerprint, fingerprint_of, load_network, load_tokenizer
+from s1lab.engines.fingerprint import fingerprint, fingerprint_of
+from s1lab.engines.model_files import load_network, load_tokenizer
 from s1lab.sft.card import card
 from s1lab.sft.checkpoints import (
     Keeper,
@@ -94,7 +95,8 @@ def train(
     attention = str(getattr(network.config, "_attn_implementation", ""))
     if chosen.batches == "packed" and "flash" in attention:
         raise ValueError(
-            f"packed batches keep rows apart by a mask, which {attention} does not take: use the recipe with batches='flat'"
+            f"packed batches keep rows apart by a mask, which {attention} does not take: use the "
+            "recipe with batches='flat'"
         )
     _set_padding(words, chosen)
     ends = end_ids(model, words) if isinstance(model, str) else end_ids_of(network, words)
@@ -230,8 +232,9 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
                 else f"the batch of rows {sorted(rows)}"
             )
             raise FloatingPointError(
-                f"the loss became {loss.item()} at step {self.state.global_step + 1}, in {where}: look at it, or lower the rate "
-                f"({self.args.learning_rate:g}); the last whole checkpoint stays"
+                f"the loss became {loss.item()} at step {self.state.global_step + 1}, in {where}: "
+                f"look at it, or lower the rate ({self.args.learning_rate:g}); the last whole "
+                "checkpoint stays"
             )
         return loss
 
@@ -278,12 +281,14 @@ def _set_padding(words: PreTrainedTokenizerBase, recipe: Recipe) -> None:
     if recipe.pad_token is not None:
         if recipe.pad_token not in words.get_vocab():
             raise ValueError(
-                f"the tokenizer has no padding token {recipe.pad_token!r}: set the recipe's pad_token, or None for its own"
+                f"the tokenizer has no padding token {recipe.pad_token!r}: set the recipe's "
+                "pad_token, or None for its own"
             )
         words.pad_token = recipe.pad_token
     if words.pad_token is None:
         raise ValueError(
-            "the tokenizer has no padding token: name one in the recipe, sft.recipe(...).but(pad_token=...)"
+            "the tokenizer has no padding token: name one in the recipe, "
+            "sft.recipe(...).but(pad_token=...)"
         )
 
 
@@ -308,7 +313,8 @@ def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if recipe.lora and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
         raise ValueError(
-            "adapters are not trained sharded here: launch with torchrun, or with accelerate's gpu.yaml"
+            "adapters are not trained sharded here: launch with torchrun, or with accelerate's "
+            "gpu.yaml"
         )
     if recipe.lora and find_spec("peft") is None:
         raise ImportError("this recipe trains adapters, which needs peft: pip install 's1lab[sft]'")

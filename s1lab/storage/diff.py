@@ -89,7 +89,8 @@ class Diff:
         if any(None not in p.correct for p in self.partings):
             lost, won = self.flipped
             lines.append(
-                f"of those that part, {lost} turned from right to wrong and {won} from wrong to right"
+                f"of those that part, {lost} turned from right to wrong and {won} from wrong to "
+                "right"
             )
         for p in self.partings[:most]:
             lines += [

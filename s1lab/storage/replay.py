@@ -156,7 +156,9 @@ class Replay:
             ).fetchone()
         missing = Completion(
             (),
-            error=f"{self.path} does not hold this completion: run it with the model {self.model!r}",
+            error=(
+                f"{self.path} does not hold this completion: run it with the model {self.model!r}"
+            ),
         )
         self._ready.append((key, completion_of(*found) if found else missing))
 
@@ -190,7 +192,8 @@ class Replay:
         chosen = next((r for r in reversed(rows) if run in (None, r[0])), None)
         if chosen is None or model is None:
             raise StoreError(
-                f"{self.path} has no run{'' if run is None else f' {run}'} to replay: it has {[r[0] for r in rows]}"
+                f"{self.path} has no run{'' if run is None else f' {run}'} to replay: it has "
+                f"{[r[0] for r in rows]}"
             )
         return json.loads(chosen[1]), chosen[2], model[0], model[1], bound(model[2], model[3])
 

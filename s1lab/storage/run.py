@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 
 from s1lab.budget import Budget
+from s1lab.storage.files import write_whole
 from s1lab.trace import Counted, Source, Trace
 
 FORMAT = {"format": "s1lab run", "version": 1}
@@ -129,7 +129,8 @@ class Run:
         missing = [c for c in (*fields, "made") if c not in there]
         if missing or not len(rows):
             raise ValueError(
-                f"this Dataset is no run: {f'column {missing[0]!r} is missing' if missing else 'it has no rows'}"
+                "this Dataset is no run: "
+                f"{f'column {missing[0]!r} is missing' if missing else 'it has no rows'}"
             )
         traces = []
         for row in rows:
@@ -211,10 +212,6 @@ def write_rows(path: str | Path, made: dict[str, Any], rows: Iterable[dict[str, 
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} is there already: choose another name, or remove it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(path.name + ".part")
-    with half.open("w", encoding="utf-8") as file:
-        for row in ({**FORMAT, "made": made}, *rows):
-            print(as_json(row), file=file)
-    os.replace(half, path)
+    header: dict[str, Any] = {**FORMAT, "made": made}
+    write_whole(path, (f"{as_json(row)}\n".encode() for row in chain([header], rows)))
     return path

@@ -64,7 +64,8 @@ def read_run(path: str | Path) -> Run:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no stored run is at {path}: lab.evaluate(...).save writes one, and s1lab evaluate --save"
+            f"no stored run is at {path}: lab.evaluate(...).save writes one, and s1lab evaluate "
+            "--save"
         )
     with path.open("rb") as file:
         if file.read(len(MAGIC)) == MAGIC:

@@ -72,7 +72,8 @@ def bound(template: str, tokenizer: bytes) -> BoundTemplate:
         if "trust_remote_code" in str(why):
             words = "it can only be loaded by running code that comes with it, which is never done"
         raise StoreError(
-            f"the tokenizer that the store keeps can't be loaded ({words}): take a store that s1lab wrote, unchanged"
+            f"the tokenizer that the store keeps can't be loaded ({words}): take a store that "
+            "s1lab wrote, unchanged"
         ) from why
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from s1lab.tiny.families import FAMILIES, SIZES, solve
 from s1lab.tiny.pool import blemishes, pool
 from s1lab.tiny.teacher import Teacher
-from s1lab.tiny.world import FAMILIES, SIZES, SPLITS, benchmark, problems, solve
+from s1lab.tiny.world import SPLITS, benchmark, problems
 
 if TYPE_CHECKING:
     from s1lab.tiny.reward_model import TinyReward

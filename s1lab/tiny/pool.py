@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from datasets import Dataset
 
 from s1lab.paper.numbers import TABLE_7
+from s1lab.tiny.families import FAMILIES, SIZES, Problem
 from s1lab.tiny.teacher import written
 from s1lab.tiny.tokenizer import build
-from s1lab.tiny.world import FAMILIES, SIZES, Problem, benchmark, split_of
+from s1lab.tiny.world import benchmark, split_of
 
 SIZE = sum(count for count, _ in TABLE_7.values())  # 59,029
 # A teacher that mostly stops at its first stop: a third of its traces are wrong, as in a real pool.
@@ -74,16 +75,18 @@ class Row:
 
 
 API_ERRORS = (
-    "Error code: 429 - {'error': {'message': 'Rate limit reached for requests', 'type': 'requests'}}",
+    "Error code: 429 - {'error': {'message': 'Rate limit reached for requests', 'type': "
+    "'requests'}}",
     "500 Internal Server Error",
-    "google.api_core.exceptions.ResourceExhausted: 429 Resource has been exhausted (e.g. check quota).",
+    "google.api_core.exceptions.ResourceExhausted: 429 Resource has been exhausted (e.g. check "
+    "quota).",
     "The read operation timed out",
     "ValueError: the response was blocked: finish_reason RECITATION",
 )
 
 
 def _missing(field: str) -> Callable[[Row, random.Random], Row]:
-    return lambda row, rng: replace(row, **{field: rng.choice((None, ""))})  # type: ignore[arg-type]
+    return lambda row, rng: replace(row, **{field: rng.choice((None, ("")))})  # type: ignore[arg-type]
 
 
 def _api_error(row: Row, rng: random.Random) -> Row:

@@ -130,8 +130,8 @@ def examine(
     if parts is None:
         return Chat(tokenizer, kwargs, strict=False)
     notes = [
-        f"the chat template has no variable {v!r}, so chat_template_kwargs={{{v!r}: ...}} "
-        "changes nothing"
+        f"the chat template has no variable {v!r}, so chat_template_kwargs={{{v!r}: ...}} changes "
+        "nothing"
         for v in kwargs
         if not mentions(tokenizer, v)
     ]
@@ -151,9 +151,11 @@ def examine(
                 f"chat_template_kwargs={{{given!r}: False}} closes the thinking before it begins: "
                 "leave it out; lab.direct and evaluate(thinking=False) ask without thinking"
                 if given
-                else f"the chat template of {name} closes the thinking before it begins, "
-                "and neither enable_thinking=True nor thinking=True opens it: "
-                "name the switch that does, as in chat_template_kwargs={'reasoning': True}"
+                else (
+                    f"the chat template of {name} closes the thinking before it begins, and "
+                    "neither enable_thinking=True nor thinking=True opens it: name the switch that "
+                    "does, as in chat_template_kwargs={'reasoning': True}"
+                )
             )
         kwargs[switch] = True
         prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
@@ -194,9 +196,8 @@ def examine(
                 else "'strftime_now': '2024-07-26'"
             )
             notes.append(
-                "the chat template puts the day into each prompt, "
-                "so a store answers for runs of the same day only: "
-                f"chat_template_kwargs={{{variable}}} fixes it"
+                "the chat template puts the day into each prompt, so a store answers for runs of "
+                f"the same day only: chat_template_kwargs={{{variable}}} fixes it"
             )
     changed = (
         [what for what, odd in ODD.items() if _changes(tokenizer, parts, kwargs, odd)]
@@ -216,8 +217,8 @@ def _variables(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
         isinstance(name, str) for name in kwargs or {}
     ):
         raise ValueError(
-            f"chat_template_kwargs={kwargs!r} must be a dict of the template's variables, "
-            f"such as {{'enable_thinking': True}}"
+            f"chat_template_kwargs={kwargs!r} must be a dict of the template's variables, such as "
+            "{'enable_thinking': True}"
         )
     kwargs = dict(kwargs or {})
     for name, value in kwargs.items():
@@ -237,8 +238,8 @@ def _variables(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
             json.dumps(value)
         except (TypeError, ValueError):
             raise ValueError(
-                f"{given}: a store can't hold this value; give text, a number, True, False, "
-                "a list or a dict"
+                f"{given}: a store can't hold this value; give text, a number, True, False, a list "
+                "or a dict"
             ) from None
     return kwargs
 
@@ -328,6 +329,6 @@ def _system_fault(
             else "leaves a system text out"
         )
     return (
-        f"the chat template of {name} {fault}: leave system= out, "
-        "or write the text into the question"
+        f"the chat template of {name} {fault}: leave system= out, or write the text into the "
+        "question"
     )

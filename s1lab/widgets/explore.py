@@ -10,10 +10,11 @@ from typing import Any
 
 import ipywidgets as ipw
 
+from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.storage.diff import first_difference
 from s1lab.widgets.panel import PLAIN, Pages, Panel, button, choices, html, row, sentence
 from s1lab.widgets.rows import Rows, filters, line, paired, rows_of, summary
-from s1lab.widgets.tokens import Part, legend_html, parts, trace_box
+from s1lab.widgets.tokens import Part, parts
 from s1lab.widgets.window import Sight, Window, before, see
 
 HEIGHT = "26em"
@@ -152,7 +153,8 @@ class Explorer(Panel):
         if self.differs is None:
             return sentence("the two traces are the same, id for id")
         return sentence(
-            f"the two traces are the same up to position {self.differs:,}, where the first difference is marked"
+            f"the two traces are the same up to position {self.differs:,}, where the first "
+            "difference is marked"
         )
 
     def _shown(self, side: int) -> Part:
@@ -193,7 +195,10 @@ class Explorer(Panel):
         said = "".join(map(sentence, trace.notes)) + (
             sentence(trace.error, error=True) if trace.error else ""
         )
-        head = f"<div><b>{name}</b>: {escape(summary(trace, rows.correct[number]))}</div>{said}{legend_html(trace.source)}"
+        head = (
+            f"<div><b>{name}</b>: {escape(summary(trace, rows.correct[number]))}</div>"
+            f"{said}{legend_html(trace.source)}"
+        )
         label = f"tokens of the {name}, {self.part}"
         if not sight.tokens:
             return head + trace_box(

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from scipy import stats
 
 from s1lab.budget import Budget
-from s1lab.engines.model_files import fingerprint
+from s1lab.engines.fingerprint import fingerprint
 from s1lab.evaluation.evaluate import sweep
 from s1lab.loader import load
 from s1lab.tiny.reward_model import features_of, load_network, log_odds, thinking_ids
