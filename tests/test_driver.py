@@ -6,6 +6,7 @@ import pytest
 
 import s1lab as lab
 from s1lab.engine import Request, run
+from tests.helpers.scripted import ctrl_c_at
 
 END = "<|im_end|>"
 
@@ -92,15 +93,10 @@ def test_as_many_are_under_way_as_the_engine_works_on_and_the_next_starts_when_o
 
 
 def test_an_interrupt_keeps_what_was_finished(scripted):
-    asked = []
-
-    def say(text: str) -> str:
-        asked.append(text)
-        if len(asked) == 9:
-            raise KeyboardInterrupt
+    def model(text: str) -> str:
         return "1 r 1\n<|im_start|>" if text.endswith("think\n") else "Answer: 3<|im_end|>"
 
-    engine = scripted(say)
+    engine = scripted(ctrl_c_at(9, model))
     engine.width = 2
     with pytest.raises(lab.Interrupted) as stopped:
         lab.force(engine, [f"question {n}?" for n in range(20)])

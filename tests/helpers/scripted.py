@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 
 import s1lab as lab
 from s1lab.engine import Completion, Request
@@ -75,6 +76,18 @@ def thinker(*rounds: str, answer: str = "Answer: 3<|im_end|>", end: str = "<|im_
             if sofar.startswith(thought):
                 return sofar[len(thought) :] + end
         return rounds[-1] + end
+
+    return say
+
+
+def ctrl_c_at(n: int, model: Callable[[str], str]) -> Callable[[str], str]:
+    """The model, while whose n-th answer is written Ctrl-C is pressed."""
+    asked = count(1)
+
+    def say(text: str) -> str:
+        if next(asked) == n:
+            raise KeyboardInterrupt
+        return model(text)
 
     return say
 

@@ -22,7 +22,7 @@ from s1lab.storage.run import packed
 from s1lab.template import THINK_TAGS
 from s1lab.trace import Source
 from tests.helpers import ROOT
-from tests.helpers.scripted import ANSWER, THINK, kinds, thinker
+from tests.helpers.scripted import ANSWER, THINK, ctrl_c_at, kinds, thinker
 
 QUESTION = "How many r in raspberry?"
 
@@ -412,15 +412,7 @@ def held(path: Path) -> int:
 
 
 def test_ctrl_c_keeps_what_was_finished(scripted):
-    asked = []
-
-    def say(text: str) -> str:
-        asked.append(text)
-        if len(asked) == 6:
-            raise KeyboardInterrupt
-        return thinker("1 r 1\n")(text)
-
-    engine = scripted(say)
+    engine = scripted(ctrl_c_at(6, thinker("1 r 1\n")))
     engine.width = 1
     with pytest.raises(lab.Interrupted):
         lab.reject(engine, [f"question {n}?" for n in range(5)], 30)

@@ -10,7 +10,7 @@ from datasets import Dataset
 import s1lab as lab
 from s1lab.engine import Completion, Request, together
 from s1lab.methods.ladder import rungs_of
-from tests.helpers.scripted import ANSWER, THINK, same, thinker
+from tests.helpers.scripted import ANSWER, THINK, ctrl_c_at, same, thinker
 
 
 def test_each_rung_is_its_own_run_for_any_budgets(scripted):
@@ -138,15 +138,7 @@ def test_a_sweep_is_the_evaluation_of_each_rung(scripted):
 
 
 def test_an_interrupted_run_of_ladders_has_ladders(scripted):
-    asked = []
-
-    def say(text: str) -> str:
-        asked.append(text)
-        if len(asked) == 12:
-            raise KeyboardInterrupt
-        return thinker("1 r 1\n")(text)
-
-    engine = scripted(say)
+    engine = scripted(ctrl_c_at(12, thinker("1 r 1\n")))
     engine.width = 1
     with pytest.raises(lab.Interrupted) as stopped:
         lab.ladder(engine, [f"question {n}?" for n in range(9)], (4,), (0,))

@@ -20,7 +20,7 @@ from s1lab.methods.allocation import balanced
 from s1lab.methods.majority import elected
 from s1lab.trace import Cost, Source
 from tests.helpers import ROOT
-from tests.helpers.scripted import ANSWER, THINK, Scripted
+from tests.helpers.scripted import ANSWER, THINK, Scripted, ctrl_c_at
 
 QUESTION = "How many r in raspberry?"
 
@@ -510,15 +510,10 @@ def test_through_a_store_all_is_the_same_and_nothing_is_asked_again(scripted, tm
 
 
 def test_an_interrupted_vote_has_votes(scripted):
-    asked = []
-
-    def say(text: str) -> str:
-        asked.append(text)
-        if len(asked) == 12:
-            raise KeyboardInterrupt
+    def model(text: str) -> str:
         return "Answer: 3<|im_end|>" if ANSWER in text else "1 r 1\n<|im_start|>"
 
-    engine = scripted(say)
+    engine = scripted(ctrl_c_at(12, model))
     engine.width = 1
     with pytest.raises(lab.Interrupted) as stopped:
         lab.vote(engine, [f"question {n}?" for n in range(9)], 2, kind="integer")

@@ -24,7 +24,7 @@ from s1lab.engine import Completion
 from s1lab.storage.sqlite import VERSION
 from s1lab.storage.store import Store
 from tests.helpers import ROOT
-from tests.helpers.scripted import thinker
+from tests.helpers.scripted import ctrl_c_at, thinker
 
 MODEL = thinker("1 r 1\n2 a 1\n", "3 s 1\n", "4 p 1\n")
 QUESTIONS = [f"How many {c} in raspberry?" for c in "raspbey"]
@@ -190,15 +190,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_results_and_asks_noth
 
 
 def test_an_interrupted_run_is_listed_and_goes_on(scripted, tmp_path):
-    asked = []
-
-    def say(text: str) -> str:
-        asked.append(text)
-        if len(asked) == 8:
-            raise KeyboardInterrupt
-        return MODEL(text)
-
-    path, engine = tmp_path / "x.db", scripted(say)
+    path, engine = tmp_path / "x.db", scripted(ctrl_c_at(8, MODEL))
     engine.width = 1
     with pytest.raises(lab.Interrupted):
         lab.force(engine, QUESTIONS, store=path)
