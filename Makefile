@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures plan bench grading weights reward variants ablations book lab kernel lock clean
+.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures plan bench grading weights reward variants ablations book lab kernel lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -33,7 +33,12 @@ setup: .venv/installed ## the virtual environment in .venv, from requirements.lo
 reproduce: setup ## run every notebook with PROFILE=tiny, draw the figures, print measured beside published; DRY=1 rehearses
 	@$(RUN) -m tools.reproduce "$(PROFILE)" $(if $(DRY),--dry)
 
-test: setup lint unit conformance notebooks-test ## everything that checks the project
+STAGES := lint unit conformance notebooks-test
+test: setup ## everything that checks the project; prints what each stage took
+	@$(RUN) -m tools.stages "$(MAKE)" $(STAGES)
+
+test-fast: setup lint ## what one runs while working: lint, and the unit tests that take a second or two
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not slow and not long" --ignore tests/conformance -n 2 --dist worksteal
 
 lint: setup ## ruff and mypy
 	@$(RUN) -m ruff check .

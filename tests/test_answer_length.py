@@ -15,7 +15,7 @@ import s1lab as lab
 from s1lab.cli import app
 from s1lab.evaluation.evaluate import AnswersCut
 from s1lab.trace import Source
-from tests.conftest import Scripted
+from tests.helpers.scripted import Scripted
 
 QUESTION = "How many r in raspberry?"
 PROBLEMS = Dataset.from_list([{"question": QUESTION, "answer": "3", "kind": "integer"}])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 from datasets import Dataset
@@ -13,8 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 import s1lab as lab
 from s1lab.tokenization.bound_template import bind
-
-TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
+from tests.helpers import TINY
 
 
 def says(error: pytest.ExceptionInfo, *words: str) -> None:

@@ -20,8 +20,7 @@ from s1lab.tiny.tokenizer import build
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 from s1lab.trace import Source
 from s1lab.widgets.streaming import stream
-from tests.conftest import Scripted
-from tests.test_ladder import same
+from tests.helpers.scripted import Scripted, same
 
 TOKENS = ("<|a|>", "<|b|>", "<|c|>", "<|d|>", "<|e|>")
 # By their number of tokens. The last one is of ordinary letters, of which some are frequent in what the models below write.

@@ -17,29 +17,7 @@ import s1lab as lab
 from s1lab.storage.run import packed, unpacked
 from s1lab.tokenization.bound_template import bind
 from s1lab.trace import FORCED, GENERATED, THINKING, Source
-from tests.conftest import Scripted
-
-THINK, ANSWER = "<|im_start|>think\n", "<|im_start|>answer\n"
-
-
-def thinker(*rounds: str, answer: str = "Answer: 3<|im_end|>", end: str = "<|im_start|>"):
-    """A model that thinks ``rounds`` (one after each suppressed stop, the last one again and again), then answers."""
-
-    def say(text: str) -> str:
-        if ANSWER in text:
-            return " 3<|im_end|>" if text.endswith("Final Answer:") else answer
-        thought = text.split(THINK)[1]
-        for number in range(len(rounds)):
-            sofar = "Wait".join(rounds[: number + 1])
-            if sofar.startswith(thought):
-                return sofar[len(thought) :] + end
-        return rounds[-1] + end
-
-    return say
-
-
-def kinds(trace: lab.Trace) -> list[str]:
-    return [source.value for source, _ in trace.segments()]
+from tests.helpers.scripted import ANSWER, THINK, Scripted, kinds, thinker
 
 
 def test_own_stop_appends_the_close_alone(scripted):
@@ -273,7 +251,7 @@ def test_direct_opens_no_thinking(scripted):
     on_cut=st.sampled_from(["Final Answer:", None]),
 )
 def test_invariants_of_the_ledger(template, seed, cap, floor, waits, wait, on_cut):
-    from tests.conftest import Scripted
+    from tests.helpers.scripted import Scripted
 
     rng = random.Random(seed)
 

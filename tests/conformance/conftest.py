@@ -17,8 +17,7 @@ from s1lab.tiny.tokenizer import build
 from s1lab.tokenization.bound_template import bind
 from tests.conformance.bad_server import BadServer
 from tests.conformance.serving import KEY, Server
-
-TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
+from tests.helpers import TINY
 
 
 @pytest.fixture(scope="session")

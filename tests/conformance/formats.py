@@ -23,7 +23,7 @@ from s1lab.tiny.tokenizer import build
 from s1lab.tokenization.bound_template import bind
 from s1lab.tokenization.presets import PRESETS
 from tests.conformance.serving import KEY
-from tests.families import FAMILIES
+from tests.helpers.families import FAMILIES
 
 # A chain a format: what the model writes behind the opening and behind a Wait of the format's own.
 WAITS = {

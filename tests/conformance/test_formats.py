@@ -17,8 +17,8 @@ import pytest
 from s1lab.trace import THINKING, Source
 from tests.conformance.formats import THOUGHTS, WAITS, bound, save
 from tests.conformance.serving import Server
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 CAPS = range(1, 16)
 Rows = dict[str, dict[str, dict[str, Any]]]
 
@@ -108,7 +108,7 @@ def test_a_cap_holds_and_a_rung_is_its_own_run(answers, name, kind):
 
 @pytest.mark.parametrize("name", WAITS)
 def test_without_thinking_the_prompt_is_the_formats_own(answers, name):
-    from tests.families import FAMILIES
+    from tests.helpers.families import FAMILIES
 
     row = answers[name]["no thinking"]
     before = bound(name).decode_whole(

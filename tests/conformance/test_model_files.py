@@ -19,10 +19,10 @@ from transformers import PreTrainedTokenizerFast
 
 import s1lab as lab
 from s1lab.engines.weights import ModelFilesError
+from tests.helpers import TINY
 
 pytest.importorskip("vllm")
 
-TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
 ONE, HEAD = "model.layers.0.mlp.up_proj.weight", "lm_head.weight"
 TEXT_END, END = 256, 258
 

@@ -8,7 +8,7 @@ import pytest
 
 import s1lab as lab
 from s1lab.trace import Source
-from tests.original_loops import budget, recorded
+from tests.helpers.original_loops import budget, recorded
 
 vllm = pytest.importorskip("vllm")
 

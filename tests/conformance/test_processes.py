@@ -10,15 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from jupyter_client.manager import start_new_kernel
 
 from tests.conformance.serving import KEY
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 pytest.importorskip("vllm")
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 import s1lab as lab
 from tests.conformance.serving import KEY, Server
+from tests.helpers import TINY
 
-TINY = Path(lab.tiny.__file__).parent / "s1-tiny"
 BUDGETS = {
     "8": lab.Budget(max_tokens=8),
     "16": lab.Budget(max_tokens=16),

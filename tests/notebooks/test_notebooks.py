@@ -1,0 +1,190 @@
+"""The committed notebooks: run in order, with outputs, and under a test that would notice a change."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbval.plugin import find_comment_markers
+
+from tests.helpers import ROOT
+from tools.profiles import profiles, read_profile
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [c for c in notebook.cells if c.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_executed_in_order_with_outputs_and_without_noise(path):
+    cells = code(read(path))
+    assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1))
+    outputs = [o for c in cells for o in c.outputs]
+    assert len(outputs) >= len(cells) // 2
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert [c for c in cells if "parameters" in c.metadata.get("tags", [])] == [cells[0]]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_cell_that_is_not_compared_says_why_and_most_are_compared(path):
+    cells = code(read(path))
+    skipped = [c for c in cells if "NBVAL" in c.source]
+    for cell in skipped:
+        assert re.match(r"# NBVAL_IGNORE_OUTPUT\n# not compared: \w.{20,}\n", cell.source), (
+            cell.source
+        )
+        assert dict(find_comment_markers(cell.source)) == {
+            "check": False
+        }  # nbval knows the marker on a line of its own only
+    assert len(skipped) <= len(cells) / 2
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_nothing_of_one_machine_is_committed(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"/(home|root|tmp|work|Users)/", text)
+
+
+def test_the_tiny_profile_is_what_the_committed_notebooks_ran_with():
+    for name, parameters in read_profile("tiny").notebooks.items():
+        scope: dict = {}
+        exec(code(read(ROOT / "notebooks" / f"{name}.ipynb"))[0].source, scope)
+        assert {key: scope[key] for key in parameters} == parameters
+    assert {p.stem for p in NOTEBOOKS} == set(read_profile("tiny").notebooks)
+
+
+@pytest.mark.parametrize("name", profiles())
+def test_a_profile_gives_parameters_that_its_notebooks_know(name):
+    import papermill
+
+    for notebook, parameters in read_profile(name).notebooks.items():
+        assert set(parameters) <= set(
+            papermill.inspect_notebook(str(ROOT / "notebooks" / f"{notebook}.ipynb"))
+        )
+
+
+def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
+    """What the profile s1k-59k does, at the size of a laptop: a pool with no domains and no token counts, labelled by source."""
+    import json
+
+    import papermill
+
+    import s1lab as lab
+
+    published = {
+        "question": "question",
+        "answer": "solution",
+        "source": "source_type",
+        "thinking": "deepseek_thinking_trajectory",
+        "attempt": "deepseek_attempt",
+        "kind": "kind",
+    }
+    pool = lab.tiny.pool(700, 5).select_columns(list(published)).rename_columns(published)
+    pool.to_parquet(str(tmp_path / "pool.parquet"))
+    (tmp_path / "tests.jsonl").write_text(
+        "".join(json.dumps({"problem": q}) + "\n" for q in lab.tiny.benchmark()["question"])
+    )
+    given = {"pool_path": str(tmp_path / "pool.parquet"), "benchmark_paths": [str(tmp_path / "tests.jsonl")], "domain": "source",
+             "chosen": 40, "results": str(tmp_path), "figures": str(tmp_path)}  # fmt: skip
+    papermill.execute_notebook(
+        str(ROOT / "notebooks" / "01_data_curation.ipynb"), str(tmp_path / "out.ipynb"), given,
+        cwd=str(ROOT / "notebooks"), kernel_name="python3", execution_timeout=600, progress_bar=False,
+    )  # fmt: skip
+    record = json.loads((tmp_path / "01_data_curation.json").read_text())
+    rows = [json.loads(line) for line in (tmp_path / "s1-tiny-1k.jsonl").read_text().splitlines()]
+    assert record["funnel"]["collected"] == 700 and len(rows) == 40 == sum(
+        record["domains"].values()
+    )
+    assert "True" in str(code(read(tmp_path / "out.ipynb"))[-3].outputs) and "contaminated" in str(
+        record["dropped"]
+    )
+
+
+def test_an_unknown_profile_and_an_unknown_parameter_are_refused_in_one_sentence(tmp_path):
+    assert "tiny" in profiles()
+    with pytest.raises(ValueError, match="no profile is called 'huge'") as error:
+        read_profile("huge")
+    assert "tiny" in str(error.value) and "\n" not in str(error.value)
+    from tools.reproduce import run_notebooks
+
+    (tmp_path / "notebooks" / "profiles").mkdir(parents=True)
+    (tmp_path / "notebooks" / "00_quickstart.ipynb").write_bytes(
+        (ROOT / "notebooks" / "00_quickstart.ipynb").read_bytes()
+    )
+    (tmp_path / "notebooks" / "profiles" / "odd.yaml").write_text(
+        "00_quickstart: {modle: s1-tiny}\n"
+    )
+    with pytest.raises(ValueError, match="modle"):
+        run_notebooks("odd", root=tmp_path)
+    assert not (tmp_path / "runs").exists()
+    ran = subprocess.run(
+        [sys.executable, "-m", "tools.reproduce", "huge"], capture_output=True, text=True
+    )
+    assert ran.returncode == 1 and ran.stderr.count("\n") == 1 and "Traceback" not in ran.stderr
+
+
+def nbval(path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--nbval",
+            "--nbval-current-env",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            path.name,
+        ],
+        capture_output=True,
+        text=True,
+        cwd=path.parent,
+    )
+
+
+def until(notebook: nbformat.NotebookNode, text: str) -> int:
+    return next(i for i, c in enumerate(notebook.cells) if text in c.source) + 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("", ""), ("lab.Budget(waits=1)", "lab.Budget(waits=0)"), ("cap = 24", "cap = 25")],
+)
+def test_nbval_fails_when_a_trace_changes(tmp_path, before, after):
+    notebook = read(ROOT / "notebooks" / "00_quickstart.ipynb")
+    notebook.cells = notebook.cells[: until(notebook, "{'thinking':>10}")]
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(before, after) if before else cell.source
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    ran = nbval(tmp_path / "changed.ipynb")
+    assert ran.returncode == (1 if before else 0), ran.stdout
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_nbval_fails_when_an_accuracy_changes(tmp_path, changed):
+    """The sweep of 03 with the first cap alone: as committed it passes, with a cap of half as many tokens again it fails."""
+    notebook = read(ROOT / "notebooks" / "03_budget_forcing.ipynb")
+    end = until(notebook, "def near(")
+    notebook.cells = notebook.cells[:end]
+    sweep = notebook.cells[-1]
+    cap = "lab.Budget(max_tokens=c + c // 2)" if changed else "lab.Budget(max_tokens=c)"
+    sweep.source = re.sub(
+        r"budgets = .*\n(?:budgets \|= .*\n)+",
+        f'budgets = {{f"cap {{c}}": {cap} for c in caps[1:2]}}\n',
+        sweep.source,
+    )
+    lines = "".join(o.text for o in sweep.outputs).splitlines(keepends=True)
+    sweep.outputs = [nbformat.v4.new_output("stream", name="stdout", text=lines[1])]
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    ran = nbval(tmp_path / "changed.ipynb")
+    assert ran.returncode == int(changed), ran.stdout

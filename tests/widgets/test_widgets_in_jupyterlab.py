@@ -1,0 +1,523 @@
+"""The widgets in a real JupyterLab, in a headless Chromium: what a reader does with mouse and keyboard, in both themes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.helpers import ROOT
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+TOKEN = "a-token-of-this-test"
+WAIT_MS = 60_000
+
+# What JupyterLab itself may write to the console, none of it about an output of ours. Version 4.6 writes nothing as a rule.
+OWN_NOISE = (
+    r"Failed to load resource.*http://127\.0\.0\.1:\d+/(lab/)?api/",  # settings and workspaces that a fresh server has not
+    r"WebSocket connection to '.*/api/.*' failed",  # a kernel's connection while it starts, made again at once
+)
+# What stands beside the control that has the focus: the label of a field, a slider's, a button's own words.
+LABEL = """() => {
+    const at = document.activeElement;
+    return at.labels?.[0]?.innerText || at.closest(".widget-hslider")?.querySelector(".widget-label").innerText || at.innerText;
+}"""
+OVERFLOWS = "box => box.querySelector('pre').scrollHeight > box.clientHeight + 200"
+CELLS = [
+    """
+import s1lab as lab
+engine = lab.load("s1-tiny")
+problems = lab.tiny.problems(24, seed=1)
+own, waited = lab.evaluate(engine, problems, progress=False), lab.evaluate(engine, problems, lab.Budget(waits=1), progress=False)
+swept = lab.sweep(engine, problems, caps=(8, 16, 32), waits=(0, 1), progress=False)
+pool, faults = lab.curate.quality(lab.tiny.pool(900, seed=0), progress=False)
+pool, repeats = lab.curate.deduplicate(pool)
+evil = lab.force(engine, "<script>console.error('script ran')</script><img src=x onerror=console.error(1)> & how many r in berry")
+""",
+    "lab.widgets.explore(own, waited)",
+    "lab.widgets.ladder(swept)",
+    "lab.widgets.pool([faults, repeats])",
+    "pad = lab.widgets.playground(engine)\npad",
+    "lab.widgets.explore(evil)",
+    "slow = lab.widgets.playground(engine, 'How many r in raspberry', every=1)\nslow",
+    "print('the kernel answers', 6 * 7)",
+]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """JupyterLab on a free port, its settings, sessions and notebooks in a folder of this test."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        },
+    )
+    (tmp_path / "work").mkdir()
+    nbformat.write(notebook, tmp_path / "work" / "widgets.ipynb")
+    settings = tmp_path / "settings" / "@jupyterlab"
+    for name, content in {
+        "notebook-extension/tracker": {"windowingMode": "none"},  # all cells stay in the page
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    }.items():
+        path = settings / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folders = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "IPYTHONDIR": "ipython",
+    }
+    environment = os.environ | {name: str(tmp_path / folder) for name, folder in folders.items()}
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={tmp_path / 'work'}",
+        "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
+    ]  # fmt: skip
+    log = (tmp_path / "server.log").open("w")
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert process.poll() is None, (tmp_path / "server.log").read_text()[-2000:]
+            try:
+                with urllib.request.urlopen(f"{address}/api/status?token={TOKEN}", timeout=5):
+                    break
+            except OSError:
+                time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()  # it ends its kernels too
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        log.close()
+
+
+@pytest.mark.skipif(
+    BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
+)
+@pytest.mark.timeout(300)
+def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        try:
+            page = browser.new_page(viewport={"width": 1300, "height": 1600})
+            page.set_default_timeout(WAIT_MS)
+            logged: list[str] = []
+            page.on(
+                "console",
+                lambda said: (
+                    logged.append(f"{said.text} ({said.location})")
+                    if said.type == "error"
+                    else None
+                ),
+            )
+            page.on("pageerror", lambda error: logged.append(f"pageerror: {error}"))
+            page.goto(f"{server}/lab/tree/widgets.ipynb?token={TOKEN}")
+            page.wait_for_function("window.jupyterapp !== undefined")
+            page.locator(".jp-CodeCell").nth(len(CELLS) - 1).wait_for()
+            page.wait_for_function(
+                "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+            )
+            page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+            page.get_by_text("the kernel answers 42").wait_for()
+            cells = [
+                page.locator(".jp-CodeCell").nth(i).locator(".jp-OutputArea .jupyter-widgets").first
+                for i in range(len(CELLS))
+            ]
+            for cell in cells[1:7]:
+                cell.wait_for()
+            stills = page.locator("[class^='s1lab-still']")
+            assert [still.is_visible() for still in stills.all()] == [
+                False
+            ] * 6  # the live ones hide them
+            explores(page, cells[1])
+            climbs(page, cells[2])
+            browses(page, cells[3])
+            asks(page, cells[4])
+            assert cells[5].locator(".s1lab-trace").inner_text().count("<script>") == 1
+            assert cells[5].locator("script, img").count() == 0
+            stops(page, cells[6])
+            for theme in ("Light", "Dark"):
+                page.evaluate(
+                    f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})"
+                )
+                page.wait_for_function(
+                    f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'"
+                )
+                for i in range(1, 7):
+                    assert contrast(page, cells[i]) > 4.5, (theme, CELLS[i])
+                    cells[i].scroll_into_view_if_needed()
+                    cells[i].screenshot(path=tmp_path / f"{theme}-{i}.png")
+        except BaseException:
+            page.screenshot(path=tmp_path / "failed.png")
+            raise
+        finally:
+            browser.close()
+    ours = [line for line in logged if not any(re.search(noise, line) for noise in OWN_NOISE)]
+    assert ours == []
+
+
+def until(said: Callable[[], bool], what: str) -> None:
+    """Wait for a round trip through the kernel."""
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while not said():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+# Whether an element lies within what its box shows, top to bottom.
+SEEN = """element => {
+    const box = element.closest(".s1lab-trace").getBoundingClientRect(), own = element.getBoundingClientRect();
+    return own.height > 0 && own.top >= box.top - 1 && own.bottom <= box.bottom + 1;
+}"""
+
+
+def seen(element) -> bool:
+    return element.evaluate(SEEN)
+
+
+def newest_seen(cell) -> bool:
+    """Whether the last token of a trace is in sight, in one look: the box may be written anew between two."""
+    return cell.evaluate(
+        f"cell => ({SEEN})([...cell.querySelectorAll('.s1lab-trace span[title]')].pop())"
+    )
+
+
+def scrolls(page, cell) -> None:
+    """The keyboard moves what the box shows, which is taller than itself."""
+    box = cell.locator(".s1lab-trace").first
+    assert box.evaluate("box => box.scrollHeight > box.clientHeight + 100")
+    tops = []
+    for key in ("Home", "PageDown", "End"):
+        box.focus()
+        page.keyboard.press(key)
+        page.wait_for_timeout(400)
+        tops.append(box.evaluate("box => box.querySelector('pre').getBoundingClientRect().top"))
+    assert tops[0] > tops[1] > tops[2], tops  # the text goes up
+
+
+def explores(page, cell) -> None:
+    """Filter, jump, step through rounds, hover: each changes the text that is seen."""
+    rows = cell.get_by_label("Rows")
+    assert rows.locator("option").count() == 20  # of 24: a page
+    rows.focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(300)
+    assert (
+        rows.evaluate("list => list.selectedIndex") == 0
+    )  # JupyterLab keeps it: that is why there are buttons
+    first = cell.locator(".s1lab-trace").first.inner_text()
+    wrong = cell.get_by_role("button", name=re.compile(r"^wrong \("))
+    count = int(re.search(r"\d+", wrong.inner_text())[0])
+    wrong.click()
+    until(lambda: rows.locator("option").count() == count, "the filter lists the wrong ones")
+    assert all("wrong" in text for text in rows.locator("option").all_inner_texts())
+    cell.get_by_role("button", name=re.compile(r"^all \(")).press(
+        "Space"
+    )  # the keyboard does it too
+    until(lambda: rows.locator("option").count() == 20, "all again")
+    jump = cell.get_by_label("Go to row")
+    jump.fill("22")
+    jump.press("Enter")
+    until(
+        lambda: cell.locator(".s1lab-trace").first.inner_text() != first,
+        "the trace of row 22 is shown",
+    )
+    assert rows.locator("option").count() == 4
+    cell.get_by_role("button", name="row ▶").press("Enter")
+    until(lambda: rows.evaluate("list => list.selectedIndex") == 3, "the row below")
+    assert "first difference" in cell.locator(".s1lab-trace").last.inner_text()
+    for _ in range(2):
+        cell.get_by_role("button", name="round ▶").press("Enter")
+        page.wait_for_timeout(300)
+    until(lambda: "shown: round 1" in cell.inner_text(), "the first round")
+    assert "<|im_start|>user" not in cell.locator(".s1lab-trace").first.inner_text()
+    field = cell.get_by_label("Token", exact=True)
+    field.fill("70")
+    field.press("Enter")
+    until(lambda: ", position 70, " in cell.inner_text(), "the token in text, without a pointer")
+    framed = cell.locator(".s1lab-trace span[style*='double']")
+    assert {
+        re.search(r"position \d+", text)[0]
+        for text in framed.evaluate_all("found => found.map(f => f.title)")
+    } == {"position 70"}
+    for i in range(framed.count()):
+        assert seen(framed.nth(i)), "the token that was asked for, without scrolling"
+    token = cell.locator(".s1lab-trace span[title*='position']").first
+    assert re.search(r"^'.*', ids? \d+, position \d+, sampled$", token.get_attribute("title"))
+
+
+def drags(page, slider, share: float) -> None:
+    """Drag a slider's handle to a share of its way."""
+    handle = slider.locator(".noUi-handle")
+    handle.scroll_into_view_if_needed()
+    box, at = slider.locator(".noUi-base").bounding_box(), handle.bounding_box()
+    page.mouse.move(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
+    page.mouse.down()
+    for way in (share / 2, share):
+        page.mouse.move(box["x"] + way * box["width"], at["y"] + at["height"] / 2, steps=8)
+    page.mouse.up()
+
+
+def climbs(page, cell) -> None:
+    """Drag the budget from the first rung to the last: thinking, answer and accuracy move."""
+    before = cell.inner_text()
+    assert "cap 8: " in before and "8 thinking tokens" in before
+    drags(page, cell, 1)
+    until(lambda: "1 Wait: " in cell.inner_text(), "the last rung")
+    accuracy = [
+        float(re.search(r"accuracy ([\d.]+)", text)[1]) for text in (before, cell.inner_text())
+    ]
+    assert accuracy[1] > accuracy[0]
+    handle = cell.locator(".widget-hslider").first.locator(".noUi-handle")
+    for key, rung in (
+        ("ArrowLeft", "own stop: "),
+        ("ArrowRight", "1 Wait: "),
+        ("Home", "cap 8: "),
+        ("End", "1 Wait: "),
+    ):
+        handle.focus()
+        page.keyboard.press(key)
+        until(lambda rung=rung: rung in cell.inner_text(), f"{key} moves the slider")
+    cell.get_by_role("button", name="◀ rung").press("Space")
+    until(lambda: "own stop: " in cell.inner_text(), "the keyboard moves it too")
+
+
+def browses(page, cell) -> None:
+    """Another stage, one of its rules, a row of it: the reason is there."""
+    assert "collected" in cell.inner_text() and "900" in cell.inner_text()
+    chosen = cell.locator("button.mod-active")
+    assert [re.sub(r" \(.*", "", name) for name in chosen.all_inner_texts()] == [
+        "quality",
+        "any rule",
+    ]
+    cell.get_by_role("button", name=re.compile("^API error")).click()
+    until(lambda: "is an error message" in cell.inner_text(), "a row with its reason")
+    assert re.sub(r" \(.*", "", chosen.last.inner_text()) == "API error"
+    cell.get_by_role("button", name=re.compile("^any rule")).click()
+    until(
+        lambda: chosen.last.inner_text().startswith("any rule"),
+        "any rule is marked as chosen again",
+    )
+    cell.get_by_role("button", name=re.compile("^deduplicate")).press("Space")
+    until(lambda: "dropped by deduplicate" in cell.inner_text(), "a row of the other stage")
+    assert chosen.last.inner_text().startswith("any rule")
+
+
+def asks(page, cell) -> None:
+    """A budget that can't be kept is refused in words; then a question is asked and answered."""
+    box, around = cell.get_by_label("Question").bounding_box(), cell.bounding_box()
+    assert (
+        around["x"] <= box["x"] and box["x"] + box["width"] <= around["x"] + around["width"]
+    )  # all of its border is seen
+    cell.get_by_label("Question").fill("How many r in raspberry")
+    for label, value in (("Cap", "10"), ("Minimum", "20"), ("Waits", "1")):
+        cell.get_by_label(label, exact=True).fill(value)
+        cell.get_by_label(label, exact=True).press("Tab")
+    run = cell.get_by_role("button", name="Run")
+    cell.get_by_label("Question").focus()
+    walked = []
+    for _ in range(11):
+        page.keyboard.press("Tab")
+        walked.append(page.evaluate(LABEL).strip())
+    sliding = [[name, f"{name} slider"] for name in ("Cap", "Minimum", "Waits", "Temperature")]
+    assert walked == [
+        *sliding[0],
+        *sliding[1],
+        *sliding[2],
+        "Extension",
+        *sliding[3],
+        "Seed",
+        "Run",
+    ]
+    page.keyboard.press("Space")
+    until(
+        lambda: "min_tokens=20 is above max_tokens=10" in cell.inner_text(),
+        "the error as a sentence",
+    )
+    for label in ("Cap", "Minimum"):
+        cell.get_by_label(label, exact=True).fill("0")
+        cell.get_by_label(label, exact=True).press("Tab")
+    run.click()
+    until(lambda: "done: " in cell.inner_text(), "the end of the run")
+    assert (
+        "«Wait»" in cell.locator(".s1lab-trace").inner_text() and "Answer: 3" in cell.inner_text()
+    )
+    waits = cell.get_by_label("Waits", exact=True)
+    drags(page, cell.locator(".widget-hslider", has_text="Waits slider"), 2 / 8)
+    until(lambda: waits.input_value() == "2", "the number follows the slider")
+    run.click()
+    until(
+        lambda: "2 waits" in cell.inner_text() and run.is_enabled(), "the next trace has two Waits"
+    )
+    assert cell.locator(".s1lab-trace").inner_text().count("«Wait»") == 2
+    waits.fill("11")
+    waits.press("Tab")
+    handle = cell.locator(".widget-hslider", has_text="Waits slider").locator(".noUi-handle")
+    until(lambda: handle.get_attribute("aria-valuenow") == "8.0", "the slider follows the number")
+    assert waits.input_value() == "11"  # beyond the slider, as it was typed
+
+
+def stops(page, cell) -> None:
+    """A run of hundreds of tokens, one a piece: it grows, the kernel answers meanwhile, and Stop ends it before its time."""
+    cell.get_by_label("Minimum", exact=True).fill("3000")
+    cell.get_by_label("Minimum", exact=True).press("Tab")
+    cell.get_by_role("button", name="Run").click()
+    until(
+        lambda: (
+            "writing: " in cell.inner_text()
+            and cell.locator(".s1lab-trace span[title]").count() > 60
+        ),
+        "the first tokens",
+    )
+    early = cell.locator(".s1lab-trace span[title]").count()
+    until(lambda: cell.locator(".s1lab-trace span[title]").count() > early, "more tokens")
+    until(lambda: cell.locator(".s1lab-trace").evaluate(OVERFLOWS), "more than the box holds")
+    for _ in range(10):
+        assert newest_seen(cell)
+        page.wait_for_timeout(100)
+    assert "writing: " in cell.inner_text()  # it grew meanwhile
+    last = page.locator(".jp-CodeCell").nth(len(CELLS) - 1)
+    count = last.locator(".jp-InputPrompt").inner_text()
+    last.locator(".jp-InputPrompt").click()
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')")
+    until(
+        lambda: (
+            re.match(r"\[\d+\]", now := last.locator(".jp-InputPrompt").inner_text())
+            and now != count
+        ),
+        "the kernel is free",
+    )
+    assert "writing: " in cell.inner_text()
+    cell.get_by_role("button", name="Stop").click()
+    until(lambda: "stopped: " in cell.inner_text(), "the end of it")
+    assert int(re.search(r"stopped: ([\d,]+)", cell.inner_text())[1].replace(",", "")) < 3000
+    assert cell.get_by_role("button", name="Run").is_enabled()
+    assert newest_seen(cell)
+    scrolls(page, cell)
+    field = cell.get_by_label("Token", exact=True)
+    for at in ("60", "61"):  # far above, beyond the box
+        field.fill(at)
+        field.press("Enter")
+        until(lambda at=at: f", position {at}, " in cell.inner_text(), "the token in text")
+        marked = cell.locator(".s1lab-trace span[style*='double'][title]")
+        until(
+            lambda marked=marked: seen(marked), "the token in sight"
+        )  # it is scrolled to a moment later
+
+
+def contrast(page, cell) -> float:
+    """The contrast between the text of a widget and the page behind it, as WCAG counts it."""
+    return cell.evaluate(
+        """cell => {
+            const luminance = color => {
+                const [r, g, b] = color.match(/[\\d.]+/g).slice(0, 3).map(Number).map(v => v / 255)
+                    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            };
+            const text = luminance(getComputedStyle(cell.querySelector('.s1lab-trace pre, .widget-html-content td')).color);
+            const page = luminance(getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor);
+            return (Math.max(text, page) + 0.05) / (Math.min(text, page) + 0.05);
+        }"""
+    )
+
+
+EXPORTED = [
+    CELLS[0].replace("24", "4").replace("caps=(8, 16, 32)", "caps=(8,)"),
+    *CELLS[1:4],
+    "pad = lab.widgets.playground(engine, 'How many r in raspberry')\npad.start().wait(60)\npad",
+]
+
+
+@pytest.mark.skipif(
+    BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
+)
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("runner", ["nbconvert", "papermill"])
+def test_an_exported_notebook_shows_every_widget_without_a_network(
+    tmp_path: Path, runner: str
+) -> None:
+    """Both keep the widgets' state, so that nbconvert writes the live views, whose scripts can't be fetched."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source.strip()) for source in EXPORTED],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        },
+    )
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    commands = {
+        "nbconvert": [
+            ["nbconvert", "--execute", "--to", "html", "--output", "out.html", "in.ipynb"]
+        ],
+        "papermill": [
+            ["papermill", "in.ipynb", "out.ipynb"],
+            ["nbconvert", "--to", "html", "out.ipynb"],
+        ],
+    }[runner]
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    for command in commands:
+        ran = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == 0, ran.stderr[-2000:]
+    written = (tmp_path / "out.html").read_text()
+    assert "widget-state+json" in written  # the case that was blank
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        try:
+            page = browser.new_context(offline=True).new_page()
+            page.goto((tmp_path / "out.html").as_uri(), wait_until="domcontentloaded")
+            stills = page.locator("[class^='s1lab-still']")
+            assert [still.is_visible() for still in stills.all()] == [True] * 4
+            assert page.get_by_text("A still picture of a widget").count() == 4
+            assert (
+                "«Wait»" in stills.nth(0).inner_text() and "Answer: " in stills.nth(3).inner_text()
+            )
+            page.screenshot(path=tmp_path / "page.png", full_page=True)
+            # What a live view does where its scripts are there: it brings the style along.
+            name = stills.nth(3).get_attribute("class")
+            page.evaluate(
+                f"document.body.insertAdjacentHTML('beforeend', '<style>.{name}{{display:none}}</style>')"
+            )
+            assert [still.is_visible() for still in stills.all()] == [True, True, True, False]
+        finally:
+            browser.close()
