@@ -30,6 +30,12 @@ _BESIDE = re.compile(r"\]\(\.\./((?:\.\./)*(?:notebooks|figures)/)")
 # A link from a page to the repository's code, which the book does not hold: "[s1lab/x.py](../s1lab/x.py)".
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:s1lab|tools|tests|CONTRIBUTING)[^)]*\)")
 
+# A public name in backticks, which becomes a link to its place in the API, but not inside a link, a
+# heading or a block of code.
+_NAME = re.compile(
+    r"<(a|h\d|pre|summary)\b.*?</\1>|<code>(?P<name>(?:s1)?lab(?:\.\w+)+)</code>", re.DOTALL
+)
+
 # What the notebook pages would fetch from another host: MathJax and Mermaid, which no notebook uses.
 _FETCHED = re.compile(
     r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->|<script type=\"module\">.*?</script>",
@@ -78,9 +84,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """A notebook's page without what it would fetch, and with what draws its figures."""
+    """Link names to the API; take what it would fetch out of a notebook, and have its figures drawn."""
     if not page.file.src_uri.endswith(".ipynb"):
-        return html
+        return _NAME.sub(_reference, html)
     html = _FETCHED.sub("", html)
     page.present_anchor_ids = set(
         re.findall(r'\bid="([^"]+)"', html)
@@ -90,6 +96,14 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
             f'<script src="../{name}"></script>' for name in (PLOTLY, "assets/figures.js")
         )
     return html
+
+
+def _reference(found: re.Match[str]) -> str:
+    """A name as mkdocs-autorefs takes it; one that is on no page of the API stays as it is."""
+    if not found["name"]:
+        return found[0]
+    path = "s1lab." + found["name"].partition(".")[2]
+    return f'<autoref optional identifier="{path}">{found[0]}</autoref>'
 
 
 def prepared(notebook: dict[str, Any]) -> dict[str, Any]:

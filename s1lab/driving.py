@@ -119,7 +119,7 @@ def drive_traces(
     engine: Engine, traces: list[Trace], program: Callable[[int], Program[Trace]], single: bool, *, what: str, progress: bool,
     store: Storing, made: dict[str, Any],
 ) -> Trace | list[Trace]:  # fmt: skip
-    """Run :func:`drive` for programs that end in the traces they were given."""
+    """Run `drive` for programs that end in the traces they were given."""
 
     def unfinished(i: int) -> Trace:
         traces[i].error = UNFINISHED

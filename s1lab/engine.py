@@ -159,7 +159,7 @@ _DESKS: dict[int, _Desk] = {}  # id of an engine -> its desk, while something is
 
 
 def submit(engine: Engine, key: int, request: Request) -> None:
-    """Hand a request to an engine that other runs may also use; see :func:`collect`."""
+    """Hand a request to an engine that other runs may also use; see `collect`."""
     _DESKS.setdefault(id(engine), _Desk()).flying[key] = request
     engine.submit(key, request)
 

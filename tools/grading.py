@@ -34,7 +34,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def ours(rows: list[dict[str, Any]]) -> list[bool]:
-    """Return the verdicts of :mod:`s1lab.evaluation.grade`."""
+    """Return the verdicts of `s1lab.evaluation.grade`."""
     columns = ([row[name] for row in rows] for name in ("response", "gold", "kind"))
     return [verdict.correct for verdict in grade.verdicts(*columns)]
 

@@ -156,7 +156,7 @@ def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT
 
     Args:
         profile: The profile, or its name.
-        engine: Measure the speed with it first (:func:`measure`), in place of the profile's
+        engine: Measure the speed with it first (`measure`), in place of the profile's
             assumption.
         root: Folder of the repository.
 
@@ -164,7 +164,7 @@ def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT
         The plan.
 
     Raises:
-        ValueError: As in :func:`tools.profiles.read_profile`, and if the engine has another model
+        ValueError: As in `tools.profiles.read_profile`, and if the engine has another model
             than the profile.
 
     Example:

@@ -33,7 +33,7 @@ PLAIN = (str, bool, int, float, type(None))
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine of a profile, for :func:`tools.plan.plan`.
+    """The machine of a profile, for `tools.plan.plan`.
 
     The parameters beside it tell the notebooks what to do. The two speeds are assumptions until you
     put your own measurement there.

@@ -113,7 +113,7 @@ def run_notebooks(
     """Run the notebooks of a profile.
 
     Args:
-        profile: The name of a profile or a Profile, as in :func:`tools.profiles.read_profile`.
+        profile: The name of a profile or a Profile, as in `tools.profiles.read_profile`.
         in_place: Write the executed notebooks over the originals.
         jobs: Notebooks that run at the same time, each with its share of the cores. None is two if
             the profile has no GPU, else one, since two models may not fit on a GPU together. A
@@ -193,12 +193,12 @@ def run_notebooks(
 def rehearse(name: str, *, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
     """Run a profile's notebooks on a model of random weights: the whole path in minutes.
 
-    :mod:`tools.rehearse` makes that model. Everything is written under runs/dry-NAME/. A profile
+    `tools.rehearse` makes that model. Everything is written under runs/dry-NAME/. A profile
     that asks a server gets a vLLM server that is started here.
 
     Args:
         name: Name of the profile.
-        jobs: As in :func:`run_notebooks`.
+        jobs: As in `run_notebooks`.
         root: Folder of the repository.
 
     Returns:
@@ -235,7 +235,7 @@ def can_use_gpus() -> bool:
 def _needs(profile: Profile) -> dict[str, set[str]]:
     """Return the notebooks that must have ended before each.
 
-    These are the ones of :data:`AFTER`, and those whose name is in a parameter's path.
+    These are the ones of `AFTER`, and those whose name is in a parameter's path.
 
     Raises:
         ValueError: If notebooks wait for one another.

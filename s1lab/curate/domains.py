@@ -116,11 +116,11 @@ def domains(
     Args:
         engine: The engine that names the subjects.
         pool: A Dataset with question.
-        temperature: As in :func:`s1lab.direct`.
-        seed: As in :func:`s1lab.direct`.
-        store: As in :func:`s1lab.direct`.
+        temperature: As in `s1lab.direct`.
+        seed: As in `s1lab.direct`.
+        store: As in `s1lab.direct`.
         progress: Whether to show a progress bar.
-        asking: Other options of :func:`s1lab.direct`.
+        asking: Other options of `s1lab.direct`.
 
     Returns:
         The pool with the column ``domain``, the subject of each question, and the report.

@@ -148,7 +148,7 @@ def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = Non
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: As in :func:`read`.
+        ValueError: As in `read`.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -252,7 +252,7 @@ def to_sft(
 
     Returns:
         A Dataset with the columns ``prompt`` and ``completion``, one row for each row. Newer
-        versions of trl add an end token to a text that does not end in one. :func:`s1lab.sft.train`
+        versions of trl add an end token to a text that does not end in one. `s1lab.sft.train`
         passes ids to trl, so nothing is added.
 
     Raises:
@@ -349,7 +349,7 @@ def write(dataset: Dataset, path: str | Path) -> str:
         path: The file.
 
     Returns:
-        The dataset's :func:`digest`.
+        The dataset's `digest`.
 
     Example:
         curate.write(chosen, "runs/thousand.jsonl")

@@ -189,7 +189,7 @@ def _in_threads(
 
 
 def _batches(pool: Dataset) -> Iterator[pa.Array]:
-    """Yield the questions as Arrow arrays, with words split and lowered as by :func:`words_of`."""
+    """Yield the questions as Arrow arrays, with words split and lowered as by `words_of`."""
     for table in pool.select_columns("question").with_format("arrow").iter(batch_size=BATCH):
         texts = table["question"].combine_chunks().cast(pa.large_string()).fill_null("")
         odd = pc.invert(pc.string_is_ascii(texts))

@@ -124,8 +124,8 @@ def quality(
     Args:
         pool: A Dataset with question, and any of answer, thinking, attempt and source. A rule looks
             only at columns that exist.
-        rules: Names of :data:`RULES`, in the order to try them. None is all. The paper counts in
-            two steps, :data:`MISSING` and then :data:`FORMATTING`.
+        rules: Names of `RULES`, in the order to try them. None is all. The paper counts in
+            two steps, `MISSING` and then `FORMATTING`.
         words: The least and the most words of a trace, None for no limit. The paper sets none. They
             are the rules "short" and "long", which are tried last.
         progress: Whether to show a progress bar.

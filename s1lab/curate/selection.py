@@ -102,7 +102,7 @@ def random(pool: Dataset, n: int = 1000, seed: int = 0) -> tuple[Dataset, Report
     """Draw ``n`` rows with equal weights: 1K-random of Table 2.
 
     Args:
-        pool: The rows that :func:`s1lab.curate.quality` kept.
+        pool: The rows that `s1lab.curate.quality` kept.
         n: How many rows to draw.
         seed: Seed of the draws.
 

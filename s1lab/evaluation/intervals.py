@@ -77,7 +77,7 @@ def share_interval(percent: float, n: int, level: float = 0.95) -> Interval:
 
 
 def _published(name: str, percent: float, size: str, n: int, level: float) -> Interval:
-    """:func:`share_interval`, with the argument names that the caller uses."""
+    """`share_interval`, with the argument names that the caller uses."""
     percent = real(name, percent, _ACCURACY, 0, 100)
     n, level = whole(size, n, 1, MOST), share("level", level)
     z, part = float(stats.norm.ppf((1 + level) / 2)), percent / 100
@@ -156,7 +156,7 @@ def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.
     The difference has Newcombe's interval, made from Wilson's interval of each accuracy. The gain
     has the interval of its logarithm. The test is Fisher's, on the nearest counts. An accuracy
     that is not a whole number of questions (a mean over samples) is used unchanged. If both runs
-    answered the same questions, :func:`mcnemar` tells more.
+    answered the same questions, `mcnemar` tells more.
 
     Args:
         a: One accuracy, in percent.

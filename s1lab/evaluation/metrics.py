@@ -190,8 +190,8 @@ def score(
         tokens: [runs, questions], thinking tokens. Column i of every run is question i, so that a
             resample draws whole questions, with all their runs.
         correct: [runs, questions], outcomes from 0 to 1.
-        low: As in :func:`control`.
-        high: As in :func:`control`.
+        low: As in `control`.
+        high: As in `control`.
         resamples: How often the questions are drawn with replacement.
         level: The interval contains the middle ``level`` of the drawn values.
         seed: The seed of the generator that draws.

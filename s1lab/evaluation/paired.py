@@ -46,7 +46,7 @@ def flips(before: Sequence[bool], after: Sequence[bool]) -> Flips:
 
 
 def _flips(first: tuple[str, Any], second: tuple[str, Any]) -> Flips:
-    """:func:`flips`, with the argument names that the caller uses."""
+    """`flips`, with the argument names that the caller uses."""
     a, b = outcomes(*first), outcomes(*second)
     if a.size != b.size:
         raise ValueError(

@@ -1,6 +1,6 @@
 """Figures of a curation, a fine-tuning and a comparison.
 
-Figures of accuracy over tokens are in :mod:`s1lab.figures.curves`.
+Figures of accuracy over tokens are in `s1lab.figures.curves`.
 """
 
 from __future__ import annotations
@@ -313,7 +313,7 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
 class Live:
     """The log of a fine-tuning as a figure that grows.
 
-    In a notebook it is drawn again about once in ``seconds``, in place. End it with :meth:`close`.
+    In a notebook it is drawn again about once in ``seconds``, in place. End it with `close`.
 
     Args:
         steps: Steps of the whole training.

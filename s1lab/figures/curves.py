@@ -87,7 +87,7 @@ def scaling(
         waits: Rungs that suppress the own stop.
         paper: Points of published curves by benchmark, drawn with open markers. The points of a
             single curve are named.
-        title: What was measured, see :func:`called`.
+        title: What was measured, see `called`.
         paper_title: Title of the paper's panel.
 
     Returns:
@@ -140,7 +140,7 @@ def rivals(
         paper: Published figures, each a mapping from method to points. A method that is measured
             too, or whose name begins with the same words, has the same colour.
         units: What the axis of each published figure counts.
-        title: What was measured, see :func:`called`.
+        title: What was measured, see `called`.
 
     Returns:
         The figure.
@@ -338,7 +338,7 @@ def _forced(
 def _names(
     figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, column: int
 ) -> None:
-    """Label the marks of :func:`_forced`, except those that are too close to each other."""
+    """Label the marks of `_forced`, except those that are too close to each other."""
     if _height(caps[-1]) < _height(caps[0]):  # a falling line has room on both sides
         for i, dot in enumerate(caps):
             _named(figure, dot, BLUE, ("top right", "bottom left")[i % 2], 1, column)

@@ -111,7 +111,7 @@ def _plain(value: Any) -> Any:
 
 
 def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure: its data (:func:`shown`) as NAME.json, pictures as NAME.png and NAME.svg.
+    """Write a figure: its data (`shown`) as NAME.json, pictures as NAME.png and NAME.svg.
 
     A Chrome or Chromium draws the pictures (through kaleido). On a machine without one, only the
     data is written. The same figure gives the same bytes on the same machine, so a committed file

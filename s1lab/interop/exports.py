@@ -38,7 +38,7 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
     The files are ``results_TIME.json`` and ``samples_TASK_TIME.jsonl`` in ``folder/MODEL``.
     Accuracy is ``exact_match,none`` (a share, not percent), with its standard error.
     ``thinking_tokens,none`` is next to it, and ``config.s1lab`` says how the run was made. A
-    response is all text after the prompt, as in the original's logged samples (:func:`response`):
+    response is all text after the prompt, as in the original's logged samples (`response`):
     the opening of the thinking, the thinking, its close and the answer, with special tokens shown.
 
     Args:

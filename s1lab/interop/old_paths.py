@@ -202,7 +202,7 @@ class _Package(ModuleType):
     """The package s1lab, whose functions are not hidden by an old path.
 
     Python sets ``s1lab.evaluate`` to the module when ``s1lab.evaluate`` is imported. It must stay
-    the function :func:`s1lab.evaluate`.
+    the function `s1lab.evaluate`.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -2,5 +2,5 @@
 
 They are ladders (many budgets for the cost of the longest), the original's two loops, conditional
 control, rejection sampling, votes over samples, and REBASE. Each public call is also in
-:mod:`s1lab`.
+`s1lab`.
 """

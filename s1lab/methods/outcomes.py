@@ -53,7 +53,7 @@ def outcome(
         found: The votes, bests or trees of the questions, in order.
         golds: The right answer of each question.
         k: How many samples of each question count, at most n. None is all of them.
-        as_original: Count votes as the original's evaluator does, see :meth:`Vote.first`.
+        as_original: Count votes as the original's evaluator does, see `Vote.first`.
         unanswered: With ``as_original``, the answer that a sample without one counts as.
 
     Returns:

@@ -3,8 +3,8 @@
     rows = sft.formats.token_conditional(chosen, engine.template)
     trained = sft.train("s1-tiny-base", rows, "tiny")
 
-:func:`s1lab.sft.train` writes the column ``format`` into the model's config, and
-:mod:`s1lab.methods.conditional` reads it there.
+`s1lab.sft.train` writes the column ``format`` into the model's config, and
+`s1lab.methods.conditional` reads it there.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def token_conditional(
         dataset: A Dataset with question, thinking and attempt.
         template: Template of the model that is trained (``engine.template``). Its tokenizer counts
             the tokens.
-        rows: As in :func:`s1lab.curate.to_sft`.
+        rows: As in `s1lab.curate.to_sft`.
 
     Returns:
         A Dataset with ``prompt``, ``completion`` and ``format``.
 
     Raises:
-        ValueError: As in :func:`s1lab.curate.to_sft`.
+        ValueError: As in `s1lab.curate.to_sft`.
 
     Example:
         rows = sft.formats.token_conditional(chosen, engine.template)
@@ -66,13 +66,13 @@ def step_conditional(
         template: Template of the model that is trained (``engine.template``).
         separator: The text between two steps. The paper's traces are split at empty lines, the
             embedded teacher's at each line.
-        rows: As in :func:`s1lab.curate.to_sft`.
+        rows: As in `s1lab.curate.to_sft`.
 
     Returns:
         A Dataset with ``prompt``, ``completion`` and ``format``.
 
     Raises:
-        ValueError: If the template can't count steps, and as in :func:`s1lab.curate.to_sft`.
+        ValueError: If the template can't count steps, and as in `s1lab.curate.to_sft`.
     """
     think = template.template
     whole = to_sft(dataset, template, rows=rows)
@@ -102,13 +102,13 @@ def class_conditional(
     Args:
         dataset: A Dataset with question, thinking and attempt.
         template: Template of the model that is trained (``engine.template``).
-        rows: As in :func:`s1lab.curate.to_sft`.
+        rows: As in `s1lab.curate.to_sft`.
 
     Returns:
         A Dataset with ``prompt``, ``completion`` and ``format``.
 
     Raises:
-        ValueError: As in :func:`s1lab.curate.to_sft`.
+        ValueError: As in `s1lab.curate.to_sft`.
     """
     lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     middle = sorted(lengths)[len(lengths) // 2] if lengths else 0

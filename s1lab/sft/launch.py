@@ -41,7 +41,7 @@ def launch(
         port: For "nodes": a port that is free on the first node.
 
     Returns:
-        The folder with the model. :func:`s1lab.sft.train` then finds the run finished.
+        The folder with the model. `s1lab.sft.train` then finds the run finished.
 
     Raises:
         ValueError: If the config is unknown, or the recipe has changes that the command line does

@@ -47,7 +47,7 @@ class Recipe:
 
     Attributes:
         name: The recipe's name.
-        model: The model that is trained: a name that :func:`s1lab.load` knows, a folder or a hub
+        model: The model that is trained: a name that `s1lab.load` knows, a folder or a hub
             id.
         epochs: Passes over the rows.
         batch: Rows of one optimiser step, over all GPUs.
@@ -69,7 +69,7 @@ class Recipe:
         lora: Adapters to train in place of all weights.
         unlearned: Words of a trace, each alone on a line, that carry no loss. Forcing will append
             them, and the model must not learn to write them itself. The paper's recipe has none.
-        rows: How a trace becomes a row, as in :func:`s1lab.curate.to_sft`. "original" is the text
+        rows: How a trace becomes a row, as in `s1lab.curate.to_sft`. "original" is the text
             of the authors' data/tokenization.py: stripped, and with the newline after the end of
             the turn, which is learned. "plain" is the texts unchanged, up to the end token; the
             embedded models were trained on it. Rows that come as prompt and completion, or as ids,

@@ -130,7 +130,7 @@ def diff(a: str | Path, b: str | Path) -> Diff:
     budgets, and each rung is paired with its own.
 
     Args:
-        a: The first run, as in :func:`s1lab.read_run`.
+        a: The first run, as in `s1lab.read_run`.
         b: The second run.
 
     Returns:

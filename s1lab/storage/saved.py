@@ -41,7 +41,7 @@ def read_run(path: str | Path) -> Run:
     """Read a run from JSON lines or from a store.
 
     Args:
-        path: A file of :func:`write_run`, or a store: "runs/x.db" (its last run) or "runs/x.db#3"
+        path: A file of `write_run`, or a store: "runs/x.db" (its last run) or "runs/x.db#3"
             (its run 3).
 
     Returns:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def reward() -> TinyReward:
-    """Load the embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`.
+    """Load the embedded reward model, for `s1lab.rebase` and `s1lab.best_of`.
 
     Returns:
-        The reward model, see :mod:`s1lab.tiny.reward_model`.
+        The reward model, see `s1lab.tiny.reward_model`.
 
     Example:
         score = tiny.reward()

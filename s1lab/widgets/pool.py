@@ -19,7 +19,7 @@ CELL = "style='text-align:left;padding:.1em .6em;white-space:pre-wrap;overflow-w
 
 
 class PoolBrowser(Panel):
-    """The widget that :func:`pool` makes.
+    """The widget that `pool` makes.
 
     ``stage`` and ``rule`` choose the rows that ``pages`` lists. A row's number is its place among
     the dropped.
@@ -136,7 +136,7 @@ def pool(reports: Any) -> PoolBrowser:
     Rows are read from the pool that each report holds, a page at a time.
 
     Args:
-        reports: One :class:`s1lab.curate.Report`, or the reports of consecutive steps, in order.
+        reports: One `s1lab.curate.Report`, or the reports of consecutive steps, in order.
 
     Returns:
         The widget.

@@ -44,7 +44,7 @@ class Verdict:
 def is_correct(response: str, gold: str, kind: str = "math") -> bool:
     r"""Whether a response gives the gold answer.
 
-    It is also False if grading failed. :func:`verdict` shows that.
+    It is also False if grading failed. `verdict` shows that.
 
     Args:
         response: The text that a model wrote.
@@ -52,7 +52,7 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
         kind: "integer" compares whole numbers, "choice" compares letters, and "exact" compares text
             without spaces and case. "math" uses math-verify in a process with limits of its own
             (the answer is never run as code), and first the distinctions of
-            :mod:`s1lab.evaluation.grade.forms`.
+            `s1lab.evaluation.grade.forms`.
 
     Returns:
         Whether the response is right.
@@ -73,9 +73,9 @@ def same(given: str, wanted: str, kind: str = "math") -> bool:
     """Whether two answers are equal. It is also False if comparing failed.
 
     Args:
-        given: An answer, as :func:`extract` gives it.
+        given: An answer, as `extract` gives it.
         wanted: The answer to compare it with, in the same form.
-        kind: As in :func:`is_correct`.
+        kind: As in `is_correct`.
     """
     found = _compared(given, wanted, kind)
     if not isinstance(found, Verdict):
@@ -84,14 +84,14 @@ def same(given: str, wanted: str, kind: str = "math") -> bool:
 
 
 def verdict(response: str, gold: str, kind: str = "math") -> Verdict:
-    """The verdict on one response: :func:`is_correct` with its reason.
+    """The verdict on one response: `is_correct` with its reason.
 
     If something goes wrong, the verdict's ``error`` says so.
 
     Args:
         response: The text that a model wrote.
         gold: The right answer.
-        kind: As in :func:`is_correct`.
+        kind: As in `is_correct`.
 
     Returns:
         The verdict.
@@ -117,7 +117,7 @@ def verdicts(
     Args:
         responses: The texts that a model wrote.
         golds: The right answers, one a response.
-        kinds: As in :func:`is_correct`: one kind for all, or one a response.
+        kinds: As in `is_correct`: one kind for all, or one a response.
         workers: The number of processes for the items that need math-verify; None is one a core.
             Items that text or digits decide need no process.
 
@@ -192,7 +192,7 @@ def _same_words(sentence: str, wanted: str) -> bool:
 
 
 def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
-    """:func:`_by_rule` for two answers that were already extracted."""
+    """`_by_rule` for two answers that were already extracted."""
     if normal(given, kind) == normal(wanted, kind):
         return Verdict(
             True,
