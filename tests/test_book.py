@@ -276,10 +276,11 @@ def test_every_notebook_is_there_as_it_is_committed_with_figures_that_are_alive(
         )  # in the nav
 
 
-def test_the_api_shows_descriptions_as_a_list_and_roles_as_links(site):
+def test_the_api_shows_descriptions_as_a_list_names_as_links_and_examples_as_code(site):
     shown = (site / "api" / "ask.html").read_text(encoding="utf-8")
     assert re.search(r"<(?:li|td)>\s*(?:<strong>)?<code>max_tokens</code>", shown)
     assert 'href="runs.html#s1lab.runs"' in shown
+    assert re.search(r"Example:</span></p>\s*<div class=\"highlight\">", shown)
     for path in (site / "api").glob("*.html"):
         prose = re.sub(
             r"<details.*?</details>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL
