@@ -140,6 +140,13 @@ class Interrupted(KeyboardInterrupt):
             run of ladders has Ladders here.
         finished: How many are whole.
         last: The traces of the last interrupted run of this process.
+
+    Example:
+        engine = lab.load("s1-tiny")
+        try:
+            traces = lab.force(engine, ["How many r in raspberry?", "What is 2 + 3?"])
+        except lab.Interrupted as stopped:
+            traces = stopped.traces
     """
 
     last: ClassVar[list[Any]] = []
@@ -160,8 +167,9 @@ def interrupted() -> list[Any]:
         empty if no run was interrupted.
 
     Example:
-        import s1lab as lab
-
-        traces = lab.interrupted()
+        try:
+            lab.force(lab.load("s1-tiny"), ["How many r in raspberry?", "What is 2 + 3?"])
+        except lab.Interrupted:
+            traces = lab.interrupted()
     """
     return Interrupted.last

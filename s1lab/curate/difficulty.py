@@ -33,7 +33,8 @@ def count_tokens(pool: Dataset, tokenizer: Any, column: str = "thinking") -> Dat
         The pool with the column ``thinking_tokens``: the tokens of each trace.
 
     Example:
-        pool = curate.count_tokens(pool, AutoTokenizer.from_pretrained("Qwen/Qwen2.5-7B-Instruct"))
+        tokenizer = lab.load("s1-tiny").template.tokenizer
+        pool = lab.curate.count_tokens(lab.tiny.pool(200), tokenizer)
     """
     needs(pool, "the pool", **{column: "text"})
     counts: list[int] = []
@@ -89,7 +90,8 @@ def difficulty(
         ValueError: If there are no models, or a row has no question or no answer.
 
     Example:
-        pool, solved = curate.difficulty(pool, ["s1-tiny-base", "s1-tiny"], prefix="Answer:")
+        pool = lab.tiny.problems(8, split="train")
+        hard, solved = lab.curate.difficulty(pool, [lab.load("s1-tiny")], prefix="Answer:")
     """
     needs(pool, "the pool", question="text", answer="text")
     if isinstance(models, str) or not isinstance(models, Sequence) or not models:

@@ -126,7 +126,7 @@ def domains(
         The pool with the column ``domain``, the subject of each question, and the report.
 
     Example:
-        pool, unlabelled = curate.domains(engine, pool, store="runs/domains.db")
+        pool, unlabelled = lab.curate.domains(lab.load("s1-tiny"), lab.tiny.problems(4))
     """
     needs(pool, "the pool", question="text")
     replies = direct(

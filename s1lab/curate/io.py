@@ -95,7 +95,8 @@ def read(
             file.
 
     Example:
-        pool = curate.read("s1K.parquet", need=("question", "thinking"))
+        lab.curate.write(lab.tiny.pool(200), "runs/pool.jsonl")
+        pool = lab.curate.read("runs/pool.jsonl", need=("question", "answer"))
     """
     if teacher not in (None, *TEACHERS):
         raise ValueError(f"no teacher is called {teacher!r}: choose from {list(TEACHERS)}")
@@ -260,7 +261,9 @@ def to_sft(
             delimiters, or if the name of ``rows`` is unknown.
 
     Example:
-        rows = curate.to_sft(chosen, engine.template)
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        examples = lab.curate.to_sft(rows, lab.load("s1-tiny").template)
+        print(examples[0]["prompt"])
     """
     needs(dataset, "the dataset", question="text", thinking="text", attempt="text")
     if rows not in get_args(Rows):
@@ -331,6 +334,9 @@ def digest(dataset: Dataset) -> str:
 
     Returns:
         The SHA-256 in hex.
+
+    Example:
+        print(lab.curate.digest(lab.tiny.problems(8)))
     """
     found = hashlib.sha256()
     for row in dataset:
@@ -352,7 +358,7 @@ def write(dataset: Dataset, path: str | Path) -> str:
         The dataset's `digest`.
 
     Example:
-        curate.write(chosen, "runs/thousand.jsonl")
+        digest = lab.curate.write(lab.tiny.problems(8), "runs/eight.jsonl")
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

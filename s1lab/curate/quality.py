@@ -138,7 +138,7 @@ def quality(
         TypeError: If a column is not text.
 
     Example:
-        pool, faults = curate.quality(pool)
+        pool, faults = lab.curate.quality(lab.tiny.pool(200))
         print(faults.counts)
     """
     names = list(RULES if rules is None else rules)

@@ -57,7 +57,8 @@ def traces(
         TypeError: If questions is a single text.
 
     Example:
-        rows, report = curate.traces(tiny.Teacher(seed=0), tiny.problems(40, split="train"))
+        questions = lab.tiny.problems(40, split="train")
+        rows, report = lab.curate.traces(lab.tiny.Teacher(seed=0), questions)
     """
     if isinstance(questions, str):
         raise TypeError(

@@ -100,6 +100,11 @@ def known(name: str) -> tuple[str, Benchmark | None]:
     """The name of a benchmark in `BENCHMARKS`, and the benchmark; None for an unknown one.
 
     The name may have any spelling, or be a file of that name.
+
+    Example:
+        >>> key, benchmark = lab.benchmarks.known("GPQA-Diamond")
+        >>> key, benchmark.rows
+        ('gpqa-diamond', 198)
     """
     key = (Path(name).stem if Path(name).suffix in FILES else name).lower().replace("_", "-")
     key = ALIASES.get(key, key)
@@ -237,6 +242,10 @@ def choice_question(
     Returns:
         The question with its options below it, "A) ..." to "D) ...", one a line; and the letter of
         the right option.
+
+    Example:
+        question, letter = lab.benchmarks.choice_question("Which?", "right", ["wrong", "worse"])
+        print(question, letter)
     """
     options = [right, *wrong]
     order = list(range(len(options)))
@@ -271,7 +280,7 @@ def choices_as_original(
         ValueError: The seed is not a whole number.
 
     Example:
-        >>> choices_as_original([("Which?", "right", ["wrong", "worse", "worst"])])
+        >>> lab.benchmarks.choices_as_original([("Which?", "right", ["wrong", "worse", "worst"])])
         [('Which?\n\nA) worst\nB) wrong\nC) worse\nD) right', 'D')]
     """
     generator = random.Random(whole("seed", seed, 0))
@@ -413,7 +422,8 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
             number of questions.
 
     Example:
-        print(lab.benchmarks.compare(results, "math500"))
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(8))
+        print(lab.benchmarks.compare(results, "aime24"))
     """
     runs = (
         dict(results)

@@ -56,6 +56,11 @@ class Results:
         graded: The verdict on each trace, with its reason.
         made: How the run was made: model, engine, dtype, versions, temperature, top_p, seed,
             semantics, and the benchmark's name, number of questions and their checksum.
+
+    Example:
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(8))
+        print(results.accuracy, results.interval)
+        print(results.rows[0]["question"], results.rows[0]["correct"])
     """
 
     rows: Dataset
@@ -176,7 +181,9 @@ def evaluate(
         ValueError: A column is missing, there are no rows, or a row has no answer.
 
     Example:
-        results = lab.evaluate(engine, problems, lab.Budget(max_tokens=64))
+        problems = lab.tiny.problems(8)
+        results = lab.evaluate(lab.load("s1-tiny"), problems, lab.Budget(max_tokens=64))
+        print(results.interval, results.thinking_tokens)
     """
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
@@ -247,6 +254,10 @@ def sweep(
     Returns:
         The Results of every rung by its name: "cap 16", "own stop", "2 Waits". Each equals what
         `evaluate` gives for that rung's budget.
+
+    Example:
+        results = lab.sweep(lab.load("s1-tiny"), lab.tiny.problems(8), caps=(16, 64), waits=(1,))
+        print({rung: found.accuracy for rung, found in results.items()})
     """
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]

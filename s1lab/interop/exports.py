@@ -51,6 +51,10 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
 
     Raises:
         ValueError: The task can't be part of a file's name.
+
+    Example:
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(4))
+        save_harness(results, "runs/harness")
     """
     name = str(results.made.get("model") or "model")
     task = task or str(results.made.get("benchmark", {}).get("name") or "s1lab")
@@ -144,6 +148,10 @@ def response(trace: Trace) -> str:
 
     Returns:
         The text. If no thinking was opened, it is only the answer.
+
+    Example:
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?")
+        print(response(trace))
     """
     prompt = trace.of(Source.PROMPT)
     written = trace.template.decode(trace.ids[len(prompt) :])

@@ -36,6 +36,10 @@ class Ladder:
         caps: The caps of the rungs, in the order of the call.
         waits: The numbers of Waits of the rungs, in the order of the call.
         traces: The traces of the rungs, those of the caps first.
+
+    Example:
+        rungs = lab.ladder(lab.load("s1-tiny"), "What is 2 + 3?", caps=(16, 64), waits=(1,))
+        print(rungs.at(cap=16).answer, rungs.at(waits=1).answer)
     """
 
     question: str

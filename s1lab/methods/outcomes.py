@@ -24,6 +24,10 @@ class Outcome:
         correct: The chance that each question is right, 0 to 1, for paired tests.
         tokens: The tokens of each question.
         accuracy: The mean in percent, with its 95 % bootstrap interval over questions.
+
+    Example:
+        found = lab.vote(lab.load("s1-tiny"), ["How many r in raspberry?", "What is 2 + 3?"], 4)
+        print(lab.outcome(found, ["3", "5"]).accuracy)
     """
 
     correct: list[float] = field(repr=False)

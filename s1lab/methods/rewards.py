@@ -58,6 +58,10 @@ class Best(Samples):
 
     Raises:
         ValueError: There is not a finite number for every trace.
+
+    Example:
+        best = lab.best_of(lab.load("s1-tiny"), "What is 2 + 3?", 4, lambda t: -t.thinking_tokens)
+        print(best.answer, best.scores)
     """
 
     scores: tuple[float, ...] = ()

@@ -35,6 +35,10 @@ class Tree(Samples):
 
     Raises:
         ValueError: There is not a finite reward for every trace, or the vote is unknown.
+
+    Example:
+        tree = lab.rebase(lab.load("s1-tiny"), "What is 2 + 3?", 4, lambda t: -len(t.ids) / 100)
+        print(tree.answer, tree.cost)
     """
 
     rewards: tuple[float, ...] = ()

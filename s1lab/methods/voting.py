@@ -36,6 +36,10 @@ class Vote(Samples):
         traces: The n samples.
         kind: How an answer is taken out of a trace and compared, as in
             `s1lab.evaluation.grade`.
+
+    Example:
+        voted = lab.vote(lab.load("s1-tiny"), "How many r in raspberry?", 8)
+        print(voted.answer, voted.maj(4))
     """
 
     @property

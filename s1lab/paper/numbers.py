@@ -79,6 +79,10 @@ def exact(accuracy: float, benchmark: str) -> float:
 
     Returns:
         The accuracy, in percent.
+
+    Example:
+        >>> lab.paper.exact(56.7, "AIME24")
+        56.666666666666664
     """
     n = QUESTIONS[benchmark]
     return 100 * round(accuracy * n / 100) / n
@@ -317,14 +321,10 @@ and 16,000 or no cap (the caption does not say; Table 14 has 6,109 tokens for th
 MATH500 at 3,200 tokens is 0.2 above the paper's own tables."""
 
 FIGURE_4_LEFT = (
-    Point(1000, 13.3, "cap 1000"),
-    Point(2003, 30.0, "cap 2048"),
-    Point(3935, 43.3, "cap 4096"),
+    Point(1000, 13.3, "cap 1000"), Point(2003, 30.0, "cap 2048"), Point(3935, 43.3, "cap 4096"),
     Point(5304, 50.0, "own stop"),
-    Point(6642, 53.3, "2 Waits"),
-    Point(7305, 56.7, "4 Waits"),
-    Point(8459, 56.7, "6 Waits"),
-)
+    Point(6642, 53.3, "2 Waits"), Point(7305, 56.7, "4 Waits"), Point(8459, 56.7, "6 Waits"),
+)  # fmt: skip
 """Figure 4 left, AIME24: caps, the own stop, Waits. It flattens at six. Its labels say "forcing
 2048" and "forcing 4096", where the command list and Figure 1 have 2,000 and 4,000."""
 

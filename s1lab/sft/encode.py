@@ -27,6 +27,9 @@ def template(model: str, recipe: Recipe) -> BoundTemplate:
 
     Returns:
         The bound template.
+
+    Example:
+        template = lab.sft.template("s1-tiny-base", lab.sft.recipe("tiny"))
     """
     tokenizer = load_tokenizer(model)
     return bind(recipe.template, tokenizer, end_ids(model, tokenizer))
@@ -58,8 +61,9 @@ def encode(
             longer than the block.
 
     Example:
-        chosen = sft.recipe("tiny")
-        rows = sft.encode(dataset, sft.template("s1-tiny-base", chosen), chosen)
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        recipe = lab.sft.recipe("tiny")
+        encoded = lab.sft.encode(rows, lab.sft.template("s1-tiny-base", recipe), recipe)
     """
     if not isinstance(dataset, Dataset):
         raise ValueError(

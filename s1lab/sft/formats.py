@@ -44,7 +44,8 @@ def token_conditional(
         ValueError: As in `s1lab.curate.to_sft`.
 
     Example:
-        rows = sft.formats.token_conditional(chosen, engine.template)
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        examples = lab.sft.formats.token_conditional(rows, lab.load("s1-tiny").template)
     """
     lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     questions = [
@@ -56,7 +57,7 @@ def token_conditional(
 def step_conditional(
     dataset: Dataset, template: BoundTemplate, separator: str = "\n\n", *, rows: Rows = "original"
 ) -> Dataset:
-    """Add "Think for up to N steps." to each question, and a header that counts down to each step.
+    r"""Add "Think for up to N steps." to each question, and a header that counts down to each step.
 
     N is the number of steps, rounded up to a power of two. So 5 steps have the headers 8, 7, 6, 5,
     4. The completion begins with the header in place of the opening of thinking.
@@ -73,6 +74,10 @@ def step_conditional(
 
     Raises:
         ValueError: If the template can't count steps, and as in `s1lab.curate.to_sft`.
+
+    Example:
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        examples = lab.sft.formats.step_conditional(rows, lab.load("s1-tiny").template, "\n")
     """
     think = template.template
     whole = to_sft(dataset, template, rows=rows)
@@ -109,6 +114,10 @@ def class_conditional(
 
     Raises:
         ValueError: As in `s1lab.curate.to_sft`.
+
+    Example:
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        examples = lab.sft.formats.class_conditional(rows, lab.load("s1-tiny").template)
     """
     lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     middle = sorted(lengths)[len(lengths) // 2] if lengths else 0

@@ -49,7 +49,7 @@ def launch(
         RuntimeError: If the command fails. The error gives the last line of its output.
 
     Example:
-        sft.launch("cpu", "s1-tiny-base", "runs/rows.jsonl", "tiny", out="runs/sft/tiny")
+        lab.sft.launch("cpu", "s1-tiny-base", "runs/rows.jsonl", "tiny", out="runs/sft/tiny")
     """
     path = CONFIGS / f"{config}.yaml"
     if config not in (known := sorted(p.stem for p in CONFIGS.glob("*.yaml"))):

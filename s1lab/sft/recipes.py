@@ -25,7 +25,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters (peft), trained in place of all weights."""
+    """Low-rank adapters (peft), trained in place of all weights.
+
+    Example:
+        recipe = lab.sft.recipe("tiny").but(lora=lab.sft.Lora(rank=8, alpha=16))
+    """
 
     rank: int = 64
     alpha: int = 128
@@ -78,6 +82,9 @@ class Recipe:
         seed: Seed of the order of the rows. The original's train/sft.sh sets none, so transformers'
             default, 42, applies.
         shape: The model's sizes, for planning.
+
+    Example:
+        print(lab.sft.recipe("s1-32b").rate)
     """
 
     name: str
@@ -200,7 +207,7 @@ def recipe(name: str | Recipe) -> Recipe:
         ValueError: If the name is unknown.
 
     Example:
-        longer = sft.recipe("tiny").but(epochs=3)
+        longer = lab.sft.recipe("tiny").but(epochs=3)
     """
     if isinstance(name, Recipe):
         return name

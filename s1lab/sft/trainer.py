@@ -81,7 +81,8 @@ def train(
         OSError: If a checkpoint can't be written. The last whole one stays.
 
     Example:
-        trained = sft.train("s1-tiny-base", rows, "tiny", out="runs/sft/tiny")
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(40, split="train"))
+        trained = lab.sft.train("s1-tiny-base", rows, "tiny", out="runs/sft/tiny")
         engine = lab.load(trained.path)
     """
     chosen = recipe_of(recipe)

@@ -141,8 +141,9 @@ def diff(a: str | Path, b: str | Path) -> Diff:
         ValueError: A file is not a stored run.
 
     Example:
-        import s1lab as lab
-
+        engine = lab.load("s1-tiny")
+        lab.force(engine, "How many r in raspberry?", store="runs/x.db")
+        lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1), store="runs/x.db")
         print(lab.diff("runs/x.db#1", "runs/x.db#2"))
     """
     first, second = read_run(a), read_run(b)

@@ -24,7 +24,14 @@ CREATE TABLE traces (
 
 
 class StoreError(OSError):
-    """A fault of a store, and the fix, in one sentence."""
+    """A fault of a store, and the fix, in one sentence.
+
+    Example:
+        try:
+            lab.runs("runs/none.db")
+        except lab.StoreError as why:
+            print(why)
+    """
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

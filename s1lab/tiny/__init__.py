@@ -24,7 +24,8 @@ def reward() -> TinyReward:
         The reward model, see `s1lab.tiny.reward_model`.
 
     Example:
-        score = tiny.reward()
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?")
+        print(lab.tiny.reward()(trace))
     """
     from s1lab.tiny.reward_model import TinyReward  # it is built on the engines
 

@@ -175,7 +175,7 @@ def pool(n: int = SIZE, seed: int = 0) -> Dataset:
         some of them wrong. ``thinking_tokens`` counts the tokens of s1-tiny.
 
     Example:
-        pool = tiny.pool(2_000)
+        pool = lab.tiny.pool(200)
     """
     rows = [row for row, _ in _collected(n, seed)]
     texts = [row.thinking or "" for row in rows]
@@ -208,6 +208,9 @@ def blemishes(n: int = SIZE, seed: int = 0) -> list[str]:
         For each row a name of `OF_TEN_THOUSAND`, "wrong trace", or "" if nothing is wrong. A
         wrong trace ends in a wrong answer because its teacher gave up too early. The paper keeps
         such rows.
+
+    Example:
+        pool, wrong = lab.tiny.pool(200), lab.tiny.blemishes(200)
     """
     return [blemish for _, blemish in _collected(n, seed)]
 

@@ -321,7 +321,8 @@ def solve(question: str) -> Problem:
         ValueError: If the text is not such a question, or has not exactly one answer.
 
     Example:
-        problem = tiny.solve("How many r in raspberry")
+        >>> lab.tiny.solve("How many r in raspberry").answer
+        '3'
     """
     for pattern, pose in _READ:
         match = re.fullmatch(pattern + "[?.]?", question.strip())
@@ -400,7 +401,7 @@ def problems(
         ValueError: If there are not so many questions, or the split or a family is unknown.
 
     Example:
-        questions = tiny.problems(100, seed=0, split="dev")
+        questions = lab.tiny.problems(100, seed=0, split="dev")
     """
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one problem")
@@ -424,5 +425,9 @@ def problems(
 
 
 def benchmark() -> Dataset:
-    """Return the test questions that the cards and notebooks measure on."""
+    """Return the test questions that the cards and notebooks measure on.
+
+    Example:
+        questions = lab.tiny.benchmark()["question"]
+    """
     return problems(BENCHMARK, BENCHMARK_SEED, "test")

@@ -237,6 +237,7 @@ def explore(traces: Any, other: Any = None) -> Explorer:
         ValueError: If a value holds no traces.
 
     Example:
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(4))
         lab.widgets.explore(results)
     """
     return Explorer(rows_of(traces), None if other is None else rows_of(other))

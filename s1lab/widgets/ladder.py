@@ -265,6 +265,7 @@ def ladder(rungs: Any) -> LadderSlider:
         ValueError: If the rungs differ, or were asked different questions.
 
     Example:
-        lab.widgets.ladder(lab.ladder(engine, "How many r in raspberry"))
+        rungs = lab.ladder(lab.load("s1-tiny"), "How many r in raspberry", caps=(16, 64))
+        lab.widgets.ladder(rungs)
     """
     return LadderSlider(rungs_of(rungs))

@@ -225,7 +225,7 @@ def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Pla
         TypeError: If ``engine`` is not an engine.
 
     Example:
-        lab.widgets.playground(engine, "How many r in raspberry")
+        lab.widgets.playground(lab.load("s1-tiny"), "How many r in raspberry")
     """
     if not callable(getattr(engine, "submit", None)):
         raise TypeError(f"a {type(engine).__name__} is no engine: load one with lab.load")

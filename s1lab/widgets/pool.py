@@ -145,8 +145,8 @@ def pool(reports: Any) -> PoolBrowser:
         TypeError: If the value is not a report or a sequence of reports.
 
     Example:
-        pool, quality = curate.quality(tiny.pool(2_000))
-        lab.widgets.pool(quality)
+        kept, faults = lab.curate.quality(lab.tiny.pool(200))
+        lab.widgets.pool(faults)
     """
     given = (
         [reports]

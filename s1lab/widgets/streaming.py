@@ -63,7 +63,7 @@ def stream(
             negative temperature, or a budget of the original's loops.
 
     Example:
-        for trace in stream(engine, "How many r in raspberry"):
+        for trace in lab.widgets.stream(lab.load("s1-tiny"), "How many r in raspberry"):
             print(trace.thinking_tokens)
     """
     api.questions_of(question)

@@ -70,7 +70,7 @@ def extract(response: str, kind: str = "math") -> str | None:
         ValueError: The kind is unknown.
 
     Example:
-        >>> extract("So there are 12 of them. The answer is $x = 5$.")
+        >>> lab.grade.extract("So there are 12 of them. The answer is $x = 5$.")
         'x = 5'
     """
     found = find(response, kind)
@@ -116,6 +116,10 @@ def normal(answer: str, kind: str = "math") -> str:
     Args:
         answer: An answer, as `extract` gives it.
         kind: As in `extract`.
+
+    Example:
+        >>> lab.grade.normal("+007", "integer")
+        '7'
     """
     return (
         whole(answer)

@@ -61,7 +61,8 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
         ValueError: The gold answer is not of its kind, or the kind is unknown.
 
     Example:
-        is_correct(r"The answer is $\frac{1}{2}$.", "0.5")
+        >>> lab.grade.is_correct(r"The answer is $\frac{1}{2}$.", "0.5")
+        True
     """
     found = verdict(response, gold, kind)
     if found.error and found.error.startswith("the gold answer"):
@@ -70,12 +71,16 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
 
 
 def same(given: str, wanted: str, kind: str = "math") -> bool:
-    """Whether two answers are equal. It is also False if comparing failed.
+    r"""Whether two answers are equal. It is also False if comparing failed.
 
     Args:
         given: An answer, as `extract` gives it.
         wanted: The answer to compare it with, in the same form.
         kind: As in `is_correct`.
+
+    Example:
+        >>> lab.grade.same(r"\frac{1}{2}", "0.5")
+        True
     """
     found = _compared(given, wanted, kind)
     if not isinstance(found, Verdict):
@@ -98,6 +103,10 @@ def verdict(response: str, gold: str, kind: str = "math") -> Verdict:
 
     Raises:
         ValueError: The kind is unknown.
+
+    Example:
+        >>> lab.grade.verdict("The answer is 12.", "13", "integer").reason
+        'whole numbers compared'
     """
     return verdicts([response], [gold], [kind])[0]
 
@@ -128,7 +137,9 @@ def verdicts(
         ValueError: The lists have different lengths, or a kind is unknown.
 
     Example:
-        grade.verdicts(["It is 12.", "So 7."], ["12", "8"], "integer")
+        >>> found = lab.grade.verdicts(["It is 12.", "So 7."], ["12", "8"], "integer")
+        >>> [verdict.correct for verdict in found]
+        [True, False]
     """
     listed = [kinds] * len(responses) if isinstance(kinds, str) else list(kinds)
     if not len(responses) == len(golds) == len(listed):
@@ -276,7 +287,8 @@ def by_model(engine: Engine, *, prompt: str = ASKED, answer_tokens: int = 8) -> 
         A function from questions, responses and gold answers to verdicts.
 
     Example:
-        lab.evaluate(engine, problems, grader=lab.grade.by_model(judge))
+        judge = lab.load("s1-tiny")
+        found = lab.evaluate(judge, lab.tiny.problems(4), grader=lab.grade.by_model(judge))
     """
     from s1lab.api import direct
 
