@@ -65,7 +65,8 @@ def _by_regex(row: dict[str, Any]) -> bool:
 def table(rows: list[dict[str, Any]]) -> str:
     """Write the table in Markdown: one line for each source, and one for all."""
     lines = [
-        "| source | rows | agree | wrong graded right | right graded wrong | s | rival: agree | wrong graded right | s |",
+        "| source | rows | agree | wrong graded right | right graded wrong | s | rival: agree | "
+        "wrong graded right | s |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     sums = [0.0] * 8

@@ -251,7 +251,8 @@ def _needs(profile: Profile) -> dict[str, set[str]]:
     except CycleError as why:
         circle = ", ".join(why.args[1][1:])
         raise ValueError(
-            f"the profile {profile.name}: {circle} wait for one another, since each has the other's name in a path: change one"
+            f"the profile {profile.name}: {circle} wait for one another, since each has the "
+            "other's name in a path: change one"
         ) from None
     return needs
 
@@ -309,7 +310,8 @@ def main() -> None:
         if options.dry:
             rehearse(options.profile, jobs=options.jobs)
             print(
-                f"all of {options.profile} ran on random weights in {time.time() - began:.0f} s: its numbers mean nothing"
+                f"all of {options.profile} ran on random weights in {time.time() - began:.0f} s: "
+                "its numbers mean nothing"
             )
             return
         profile = read_profile(options.profile)
@@ -318,13 +320,15 @@ def main() -> None:
         sys.exit(f"s1lab: {why}")
     except KeyboardInterrupt:
         print(
-            "s1lab: stopped; what notebooks had finished is under runs/, and stores go on where they were",
+            "s1lab: stopped; what notebooks had finished is under runs/, and stores go on where "
+            "they were",
             file=sys.stderr,
         )
         sys.exit(130)
     if not plots.can_draw():
         print(
-            "no Chrome or Chromium answers here, so figures/ got its data (JSON) but no new pictures: install one to draw them"
+            "no Chrome or Chromium answers here, so figures/ got its data (JSON) but no new "
+            "pictures: install one to draw them"
         )
     print(f"\n{comparison(profile.name)}\n\nall of it took {time.time() - began:.0f} s")
 
