@@ -63,7 +63,7 @@ def force(
     other questions.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         budget: One budget for all questions, or a list with one for each. None is ``Budget()``: the
             model thinks until it stops by itself.
@@ -78,7 +78,7 @@ def force(
         system: The system turn; None for none.
         store: A file, such as "runs/x.db", that keeps every completion and every trace as it comes.
             The same call on the same file resumes a run that was killed, and repeats no request
-            that the file holds. :func:`s1lab.runs` lists the runs in a file.
+            that the file holds. `s1lab.runs` lists the runs in a file.
         progress: Whether to show a progress bar. A single question shows none.
 
     Returns:
@@ -121,21 +121,21 @@ def direct(
 ) -> Trace | list[Trace]:
     """Answer without thinking: the baseline.
 
-    No thinking is opened. The other options are as in :func:`s1lab.force`.
+    No thinking is opened. The other options are as in `s1lab.force`.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         prefix: The first words of the answer. ``"Answer:"`` leaves no room for thought before the
             answer. None adds nothing.
-        temperature: As in :func:`s1lab.force`.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
+        temperature: As in `s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
         answer_tokens: The most tokens of an answer. None is all that is left of the context.
         answer_room: Has no effect here, since there is no thinking.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Trace for a single question, else a list of traces in the order of the questions.

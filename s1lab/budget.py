@@ -40,7 +40,7 @@ class Budget:
             context.
         compat: The semantics. "exact": the sum of all thinking tokens never exceeds ``max_tokens``.
             "readme" and "harness" repeat the original's two loops, see
-            :mod:`s1lab.methods.original_loops`. "readme" has no ``min_tokens`` and no ``on_cut``.
+            `s1lab.methods.original_loops`. "readme" has no ``min_tokens`` and no ``on_cut``.
             "harness" has both: its ``min_tokens`` masks the stops until that many tokens are
             written, and appends no text.
         answer_room: How many tokens the thinking must leave for the answer, as the context allows.

@@ -30,6 +30,10 @@ class Request:
         top_p: Nucleus sampling; 1 keeps every token.
         seed: Above temperature 0 it alone (with ids and top_p) decides what is sampled. The batch
             never does.
+
+    Example:
+        >>> lab.Request(ids=(1, 2, 3), max_tokens=8, stop=frozenset({0})).temperature
+        0.0
     """
 
     ids: tuple[int, ...]
@@ -49,6 +53,10 @@ class Completion:
         ids: The ids, without the stop.
         stop_id: The stop that was sampled; None if ``max_tokens`` was reached first.
         error: A sentence if the request could not be served. The ids are then those written so far.
+
+    Example:
+        >>> lab.Completion(ids=(40, 41), stop_id=2).finish
+        'stop'
     """
 
     ids: tuple[int, ...]
@@ -141,7 +149,7 @@ _DESKS: dict[int, _Desk] = {}  # id of an engine -> its desk, while something is
 
 
 def submit(engine: Engine, key: int, request: Request) -> None:
-    """Hand a request to an engine that other runs may also use; see :func:`collect`."""
+    """Hand a request to an engine that other runs may also use; see `collect`."""
     _DESKS.setdefault(id(engine), _Desk()).flying[key] = request
     engine.submit(key, request)
 
@@ -221,6 +229,15 @@ def run(
     Raises:
         BaseException: Whatever the engine or a program raises, Ctrl-C included. Requests in flight
             are cancelled. Results that ``done`` received are finished.
+
+    Example:
+        def written(ids, n):
+            completion = yield lab.Request(ids, max_tokens=n, stop=frozenset())
+            return completion.ids
+
+        engine = lab.load("s1-tiny")
+        prompt = tuple(engine.template.prompt("How many r in raspberry?"))
+        print(lab.run(engine, [written(prompt, 4), written(prompt, 8)]))
     """
     keys = _KEYS[0] if _KEYS else itertools.count()
     _KEYS.append(keys)
@@ -254,7 +271,7 @@ class _FanOut:
 
 @dataclass
 class _Driver(Generic[T]):
-    """The state of one :func:`run`."""
+    """The state of one `run`."""
 
     engine: Engine
     upcoming: Iterator[tuple[int, Program[T]]]

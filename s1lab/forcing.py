@@ -212,8 +212,8 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
 def suppress(trace: Trace, wrote: int, budget: Budget, cap: int) -> bool:
     """The model stopped. If the budget wants more, append the Wait in place of the stop.
 
-    This is the one place where a Wait is appended: for :func:`think`, ladders and trees. The
-    original's two loops have rules of their own (:mod:`s1lab.methods.original_loops`).
+    This is the one place where a Wait is appended: for `think`, ladders and trees. The
+    original's two loops have rules of their own (`s1lab.methods.original_loops`).
 
     Args:
         trace: The trace, up to the stop.
@@ -236,7 +236,7 @@ def goes_on(trace: Trace, wait_ids: list[int], wrote: int, budget: Budget, cap: 
     """Whether a stop is suppressed: the budget wants more, and a token fits after the Wait.
 
     A round that wrote nothing after a suppression without text would only repeat itself. Its stop
-    is kept. The arguments are those of :func:`suppress`, and ``wait_ids``, the ids of the Wait.
+    is kept. The arguments are those of `suppress`, and ``wait_ids``, the ids of the Wait.
     """
     thought = trace.thinking_tokens
     if not budget.wants_more(thought, trace.waits) or thought + len(wait_ids) >= cap:

@@ -36,8 +36,8 @@ def load(
             reads control tokens in questions and other texts as such; without it ``<|im_end|>`` in
             a question is plain text. ``trust_remote_code=True`` runs code that a model's files
             name; without it no code of theirs ever runs. For the other options see
-            :class:`s1lab.engines.transformers.TransformersEngine`,
-            :class:`s1lab.engines.vllm.VllmEngine` and :class:`s1lab.engines.server.ServerEngine`.
+            `s1lab.engines.transformers.TransformersEngine`,
+            `s1lab.engines.vllm.VllmEngine` and `s1lab.engines.server.ServerEngine`.
 
     Returns:
         The engine. It is also a context manager that frees the model.

@@ -31,7 +31,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """The options that every call on questions takes; :func:`s1lab.force` describes them."""
+    """The options that every call on questions takes; `s1lab.force` describes them."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -62,8 +62,8 @@ class Options:
 class Questions:
     """The questions of a call, with their budgets, the call's options, and their traces.
 
-    A call makes one, calls :meth:`open`, and then :meth:`run` or :meth:`run_traces`. What it gives
-    for one question or many is decided in :meth:`given`.
+    A call makes one, calls `open`, and then `run` or `run_traces`. What it gives
+    for one question or many is decided in `given`.
 
     Args:
         engine: The engine.
@@ -138,12 +138,12 @@ class Questions:
         return self.options.settings(self.budgets if self.thinking else [])
 
     def run_traces(self, loop: Loop, *, what: str, made: dict[str, Any]) -> Trace | list[Trace]:
-        """:meth:`run` for a program that ends in the one trace of its question.
+        """`run` for a program that ends in the one trace of its question.
 
         Args:
             loop: Makes the program from (trace, budget, sampling, context).
-            what: As in :meth:`run`.
-            made: As in :meth:`run`.
+            what: As in `run`.
+            made: As in `run`.
         """
 
         def program(i: int) -> Program[Trace]:

@@ -9,7 +9,7 @@ SHORTEST_BEGINNING = 3  # characters of an opening that count as its beginning, 
 
 @dataclass(frozen=True)
 class ThinkTemplate:
-    """The texts that mark thinking. Those of known models are in :mod:`s1lab.tokenization.presets`.
+    """The texts that mark thinking. Those of known models are in `s1lab.tokenization.presets`.
 
     Attributes:
         open: The text that opens the thinking, such as s1's ``<|im_start|>think`` and a newline. It

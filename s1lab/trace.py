@@ -16,6 +16,10 @@ class Source(StrEnum):
     """Where an id came from.
 
     The model wrote SAMPLED and ANSWER. The program forced CONTINUATION, CLOSE and PREFIX.
+
+    Example:
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?", lab.Budget(waits=1))
+        print(trace.source.count(lab.Source.CONTINUATION))
     """
 
     PROMPT = "prompt"

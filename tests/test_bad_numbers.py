@@ -89,9 +89,9 @@ def traces(template):
 
 def calls(traces):
     """(name, call, good arguments, what each may be): every public call that takes numbers."""
-    vote = lab.Vote("q", traces, "integer")
-    best = lab.Best("q", traces, "integer", (1.0, 2.0))
-    tree = lab.Tree("q", traces, "integer", (1.0, 2.0))
+    vote = lab.methods.Vote("q", traces, "integer")
+    best = lab.methods.Best("q", traces, "integer", (1.0, 2.0))
+    tree = lab.methods.Tree("q", traces, "integer", (1.0, 2.0))
     fit, habit = metrics.scaling_fit(RUNS, [10.0, 25.0, 30.0]), habits.habit("aime24")
     of = {"question": "q", "traces": traces, "kind": "integer"}
     return [
@@ -119,10 +119,10 @@ def calls(traces):
          {"rewards": "rewards", "n": "index", "balance": "balance"}),
         (ceilings, {"rewards": [1.0, 2.0], "n": 3, "balance": 0.2},
          {"rewards": "rewards", "n": "index", "balance": "balance"}),
-        (lab.Vote, of, {"traces": "traces", "kind": "kind"}),
-        (lab.Best, of | {"scores": (1.0, 2.0)},
+        (lab.methods.Vote, of, {"traces": "traces", "kind": "kind"}),
+        (lab.methods.Best, of | {"scores": (1.0, 2.0)},
          {"traces": "traces", "kind": "kind", "scores": "numbers a trace"}),
-        (lab.Tree, of | {"rewards": (1.0, 2.0)},
+        (lab.methods.Tree, of | {"rewards": (1.0, 2.0)},
          {"traces": "traces", "kind": "kind", "rewards": "numbers a trace", "vote": "vote"}),
         (vote.maj, {}, {"k": "k"}),
         (vote.tokens, {}, {"k": "k"}),
@@ -134,8 +134,8 @@ def calls(traces):
         (best.tokens, {}, {"k": "k"}),
         (tree.accuracy, {"gold": "3"}, {"gold": "gold", "k": "k"}),
         (tree.tokens, {}, {"k": "k"}),
-        (lab.outcome, {"found": [vote], "golds": ["3"]}, {"k": "k"}),
-        (lab.outcome, {"found": [vote], "golds": ["3"]}, {"found": "voted", "golds": "golds"}),
+        (lab.methods.outcome, {"found": [vote], "golds": ["3"]}, {"k": "k"}),
+        (lab.methods.outcome, {"found": [vote], "golds": ["3"]}, {"found": "voted", "golds": "golds"}),
         (Cost, {}, {"sampled": "index", "forced": "index", "thrown_away": "index"}),
         (habits.habit, {"benchmark": "aime24"}, {"benchmark": "text", "model": "model"}),
         (habits.rows_of, {"benchmark": "aime24"}, {"benchmark": "text"}),

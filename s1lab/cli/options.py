@@ -107,7 +107,7 @@ def check_model(model: str, option: str = "--model") -> None:
 
 
 def engine_options(pairs: list[str] | None, key: str | None) -> dict[str, Any]:
-    """Turn ``--option`` and ``--api-key`` into keywords of :func:`s1lab.load`.
+    """Turn ``--option`` and ``--api-key`` into keywords of `s1lab.load`.
 
     A value is read as JSON if it is JSON, else as text.
 

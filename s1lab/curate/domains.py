@@ -123,17 +123,17 @@ def domains(
     Args:
         engine: The engine that names the subjects.
         pool: A Dataset with question.
-        temperature: As in :func:`s1lab.direct`.
-        seed: As in :func:`s1lab.direct`.
-        store: As in :func:`s1lab.direct`.
+        temperature: As in `s1lab.direct`.
+        seed: As in `s1lab.direct`.
+        store: As in `s1lab.direct`.
         progress: Whether to show a progress bar.
-        asking: Other options of :func:`s1lab.direct`.
+        asking: Other options of `s1lab.direct`.
 
     Returns:
         The pool with the column ``domain``, the subject of each question, and the report.
 
     Example:
-        pool, unlabelled = curate.domains(engine, pool, store="runs/domains.db")
+        pool, unlabelled = lab.curate.domains(lab.load("s1-tiny"), lab.tiny.problems(4))
     """
     needs(pool, "the pool", question="text")
     replies = direct(

@@ -95,7 +95,8 @@ def read(
             file.
 
     Example:
-        pool = curate.read("s1K.parquet", need=("question", "thinking"))
+        lab.curate.write(lab.tiny.pool(200), "runs/pool.jsonl")
+        pool = lab.curate.read("runs/pool.jsonl", need=("question", "answer"))
     """
     if teacher not in (None, *TEACHERS):
         raise ValueError(f"no teacher is called {teacher!r}: choose from {list(TEACHERS)}")
@@ -148,7 +149,7 @@ def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = Non
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: As in :func:`read`.
+        ValueError: As in `read`.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -255,7 +256,7 @@ def to_sft(
 
     Returns:
         A Dataset with the columns ``prompt`` and ``completion``, one row for each row. Newer
-        versions of trl add an end token to a text that does not end in one. :func:`s1lab.sft.train`
+        versions of trl add an end token to a text that does not end in one. `s1lab.sft.train`
         passes ids to trl, so nothing is added.
 
     Raises:
@@ -263,7 +264,9 @@ def to_sft(
             delimiters, or if the name of ``rows`` is unknown.
 
     Example:
-        rows = curate.to_sft(chosen, engine.template)
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        examples = lab.curate.to_sft(rows, lab.load("s1-tiny").template)
+        print(examples[0]["prompt"])
     """
     needs(dataset, "the dataset", question="text", thinking="text", attempt="text")
     if rows not in get_args(Rows):
@@ -336,6 +339,9 @@ def digest(dataset: Dataset) -> str:
 
     Returns:
         The SHA-256 in hex.
+
+    Example:
+        print(lab.curate.digest(lab.tiny.problems(8)))
     """
     found = hashlib.sha256()
     for row in dataset:
@@ -354,10 +360,10 @@ def write(dataset: Dataset, path: str | Path) -> str:
         path: The file.
 
     Returns:
-        The dataset's :func:`digest`.
+        The dataset's `digest`.
 
     Example:
-        curate.write(chosen, "runs/thousand.jsonl")
+        digest = lab.curate.write(lab.tiny.problems(8), "runs/eight.jsonl")
     """
     write_whole(Path(path), map(_line, dataset))
     return digest(dataset)

@@ -71,7 +71,7 @@ def decontaminate(
         ValueError: If n is below 1, if there is no benchmark, or if one is empty.
 
     Example:
-        pool, leaked = curate.decontaminate(pool, [benchmark])
+        pool, leaked = lab.curate.decontaminate(lab.tiny.pool(200), [lab.tiny.benchmark()])
     """
     if n < 1:
         raise ValueError(f"n is {n}: a gram has at least one word (the paper: 8)")
@@ -191,7 +191,7 @@ def _in_threads(
 
 
 def _batches(pool: Dataset) -> Iterator[pa.Array]:
-    """Yield the questions as Arrow arrays, with words split and lowered as by :func:`words_of`."""
+    """Yield the questions as Arrow arrays, with words split and lowered as by `words_of`."""
     for table in pool.select_columns("question").with_format("arrow").iter(batch_size=BATCH):
         texts = table["question"].combine_chunks().cast(pa.large_string()).fill_null("")
         odd = pc.invert(pc.string_is_ascii(texts))
@@ -228,7 +228,7 @@ def deduplicate(pool: Dataset, n: int | None = None) -> tuple[Dataset, Report]:
         ValueError: If n is below 1.
 
     Example:
-        pool, repeats = curate.deduplicate(pool)
+        pool, repeats = lab.curate.deduplicate(lab.tiny.pool(200))
     """
     if n is not None and n < 1:
         raise ValueError(f"n is {n}: a gram has at least one word")

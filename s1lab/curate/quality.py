@@ -128,8 +128,8 @@ def quality(
     Args:
         pool: A Dataset with question, and any of answer, thinking, attempt and source. A rule looks
             only at columns that exist.
-        rules: Names of :data:`RULES`, in the order to try them. None is all. The paper counts in
-            two steps, :data:`MISSING` and then :data:`FORMATTING`.
+        rules: Names of `RULES`, in the order to try them. None is all. The paper counts in
+            two steps, `MISSING` and then `FORMATTING`.
         words: The least and the most words of a trace, None for no limit. The paper sets none. They
             are the rules "short" and "long", which are tried last.
         progress: Whether to show a progress bar.
@@ -142,7 +142,7 @@ def quality(
         TypeError: If a column is not text.
 
     Example:
-        pool, faults = curate.quality(pool)
+        pool, faults = lab.curate.quality(lab.tiny.pool(200))
         print(faults.counts)
     """
     names = list(RULES if rules is None else rules)

@@ -32,6 +32,10 @@ class Report:
         whys: For each dropped row, the reason in words.
         notes: Further remarks, one sentence each.
         pool: The pool that came in.
+
+    Example:
+        kept, report = lab.curate.quality(lab.tiny.pool(200))
+        print(report.counts)
     """
 
     stage: str
@@ -147,7 +151,9 @@ def funnel(*reports: Report) -> str:
         ValueError: If a step does not begin with the rows that the one before left.
 
     Example:
-        print(curate.funnel(quality, repeats, leaked))
+        pool, faults = lab.curate.quality(lab.tiny.pool(200))
+        pool, repeats = lab.curate.deduplicate(pool)
+        print(lab.curate.funnel(faults, repeats))
     """
     for earlier, later in pairwise(reports):
         if earlier.after != later.before:

@@ -65,7 +65,8 @@ def select(
             unknown.
 
     Example:
-        chosen, rest = curate.select(pool, 1000, seed=0)
+        pool, _ = lab.curate.quality(lab.tiny.pool(900))
+        chosen, rest = lab.curate.select(pool, 40, seed=0)
     """
     if variant not in ("paper", "code"):
         raise ValueError(f"no variant is called {variant!r}: choose 'paper' or 'code'")
@@ -103,12 +104,16 @@ def random(pool: Dataset, n: int = 1000, seed: int = 0) -> tuple[Dataset, Report
     """Draw ``n`` rows with equal weights: 1K-random of Table 2.
 
     Args:
-        pool: The rows that :func:`s1lab.curate.quality` kept.
+        pool: The rows that `s1lab.curate.quality` kept.
         n: How many rows to draw.
         seed: Seed of the draws.
 
     Returns:
         The chosen rows, and the report.
+
+    Example:
+        pool, _ = lab.curate.quality(lab.tiny.pool(400))
+        chosen, rest = lab.curate.random(pool, 40, seed=0)
     """
     drawing = _Drawing(pool, n, seed, None)
     return _chosen("random", pool, set(drawing.sample(drawing.order, n)), [])
@@ -129,6 +134,10 @@ def diverse(
 
     Returns:
         The chosen rows, and the report.
+
+    Example:
+        pool, _ = lab.curate.quality(lab.tiny.pool(400))
+        chosen, rest = lab.curate.diverse(pool, 40)
     """
     drawing = _Drawing(pool, n, seed, domain)
     groups = {name: drawing.sample(rows, len(rows)) for name, rows in drawing.by_domain().items()}
@@ -154,6 +163,10 @@ def longest(pool: Dataset, n: int = 1000) -> tuple[Dataset, Report]:
 
     Returns:
         The chosen rows, and the report.
+
+    Example:
+        pool, _ = lab.curate.quality(lab.tiny.pool(400))
+        chosen, rest = lab.curate.longest(pool, 40)
     """
     drawing = _Drawing(pool, n, 0, None, lengths=True)
     return _chosen(
@@ -165,7 +178,12 @@ def longest(pool: Dataset, n: int = 1000) -> tuple[Dataset, Report]:
 
 
 def full(pool: Dataset) -> tuple[Dataset, Report]:
-    """Keep every row: 59K-full of Table 2."""
+    """Keep every row: 59K-full of Table 2.
+
+    Example:
+        pool, _ = lab.curate.quality(lab.tiny.pool(400))
+        chosen, rest = lab.curate.full(pool)
+    """
     needs(pool, "the pool", question="text")
     return account("full", pool, {})
 

@@ -35,18 +35,18 @@ def traces(
     empty.
 
     Args:
-        teacher: An engine, which answers as in :func:`s1lab.force` and whose traces also come with
+        teacher: An engine, which answers as in `s1lab.force` and whose traces also come with
             ``thinking_tokens`` and ``cut``. Or a function from a question to (thinking, answer),
-            such as :class:`s1lab.tiny.Teacher`.
+            such as `s1lab.tiny.Teacher`.
         questions: A Dataset with ``question``, or texts. The Dataset's other columns stay. With
             ``answer``, attempts are graded.
         keep_wrong: Keep wrong attempts, as the paper does (46.4 % of s1K's are wrong). False drops
             them.
-        budget: As in :func:`s1lab.force`.
-        temperature: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
+        budget: As in `s1lab.force`.
+        temperature: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -57,7 +57,8 @@ def traces(
         TypeError: If questions is a single text.
 
     Example:
-        rows, report = curate.traces(tiny.Teacher(seed=0), tiny.problems(40, split="train"))
+        questions = lab.tiny.problems(40, split="train")
+        rows, report = lab.curate.traces(lab.tiny.Teacher(seed=0), questions)
     """
     if isinstance(questions, str):
         raise TypeError(

@@ -1,6 +1,6 @@
 """One server over HTTP, on its own thread, with replies in bounded time and memory.
 
-The output of :meth:`Client.words` contains no secret: keys and passwords are masked in all text of
+The output of `Client.words` contains no secret: keys and passwords are masked in all text of
 a server.
 """
 

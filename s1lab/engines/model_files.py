@@ -147,7 +147,7 @@ def settings_of(model: str, file: str) -> dict[str, Any]:
 
 
 def check_model(model: str) -> Header:
-    """Check a model's files if they are local; see :func:`s1lab.engines.weights.check_files`."""
+    """Check a model's files if they are local; see `s1lab.engines.weights.check_files`."""
     folder = folder_of(model)
     return check_files(folder) if folder else {}
 

@@ -47,9 +47,9 @@ class ServerEngine:
         model: The name the server uses for the model; None takes its only model.
         tokenizer: Folder, hub id or embedded name of the model's tokenizer; None takes the place
             that the server names for its model.
-        template: As in :func:`s1lab.load`.
-        chat_template_kwargs: As in :func:`s1lab.load`.
-        allow_special: As in :func:`s1lab.load`.
+        template: As in `s1lab.load`.
+        chat_template_kwargs: As in `s1lab.load`.
+        allow_special: As in `s1lab.load`.
         api_key: Sent as a bearer token, and never shown. None takes the environment variable
             S1LAB_API_KEY, if it is set.
         concurrency: The most requests in flight. The server batches them.

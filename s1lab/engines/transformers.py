@@ -41,9 +41,9 @@ class TransformersEngine:
     Args:
         model: "s1-tiny", "s1-tiny-base", a folder or a hub id; or a loaded model.
         tokenizer: The tokenizer of a loaded model, which needs one.
-        template: As in :func:`s1lab.load`.
-        chat_template_kwargs: As in :func:`s1lab.load`.
-        allow_special: As in :func:`s1lab.load`.
+        template: As in `s1lab.load`.
+        chat_template_kwargs: As in `s1lab.load`.
+        allow_special: As in `s1lab.load`.
         dtype: "auto" is the model's own on a GPU and float32 on a CPU, where bfloat16 may be ten
             times slower.
         device: None is "cuda" if there is a GPU, else "cpu".

@@ -50,9 +50,9 @@ class VllmEngine:
 
     Args:
         model: "s1-tiny", "s1-tiny-base", a folder or a hub id.
-        template: As in :func:`s1lab.load`.
-        chat_template_kwargs: As in :func:`s1lab.load`.
-        allow_special: As in :func:`s1lab.load`.
+        template: As in `s1lab.load`.
+        chat_template_kwargs: As in `s1lab.load`.
+        allow_special: As in `s1lab.load`.
         dtype: "auto" is float32 on a CPU and the model's own on a GPU. The paper's final runs used
             "float32".
         tensor_parallel_size: How many GPUs (or CPU sockets) each layer is spread over.

@@ -46,9 +46,9 @@ class Benchmark:
         rows: The number of its questions.
         kind: How its answers are graded.
         task: Its name in lm-evaluation-harness; the authors' name if they have one.
-        paper: Its name in :mod:`s1lab.paper.numbers`.
+        paper: Its name in `s1lab.paper.numbers`.
         revision: The pinned revision on the hub; None if it could not be looked up.
-        checksum: Of the published questions, see :func:`s1lab.evaluation.evaluate.checksum`.
+        checksum: Of the published questions, see `s1lab.evaluation.evaluate.checksum`.
         note: How to get access, for a gated set.
     """
 
@@ -97,9 +97,14 @@ ALIASES = {"aime24-nofigures": "aime24", "math-500": "math500", "gpqa": "gpqa-di
 
 
 def known(name: str) -> tuple[str, Benchmark | None]:
-    """The name of a benchmark in :data:`BENCHMARKS`, and the benchmark; None for an unknown one.
+    """The name of a benchmark in `BENCHMARKS`, and the benchmark; None for an unknown one.
 
     The name may have any spelling, or be a file of that name.
+
+    Example:
+        >>> key, benchmark = lab.benchmarks.known("GPQA-Diamond")
+        >>> key, benchmark.rows
+        ('gpqa-diamond', 198)
     """
     key = (Path(name).stem if Path(name).suffix in FILES else name).lower().replace("_", "-")
     key = ALIASES.get(key, key)
@@ -116,10 +121,10 @@ def load(
     check: bool = True,
     as_original: bool = False,
 ) -> Dataset:
-    """Load a benchmark for :func:`s1lab.evaluate`.
+    """Load a benchmark for `s1lab.evaluate`.
 
     Args:
-        name: One of :data:`BENCHMARKS`, with "_" or "-" between its words. "aime24" is the task
+        name: One of `BENCHMARKS`, with "_" or "-" between its words. "aime24" is the task
             that the paper reports, aime24_nofigures. "embedded" is the embedded world's 500 test
             questions, which all its published numbers are on, or the first n of them. It may also
             be the path of a file with a benchmark's name, such as "data/aime24.jsonl".
@@ -133,7 +138,7 @@ def load(
             draws other questions from the same split.
         check: False accepts a set with other rows or questions than the known one.
         as_original: For GPQA-Diamond only: ask what the original's evaluator asks, see
-            :func:`choices_as_original`. ``seed`` is then the seed of its one generator (None: 0). A
+            `choices_as_original`. ``seed`` is then the seed of its one generator (None: 0). A
             column ``unanswered`` makes a response without an answer count as "A".
 
     Returns:
@@ -237,6 +242,10 @@ def choice_question(
     Returns:
         The question with its options below it, "A) ..." to "D) ...", one a line; and the letter of
         the right option.
+
+    Example:
+        question, letter = lab.benchmarks.choice_question("Which?", "right", ["wrong", "worse"])
+        print(question, letter)
     """
     options = [right, *wrong]
     order = list(range(len(options)))
@@ -271,7 +280,7 @@ def choices_as_original(
         ValueError: The seed is not a whole number.
 
     Example:
-        >>> choices_as_original([("Which?", "right", ["wrong", "worse", "worst"])])
+        >>> lab.benchmarks.choices_as_original([("Which?", "right", ["wrong", "worse", "worst"])])
         [('Which?\n\nA) worst\nB) wrong\nC) worse\nD) right', 'D')]
     """
     generator = random.Random(whole("seed", seed, 0))
@@ -343,7 +352,7 @@ def _column(table: Dataset, names: Sequence[str], where: str) -> list[str]:
 class Comparison:
     """Our runs and the paper's in one table.
 
-    It prints as a table. :meth:`to_pandas` and :meth:`to_dataset` give its rows.
+    It prints as a table. `to_pandas` and `to_dataset` give its rows.
 
     Attributes:
         benchmark: The benchmark.
@@ -406,14 +415,15 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
 
     Args:
         results: One Results, or several by the name to show, such as the result of ``lab.sweep``.
-        name: The benchmark. None takes the name that :func:`load` wrote into the rows.
+        name: The benchmark. None takes the name that `load` wrote into the rows.
 
     Raises:
         ValueError: The paper has no numbers for this benchmark, or the results are on another
             number of questions.
 
     Example:
-        print(lab.benchmarks.compare(results, "math500"))
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(8))
+        print(lab.benchmarks.compare(results, "aime24"))
     """
     runs = (
         dict(results)

@@ -57,6 +57,11 @@ class Results:
         graded: The verdict on each trace, with its reason.
         made: How the run was made: model, engine, dtype, versions, temperature, top_p, seed,
             semantics, and the benchmark's name, number of questions and their checksum.
+
+    Example:
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(8))
+        print(results.accuracy, results.interval)
+        print(results.rows[0]["question"], results.rows[0]["correct"])
     """
 
     rows: Dataset
@@ -84,7 +89,7 @@ class Results:
 
     @property
     def correct(self) -> list[float]:
-        """The outcome of each row, for the paired tests of :mod:`s1lab.evaluation.metrics`."""
+        """The outcome of each row, for the paired tests of `s1lab.evaluation.metrics`."""
         return [float(c) for c in self.rows["correct"]]
 
     @property
@@ -99,7 +104,7 @@ class Results:
         """Grade traces that any call gave for ``problems["question"]``.
 
         Args:
-            problems: The benchmark, as in :func:`evaluate`.
+            problems: The benchmark, as in `evaluate`.
             traces: One trace a question, or n a question, question by question.
             made: How the traces were made. It becomes ``Results.made``.
         """
@@ -114,12 +119,12 @@ class Results:
     def save(self, path: str | Path) -> Path:
         """Write the run to a new file, one trace a line, and return its path.
 
-        ``s1lab diff`` compares two such files, and :func:`s1lab.storage.read_run` reads one.
+        ``s1lab diff`` compares two such files, and `s1lab.storage.read_run` reads one.
         """
         return write_run(path, self.traces, self.made, [v.mark for v in self.graded])
 
     def save_harness(self, folder: str | Path, task: str | None = None) -> Path:
-        """Write the files of lm-evaluation-harness: :func:`s1lab.interop.exports.save_harness`."""
+        """Write the files of lm-evaluation-harness: `s1lab.interop.exports.save_harness`."""
         return save_harness(self, folder, task)
 
     def __repr__(self) -> str:
@@ -150,26 +155,26 @@ def evaluate(
     """Ask a benchmark under a budget and grade the answers (pass@1).
 
     Args:
-        engine: The engine, from :func:`s1lab.load`.
+        engine: The engine, from `s1lab.load`.
         problems: A Dataset with the columns ``question`` and ``answer``. A column ``kind`` says how
             each row is graded; without it every row is "math". A column ``unanswered`` says what a
             response without an answer counts as. The original uses "A" for GPQA-Diamond, see
-            :func:`s1lab.evaluation.benchmarks.load`. Only the rules use that column, and ``made``
+            `s1lab.evaluation.benchmarks.load`. Only the rules use that column, and ``made``
             and the row's reason say so.
         budget: One budget for all questions, or a list with one a question. None lets the model
             think until it stops.
         n: Samples a question. The accuracy is the mean over them.
         thinking: False asks without opening any thinking. It takes no budget.
-        prefix: As in :func:`s1lab.direct`; for ``thinking=False`` only.
-        temperature: As in :func:`s1lab.force`.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`, instead of the budgets' own. A warning says how
+        prefix: As in `s1lab.direct`; for ``thinking=False`` only.
+        temperature: As in `s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`, instead of the budgets' own. A warning says how
             many answers were cut, and ``Results.answers_cut`` counts them.
-        answer_room: As in :func:`s1lab.force`, instead of the budgets' own.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`. It also keeps the verdicts.
-        grader: Grades in place of the rules of :mod:`s1lab.evaluation.grade`, for example
+        answer_room: As in `s1lab.force`, instead of the budgets' own.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`. It also keeps the verdicts.
+        grader: Grades in place of the rules of `s1lab.evaluation.grade`, for example
             ``lab.grade.by_model(engine)``.
         progress: Whether to show a progress bar.
 
@@ -177,7 +182,9 @@ def evaluate(
         ValueError: A column is missing, there are no rows, or a row has no answer.
 
     Example:
-        results = lab.evaluate(engine, problems, lab.Budget(max_tokens=64))
+        problems = lab.tiny.problems(8)
+        results = lab.evaluate(lab.load("s1-tiny"), problems, lab.Budget(max_tokens=64))
+        print(results.interval, results.thinking_tokens)
     """
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
@@ -230,24 +237,28 @@ def sweep(
     """Measure a scaling curve with one ladder a question.
 
     Args:
-        engine: As in :func:`evaluate`.
-        problems: As in :func:`evaluate`.
-        caps: As in :func:`s1lab.ladder`.
-        waits: As in :func:`s1lab.ladder`.
-        budget: As in :func:`s1lab.ladder`.
-        n: Samples a question, as in :func:`evaluate`.
-        temperature: As in :func:`s1lab.ladder`.
-        top_p: As in :func:`s1lab.ladder`.
-        seed: As in :func:`s1lab.ladder`.
-        answer_tokens: As in :func:`s1lab.ladder`.
-        answer_room: As in :func:`s1lab.ladder`.
-        system: As in :func:`s1lab.ladder`.
-        store: As in :func:`evaluate`.
+        engine: As in `evaluate`.
+        problems: As in `evaluate`.
+        caps: As in `s1lab.ladder`.
+        waits: As in `s1lab.ladder`.
+        budget: As in `s1lab.ladder`.
+        n: Samples a question, as in `evaluate`.
+        temperature: As in `s1lab.ladder`.
+        top_p: As in `s1lab.ladder`.
+        seed: As in `s1lab.ladder`.
+        answer_tokens: As in `s1lab.ladder`.
+        answer_room: As in `s1lab.ladder`.
+        system: As in `s1lab.ladder`.
+        store: As in `evaluate`.
         progress: Whether to show a progress bar.
 
     Returns:
         The Results of every rung by its name: "cap 16", "own stop", "2 Waits". Each equals what
-        :func:`evaluate` gives for that rung's budget.
+        `evaluate` gives for that rung's budget.
+
+    Example:
+        results = lab.sweep(lab.load("s1-tiny"), lab.tiny.problems(8), caps=(16, 64), waits=(1,))
+        print({rung: found.accuracy for rung, found in results.items()})
     """
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]

@@ -18,7 +18,12 @@ SLACK = 1e-9  # rounding may put an outcome that is a mean just outside 0 or 1
 
 @dataclass(frozen=True)
 class Interval:
-    """A number with its interval, all three in the unit of the input."""
+    """A number with its interval, all three in the unit of the input.
+
+    Example:
+        >>> print(lab.metrics.Interval(56.7, 39.2, 72.6))
+        56.7 [39.2, 72.6]
+    """
 
     value: float
     low: float
@@ -45,7 +50,7 @@ def accuracy_interval(correct: Sequence[bool], level: float = 0.95) -> Interval:
             not a share.
 
     Example:
-        >>> print(accuracy_interval([True] * 17 + [False] * 13))
+        >>> print(lab.metrics.accuracy_interval([True] * 17 + [False] * 13))
         56.7 [39.2, 72.6]
     """
     right = outcomes("correct", correct)
@@ -71,13 +76,14 @@ def share_interval(percent: float, n: int, level: float = 0.95) -> Interval:
             a share.
 
     Example:
-        print(share_interval(56.7, 30))
+        >>> print(lab.metrics.share_interval(56.7, 30))
+        56.7 [39.2, 72.7]
     """
     return _published("percent", percent, "n", n, level)
 
 
 def _published(name: str, percent: float, size: str, n: int, level: float) -> Interval:
-    """:func:`share_interval`, with the argument names that the caller uses."""
+    """`share_interval`, with the argument names that the caller uses."""
     percent = real(name, percent, _ACCURACY, 0, 100)
     n, level = whole(size, n, 1, MOST), share("level", level)
     z, part = float(stats.norm.ppf((1 + level) / 2)), percent / 100
@@ -111,7 +117,8 @@ def paired_bootstrap(
             out of range.
 
     Example:
-        print(paired_bootstrap(results.correct, others.correct))
+        before, after = [True, False, False, True] * 8, [True, True, False, True] * 8
+        print(lab.metrics.paired_bootstrap(before, after))
     """
     x, y = (
         numbers(name, given, _PAIRED, low=-SLACK, high=1 + SLACK, booleans=True)
@@ -156,7 +163,7 @@ def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.
     The difference has Newcombe's interval, made from Wilson's interval of each accuracy. The gain
     has the interval of its logarithm. The test is Fisher's, on the nearest counts. An accuracy
     that is not a whole number of questions (a mean over samples) is used unchanged. If both runs
-    answered the same questions, :func:`mcnemar` tells more.
+    answered the same questions, `mcnemar` tells more.
 
     Args:
         a: One accuracy, in percent.
@@ -171,6 +178,13 @@ def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.
     Raises:
         ValueError: An accuracy is outside 0 to 100, there are no questions, or the level is not a
             share.
+
+    Example:
+        >>> found = lab.metrics.unpaired(56.7, 44.6, 30)
+        >>> print(found.difference)
+        12.1 [-12.5, 34.8]
+        >>> round(found.p, 2)
+        0.44
     """
     first = _published("a", a, "n", n, level)
     m = n if m is None else m

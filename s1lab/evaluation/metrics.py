@@ -65,7 +65,8 @@ def control(tokens: Sequence[float], low: Bound = None, high: Bound = None) -> f
         ValueError: Tokens or bounds are not such numbers, or a lower bound is above the upper one.
 
     Example:
-        control([480, 1010], high=[500, 1000])  # 50.0
+        >>> lab.metrics.control([480, 1010], high=[500, 1000])
+        50.0
     """
     runs = numbers("tokens", tokens, _TOKENS, low=0)
     lows, highs = _bounds("low", low, runs.size, -np.inf), _bounds("high", high, runs.size, np.inf)
@@ -109,7 +110,8 @@ def scaling(tokens: Sequence[float], accuracy: Sequence[float]) -> float:
         ValueError: A number is out of range, or all runs have the same tokens.
 
     Example:
-        scaling([500, 1000, 2000], [30, 40, 50])  # 10.0
+        >>> lab.metrics.scaling([500, 1000, 2000], [30, 40, 50])
+        10.0
     """
     x, y = _curve(tokens, accuracy, _SOME_TOKENS, np.nextafter(0, 1))
     i, j = np.triu_indices(x.size, 1)
@@ -132,6 +134,10 @@ def performance(accuracy: Sequence[float]) -> float:
 
     Raises:
         ValueError: There are no runs, or an accuracy is outside 0 to 100.
+
+    Example:
+        >>> lab.metrics.performance([50.0, 56.7, 53.3])
+        56.7
     """
     return float(_percents(accuracy).max())
 
@@ -190,8 +196,8 @@ def score(
         tokens: [runs, questions], thinking tokens. Column i of every run is question i, so that a
             resample draws whole questions, with all their runs.
         correct: [runs, questions], outcomes from 0 to 1.
-        low: As in :func:`control`.
-        high: As in :func:`control`.
+        low: As in `control`.
+        high: As in `control`.
         resamples: How often the questions are drawn with replacement.
         level: The interval contains the middle ``level`` of the drawn values.
         seed: The seed of the generator that draws.
@@ -201,6 +207,10 @@ def score(
 
     Raises:
         ValueError: A number is out of range, or all runs have the same tokens.
+
+    Example:
+        >>> print(lab.metrics.score([[100, 120], [400, 380]], [[0, 1], [1, 1]]).performance)
+        100.0 [100.0, 100.0]
     """
     grid = "[runs, questions], a list of equally many questions for each run"
     t = numbers("tokens", tokens, f"thinking tokens, 0 or more, as {grid}", low=0, dimensions=2)
@@ -256,7 +266,8 @@ def frontier(tokens: Sequence[float], accuracy: Sequence[float]) -> list[int]:
         ValueError: A number is out of range, or the lists have different lengths.
 
     Example:
-        frontier([100, 200, 300], [20, 50, 40])  # [0, 1]
+        >>> lab.metrics.frontier([100, 200, 300], [20, 50, 40])
+        [0, 1]
     """
     x, y = _curve(tokens, accuracy, _TOKENS)
     found: list[int] = []
@@ -319,6 +330,10 @@ def scaling_fit(tokens: Sequence[float], accuracy: Sequence[float], *, level: fl
     Raises:
         ValueError: A number is out of range, there are fewer than three runs, or all runs have the
             same tokens.
+
+    Example:
+        >>> print(lab.metrics.scaling_fit([500, 1000, 2000, 4000], [30, 41, 49, 60]).slope)
+        9.8 [8.0, 11.6]
     """
     x, y = _curve(tokens, accuracy, _SOME_TOKENS, np.nextafter(0, 1))
     x, level = np.log2(x), share("level", level)

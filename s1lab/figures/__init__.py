@@ -1,8 +1,8 @@
 """Figures in one style: log2 token axes, intervals as bands, the paper's points as open markers.
 
-:mod:`~s1lab.figures.curves` draws accuracy over thinking tokens, and :mod:`~s1lab.figures.charts`
-everything else. :mod:`~s1lab.figures.style` holds their common style. :mod:`~s1lab.figures.export`
-writes the files of a figure, and its content as data. :mod:`~s1lab.figures.trace_view` shows a trace
+`s1lab.figures.curves` draws accuracy over thinking tokens, and `s1lab.figures.charts`
+everything else. `s1lab.figures.style` holds their common style. `s1lab.figures.export`
+writes the files of a figure, and its content as data. `s1lab.figures.trace_view` shows a trace
 in a terminal, a notebook or a widget.
 """
 

@@ -48,6 +48,9 @@ class Rung:
         label: What was done to get it, such as "cap 64".
         tokens: Mean thinking tokens.
         accuracy: Accuracy in percent, with its interval.
+
+    Example:
+        rung = lab.figures.Rung("cap 64", 60.2, lab.metrics.share_interval(70.0, 120))
     """
 
     label: str
@@ -66,7 +69,12 @@ class Rung:
 
 
 def called(model: str) -> str:
-    """Name the measured model for a figure. The name of an embedded model says that it is one."""
+    """Name the measured model for a figure. The name of an embedded model says that it is one.
+
+    Example:
+        >>> lab.figures.called("s1-tiny")
+        'the embedded model s1-tiny'
+    """
     return f"the embedded model {model}" if model.startswith("s1-tiny") else Path(model).name
 
 
@@ -87,14 +95,16 @@ def scaling(
         waits: Rungs that suppress the own stop.
         paper: Points of published curves by benchmark, drawn with open markers. The points of a
             single curve are named.
-        title: What was measured, see :func:`called`.
+        title: What was measured, see `called`.
         paper_title: Title of the paper's panel.
 
     Returns:
         The figure.
 
     Example:
-        figure = curves.scaling(caps, waits, title=curves.called("s1-tiny"))
+        results = lab.sweep(lab.load("s1-tiny"), lab.tiny.problems(8), caps=(16, 64), waits=(1,))
+        rungs = [lab.figures.Rung(k, r.thinking_tokens, r.interval) for k, r in results.items()]
+        figure = lab.figures.scaling(rungs[:2], rungs[2:], title=lab.figures.called("s1-tiny"))
     """
     columns = 2 if paper else 1
     alone = f", {next(iter(paper))}" if paper and len(paper) == 1 else ""
@@ -140,10 +150,15 @@ def rivals(
         paper: Published figures, each a mapping from method to points. A method that is measured
             too, or whose name begins with the same words, has the same colour.
         units: What the axis of each published figure counts.
-        title: What was measured, see :func:`called`.
+        title: What was measured, see `called`.
 
     Returns:
         The figure.
+
+    Example:
+        rung = lab.figures.Rung("4 votes", 240.0, lab.metrics.share_interval(70.0, 120))
+        paper, units = {"Figure 7": lab.paper.FIGURE_7}, {"Figure 7": "tokens"}
+        figure = lab.figures.rivals({"majority": [rung]}, paper, units, title="s1-tiny")
     """
     titles = [
         f"<b>measured</b>: {title}; grey: the frontier",
@@ -213,6 +228,10 @@ def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Po
 
     Returns:
         The figure.
+
+    Example:
+        rung = lab.figures.Rung("cap 64", 60.2, lab.metrics.share_interval(70.0, 120))
+        figure = lab.figures.panels({"letters": [rung]}, {"AIME24": lab.paper.FIGURE_1["AIME24"]})
     """
     titles = [f"<b>measured</b>: {name}" for name in groups] + [
         f"<b>the paper's</b>: {name}" for name in paper
@@ -259,6 +278,10 @@ def controls(
 
     Returns:
         The figure.
+
+    Example:
+        rung = lab.figures.Rung("cap 64", 60.2, lab.metrics.share_interval(70.0, 120))
+        figure = lab.figures.controls({"BF": [rung], "TCC": [rung]}, lab.paper.TABLE_3_RUNS)
     """
     first, *rest = dict.fromkeys([*measured, *paper])
     names = list(dict.fromkeys(name.partition(" + ")[0] for name in rest))
@@ -338,7 +361,7 @@ def _forced(
 def _names(
     figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, column: int
 ) -> None:
-    """Label the marks of :func:`_forced`, except those that are too close to each other."""
+    """Label the marks of `_forced`, except those that are too close to each other."""
     if _height(caps[-1]) < _height(caps[0]):  # a falling line has room on both sides
         for i, dot in enumerate(caps):
             _named(figure, dot, BLUE, ("top right", "bottom left")[i % 2], 1, column)

@@ -1,7 +1,7 @@
 """How a trace looks: as text in a terminal, as HTML in a notebook, and token by token in a widget.
 
 The looks of a source are in one table. Everything that shows a trace goes through this module. It
-does not import :mod:`s1lab.trace`, because a trace shows itself with it.
+does not import `s1lab.trace`, because a trace shows itself with it.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
     The files are ``results_TIME.json`` and ``samples_TASK_TIME.jsonl`` in ``folder/MODEL``.
     Accuracy is ``exact_match,none`` (a share, not percent), with its standard error.
     ``thinking_tokens,none`` is next to it, and ``config.s1lab`` says how the run was made. A
-    response is all text after the prompt, as in the original's logged samples (:func:`response`):
+    response is all text after the prompt, as in the original's logged samples (`response`):
     the opening of the thinking, the thinking, its close and the answer, with special tokens shown.
 
     Args:
@@ -51,6 +51,10 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
 
     Raises:
         ValueError: The task can't be part of a file's name.
+
+    Example:
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(4))
+        save_harness(results, "runs/harness")
     """
     name = str(results.made.get("model") or "model")
     task = task or str(results.made.get("benchmark", {}).get("name") or "s1lab")
@@ -145,6 +149,10 @@ def response(trace: Trace) -> str:
 
     Returns:
         The text. If no thinking was opened, it is only the answer.
+
+    Example:
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?")
+        print(response(trace))
     """
     prompt = trace.of(Source.PROMPT)
     written = trace.template.decode(trace.ids[len(prompt) :])

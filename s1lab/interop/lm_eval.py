@@ -48,17 +48,17 @@ class S1Lab(LM):  # type: ignore[misc]
     counted in the results' config (``s1lab.failed``).
 
     Args:
-        model: A model for :func:`s1lab.load`.
+        model: A model for `s1lab.load`.
         pretrained: The same as ``model``.
-        engine: As in :func:`s1lab.load`.
-        seed: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
+        engine: As in `s1lab.load`.
+        seed: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
         batch_size: Accepted from the harness, without effect.
         max_batch_size: Accepted from the harness, without effect.
         device: The engine's device; "cuda:0", the harness's default, lets the engine choose.
         options: max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, answer_room and compat
-            are those of :class:`s1lab.Budget`. All others go to :func:`s1lab.load`.
+            are those of `s1lab.Budget`. All others go to `s1lab.load`.
 
     Raises:
         ValueError: No model is named.

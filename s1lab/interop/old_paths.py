@@ -262,7 +262,7 @@ class _Package(ModuleType):
     """The package s1lab, whose functions are not hidden by an old path.
 
     Python sets ``s1lab.evaluate`` to the module when ``s1lab.evaluate`` is imported. It must stay
-    the function :func:`s1lab.evaluate`, and ``s1lab.cost`` a name that :func:`moved_name` finds.
+    the function `s1lab.evaluate`, and ``s1lab.cost`` a name that `moved_name` finds.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

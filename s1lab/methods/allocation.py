@@ -45,7 +45,7 @@ def ceilings(rewards: Sequence[float], n: int, balance: float) -> list[int]:
     This is ``select_softmax`` in its ``eval/rebase/inference_scaling/rebase.py``. It takes the
     branches from the highest reward down; of equal rewards the later branch comes first. Each
     branch gets its share of what is left, among the branches that are left, rounded up. So good
-    branches get more than by :func:`balanced`, and the last ones often get none. The original adds
+    branches get more than by `balanced`, and the last ones often get none. The original adds
     in float32, where a rounding sometimes hands out one branch too many. Here the branches always
     add up to ``n``.
 

@@ -1,7 +1,7 @@
 """Conditional control (paper section 3.2, appendix E.1): the question says how much to think.
 
 Token- and step-conditional control need a model that was trained for them
-(:mod:`s1lab.sft.formats`). Class-conditional control is plain prompting. Each can have budget
+(`s1lab.sft.formats`). Class-conditional control is plain prompting. Each can have budget
 forcing on top. All give ordinary traces, so the same ledger counts the cost of each method.
 ``as_original=True`` runs a method as the original does, where s1lab differs.
 """
@@ -75,20 +75,20 @@ def token_conditional(
     ``budget=lab.Budget(compat="harness")`` runs it in the original's loop.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         tokens: The number of tokens in the instruction.
-        budget: As in :func:`s1lab.force`.
+        budget: As in `s1lab.force`.
         force: True is TCC + BF: budget forcing with ``tokens`` as the cap, or with the budget's cap
             if that is lower.
-        temperature: As in :func:`s1lab.force`.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        temperature: As in `s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Trace for a single question, else a list of traces in the order of the questions.
@@ -139,19 +139,19 @@ def class_conditional(
     (``s1-tiny-ccc``).
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         length: "short", "long", or None for the question alone.
-        budget: As in :func:`s1lab.force`. A cap puts budget forcing on top.
+        budget: As in `s1lab.force`. A cap puts budget forcing on top.
             ``lab.Budget(compat="harness")`` runs it in the original's loop.
-        temperature: As in :func:`s1lab.force`.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        temperature: As in `s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Trace for a single question, else a list of traces in the order of the questions.
@@ -203,7 +203,7 @@ def step_conditional(
     The answer's first word ends the thinking. A model that was not trained for it gets one warning.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         steps: The number of steps in the instruction.
         budget: A cap, and what concerns the answer. It takes no minimum and no Waits. The cap
@@ -213,22 +213,22 @@ def step_conditional(
         as_original: Run it as the two commands of the original's eval/commands.sh do. With
             ``force`` the bare ``<|im_start|>`` opens, the model writes every number itself, and a
             header that begins with a 0 closes
-            (:func:`s1lab.methods.original_steps.original_steps`). Without ``force`` the ordinary
+            (`s1lab.methods.original_steps.original_steps`). Without ``force`` the ordinary
             opening is given, and the first delimiter ends the thinking, whatever follows it: its
             evaluator's loop (``compat="harness"``) on the question.
-        temperature: As in :func:`s1lab.force`.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        temperature: As in `s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Trace for a single question, else a list of traces in the order of the questions.
         ``Trace.counts`` has "steps" and "delimiter_tokens", see
-        :func:`s1lab.methods.steps.stepped`.
+        `s1lab.methods.steps.stepped`.
 
     Raises:
         ValueError: ``steps`` is below 1, the budget has a minimum, Waits or another ``compat``, or

@@ -31,13 +31,17 @@ from s1lab.trace import Source, Trace
 class Ladder:
     """The rungs of one question.
 
-    Each is an ordinary Trace, token for token what :func:`s1lab.force` gives for its budget.
+    Each is an ordinary Trace, token for token what `s1lab.force` gives for its budget.
 
     Attributes:
         question: The question.
         caps: The caps of the rungs, in the order of the call.
         waits: The numbers of Waits of the rungs, in the order of the call.
         traces: The traces of the rungs, those of the caps first.
+
+    Example:
+        rungs = lab.ladder(lab.load("s1-tiny"), "What is 2 + 3?", caps=(16, 64), waits=(1,))
+        print(rungs.at(cap=16).answer, rungs.at(waits=1).answer)
     """
 
     question: str
@@ -125,7 +129,7 @@ _NAME = re.compile(r"cap (?P<cap>\d+)|(\d+) Waits?|waits (\d+)|own stop")
 
 
 def named_rung(name: str) -> tuple[int | None, int] | None:
-    """Read a rung's name, as :func:`rung_name` and version 0.1 wrote it.
+    """Read a rung's name, as `rung_name` and version 0.1 wrote it.
 
     Args:
         name: The name.
@@ -226,21 +230,21 @@ def ladder(
     round) only.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         caps: The most thinking tokens of each rung, rising.
         waits: How many stops each rung suppresses, rising. 0 is the model's own stop.
         budget: What all rungs share (minimum, texts, answer length). ``caps`` replace its
             ``max_tokens``, and ``waits`` its ``waits``. One for all questions, or a list with one
             for each.
-        temperature: As in :func:`s1lab.force`.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        temperature: As in `s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Ladder for a single question, else a list of ladders in the order of the questions.
@@ -283,7 +287,7 @@ def ladder_program(
 
     As long as a rung thinks, its ids are those of all longer rungs. One trace goes up. At each
     rung's end it leaves a copy, which closes and answers. Rungs that end at the same place in the
-    same way are answered once. A rung's trace is the one that :func:`s1lab.force` gives for its
+    same way are answered once. A rung's trace is the one that `s1lab.force` gives for its
     budget: each request of the pass continues the same ids under the same seed, and only asks for
     more.
 

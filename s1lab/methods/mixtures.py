@@ -36,25 +36,25 @@ def mixture(
 ) -> dict[str, Vote] | dict[str, list[Vote]]:
     """Sequential and parallel scaling together: ``n`` samples climb all rungs, and each rung votes.
 
-    Each rung's votes are those that :func:`vote` gives for its budget, sample by sample. They cost
+    Each rung's votes are those that `vote` gives for its budget, sample by sample. They cost
     what they would cost alone, though one ladder for each sample wrote them.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         n: The number of samples of each question.
-        caps: The most thinking tokens of each rung, as in :func:`s1lab.ladder`.
-        waits: How many stops each rung suppresses, as in :func:`s1lab.ladder`.
-        budget: What the rungs share, as in :func:`s1lab.ladder`. One for all questions.
-        kind: As in :func:`vote`.
-        temperature: As in :func:`vote`.
-        top_p: As in :func:`vote`.
-        seed: As in :func:`vote`.
-        answer_tokens: As in :func:`vote`.
-        answer_room: As in :func:`vote`.
-        system: As in :func:`vote`.
-        store: As in :func:`vote`.
-        progress: As in :func:`vote`.
+        caps: The most thinking tokens of each rung, as in `s1lab.ladder`.
+        waits: How many stops each rung suppresses, as in `s1lab.ladder`.
+        budget: What the rungs share, as in `s1lab.ladder`. One for all questions.
+        kind: As in `vote`.
+        temperature: As in `vote`.
+        top_p: As in `vote`.
+        seed: As in `vote`.
+        answer_tokens: As in `vote`.
+        answer_room: As in `vote`.
+        system: As in `vote`.
+        store: As in `vote`.
+        progress: As in `vote`.
 
     Returns:
         A dictionary by the rung's name ("cap 16", "own stop", "2 Waits"): a Vote for a single

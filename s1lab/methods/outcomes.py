@@ -24,6 +24,10 @@ class Outcome:
         correct: The chance that each question is right, 0 to 1, for paired tests.
         tokens: The tokens of each question.
         accuracy: The mean in percent, with its 95 % bootstrap interval over questions.
+
+    Example:
+        found = lab.vote(lab.load("s1-tiny"), ["How many r in raspberry?", "What is 2 + 3?"], 4)
+        print(lab.methods.outcome(found, ["3", "5"]).accuracy)
     """
 
     correct: list[float] = field(repr=False)
@@ -53,7 +57,7 @@ def outcome(
         found: The votes, bests or trees of the questions, in order.
         golds: The right answer of each question.
         k: How many samples of each question count, at most n. None is all of them.
-        as_original: Count votes as the original's evaluator does, see :meth:`Vote.first`.
+        as_original: Count votes as the original's evaluator does, see `Vote.first`.
         unanswered: With ``as_original``, the answer that a sample without one counts as.
 
     Returns:

@@ -1,8 +1,8 @@
 """REBASE (the paper's Figure 7): a tree of thoughts, in which a reward decides which branches grow.
 
 Its tokens are counted in the same ledger as those of every other method
-(:class:`s1lab.methods.Cost`). As in the paper's figure, the ledger leaves out the tokens that a
-reward model reads. A :class:`s1lab.methods.Tree` says how many traces the reward scored.
+(`s1lab.methods.Cost`). As in the paper's figure, the ledger leaves out the tokens that a
+reward model reads. A `s1lab.methods.Tree` says how many traces the reward scored.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def rebase(
     in the tree).
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         width: How many traces are finished in the end; 1 is plain sampling.
         reward: A function from a partial Trace (its thinking so far) to a number, or a
-            :class:`s1lab.methods.Reward`, which sees all branches of a step at once. It gets no
+            `s1lab.methods.Reward`, which sees all branches of a step at once. It gets no
             right answer, and may use the engine itself. If it raises or gives no finite number,
             that question has an ``error`` that names it, and the other trees grow on.
         budget: The budget of every trace, with ``compat="exact"``. With ``waits``, a branch that
@@ -73,20 +73,20 @@ def rebase(
             alike.
         step: A text that ends a step, as does any token that contains it; None for none.
         step_tokens: The most tokens of a step.
-        kind: As in :func:`s1lab.vote`.
+        kind: As in `s1lab.vote`.
         allocation: "remainder" shares the branches as described above. "ceiling" shares them as the
             original's code does, greedily: the branch of the highest reward first, each with its
-            share of what is left, rounded up (:func:`ceilings`).
+            share of what is left, rounded up (`ceilings`).
         vote: "weighted" votes as described above. "majority" counts as the original's code does by
-            default, see :class:`s1lab.methods.Tree`.
-        temperature: As in :func:`s1lab.vote`.
-        top_p: As in :func:`s1lab.vote`.
-        seed: As in :func:`s1lab.vote`.
-        answer_tokens: As in :func:`s1lab.vote`.
-        answer_room: As in :func:`s1lab.vote`.
-        system: As in :func:`s1lab.vote`.
-        store: As in :func:`s1lab.vote`.
-        progress: As in :func:`s1lab.vote`.
+            default, see `s1lab.methods.Tree`.
+        temperature: As in `s1lab.vote`.
+        top_p: As in `s1lab.vote`.
+        seed: As in `s1lab.vote`.
+        answer_tokens: As in `s1lab.vote`.
+        answer_room: As in `s1lab.vote`.
+        system: As in `s1lab.vote`.
+        store: As in `s1lab.vote`.
+        progress: As in `s1lab.vote`.
 
     Returns:
         A Tree for a single question, else a list of trees in the order of the questions.
@@ -181,7 +181,7 @@ def grow(
     trace: Trace, width: int, reward: Score, budget: Budget, sampling: Sampling, context: int,
     steps: Steps, kind: str, vote: str = "weighted",
 ) -> Program[Tree]:  # fmt: skip
-    """REBASE over one question; see :func:`rebase`.
+    """REBASE over one question; see `rebase`.
 
     Args:
         trace: The trace, up to where the model begins.

@@ -147,7 +147,7 @@ def reject(
     """Sample until the thinking ends by itself within ``limit`` tokens (RS, paper section 3.2).
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         limit: The most thinking tokens of a thought that is accepted.
         tries: The most tries of a question; None is 64. If none fits, the last one is cut at the
@@ -156,19 +156,19 @@ def reject(
             no minimum and no Wait.
         as_original: Use the original's rule. The stop counts, so a thought of L tokens fits a limit
             of L + 1. It never gives up, so there is no number of tries. Delimiters are those that
-            its evaluator writes (:func:`s1lab.methods.rejection.rejected_as_original`).
+            its evaluator writes (`s1lab.methods.rejection.rejected_as_original`).
         most_tokens: The most thinking tokens of all tries of a question. ``as_original`` requires
             it, and only ``as_original`` takes it. A question that needs more ends with an ``error``
             and without an answer.
         temperature: Above 0, since all tries would be the same at 0. The paper's is 1.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`. Each try has its own seed, from (seed, question, sample,
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`. Each try has its own seed, from (seed, question, sample,
             try).
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Trace for a single question, else a list of traces in the order of the questions.

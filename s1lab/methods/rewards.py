@@ -16,7 +16,7 @@ from s1lab.trace import Trace
 class Reward:
     """A function from a (partial) trace to a number that scores several traces at once.
 
-    Any other callable works too. A subclass defines :meth:`many`.
+    Any other callable works too. A subclass defines `many`.
 
     Example:
         import s1lab as lab
@@ -52,12 +52,16 @@ class Best(Samples):
         question: The question.
         traces: The n samples.
         kind: How an answer is taken out of a trace and compared, as in
-            :mod:`s1lab.evaluation.grade`.
+            `s1lab.evaluation.grade`.
         scores: A number for each trace. A trace with an error has no score, and is never the best
             while another has no error.
 
     Raises:
         ValueError: There is not a finite number for every trace.
+
+    Example:
+        best = lab.methods.best_of(lab.load("s1-tiny"), "What is 2 + 3?", 4, lambda t: -t.thinking_tokens)
+        print(best.answer, best.scores)
     """
 
     scores: tuple[float, ...] = ()

@@ -24,7 +24,7 @@ class Samples:
         question: The question.
         traces: Its traces, one or more.
         kind: How an answer is taken out of a trace and compared, as in
-            :mod:`s1lab.evaluation.grade`.
+            `s1lab.evaluation.grade`.
 
     Raises:
         ValueError: There are no traces, an entry is not a trace, or the kind is unknown.

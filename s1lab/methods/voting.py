@@ -1,7 +1,7 @@
 """Votes (the paper's Figures 4 right and 7): many samples of a question.
 
 They are counted by majority, by the best of them, and over mixtures of budgets. The samples are
-independent of each other. :func:`mixture` also lets each of them think on.
+independent of each other. `mixture` also lets each of them think on.
 """
 
 from __future__ import annotations
@@ -30,13 +30,17 @@ class Vote(Samples):
     """Majority voting over n samples: the answer that most of them give.
 
     A tie is split evenly among the tied answers. A sample without an answer has no vote. If there
-    is no vote, nothing is elected. :meth:`first` has the original's rules.
+    is no vote, nothing is elected. `first` has the original's rules.
 
     Attributes:
         question: The question.
         traces: The n samples.
         kind: How an answer is taken out of a trace and compared, as in
-            :mod:`s1lab.evaluation.grade`.
+            `s1lab.evaluation.grade`.
+
+    Example:
+        voted = lab.vote(lab.load("s1-tiny"), "How many r in raspberry?", 8)
+        print(voted.answer, voted.maj(4))
     """
 
     @property
@@ -75,7 +79,7 @@ class Vote(Samples):
             gold: The right answer.
             k: How many samples vote; None for all, and 1 is pass@1.
             as_original: Count as the original's evaluator does: the first k samples, see
-                :meth:`first`. The result is then 0 or 1.
+                `first`. The result is then 0 or 1.
             unanswered: With ``as_original``, the answer that a sample without one counts as.
 
         Returns:
@@ -181,26 +185,26 @@ def vote(
 ) -> Vote | list[Vote]:
     """Majority voting: ``n`` traces for each question under a budget.
 
-    A Vote has maj@k for every k up to n. The traces are those of :func:`s1lab.force`: sample i is
+    A Vote has maj@k for every k up to n. The traces are those of `s1lab.force`: sample i is
     what it gives for the question's repeat i.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         n: The number of samples of each question.
-        budget: As in :func:`s1lab.force`.
+        budget: As in `s1lab.force`.
         kind: How answers are taken out and compared ("math", "choice", "integer", "exact"). One for
             all questions, or one for each.
         thinking: False votes on answers without thinking, and takes no budget.
-        prefix: The first words of an answer without thinking, as in :func:`s1lab.direct`.
+        prefix: The first words of an answer without thinking, as in `s1lab.direct`.
         temperature: 1 as in the paper's Figure 4. At 0 all samples would be the same.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Vote for a single question, else a list of votes in the order of the questions.
@@ -263,28 +267,28 @@ def best_of(
 ) -> Best | list[Best]:
     """Best-of-n: the answer of the trace with the highest score.
 
-    The ``n`` samples are those of :func:`vote`. If the score raises or gives no finite number, that
+    The ``n`` samples are those of `vote`. If the score raises or gives no finite number, that
     question has an ``error`` that names the score. The other questions are not affected. The store
     has the samples by then.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         n: The number of samples of each question.
         score: A function from a whole Trace to a number. It gets no right answer, unless you put
             one into it.
-        budget: As in :func:`vote`.
-        kind: As in :func:`vote`.
-        thinking: As in :func:`vote`.
-        prefix: As in :func:`vote`.
-        temperature: As in :func:`vote`.
-        top_p: As in :func:`vote`.
-        seed: As in :func:`vote`.
-        answer_tokens: As in :func:`vote`.
-        answer_room: As in :func:`vote`.
-        system: As in :func:`vote`.
-        store: As in :func:`vote`.
-        progress: As in :func:`vote`.
+        budget: As in `vote`.
+        kind: As in `vote`.
+        thinking: As in `vote`.
+        prefix: As in `vote`.
+        temperature: As in `vote`.
+        top_p: As in `vote`.
+        seed: As in `vote`.
+        answer_tokens: As in `vote`.
+        answer_room: As in `vote`.
+        system: As in `vote`.
+        store: As in `vote`.
+        progress: As in `vote`.
 
     Returns:
         A Best for a single question, else a list of bests in the order of the questions.

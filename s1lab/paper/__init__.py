@@ -1,6 +1,6 @@
 """The paper's reported numbers as data, and the table that compares our results with them.
 
-The names of :mod:`s1lab.paper.numbers` are here too: ``lab.paper.TABLE_1``.
+The names of `s1lab.paper.numbers` are here too: ``lab.paper.TABLE_1``.
 """
 
 from s1lab.paper.numbers import (

@@ -11,7 +11,7 @@ def card(made: dict[str, Any]) -> str:
     """Write a model's card.
 
     Args:
-        made: The record that :func:`s1lab.sft.train` wrote.
+        made: The record that `s1lab.sft.train` wrote.
 
     Returns:
         Markdown with a hub's front matter.

@@ -22,11 +22,14 @@ def template(model: str, recipe: Recipe) -> BoundTemplate:
     The model's weights are not loaded.
 
     Args:
-        model: A name that :func:`s1lab.load` knows, a folder or a hub id.
+        model: A name that `s1lab.load` knows, a folder or a hub id.
         recipe: The recipe, which names the template.
 
     Returns:
         The bound template.
+
+    Example:
+        template = lab.sft.template("s1-tiny-base", lab.sft.recipe("tiny"))
     """
     tokenizer = load_tokenizer(model)
     return bind(recipe.template, tokenizer, end_ids(model, tokenizer))
@@ -42,9 +45,9 @@ def encode(
     Args:
         dataset: One of three kinds: question, thinking and attempt, as curation gives them, which
             are made into rows as ``recipe.rows`` says; prompt and completion, as
-            :func:`s1lab.curate.to_sft` makes them; or input_ids and labels. The last two are used
+            `s1lab.curate.to_sft` makes them; or input_ids and labels. The last two are used
             unchanged.
-        template: The model's template, from :func:`template`.
+        template: The model's template, from `template`.
         recipe: The recipe.
         cut: Cut rows that are longer than the recipe's block. The default refuses them, since cut
             rows teach a model to think without end: in the paper's Table 8, 74 % cut rows gave
@@ -58,8 +61,9 @@ def encode(
             longer than the block.
 
     Example:
-        chosen = sft.recipe("tiny")
-        rows = sft.encode(dataset, sft.template("s1-tiny-base", chosen), chosen)
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        recipe = lab.sft.recipe("tiny")
+        encoded = lab.sft.encode(rows, lab.sft.template("s1-tiny-base", recipe), recipe)
     """
     if not isinstance(dataset, Dataset):
         raise ValueError(

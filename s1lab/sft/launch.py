@@ -41,7 +41,7 @@ def launch(
         port: For "nodes": a port that is free on the first node.
 
     Returns:
-        The folder with the model. :func:`s1lab.sft.train` then finds the run finished.
+        The folder with the model. `s1lab.sft.train` then finds the run finished.
 
     Raises:
         ValueError: If the config is unknown, or the recipe has changes that the command line does
@@ -49,7 +49,7 @@ def launch(
         RuntimeError: If the command fails. The error gives the last line of its output.
 
     Example:
-        sft.launch("cpu", "s1-tiny-base", "runs/rows.jsonl", "tiny", out="runs/sft/tiny")
+        lab.sft.launch("cpu", "s1-tiny-base", "runs/rows.jsonl", "tiny", out="runs/sft/tiny")
     """
     path = CONFIGS / f"{config}.yaml"
     if config not in (known := sorted(p.stem for p in CONFIGS.glob("*.yaml"))):

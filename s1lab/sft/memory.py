@@ -136,7 +136,7 @@ def plan(
         ValueError: If there is less than one GPU, or more GPUs than can share a batch.
 
     Example:
-        print(sft.plan("s1-32b", gpus=16))
+        print(lab.sft.plan("s1-32b", gpus=16))
     """
     chosen = recipe_of(recipe)
     if gpus < 1:

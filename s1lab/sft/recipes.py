@@ -25,7 +25,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters (peft), trained in place of all weights."""
+    """Low-rank adapters (peft), trained in place of all weights.
+
+    Example:
+        recipe = lab.sft.recipe("tiny").but(lora=lab.sft.Lora(rank=8, alpha=16))
+    """
 
     rank: int = 64
     alpha: int = 128
@@ -47,7 +51,7 @@ class Recipe:
 
     Attributes:
         name: The recipe's name.
-        model: The model that is trained: a name that :func:`s1lab.load` knows, a folder or a hub
+        model: The model that is trained: a name that `s1lab.load` knows, a folder or a hub
             id.
         epochs: Passes over the rows.
         batch: Rows of one optimiser step, over all GPUs.
@@ -69,7 +73,7 @@ class Recipe:
         lora: Adapters to train in place of all weights.
         unlearned: Words of a trace, each alone on a line, that carry no loss. Forcing will append
             them, and the model must not learn to write them itself. The paper's recipe has none.
-        rows: How a trace becomes a row, as in :func:`s1lab.curate.to_sft`. "original" is the text
+        rows: How a trace becomes a row, as in `s1lab.curate.to_sft`. "original" is the text
             of the authors' data/tokenization.py: stripped, and with the newline after the end of
             the turn, which is learned. "plain" is the texts unchanged, up to the end token; the
             embedded models were trained on it. Rows that come as prompt and completion, or as ids,
@@ -78,6 +82,9 @@ class Recipe:
         seed: Seed of the order of the rows. The original's train/sft.sh sets none, so transformers'
             default, 42, applies.
         shape: The model's sizes, for planning.
+
+    Example:
+        print(lab.sft.recipe("s1-32b").rate)
     """
 
     name: str
@@ -205,7 +212,7 @@ def recipe(name: str | Recipe) -> Recipe:
         ValueError: If the name is unknown.
 
     Example:
-        longer = sft.recipe("tiny").but(epochs=3)
+        longer = lab.sft.recipe("tiny").but(epochs=3)
     """
     if isinstance(name, Recipe):
         return name

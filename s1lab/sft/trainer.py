@@ -62,13 +62,13 @@ def train(
     Args:
         model: An embedded name, a folder, a hub id, or a model in memory with its ``tokenizer``. A
             model in memory is trained in place.
-        dataset: As in :func:`s1lab.sft.encode`. The values of a column ``format``
-            (:mod:`s1lab.sft.formats`) are written into the model's config.
+        dataset: As in `s1lab.sft.encode`. The values of a column ``format``
+            (`s1lab.sft.formats`) are written into the model's config.
         recipe: A recipe, or its name.
         out: A folder, "runs/sft/RECIPE" if None. With several nodes it is on a disk that all of
             them share.
         tokenizer: The tokenizer of a model in memory.
-        cut: As in :func:`s1lab.sft.encode`.
+        cut: As in `s1lab.sft.encode`.
         watch: Called with the log entry of each step, for a live figure.
         progress: Whether to show a progress bar.
 
@@ -82,7 +82,8 @@ def train(
         OSError: If a checkpoint can't be written. The last whole one stays.
 
     Example:
-        trained = sft.train("s1-tiny-base", rows, "tiny", out="runs/sft/tiny")
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(40, split="train"))
+        trained = lab.sft.train("s1-tiny-base", rows, "tiny", out="runs/sft/tiny")
         engine = lab.load(trained.path)
     """
     chosen = recipe_of(recipe)

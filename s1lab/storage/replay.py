@@ -132,7 +132,7 @@ def recording(
 
 
 class Replay:
-    """An engine that answers from a store alone; no model is loaded. :func:`replay` makes it."""
+    """An engine that answers from a store alone; no model is loaded. `replay` makes it."""
 
     name, device, width = "store", "none", 64
 

@@ -27,7 +27,7 @@ LATER: dict[str, Any] = {"stops": [], "answer_cut": False, "dropped": 0, "counts
 class StoredTrace(Counted):
     """A trace as it was written.
 
-    It has the fields of :class:`s1lab.Trace`, with its answer as text.
+    It has the fields of `s1lab.Trace`, with its answer as text.
 
     Attributes:
         question: The question.
@@ -94,7 +94,7 @@ class Run:
         """Turn the run into a Dataset with a row for each trace.
 
         Returns:
-            The Dataset, with the columns of :class:`StoredTrace` and "made". The columns "source",
+            The Dataset, with the columns of `StoredTrace` and "made". The columns "source",
             "budget", "counts" and "made" are JSON text.
         """
         columns: dict[str, list[Any]] = {
@@ -110,7 +110,7 @@ class Run:
 
     @classmethod
     def from_dataset(cls, rows: Dataset, path: str | Path = "a dataset") -> Run:
-        """Read a run from a Dataset that :meth:`to_dataset` made.
+        """Read a run from a Dataset that `to_dataset` made.
 
         Args:
             rows: The Dataset.
@@ -193,7 +193,7 @@ def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str,
 
 
 def unpacked(row: dict[str, Any]) -> StoredTrace:
-    """The trace of :func:`packed`'s data. ValueError, KeyError or TypeError for anything else."""
+    """The trace of `packed`'s data. ValueError, KeyError or TypeError for anything else."""
     source = [Source(name) for name, count in row["source"] for _ in range(count)]
     if len(source) != len(row["ids"]):
         raise ValueError("ids and sources differ in number")

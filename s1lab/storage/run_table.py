@@ -1,4 +1,4 @@
-"""The table of a store's runs, which :func:`s1lab.runs` returns."""
+"""The table of a store's runs, which `s1lab.runs` returns."""
 
 from __future__ import annotations
 

@@ -32,6 +32,10 @@ def write_run(
 
     Raises:
         FileExistsError: The file exists. It is not overwritten.
+
+    Example:
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?")
+        write_run("run.jsonl", [trace], {"model": "s1-tiny"})
     """
     verdicts: Sequence[bool | None] = correct or [None] * len(traces)
     return write_rows(path, made, (packed(t, c) for t, c in zip(traces, verdicts, strict=True)))
@@ -41,7 +45,7 @@ def read_run(path: str | Path) -> Run:
     """Read a run from JSON lines or from a store.
 
     Args:
-        path: A file of :func:`write_run`, or a store: "runs/x.db" (its last run) or "runs/x.db#3"
+        path: A file of `write_run`, or a store: "runs/x.db" (its last run) or "runs/x.db#3"
             (its run 3).
 
     Returns:

@@ -28,7 +28,14 @@ CREATE TABLE traces (
 
 
 class StoreError(OSError):
-    """A fault of a store, and the fix, in one sentence."""
+    """A fault of a store, and the fix, in one sentence.
+
+    Example:
+        try:
+            lab.runs("runs/none.db")
+        except lab.storage.StoreError as why:
+            print(why)
+    """
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

@@ -39,12 +39,12 @@ LATEST = 2.0  # seconds after which a completion is written, however long the la
 class Store:
     """A store that is open for one writer. Others may read it meanwhile.
 
-    Any call makes one from a path: ``store="runs/x.db"``. Everything that :meth:`flush` has written
+    Any call makes one from a path: ``store="runs/x.db"``. Everything that `flush` has written
     survives a SIGKILL.
 
     Attributes:
         path: The store's file.
-        run: The number of the open run; 0 before :meth:`begin`.
+        run: The number of the open run; 0 before `begin`.
         reused: How many completions this run took from the store.
 
     Raises:
@@ -341,7 +341,7 @@ def import_run(run: Run, store: str | Path) -> int:
     """Put a run that came as JSON lines or as a Dataset into a store.
 
     Args:
-        run: The run, from :func:`s1lab.storage.read_run` or ``Run.from_dataset``.
+        run: The run, from `s1lab.storage.read_run` or ``Run.from_dataset``.
         store: The store's file.
 
     Returns:

@@ -54,8 +54,8 @@ def bound(template: str, tokenizer: bytes) -> BoundTemplate:
     The store may come from anywhere, so none of its code runs.
 
     Args:
-        template: The text that :func:`template_text` wrote.
-        tokenizer: The bytes that :func:`tokenizer_bytes` wrote.
+        template: The text that `template_text` wrote.
+        tokenizer: The bytes that `tokenizer_bytes` wrote.
 
     Returns:
         The template, bound to the tokenizer.

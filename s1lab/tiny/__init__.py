@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 
 def reward() -> TinyReward:
-    """Load the embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.methods.best_of`.
+    """Load the embedded reward model, for `s1lab.rebase` and `s1lab.methods.best_of`.
 
     Returns:
-        The reward model, see :mod:`s1lab.tiny.reward_model`.
+        The reward model, see `s1lab.tiny.reward_model`.
 
     Example:
-        score = tiny.reward()
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?")
+        print(lab.tiny.reward()(trace))
     """
     from s1lab.tiny.reward_model import TinyReward  # it is built on the engines
 

@@ -2,7 +2,7 @@
 
 A question knows its own solution path: the lines that a careful worker writes, in order, and the
 answer that this worker would give if interrupted after each of them. Everything else in
-:mod:`s1lab.tiny` (the teacher's traces, the training corpora, the test sets) is made from these two
+`s1lab.tiny` (the teacher's traces, the training corpora, the test sets) is made from these two
 lists. So a family is defined here and nowhere else.
 
 Compared values are next to each other on a line (``7+7=14-11=3 5 no``: 3 is compared with 5). A

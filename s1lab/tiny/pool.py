@@ -2,7 +2,7 @@
 
 Sources have the paper's proportions. Lengths follow the paper's Table 7 at about 1 to 37: a source
 with long traces there has long ones here. The pool does not say what is wrong with a row.
-:func:`blemishes` says it, so that a filter can be scored.
+`blemishes` says it, so that a filter can be scored.
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ def pool(n: int = SIZE, seed: int = 0) -> Dataset:
     """Make a pool to curate. The rows are the same on any machine.
 
     The rows come from 16 sources in the proportions of the paper's Table 7. Faulty rows
-    (:func:`blemishes`) are mixed in. The questions that they repeat from the test split are those
-    of :func:`benchmark`.
+    (`blemishes`) are mixed in. The questions that they repeat from the test split are those
+    of `benchmark`.
 
     Args:
         n: Number of rows.
@@ -178,7 +178,7 @@ def pool(n: int = SIZE, seed: int = 0) -> Dataset:
         some of them wrong. ``thinking_tokens`` counts the tokens of s1-tiny.
 
     Example:
-        pool = tiny.pool(2_000)
+        pool = lab.tiny.pool(200)
     """
     rows = [row for row, _ in _collected(n, seed)]
     texts = [row.thinking or "" for row in rows]
@@ -204,13 +204,16 @@ def blemishes(n: int = SIZE, seed: int = 0) -> list[str]:
     """Say what is wrong with each row of ``pool(n, seed)``.
 
     Args:
-        n: As in :func:`pool`.
-        seed: As in :func:`pool`.
+        n: As in `pool`.
+        seed: As in `pool`.
 
     Returns:
-        For each row a name of :data:`OF_TEN_THOUSAND`, "wrong trace", or "" if nothing is wrong. A
+        For each row a name of `OF_TEN_THOUSAND`, "wrong trace", or "" if nothing is wrong. A
         wrong trace ends in a wrong answer because its teacher gave up too early. The paper keeps
         such rows.
+
+    Example:
+        pool, wrong = lab.tiny.pool(200), lab.tiny.blemishes(200)
     """
     return [blemish for _, blemish in _collected(n, seed)]
 

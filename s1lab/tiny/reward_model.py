@@ -96,7 +96,7 @@ def features_of(
     """Read the features at each end of each row.
 
     Args:
-        network: The model, from :func:`load_network`.
+        network: The model, from `load_network`.
         rows: The ids of each row.
         starts: For each row, the position at which its thinking starts.
         ends: For each row, the positions at which to read.

@@ -184,7 +184,7 @@ class Teacher:
         waits: How often it goes on after a stop. None draws it for each question.
 
     Example:
-        thinking, answer = tiny.Teacher()("How many r in raspberry")
+        thinking, answer = lab.tiny.Teacher()("How many r in raspberry")
     """
 
     def __init__(self, seed: int = 0, waits: int | None = None) -> None:

@@ -1,6 +1,6 @@
 """The embedded world: questions that are answered by writing lines until one says ``yes``.
 
-The questions themselves are made in :mod:`s1lab.tiny.families`. Here they are drawn: each belongs
+The questions themselves are made in `s1lab.tiny.families`. Here they are drawn: each belongs
 to one split, and families and sizes take turns.
 """
 
@@ -91,7 +91,7 @@ def problems(
         ValueError: If there are not so many questions, or the split or a family is unknown.
 
     Example:
-        questions = tiny.problems(100, seed=0, split="dev")
+        questions = lab.tiny.problems(100, seed=0, split="dev")
     """
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one problem")
@@ -116,5 +116,9 @@ def problems(
 
 
 def benchmark() -> Dataset:
-    """Return the test questions that the cards and notebooks measure on."""
+    """Return the test questions that the cards and notebooks measure on.
+
+    Example:
+        questions = lab.tiny.benchmark()["question"]
+    """
     return problems(BENCHMARK, BENCHMARK_SEED, "test")

@@ -51,14 +51,14 @@ class Stop:
 class BoundTemplate:
     """A ThinkTemplate in the ids of one tokenizer, which programs and engines use.
 
-    It is made by :func:`bind`.
+    It is made by `bind`.
 
     Attributes:
         template: The template.
         tokenizer: The tokenizer.
         think_stop: Ids at which a request for thinking ends. Most of them end the thinking. The
             last id of a delimiter of several tokens, and a tool call's id, must be checked, see
-            :meth:`stopped`.
+            `stopped`.
         answer_stop: Ids that end the answer.
         chat: How to render a question with the chat template.
         allow_special: Whether control tokens in a caller's text become their ids.
@@ -100,7 +100,7 @@ class BoundTemplate:
     def foreign_notes(self, **texts: str | None) -> list[str]:
         """One sentence for each text that contains control tokens.
 
-        :meth:`foreign` and :meth:`prompt` encode them as plain text.
+        `foreign` and `prompt` encode them as plain text.
         """
         if self.allow_special:
             return []

@@ -38,7 +38,7 @@ _CLOCKS = (datetime(2001, 2, 3, 4, 5, 6), datetime(2022, 11, 30, 17, 18, 19))
 
 @dataclass(frozen=True)
 class Chat:
-    """How to render a question with one tokenizer's chat template. Made by :func:`examine`.
+    """How to render a question with one tokenizer's chat template. Made by `examine`.
 
     Attributes:
         tokenizer: The tokenizer.

@@ -98,7 +98,7 @@ class Encoder:
         """Ids of a caller's text after other text.
 
         They contain no control token unless ``allow_special`` is set. A text without control tokens
-        has the ids of :meth:`piece`. In other texts each control token is split after its first
+        has the ids of `piece`. In other texts each control token is split after its first
         character. The pieces are encoded one by one, so that none of them can become a control
         token.
 

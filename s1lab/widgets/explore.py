@@ -23,7 +23,7 @@ DIFFERENCE = "from the first difference"
 
 
 class Explorer(Panel):
-    """The trace explorer that :func:`explore` makes.
+    """The trace explorer that `explore` makes.
 
     ``current`` is the row that is shown. ``part`` is the part of it that is shown.
     """
@@ -228,8 +228,8 @@ def explore(traces: Any, other: Any = None) -> Explorer:
     around the position that is looked at. The field Token shows and takes that position.
 
     Args:
-        traces: A Trace, a list of them, a Ladder, the Results of :func:`s1lab.evaluate`, or a
-            stored run of :func:`s1lab.storage.read_run`.
+        traces: A Trace, a list of them, a Ladder, the Results of `s1lab.evaluate`, or a
+            stored run of `s1lab.storage.read_run`.
         other: The same of another run, to show beside it. Traces of one question are paired, and
             their first difference is marked. With two Results over the same questions, such as
             without and with a Wait, the filters find the answers that flipped.
@@ -242,6 +242,7 @@ def explore(traces: Any, other: Any = None) -> Explorer:
         ValueError: If a value holds no traces.
 
     Example:
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(4))
         lab.widgets.explore(results)
     """
     return Explorer(rows_of(traces), None if other is None else rows_of(other))

@@ -80,7 +80,7 @@ def rungs_of(given: Any) -> Rungs:
 
 
 class LadderSlider(Panel):
-    """The widget that :func:`ladder` makes.
+    """The widget that `ladder` makes.
 
     ``budget`` is the slider over the rungs, ``number`` the number of the question.
     """
@@ -275,8 +275,8 @@ def ladder(rungs: Any) -> LadderSlider:
     Thinking and answer move with it and, for a sweep, accuracy.
 
     Args:
-        rungs: The result of :func:`s1lab.ladder` (one Ladder, or a list of them), or the Results by
-            rung of :func:`s1lab.sweep`.
+        rungs: The result of `s1lab.ladder` (one Ladder, or a list of them), or the Results by
+            rung of `s1lab.sweep`.
 
     Returns:
         The widget.
@@ -286,6 +286,7 @@ def ladder(rungs: Any) -> LadderSlider:
         ValueError: If the rungs differ, or were asked different questions.
 
     Example:
-        lab.widgets.ladder(lab.ladder(engine, "How many r in raspberry"))
+        rungs = lab.ladder(lab.load("s1-tiny"), "How many r in raspberry", caps=(16, 64))
+        lab.widgets.ladder(rungs)
     """
     return LadderSlider(rungs_of(rungs))

@@ -31,7 +31,7 @@ HOW_SAMPLED = (
 
 
 class Playground(Panel):
-    """The widget that :func:`playground` makes.
+    """The widget that `playground` makes.
 
     ``trace`` is the last trace, whole or as far as it was written. It is None before the first.
     """
@@ -211,8 +211,8 @@ class Playground(Panel):
 def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Playground:
     """Ask a question under a budget and watch its tokens as they come, on any engine.
 
-    The trace is the one of :func:`s1lab.force` with the same settings; see
-    :mod:`s1lab.widgets.streaming`. The kernel stays free. The engine is busy, and refuses other
+    The trace is the one of `s1lab.force` with the same settings; see
+    `s1lab.widgets.streaming`. The kernel stays free. The engine is busy, and refuses other
     calls until the run is done or stopped.
 
     Args:
@@ -228,7 +228,7 @@ def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Pla
         TypeError: If ``engine`` is not an engine.
 
     Example:
-        lab.widgets.playground(engine, "How many r in raspberry")
+        lab.widgets.playground(lab.load("s1-tiny"), "How many r in raspberry")
     """
     if not callable(getattr(engine, "submit", None)):
         raise TypeError(f"a {type(engine).__name__} is no engine: load one with lab.load")

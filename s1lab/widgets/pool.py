@@ -19,7 +19,7 @@ CELL = "style='text-align:left;padding:.1em .6em;white-space:pre-wrap;overflow-w
 
 
 class PoolBrowser(Panel):
-    """The widget that :func:`pool` makes.
+    """The widget that `pool` makes.
 
     ``stage`` and ``rule`` choose the rows that ``pages`` lists. A row's number is its place among
     the dropped.
@@ -145,7 +145,7 @@ def pool(reports: Any) -> PoolBrowser:
     Rows are read from the pool that each report holds, a page at a time.
 
     Args:
-        reports: One :class:`s1lab.curate.Report`, or the reports of consecutive steps, in order.
+        reports: One `s1lab.curate.Report`, or the reports of consecutive steps, in order.
 
     Returns:
         The widget.
@@ -154,8 +154,8 @@ def pool(reports: Any) -> PoolBrowser:
         TypeError: If the value is not a report or a sequence of reports.
 
     Example:
-        pool, quality = curate.quality(tiny.pool(2_000))
-        lab.widgets.pool(quality)
+        kept, faults = lab.curate.quality(lab.tiny.pool(200))
+        lab.widgets.pool(faults)
     """
     given = (
         [reports]

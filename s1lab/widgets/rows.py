@@ -120,7 +120,7 @@ def filters(
     Args:
         rows: The rows of a run.
         other: The rows of another run.
-        pairs: Their pairs, from :func:`paired`.
+        pairs: Their pairs, from `paired`.
 
     Returns:
         The numbers of the rows that each filter keeps.

@@ -1,11 +1,11 @@
 """Show one question while it is answered.
 
-The program is that of :func:`s1lab.force`, and each request is made in pieces. A greedy request is
+The program is that of `s1lab.force`, and each request is made in pieces. A greedy request is
 continued: the next piece follows the ids that are there. A sampled request can't be continued,
 because a seed counts from the beginning of its request. So it is made again from the beginning,
 each time for twice as many ids, and begins with the ids that are known. A ladder's rungs are
 answered in the same way, and it works on every engine. The trace is the one that
-:func:`s1lab.force` gives. The price is one request for each piece, and up to three times the tokens
+`s1lab.force` gives. The price is one request for each piece, and up to three times the tokens
 of a sampled round.
 """
 
@@ -47,9 +47,9 @@ def stream(
     Args:
         engine: The engine.
         question: The question.
-        budget: As in :func:`s1lab.force`.
-        temperature: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
+        budget: As in `s1lab.force`.
+        temperature: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
         every: Tokens of a piece.
         stopped: Called between the engine's steps. Once it returns True, the last trace is the one
             that was written until then, with an ``error`` that says so.
@@ -63,7 +63,7 @@ def stream(
             negative temperature, or a budget of the original's loops.
 
     Example:
-        for trace in stream(engine, "How many r in raspberry"):
+        for trace in lab.widgets.stream(lab.load("s1-tiny"), "How many r in raspberry"):
             print(trace.thinking_tokens)
     """
     asked = Questions(engine, question, budget, Options(temperature, seed=seed))

@@ -173,7 +173,10 @@ def answers(engine: lab.Engine) -> dict[str, dict[str, Any]]:
         tree = lab.rebase(
             engine, "Q?", 2, lambda _: 1.0, lab.Budget(**longer), step=None, step_tokens=3, seed=1
         )
-        cases |= {"tree": tree.traces[0], "rejected": lab.reject(engine, "Q?", 6, tries=2, seed=1)}
+        cases |= {
+            "tree": tree.traces[0],
+            "rejected": lab.methods.reject(engine, "Q?", 6, tries=2, seed=1),
+        }
         found[name] = {case: row(trace) for case, trace in cases.items()}
     return found
 

@@ -157,7 +157,7 @@ def test_a_tool_call_in_the_thinking_is_that_questions_error(name, call):
         assert climbed.at(cap=3).error is None and climbed.at(cap=3).cut
         trace = climbed.at(cap=60)
     elif call == "reject":
-        trace = lab.reject(engine, "Q?", 60)
+        trace = lab.methods.reject(engine, "Q?", 60)
     else:
         trace = lab.rebase(engine, "Q?", 2, lambda _: 1.0, step=None).traces[0]
     assert (

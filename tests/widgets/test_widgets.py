@@ -459,7 +459,7 @@ def test_runs_in_another_order_are_paired_by_question_and_sample(tiny):
 
 
 def test_a_stored_run_is_explored_like_the_run_itself(runs, tmp_path):
-    stored = lab.read_run(runs[0].save(tmp_path / "a.jsonl"))
+    stored = lab.storage.read_run(runs[0].save(tmp_path / "a.jsonl"))
     live, kept = lab.widgets.explore(runs[0]), lab.widgets.explore(stored)
     assert kept.kept == live.kept
     assert [(t.summary(), t.ending) for t in stored.traces] == [
@@ -1064,7 +1064,7 @@ def test_a_committed_notebook_keeps_the_html_of_a_widget_and_not_its_view(everyt
         (lambda w: w.explore(7), "a int can't be explored"),
         (lambda w: w.explore([]), "the list of traces is empty"),
         (lambda w: w.explore(["a"]), "a list that holds a str"),
-        (lambda w: w.explore("a.jsonl"), "lab.read_run"),
+        (lambda w: w.explore("a.jsonl"), "lab.storage.read_run"),
         (lambda w: w.playground("s1-tiny"), "load one with lab.load"),
         (lambda w: w.ladder([]), "is no ladder"),
         (lambda w: w.ladder({"cap 8": 3}), "is no ladder"),

@@ -1,7 +1,7 @@
 """``make reward``: train the reward model that reads the embedded model's traces, in a few minutes.
 
 Traces are sampled on questions of the train split. At the end of each line of a trace, the net of
-:mod:`s1lab.tiny.reward_model` learns whether the final answer was right. Only training needs the
+`s1lab.tiny.reward_model` learns whether the final answer was right. Only training needs the
 right answers. How well the net tells right from wrong is measured on the dev split and written into
 ``reward.json``.
 """

@@ -1,7 +1,7 @@
 """``make variants``: train the embedded models for conditional control, one for each format.
 
 Each is trained by the recipe ``tiny`` from the same base on the same 1,000 traces, in its format
-(:mod:`s1lab.sft.formats`). The teacher's patience, 7 lines for ``s1-tiny``, is drawn for each
+(`s1lab.sft.formats`). The teacher's patience, 7 lines for ``s1-tiny``, is drawn for each
 trace, so that a length can be asked for. Nothing goes on after a stop. The weights ship as float16
 and are loaded as float32. All figures (``variants.json``, the cards) were measured on the shipped
 weights.

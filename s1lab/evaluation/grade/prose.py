@@ -297,7 +297,7 @@ def _compound(text: str, found: list[re.Match[str]]) -> str | None:
 
 
 def _told(text: str, last: bool) -> str | None:
-    """:func:`answered` for a sentence that is not an answer as a whole."""
+    """`answered` for a sentence that is not an answer as a whole."""
     if (said := _SAID.match(text)) and len(text) <= 500 and reads(said[1]):
         return said[1]
     ends = [m.end() for m in _SAYS.finditer(text)]

@@ -1,7 +1,7 @@
 """Numbers as people write them: with separators, fractions, powers of ten, words and units.
 
 A text is a number as a whole or not at all. Anything that this module can't read exactly (roots,
-symbols) is left to :mod:`s1lab.evaluation.grade.forms`, which asks math-verify.
+symbols) is left to `s1lab.evaluation.grade.forms`, which asks math-verify.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Worker processes that read answers as mathematics, within hard limits of time and memory.
 
-They are plain subprocesses that exchange JSON lines, not :mod:`multiprocessing`. So they start from
+They are plain subprocesses that exchange JSON lines, not `multiprocessing`. So they start from
 a thread, a notebook and a daemonic child process alike, and import none of s1lab. They end with the
 process that started them, because their input ends. Memory is limited only where the system
 supports it (Linux); elsewhere only time is.
@@ -212,7 +212,7 @@ def ask_all(items: Sequence[dict[str, str]], workers: int | None = None) -> list
     """Ask many items at once.
 
     Args:
-        items: The items, as in :meth:`Worker.ask`.
+        items: The items, as in `Worker.ask`.
         workers: The number of processes; None is one a core.
 
     Returns:
