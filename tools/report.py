@@ -57,8 +57,8 @@ def _rungs(name: str, root: Path) -> list[str]:
     asked = "the embedded world" if benchmark is None else benchmark.paper
     n = QUESTIONS[name_there]
     lines = [
-        f"measured here: {stored['model']}, {stored['questions']} questions of {asked}, 95 % "
-        "intervals",
+        f"measured here: {stored['model']}, {stored['questions']} questions of {asked}, Wilson "
+        "95 % intervals",
         f"published: s1-32B on {name_there}, {n} questions (paper, Figure 1); one question is "
         f"{100 / n:.1f} points",
         "",

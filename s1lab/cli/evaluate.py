@@ -240,7 +240,7 @@ def _text(found: dict[str, lab.Results], budget: str, benchmark: str | None) -> 
         + (f" of {benchmark}" if benchmark else "")
         + (f", {samples} samples each" if samples > 1 else "")
         + (f", {budget}" if "" in found else "")
-        + ": accuracy in % with its 95 % interval, thinking tokens a question"
+        + ": accuracy in % with its interval (Wilson 95 %), thinking tokens a question"
     ]
     for name, results in found.items():
         label = f"{name:<10}" if name else ""

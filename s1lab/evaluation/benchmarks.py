@@ -359,7 +359,7 @@ class Comparison:
         questions: The number of its questions.
         smallest: The smallest difference, in percentage points, that two runs on so many questions
             can show.
-        rows: One row a run: run, whose ("ours" or "the paper's"), accuracy with its 95 % interval
+        rows: One row a run: run, whose ("ours" or "the paper's"), accuracy with its Wilson 95 % interval
             (low, high), all in percent, thinking_tokens (None if the paper gives none), and
             not_graded.
     """
@@ -381,7 +381,7 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.benchmark}, {self.questions} questions: accuracy in % with its 95 % interval"
+            f"{self.benchmark}, {self.questions} questions: accuracy in % with its interval (Wilson 95 %)"
         ]
         width = max(len(row["run"]) for row in self.rows)
         for row in self.rows:

@@ -52,7 +52,8 @@ class Results:
             other columns follow unchanged.
         traces: One Trace for each question and sample, question by question.
         accuracy: pass@1, in percent.
-        interval: The 95 % interval of the accuracy, in percent.
+        interval: The accuracy with its 95 % interval, in percent (Wilson's, see
+            `s1lab.metrics.accuracy_interval`).
         thinking_tokens: Mean thinking tokens a question.
         graded: The verdict on each trace, with its reason.
         made: How the run was made: model, engine, dtype, versions, temperature, top_p, seed,
@@ -454,12 +455,6 @@ def _graded(
             {**graded, **{column: value for column, value in row.items() if column not in graded}}
         )
     table = Dataset.from_list(rows)
-    share = [float(c) for c in table["correct"]]
-    if n == 1:
-        interval = accuracy_interval([bool(c) for c in share])
-    else:
-        half = 1.96 * float(np.std(share, ddof=1)) / len(share) ** 0.5 if len(share) > 1 else 0.5
-        mean = float(np.mean(share))
-        interval = Interval(100 * mean, 100 * max(0.0, mean - half), 100 * min(1.0, mean + half))
+    interval = accuracy_interval([float(c) for c in table["correct"]], samples=n)
     thought = float(np.mean([t.thinking_tokens for t in traces]))
     return Results(table, list(traces), interval.value, interval, thought, verdicts, made)

@@ -9,7 +9,7 @@ from numbers import Real
 import numpy as np
 
 from s1lab.evaluation.arguments import shown
-from s1lab.evaluation.intervals import Interval, paired_bootstrap
+from s1lab.evaluation.intervals import Interval, accuracy_interval
 from s1lab.methods.rewards import Best
 from s1lab.methods.samples import GOLD, Samples
 from s1lab.methods.tree import Tree
@@ -23,7 +23,8 @@ class Outcome:
     Attributes:
         correct: The chance that each question is right, 0 to 1, for paired tests.
         tokens: The tokens of each question.
-        accuracy: The mean in percent, with its 95 % bootstrap interval over questions.
+        accuracy: The mean in percent, with its 95 % interval (Wilson's, see
+            `s1lab.metrics.accuracy_interval`).
 
     Example:
         found = lab.vote(lab.load("s1-tiny"), ["How many r in raspberry?", "What is 2 + 3?"], 4)
@@ -107,4 +108,7 @@ def outcome(
     else:
         correct = [one.accuracy(str(gold), k) for one, gold in zip(found, listed, strict=True)]
     tokens = [one.tokens(k) for one in found]
-    return Outcome(correct, tokens, paired_bootstrap(correct, [0.0] * len(correct)))
+    # The mean over all subsets of k of n samples varies at most as much as that of n / k votes that
+    # share no sample (Hoeffding 1948, section 5). The original's rule looks at one subset only.
+    votes = [1 if as_original or k is None else len(one.traces) // k for one in found]
+    return Outcome(correct, tokens, accuracy_interval(correct, samples=votes))

@@ -472,8 +472,7 @@ def test_an_outcome_is_graded_question_by_question(answering):
     assert (
         found.correct == [1.0, 0.5]
         and found.accuracy.value == 75
-        and found.accuracy.low == 50
-        and found.accuracy.high == 100
+        and found.accuracy == lab.metrics.accuracy_interval([1.0, 0.5], samples=2)
     )
     assert found.tokens == [easy.cost.total / 2] * 2 and found.mean_tokens == easy.cost.total / 2
     with pytest.raises(ValueError, match="2 results for 1 answers"):
