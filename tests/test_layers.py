@@ -37,14 +37,14 @@ LAYERS = (
     ("tokenization", "engines"),
     ("statistics and grading", "the paper's numbers"),
     ("methods",),
-    ("storage", "evaluation", "curate", "tiny", "interop"),
+    ("storage", "evaluation", "paper", "curate", "tiny", "interop"),
     ("figures", "sft"),
     ("widgets",),
     ("cli",),
 )
 # Modules of evaluation that know neither engines nor runs: methods vote and are compared by them.
 LOWER = ("evaluation.grade", "evaluation.intervals", "evaluation.metrics", "evaluation.paired")
-PAPER = ("paper", "paper.numbers")
+PAPER = ("paper", "paper.entries", "paper.numbers")
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # python -m s1lab.sft is the command line's `s1lab sft`.
 UPWARDS = {("sft.__main__", "cli.sft")}

@@ -37,7 +37,7 @@ MOVED = {
     "engines.checkpoint": "engines.weights engines.vocabulary",
     "engines.kept": "engines.prefix_cache",
     "engines.pretrained": "engines.model_files engines.end_of_sequence engines.vocabulary",
-    "evaluate": "evaluation.evaluate",
+    "evaluate": "evaluation.evaluate evaluation.results",
     "exports": "interop.exports",
     "grade": "evaluation.grade",
     "grade.answers": "evaluation.grade.extract",
