@@ -151,7 +151,8 @@ def _curve(tokens: Any, accuracy: Any, wanted: str, least: float = 0.0) -> tuple
     x, y = numbers("tokens", tokens, wanted, low=least), _percents(accuracy)
     if x.size != y.size:
         raise ValueError(
-            f"{x.size} runs have tokens and {y.size} have an accuracy: give one of each for every run"
+            f"{x.size} runs have tokens and {y.size} have an accuracy: give one of each for every "
+            "run"
         )
     return x, y
 
@@ -173,7 +174,10 @@ class Score:
     runs: int
 
     def __str__(self) -> str:
-        return f"control {self.control} %, scaling {self.scaling}, performance {self.performance} %, {self.runs} runs"
+        return (
+            f"control {self.control} %, scaling {self.scaling}, performance {self.performance} %, "
+            f"{self.runs} runs"
+        )
 
 
 def score(

@@ -51,8 +51,8 @@ def _flips(first: tuple[str, Any], second: tuple[str, Any]) -> Flips:
     a, b = outcomes(*first), outcomes(*second)
     if a.size != b.size:
         raise ValueError(
-            f"{first[0]} has {a.size} outcomes and {second[0]} has {b.size}, but they pair question "
-            "by question: give both one for each question"
+            f"{first[0]} has {a.size} outcomes and {second[0]} has {b.size}, but they pair "
+            "question by question: give both one for each question"
         )
     counts = (a & ~b, ~a & b, a & b, ~a & ~b)
     return Flips(*(int(which.sum()) for which in counts))

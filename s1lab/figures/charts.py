@@ -316,8 +316,10 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
     )
     for name, values, color, opacity, column in lines:
         figure.add_scatter(
-            x=at, y=values, mode="lines", line={"color": color, "width": 2 if opacity == 1 else 1}, opacity=opacity,
-            name=name, meta=MEASURED, hovertemplate="step %{x}<br>%{y:.4g}<extra></extra>", row=1, col=column,
+            x=at, y=values, mode="lines", opacity=opacity,
+            line={"color": color, "width": 2 if opacity == 1 else 1},
+            name=name, meta=MEASURED, hovertemplate="step %{x}<br>%{y:.4g}<extra></extra>",
+            row=1, col=column,
         )  # fmt: skip
     figure.update_xaxes(title_text="step", range=[0, steps])
     figure.update_yaxes(type="log", dtick=1, row=1, col=1)

@@ -40,7 +40,7 @@ MOVED = {
     "engines.pretrained": (
         "engines.model_files engines.fingerprint engines.end_of_sequence engines.vocabulary"
     ),
-    "evaluate": "evaluation.evaluate",
+    "evaluate": "evaluation.evaluate evaluation.results",
     "exports": "interop.exports",
     "grade": "evaluation.grade",
     "grade.answers": "evaluation.grade.extract",

@@ -1,4 +1,4 @@
-"""The paper's reported numbers as data, and the table that compares our results with them.
+"""The paper's reported numbers as data, and (in ``compare``) our results beside them.
 
 The names of `s1lab.paper.numbers` are here too: ``lab.paper.TABLE_1``.
 """

@@ -7,64 +7,7 @@ Comments mark derived numbers, and numbers that contradict each other in the pap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Point:
-    """One dot of a published figure.
-
-    Attributes:
-        tokens: Mean thinking tokens.
-        accuracy: Accuracy, in percent.
-        how: The budget that gave it.
-    """
-
-    tokens: int
-    accuracy: float
-    how: str
-
-
-@dataclass(frozen=True)
-class Method:
-    """A row of Table 3, on AIME24.
-
-    Attributes:
-        control: Control, in percent.
-        scaling: Scaling, in percentage points for each doubling of the tokens (a derived unit).
-        performance: Performance, in percent.
-        runs: The number of runs.
-    """
-
-    control: int
-    scaling: int
-    performance: float
-    runs: int
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Runs of one method on AIME24 (Tables 12 and 13), one number a run.
-
-    Attributes:
-        asked: The requested limits: tokens in Table 12, steps in Table 13.
-        limits: The most thinking tokens that the instruction allows; for steps, 100 tokens each.
-        thinking_tokens: Mean thinking tokens.
-        answer_tokens: Mean answer tokens.
-        accuracy: Accuracy, in percent.
-        steps: The steps that were used; for step-conditional control only.
-        tokens_a_step: The tokens of each step, without the delimiters, which take about 6 tokens a
-            step; for step-conditional control only.
-    """
-
-    asked: tuple[int, ...]
-    limits: tuple[int, ...]
-    thinking_tokens: tuple[int, ...]
-    answer_tokens: tuple[int, ...]
-    accuracy: tuple[float, ...]
-    steps: tuple[int, ...] = ()
-    tokens_a_step: tuple[int, ...] = ()
-
+from s1lab.paper.entries import Method, Point, Sweep
 
 QUESTIONS = {"AIME24": 30, "MATH500": 500, "GPQA-Diamond": 198}
 """The number of questions in each benchmark."""
@@ -106,9 +49,12 @@ TABLE_1: dict[str, dict[str, float | None]] = {
 mixes settings: 4 Waits on AIME24, 2 on the other two. QwQ's GPQA-Diamond is 65.2 in version 2."""
 
 EXAMPLES: dict[str, int] = {
-    "s1 w/o BF": 1_000, "s1-32B": 1_000,
-    "Sky-T1": 17_000, "Bespoke-32B": 17_000, "r1-distill": 800_000,
-}  # fmt: skip
+    "s1 w/o BF": 1_000,
+    "s1-32B": 1_000,
+    "Sky-T1": 17_000,
+    "Bespoke-32B": 17_000,
+    "r1-distill": 800_000,
+}
 """Table 1 and Figure 2 right: the number of examples each model was fine-tuned on. r1 itself had
 far more than 800,000. The paper gives none for the others."""
 

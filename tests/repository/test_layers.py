@@ -39,7 +39,7 @@ LAYERS = (
     ("tokenization", "engines"),
     ("statistics and grading", "the paper's numbers"),
     ("methods",),
-    ("storage", "evaluation", "curate", "tiny", "interop"),
+    ("storage", "evaluation", "paper", "curate", "tiny", "interop"),
     ("figures", "sft"),
     ("widgets",),
     ("cli",),
@@ -52,7 +52,7 @@ LOWER = (
     "evaluation.metrics",
     "evaluation.paired",
 )
-PAPER = ("paper", "paper.numbers")
+PAPER = ("paper", "paper.entries", "paper.numbers")
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # python -m s1lab.sft is the command line's `s1lab sft`.
 UPWARDS = {("sft.__main__", "cli.sft")}

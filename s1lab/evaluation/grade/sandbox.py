@@ -67,7 +67,8 @@ class Worker:
                     "error": f"took more than {SECONDS:g} s or {MEMORY // 1024**2} MB"
                 }
         return {
-            "error": f"got no processor time in {TRIES} times {STARVED:g} s: the machine is too busy to grade"
+            "error": f"got no processor time in {TRIES} times {STARVED:g} s: the machine is too "
+            "busy to grade"
         }
 
     def _start(self) -> str | None:
@@ -187,7 +188,8 @@ def _started() -> subprocess.Popen[bytes]:
     ]
     # Without buffers, a forked child's copies of the pipes contain nothing that it could write.
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, env=environment
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        bufsize=0, env=environment,
     )  # fmt: skip
 
 

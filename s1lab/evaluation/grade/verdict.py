@@ -144,7 +144,8 @@ def verdicts(
     listed = [kinds] * len(responses) if isinstance(kinds, str) else list(kinds)
     if not len(responses) == len(golds) == len(listed):
         raise ValueError(
-            f"{len(responses)} responses, {len(golds)} gold answers and {len(listed)} kinds do not pair up"
+            f"{len(responses)} responses, {len(golds)} gold answers and {len(listed)} kinds do not "
+            "pair up"
         )
     found: list[Verdict | tuple[str, str]] = [
         _by_rule(*row) for row in zip(responses, golds, listed, strict=True)
