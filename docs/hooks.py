@@ -34,7 +34,7 @@ _BESIDE = re.compile(r"\]\(\.\./((?:\.\./)*(?:notebooks|figures)/)")
 
 # A link from a page to the repository's code, which the book does not hold:
 # "[s1lab/x.py](../s1lab/x.py)".
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:s1lab|tools|tests|CONTRIBUTING)[^)]*\)")
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:s1lab|tools|tests|CONTRIBUTING|README)[^)]*\)")
 
 # A public name in backticks, which becomes a link to its place in the API, but not inside a link, a
 # heading or a block of code.

@@ -101,7 +101,7 @@ class Results:
     def save(self, path: str | Path) -> Path:
         """Write the run to a new file, one trace a line, and return its path.
 
-        ``s1lab diff`` compares two such files, and `s1lab.read_run` reads one.
+        ``s1lab diff`` compares two such files, and `s1lab.storage.read_run` reads one.
         """
         return write_run(path, self.traces, self.made, [v.mark for v in self.graded])
 
