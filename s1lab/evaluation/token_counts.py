@@ -117,7 +117,8 @@ def habit(benchmark: str, model: str = "") -> Habit:
     _, found = known(benchmark)
     curve = paper.FIGURE_1[found.paper if found and found.paper in paper.FIGURE_1 else "AIME24"]
     tokens, forced = (
-        {named_rung(p.how): p.tokens for p in c} for c in (curve, paper.FIGURE_4_LEFT)
+        {rung: p.tokens for p in c if (rung := named_rung(p.how))}
+        for c in (curve, paper.FIGURE_4_LEFT)
     )
     own, caps = tokens[None, 0], _capped(tokens)
     longer = {w: forced[None, w] / forced[None, 0] for w in (2, 4, 6)}

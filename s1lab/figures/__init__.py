@@ -7,8 +7,9 @@ in a terminal, a notebook or a widget.
 """
 
 from s1lab.figures.charts import Live, bars, differences, funnel, histogram, standings, training
-from s1lab.figures.curves import Rung, called, controls, panels, rivals, scaling
+from s1lab.figures.curves import called, controls, panels, rivals, scaling
 from s1lab.figures.export import can_draw, save, show, shown
+from s1lab.figures.lines import Rung
 
 __all__ = [
     "Live",
