@@ -10,10 +10,10 @@ from datasets import Dataset
 
 from s1lab.evaluation.arguments import text
 from s1lab.evaluation.catalog import BENCHMARKS, known
-from s1lab.evaluation.intervals import Interval, share_interval, unpaired
+from s1lab.evaluation.intervals import Interval, Unpaired, share_interval, unpaired
 from s1lab.evaluation.paired import smallest_difference
 from s1lab.evaluation.results import Results
-from s1lab.paper.numbers import TABLE_1, TABLE_5
+from s1lab.paper.numbers import QUESTIONS, TABLE_1, TABLE_5
 
 if TYPE_CHECKING:
     import pandas
@@ -130,6 +130,39 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
         for label, a in published.items()
     ]
     return Comparison(benchmark.paper, benchmark.rows, smallest_difference(benchmark.rows), rows)
+
+
+def lead(model: str, over: str, benchmark: str = "AIME24") -> Unpaired:
+    """How far a model of the paper is ahead of another, as far as published accuracies tell.
+
+    The paper's abstract says "up to 27 %": that is the gain of s1-32B over o1-preview on AIME24.
+
+    Args:
+        model: A model of Table 1.
+        over: The other one.
+        benchmark: A benchmark of Table 1.
+
+    Returns:
+        The difference in percentage points, the gain in percent, and the p of Fisher's exact test.
+
+    Raises:
+        ValueError: Table 1 has no such number.
+
+    Example:
+        >>> found = lab.paper.compare.lead("s1-32B", "o1-preview")
+        >>> print(found.gain)
+        27.1 [-23.4, 111.0]
+    """
+    found = []
+    for name in (model, over):
+        accuracy = TABLE_1.get(name, {}).get(benchmark)
+        if accuracy is None:
+            raise ValueError(
+                f"Table 1 has no number of {name!r} on {benchmark!r}: its models are "
+                f"{list(TABLE_1)}, its benchmarks {list(QUESTIONS)}"
+            )
+        found.append(accuracy)
+    return unpaired(*found, QUESTIONS[benchmark])
 
 
 def _row(
