@@ -2,9 +2,8 @@
 
 A question's next round joins the batch at once. Prefix caching is on, so a round after a Wait or a
 cut finds its keys and values again, except for the last block. vLLM's core runs in this process too
-(vLLM would start another process): nothing is left behind, an interrupt can't kill it in the middle
-of a step, and the loop needs no messages. With tensor or pipeline parallelism vLLM starts one
-worker a rank.
+(vLLM would start another): nothing is left behind, an interrupt can't kill it in the middle of a
+step, and the loop needs no messages. With tensor or pipeline parallelism vLLM has a worker a rank.
 """
 
 from __future__ import annotations
