@@ -3,6 +3,7 @@
 The names of :mod:`s1lab.paper.numbers` are here too: ``lab.paper.TABLE_1``.
 """
 
+from s1lab.paper.entries import Method, Point, Sweep
 from s1lab.paper.numbers import (
     CORRECT,
     EXAMPLES,
@@ -29,9 +30,6 @@ from s1lab.paper.numbers import (
     TABLE_12,
     TABLE_13,
     TABLE_14,
-    Method,
-    Point,
-    Sweep,
     exact,
 )
 
