@@ -79,6 +79,7 @@ def evaluate(
         results = lab.evaluate(engine, problems, lab.Budget(max_tokens=64))
     """
     columns = checked_columns(problems, n, temperature)
+    # A question's samples follow each other: row i has the traces i * n to i * n + n - 1.
     questions = [q for q in columns["question"] for _ in range(n)]
     check_thinking(thinking, budget, prefix)
     asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])

@@ -1,8 +1,9 @@
 """Figures in one style: log2 token axes, intervals as bands, the paper's points as open markers.
 
 :mod:`~s1lab.figures.curves` draws accuracy over thinking tokens, with the marks of
-:mod:`~s1lab.figures.lines`, and :mod:`~s1lab.figures.charts` everything else. :mod:`~s1lab.figures.style` holds their common style. :mod:`~s1lab.figures.export`
-writes the files of a figure, and its content as data.
+:mod:`~s1lab.figures.lines`. :mod:`~s1lab.figures.charts` draws everything else.
+:mod:`~s1lab.figures.style` holds their common style. :mod:`~s1lab.figures.export` writes the files
+of a figure, and its content as data.
 """
 
 from s1lab.figures.charts import Live, bars, differences, funnel, histogram, standings, training
