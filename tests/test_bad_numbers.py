@@ -99,7 +99,8 @@ def calls(traces):
     fit, habit = metrics.scaling_fit(RUNS, [10.0, 25.0, 30.0]), habits.habit("aime24")
     of = {"question": "q", "traces": traces, "kind": "integer"}
     return [
-        (metrics.accuracy_interval, {"correct": [1, 0, 1]}, {"correct": "outcomes", "level": "share"}),
+        (metrics.accuracy_interval, {"correct": [1, 0, 1]},
+         {"correct": "outcomes", "level": "share"}),
         (metrics.accuracy_interval, {"correct": [1, 0.5, 0], "samples": 8},
          {"correct": "shares", "samples": "samples", "level": "share"}),
         (metrics.share_interval, {"percent": 50, "n": 30},

@@ -124,6 +124,7 @@ def load(
         wrong = zip(*(_column(table, (column,), where) for column in WRONG), strict=True)
         asked = _lettered(list(zip(questions, answers, wrong, strict=True)), seed or 0, as_original)
         questions, answers = [text for text, _ in asked], [letter for _, letter in asked]
+        # GPQA has many more columns, most of them its reviewers' notes.
         kept = {"Record ID": "id", "High-level domain": "domain", "Subdomain": "subdomain"}
         rest = rest.select_columns([c for c in kept if c in rest.column_names])
         rest = rest.rename_columns({c: kept[c] for c in rest.column_names})

@@ -82,6 +82,7 @@ def evaluate(
         print(results.interval, results.thinking_tokens)
     """
     columns = checked_columns(problems, n, temperature)
+    # A question's samples follow each other: row i has the traces i * n to i * n + n - 1.
     questions = [q for q in columns["question"] for _ in range(n)]
     check_thinking(thinking, budget, prefix)
     asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])

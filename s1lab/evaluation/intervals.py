@@ -183,6 +183,7 @@ def paired_bootstrap(
     resamples, level = whole("resamples", resamples, 1, MOST // 100), share("level", level)
     difference = x - y
     generator = np.random.default_rng(whole("seed", seed, 0))
+    # scipy.stats.bootstrap draws the same questions, but refuses a benchmark of one question.
     # The generator gives the same draws for any chunk size. Large benchmarks take small chunks.
     rows = max(1, min(500, 10**7 // x.size))
     means = np.empty(resamples)
@@ -249,6 +250,7 @@ def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.
     if p and q:  # nothing has a ratio to 0, or an interval around it
         ends = confint_proportions_2indep(*both, method="log", compare="ratio", alpha=alpha)
         gain = Interval(*(100 * (float(ratio) - 1) for ratio in (p / q, *ends)))
+    # Fisher's test takes counts. A mean over samples need not be one, so it is rounded.
     right = (round(p * n), round(q * m))
     fisher = stats.fisher_exact([[right[0], n - right[0]], [right[1], m - right[1]]])
     return Unpaired(difference, gain, float(fisher.pvalue))

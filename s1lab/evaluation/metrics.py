@@ -114,6 +114,7 @@ def scaling(tokens: Sequence[float], accuracy: Sequence[float]) -> float:
         10.0
     """
     x, y = _curve(tokens, accuracy, _SOME_TOKENS, np.nextafter(0, 1))
+    # All pairs, as the paper has it, and not neighbours or a fitted line: those give other numbers.
     i, j = np.triu_indices(x.size, 1)
     run, rise = np.log2(x[j]) - np.log2(x[i]), y[j] - y[i]
     if not (apart := run != 0).any():
@@ -240,6 +241,8 @@ def score(
         )
         return control(mean.tolist(), low, high), slope, performance(right.tolist())
 
+    # A resample draws whole questions with all their runs, as one answer to a question says much
+    # about the others. SciPy's bootstrap can't leave out a resample without a slope.
     measured = three(slice(None))
     generator = np.random.default_rng(seed)
     drawn = np.asarray(

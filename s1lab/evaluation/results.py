@@ -226,6 +226,7 @@ def results_of(
             "response": mine[0].answer,
             "given": judged[0].given,
             "reason": judged[0].reason,
+            # With one sample a column keeps its type: True, not 1.0.
             **{
                 name: values[0] if n == 1 else float(np.mean(values))
                 for name, values in measured.items()
@@ -233,6 +234,7 @@ def results_of(
             "error": next((t.error for t in mine if t.error), None) or not_graded,
             "grade_error": not_graded,
         }
+        # Ours win where the benchmark has a column of the same name, such as "response".
         rows.append(
             {**graded, **{column: value for column, value in row.items() if column not in graded}}
         )

@@ -71,6 +71,7 @@ def draw_forced(
     """Draw caps up to the own stop in one colour, and the Waits from there on in another."""
     draw_line(figure, caps, BLUE, "circle", "caps", row=row, column=column)
     if waits:
+        # The own stop ends one line and begins the other. Its mark is drawn once.
         draw_line(
             figure, [caps[-1], *waits], ORANGE, "diamond", "Waits", row=row, column=column, hidden=1
         )

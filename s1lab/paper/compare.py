@@ -68,6 +68,7 @@ class Comparison:
                 f"{row['run']:<{width}}  {row['whose']:<11}  {interval:<18}  "
                 f"{tokens}{failed}".rstrip()
             )
+        # From 50 %, where the interval is widest; no accuracy is above 100 %.
         apart = next(
             d
             for d in range(1, 101)
@@ -89,7 +90,8 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
 
     Args:
         results: One Results, or several by the name to show, such as the result of ``lab.sweep``.
-        name: The benchmark. None takes the name that `s1lab.evaluation.benchmarks.load` wrote into the rows.
+        name: The benchmark. None takes the name that `s1lab.evaluation.benchmarks.load` wrote into
+            the rows.
 
     Raises:
         ValueError: The paper has no numbers for this benchmark, or the results are on another

@@ -1,4 +1,4 @@
-"""The paper's three metrics, from its own published runs, and what the statistics do on cases known by hand."""
+"""The paper's three metrics, from its own published runs, and the statistics on known cases."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_a_published_share_has_the_interval_of_its_counts():
 
 @pytest.mark.parametrize("accuracy", [0.02, 0.5, 0.98])
 def test_an_accuracys_interval_covers_it_with_one_sample_a_question(accuracy):
-    """Exact, without drawing: the chance of each number of right answers, if its interval covers."""
+    """Exact, without drawing: the chance of every number of right answers whose interval covers."""
     covered = 0.0
     for right in range(31):
         found = metrics.accuracy_interval([True] * right + [False] * (30 - right))
@@ -247,12 +247,12 @@ def test_an_accuracys_interval_covers_it_with_one_sample_a_question(accuracy):
 @pytest.mark.parametrize("alike", [0, 0.05, 0.5, 0.9])
 @pytest.mark.parametrize("accuracy", [0.02, 0.5, 0.98])
 def test_an_accuracys_interval_covers_it_with_many_samples_a_question(accuracy, alike, samples):
-    """Questions of different difficulty (a beta distribution): `alike` is their samples' correlation.
+    """Questions differ in difficulty (a beta distribution): `alike` is their samples' correlation.
 
     Of 400 drawn benchmarks the standard error is 1.1 points. With 20,000 of them every case here
     covers in 94.9 % or more. For comparison: a design effect from the drawn questions alone covers
-    in 77 % (64 samples, accuracy 2 or 98 %, alike = 0.5), and the normal approximation in 49 to 85 %
-    (8 samples, accuracy 2 or 98 %).
+    in 77 % (64 samples, accuracy 2 or 98 %, alike = 0.5), and the normal approximation in 49 to
+    85 % (8 samples, accuracy 2 or 98 %).
     """
     rng = np.random.default_rng(7)
     difficulty = np.full((400, 30), accuracy)

@@ -98,7 +98,8 @@ def _last_place(value: Fraction) -> Fraction:
 
 _WORDS_BEFORE = re.compile(
     r"^(?:(?:(?:approximately|about|around|nearly|roughly|exactly|only|just|almost|a total of"
-    r"|total of|still|over|up to|another|an|additional|the|at least|at most)(?![A-Za-z])|\\approx|\\sim|\+|:|=)\s*)+",
+    r"|total of|still|over|up to|another|an|additional|the|at least|at most)(?![A-Za-z])"
+    r"|\\approx|\\sim|\+|:|=)\s*)+",
     re.IGNORECASE,
 )
 
