@@ -66,7 +66,9 @@ def tiny_base() -> Iterator[lab.Engine]:
 
 @pytest.fixture(scope="session")
 def one_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """s1-tiny with one of its four layers: it loads in milliseconds, and what it writes makes no sense."""
+    """s1-tiny with one of its four layers: it loads in milliseconds, and what it writes makes no
+    sense.
+    """
     folder = tmp_path_factory.mktemp("files") / "model"
     shutil.copytree(TINY, folder)
     settings = json.loads((folder / "config.json").read_text()) | {

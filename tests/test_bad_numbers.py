@@ -94,7 +94,8 @@ def calls(traces):
     fit, habit = metrics.scaling_fit(RUNS, [10.0, 25.0, 30.0]), habits.habit("aime24")
     of = {"question": "q", "traces": traces, "kind": "integer"}
     return [
-        (metrics.accuracy_interval, {"correct": [1, 0, 1]}, {"correct": "outcomes", "level": "share"}),
+        (metrics.accuracy_interval, {"correct": [1, 0, 1]},
+         {"correct": "outcomes", "level": "share"}),
         (metrics.share_interval, {"percent": 50, "n": 30},
          {"percent": "percent", "n": "size", "level": "share"}),
         (metrics.paired_bootstrap, {"a": [1, 0, 1], "b": [0, 0.5, 1]},
@@ -175,7 +176,8 @@ def test_every_public_call_names_the_bad_argument(traces):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: metrics.accuracy_interval([1, 0.5]), ["correct[1]=0.5", "neither right nor wrong"]),
+        (lambda: metrics.accuracy_interval([1, 0.5]),
+         ["correct[1]=0.5", "neither right nor wrong"]),
         (lambda: metrics.accuracy_interval([NAN]), ["correct[0]=nan", "not finite"]),
         (lambda: metrics.accuracy_interval(["wrong"]), ["correct[0]='wrong'", "no number"]),
         (lambda: metrics.accuracy_interval([]), ["correct is empty"]),
@@ -208,7 +210,7 @@ def test_the_sentence_says_what_is_wrong_and_what_to_do(call, words):
 
 
 def test_good_input_of_every_type_is_taken():
-    """Lists, tuples, arrays, NumPy's own numbers, columns of a Dataset, means that miss 1 by a bit."""
+    """Lists, tuples, arrays, NumPy's numbers, columns of a Dataset, means that miss 1 by a bit."""
     from datasets import Dataset
 
     column = Dataset.from_dict({"x": [True, False, True]})["x"]
@@ -267,6 +269,7 @@ def test_values_agree_with_scipy_and_with_formulas_of_the_books():
     ours = metrics.paired_bootstrap(a, b)
     theirs = stats.bootstrap(
         (a.astype(float), b.astype(float)), lambda x, y, axis=-1: (x - y).mean(axis=axis),
-        paired=True, vectorized=True, method="percentile", n_resamples=10_000, rng=np.random.default_rng(1),
+        paired=True, vectorized=True, method="percentile", n_resamples=10_000,
+        rng=np.random.default_rng(1),
     ).confidence_interval  # fmt: skip
     assert (ours.low, ours.high) == pytest.approx((100 * theirs.low, 100 * theirs.high), abs=1.0)

@@ -1,4 +1,6 @@
-"""The model class inside the real lm-evaluation-harness, on a small local task; and our results in its files' form."""
+"""The model class inside the real lm-evaluation-harness, on a small local task; and our results in
+its files' form.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
     import s1lab.interop.lm_eval  # noqa: F401  (registers the model)
 
     ran = lm_eval.simple_evaluate(
-        model="s1lab", model_args="model=s1-tiny,waits=2", tasks=["embedded"], bootstrap_iters=0, apply_chat_template=True,
+        model="s1lab", model_args="model=s1-tiny,waits=2", tasks=["embedded"],
+        bootstrap_iters=0, apply_chat_template=True,
         task_manager=TaskManager(include_path=str(task), include_defaults=False),
     )  # fmt: skip
     ours = lab.evaluate(tiny, problems, lab.Budget(waits=2, answer_tokens=64), progress=False)

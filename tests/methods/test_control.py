@@ -1,4 +1,6 @@
-"""The rivals of budget forcing against scripted models: what each asks, how it ends, and what its ledger says it cost."""
+"""The rivals of budget forcing against scripted models: what each asks, how it ends, and what its
+ledger says it cost.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ QUESTION = "How many r in raspberry?"
 
 
 def stepper(*steps: str, end: str = "<|im_end|>", answer: str = "Answer: 3<|im_end|>"):
-    """A model that writes ``steps`` below headers that count down from what was asked, then its answer."""
+    """A model that writes ``steps`` below headers that count down from what was asked, then its
+    answer.
+    """
 
     def say(text: str) -> str:
         if ANSWER in text:
@@ -470,7 +474,8 @@ def test_rows_in_each_format(template):
         assert row["completion"].startswith(THINK + thinking)
     steps = sft.formats.step_conditional(rows, template, separator="\n")
     assert steps[0]["completion"] == (
-        "<|im_start|>4 steps left\n1 r 1\n<|im_start|>3 steps left\n2 a 1\n<|im_start|>2 steps left\n3 s 1\n"
+        "<|im_start|>4 steps left\n1 r 1\n<|im_start|>3 steps left\n2 a 1\n"
+        "<|im_start|>2 steps left\n3 s 1\n"
         "<|im_start|>answer\nAnswer: 1<|im_end|>\n"
     )
     plain = sft.formats.step_conditional(rows, template, separator="\n", rows="plain")

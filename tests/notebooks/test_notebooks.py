@@ -1,4 +1,4 @@
-"""The committed notebooks: run in order, with outputs, and under a test that would notice a change."""
+"""The committed notebooks: run in order, with outputs, and a test would notice a change."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def test_a_profile_gives_parameters_that_its_notebooks_know(name):
 
 
 def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
-    """What the profile s1k-59k does, at the size of a laptop: a pool with no domains and no token counts, labelled by source."""
+    """What the profile s1k-59k does, at the size of a laptop: a pool with no domains and no token
+    counts, labelled by source.
+    """
     import json
 
     import papermill
@@ -94,11 +96,13 @@ def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
     (tmp_path / "tests.jsonl").write_text(
         "".join(json.dumps({"problem": q}) + "\n" for q in lab.tiny.benchmark()["question"])
     )
-    given = {"pool_path": str(tmp_path / "pool.parquet"), "benchmark_paths": [str(tmp_path / "tests.jsonl")], "domain": "source",
+    given = {"pool_path": str(tmp_path / "pool.parquet"), "domain": "source",
+             "benchmark_paths": [str(tmp_path / "tests.jsonl")],
              "chosen": 40, "results": str(tmp_path), "figures": str(tmp_path)}  # fmt: skip
     papermill.execute_notebook(
         str(ROOT / "notebooks" / "01_data_curation.ipynb"), str(tmp_path / "out.ipynb"), given,
-        cwd=str(ROOT / "notebooks"), kernel_name="python3", execution_timeout=600, progress_bar=False,
+        cwd=str(ROOT / "notebooks"), kernel_name="python3", execution_timeout=600,
+        progress_bar=False,
     )  # fmt: skip
     record = json.loads((tmp_path / "01_data_curation.json").read_text())
     rows = [json.loads(line) for line in (tmp_path / "s1-tiny-1k.jsonl").read_text().splitlines()]
@@ -172,7 +176,9 @@ def test_nbval_fails_when_a_trace_changes(tmp_path, before, after):
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_nbval_fails_when_an_accuracy_changes(tmp_path, changed):
-    """The sweep of 03 with the first cap alone: as committed it passes, with a cap of half as many tokens again it fails."""
+    """The sweep of 03 with the first cap alone: as committed it passes, with a cap of half as many
+    tokens again it fails.
+    """
     notebook = read(ROOT / "notebooks" / "03_budget_forcing.ipynb")
     end = until(notebook, "def near(")
     notebook.cells = notebook.cells[:end]

@@ -1,4 +1,6 @@
-"""The book: its sources name what there is, and the site that `make book` builds has no dead link and asks no other host."""
+"""The book: its sources name what there is, and the site that `make book` builds has no dead link
+and asks no other host.
+"""
 
 from __future__ import annotations
 
@@ -207,7 +209,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (command,) = re.findall(r"-m (mkdocs build .*)", MAKEFILE)
     folder = tmp_path_factory.mktemp("book") / "site"
     built = subprocess.run(
-        [sys.executable, "-m", *command.split(), "--site-dir", str(folder)], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "-m", *command.split(), "--site-dir", str(folder)],
+        cwd=ROOT, capture_output=True, text=True,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
@@ -329,7 +332,8 @@ def test_papermill_finds_the_kernel_that_make_kernel_registers(tmp_path):
     )
     nbformat.write(asks, tmp_path / "in.ipynb")
     ran = subprocess.run(
-        [sys.executable, "-m", "papermill", "-k", "s1lab", "in.ipynb", "out.ipynb", "--no-progress-bar"],
+        [sys.executable, "-m", "papermill", "-k", "s1lab", "in.ipynb", "out.ipynb",
+         "--no-progress-bar"],
         env=env, cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr

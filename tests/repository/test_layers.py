@@ -1,4 +1,6 @@
-"""The house keeps its shape: a core that knows no room, rooms in layers, files of a size that is read at once."""
+"""The house keeps its shape: a core that knows no room, rooms in layers, files of a size that is
+read at once.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +121,8 @@ def test_no_public_name_hides_a_module():
     hidden = {
         name for name in modules & set(dir(lab)) if not hasattr(getattr(lab, name), "__path__")
     }
-    # What else is there are the modules themselves, and `lab.load`, which is known under its module's name.
+    # What else is there are the modules themselves, and `lab.load`, which is known under its
+    # module's name.
     assert {
         name for name in hidden if getattr(getattr(lab, name), "__name__", "") != f"s1lab.{name}"
     } == {"load"}
@@ -133,7 +136,10 @@ def test_no_file_has_more_than_400_lines(path):
 
 
 def test_lines_of_code_are_neither_blank_nor_comments_nor_docstrings():
-    source = '"""A module.\n\nOf two lines."""\n\nx = 1  # one\n\n# none\ndef f():\n    """None."""\n    return """two\nlines"""\n'
+    source = (
+        '"""A module.\n\nOf two lines."""\n\nx = 1  # one\n\n# none\n'
+        'def f():\n    """None."""\n    return """two\nlines"""\n'
+    )
     assert code_lines(source) == 4
     rooms = counted()
     assert rooms["core"] == sum(

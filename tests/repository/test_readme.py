@@ -18,7 +18,8 @@ SHOWN = dict(
     re.findall(r"```python\n((?:(?!```).)*)```\n\n```text\n(.*?)```", TEXT, re.DOTALL)
 )  # what a block prints, by the block
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
-# Numbers in words, in both languages. One is left out, which is an article too; a month before a year is a number in Chinese.
+# Numbers in words, in both languages. One is left out, which is an article too; a month before a
+# year is a number in Chinese.
 VALUES = "2 3 4 5 6 7 8 9 10 1000 1000000".split()
 ENGLISH = "two three four five six seven eight nine ten(fold)? thousand million".split()
 WORDS = {rf"\b{word}\b": value for word, value in zip(ENGLISH, VALUES, strict=True)}
@@ -73,7 +74,9 @@ def test_every_target_and_every_file_it_names_is_there():
 
 
 def pieces(text: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """Each heading, paragraph and table row, with what a translation leaves in it; the order inside is the language's own."""
+    """Each heading, paragraph and table row, with what a translation leaves in it; the order inside
+    is the language's own.
+    """
     for piece in re.split(r"\n\n+|\n(?=\|)", FENCED.sub("", text).strip()):
         plain = re.sub(r"`[^`\n]+`", "", piece)
         links, plain = re.findall(r"\]\(([^)]+)\)", plain), re.sub(r"\]\([^)]+\)", "]", plain)

@@ -1,4 +1,6 @@
-"""Fine-tuning: the right tokens, the paper's schedule, the same losses however batches are made, and runs that survive."""
+"""Fine-tuning: the right tokens, the paper's schedule, the same losses however batches are made,
+and runs that survive.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,10 @@ def learned(row: dict, template) -> str:
 def test_exactly_reasoning_and_answer_have_loss(tiny):
     rows = traces(12)
     for given, row in zip(rows, sft.encode(rows, tiny.template, PAPER), strict=True):
-        completion = f"<|im_start|>think\n{given['thinking']}<|im_start|>answer\n{given['attempt']}<|im_end|>\n"
+        completion = (
+            f"<|im_start|>think\n{given['thinking']}"
+            f"<|im_start|>answer\n{given['attempt']}<|im_end|>\n"
+        )
         assert learned(row, tiny.template) == completion
         assert (
             tiny.template.decode(row["input_ids"])
@@ -105,7 +110,8 @@ def test_rows_beyond_the_block_are_refused_or_cut_when_asked(tiny):
     block = sorted(lengths)[7]
     with pytest.raises(
         ValueError,
-        match=rf"2 of 10 rows are longer than the block of {block}.*row {lengths.index(max(lengths))}, has",
+        match=rf"2 of 10 rows are longer than the block of {block}.*"
+        rf"row {lengths.index(max(lengths))}, has",
     ):
         sft.encode(rows, tiny.template, QUICK.but(block=block))
     assert (
@@ -121,7 +127,9 @@ def test_rows_beyond_the_block_are_refused_or_cut_when_asked(tiny):
 
 
 def test_the_papers_schedule():
-    """Section 8 of the facts: 315 steps for 1,000 rows, 16 of warm-up, lr 1e-5, cosine to 0 over the other 299."""
+    """Section 8 of the facts: 315 steps for 1,000 rows, 16 of warm-up, lr 1e-5, cosine to 0 over
+    the other 299.
+    """
     for name, block in (("s1-32b", 32_768), ("s1.1-32b", 20_000)):
         r = sft.recipe(name)
         assert (r.epochs, r.batch, r.rate, r.betas, r.decay, r.dtype) == (
@@ -152,7 +160,8 @@ def test_the_papers_schedule():
         tiny.but(epoch=3)
     assert (tiny.rows, tiny.seed) == ("plain", 0)  # which the embedded weights were trained with
     for change, words in (
-        ({"batches": "weird"}, "batches='weird'"), ({"epochs": 0}, "epochs=0"), ({"rows": "stripped"}, "rows='stripped'"),
+        ({"batches": "weird"}, "batches='weird'"), ({"epochs": 0}, "epochs=0"),
+        ({"rows": "stripped"}, "rows='stripped'"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             tiny.but(**change)
@@ -257,13 +266,16 @@ if __name__ == "__main__":
     with open(sys.argv[1] + "." + os.environ["RANK"], "w") as file:
         json.dump(found, file)
 """
-# 20 rows in batches of 8: the last batch of an epoch is short, as it is with the paper's 1,000 rows in batches of 16.
+# 20 rows in batches of 8: the last batch of an epoch is short, as it is with the paper's 1,000 rows
+# in batches of 16.
 SHORT = QUICK.but(save_every=100)
 
 
 @contextlib.contextmanager
 def held():
-    """Bytes of trained weights, gradients and moments that a process holds when its optimiser has stepped."""
+    """Bytes of trained weights, gradients and moments that a process holds when its optimiser has
+    stepped.
+    """
     found: dict[str, int] = {}
 
     def size(tensor) -> int:
@@ -297,7 +309,9 @@ def launched(tmp_path: Path, *command: str, timeout: int = 300) -> subprocess.Co
 
 
 def test_two_processes_under_fsdp2_follow_one(tmp_path):
-    """Over gloo, with the shipped file for a node, changed to two processes on a CPU: losses, their drift, weights, memory."""
+    """Over gloo, with the shipped file for a node, changed to two processes on a CPU: losses, their
+    drift, weights, memory.
+    """
     with held() as whole:
         found = sft.train("s1-tiny-base", traces(20), SHORT, out=tmp_path / "one", progress=False)
     config = yaml.safe_load((Path(sft.__file__).parent / "accelerate" / "node.yaml").read_text())
@@ -365,7 +379,9 @@ rows = traces(8).to_list()
 rows[3]["question"] = "How many & in raspberry?"
 from datasets import Dataset
 recipe = QUICK.but(epochs=1, per_device=1)
-sft.train(network, Dataset.from_list(rows), recipe, out={str(tmp_path / "run")!r}, tokenizer=tokenizer, progress=False)
+out = {str(tmp_path / "run")!r}
+rows = Dataset.from_list(rows)
+sft.train(network, rows, recipe, out=out, tokenizer=tokenizer, progress=False)
 """
     )
     ran = launched(
@@ -381,7 +397,9 @@ sft.train(network, Dataset.from_list(rows), recipe, out={str(tmp_path / "run")!r
 
 
 def test_a_drift_to_one_side_would_be_seen(trained, tmp_path):
-    """What the comparisons above must not miss: a loss that is wrong by a factor of 1.0005, or a rate by one percent."""
+    """What the comparisons above must not miss: a loss that is wrong by a factor of 1.0005, or a
+    rate by one percent.
+    """
     found, _ = trained
     other = sft.train(
         "s1-tiny-base",
@@ -557,7 +575,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny
     ],
 )
 def test_the_static_part_of_a_plan_is_what_training_holds(tmp_path, tiny_base, change):
-    """Whole weights, low precision and adapters: every byte that sft.train holds after a step, within 20 %; they all train."""
+    """Whole weights, low precision and adapters: every byte that sft.train holds after a step,
+    within 20 %; they all train.
+    """
     from transformers import Qwen2ForCausalLM
 
     recipe = QUICK.but(epochs=1, **change)
@@ -595,7 +615,9 @@ def test_adapters_without_peft_are_refused_before_anything_is_written(tmp_path, 
 
 
 def test_plans_of_the_papers_runs():
-    """Sixteen H100 held it and eight did not without more (issues 13 and 22 of the original); 7 GPU-hours, the paper says."""
+    """Sixteen H100 held it and eight did not without more (issues 13 and 22 of the original); 7
+    GPU-hours, the paper says.
+    """
     whole, half = sft.plan("s1-32b", 16), sft.plan("s1-32b", 8)
     assert whole.fits and not half.fits and 32.7e9 < whole.parameters < 32.9e9
     assert (
@@ -710,7 +732,9 @@ def test_from_a_shell(tmp_path):
 
 
 def test_a_launch_trains_in_processes_of_its_own_and_train_then_finds_it_done(tmp_path):
-    """What 02_sft does with ``launch``: two processes on a CPU, the same losses as one, and nothing left to train."""
+    """What 02_sft does with ``launch``: two processes on a CPU, the same losses as one, and nothing
+    left to train.
+    """
     lab.curate.write(traces(20), tmp_path / "rows.jsonl")
     recipe = sft.recipe("tiny").but(epochs=1)
     sft.launch("cpu", "s1-tiny-base", tmp_path / "rows.jsonl", recipe, out=tmp_path / "two")

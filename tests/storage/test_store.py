@@ -1,4 +1,6 @@
-"""A store survives: what is in it is not asked again, whatever killed the run; what is no store is left as it is."""
+"""A store survives: what is in it is not asked again, whatever killed the run; what is no store is
+left as it is.
+"""
 
 from __future__ import annotations
 
@@ -150,7 +152,8 @@ import s1lab as lab
 engine = lab.load("s1-tiny", max_batch=4)
 print("ready", flush=True)
 questions = list(lab.tiny.problems(48, 12, "dev")["question"])
-traces = lab.force(engine, questions, lab.Budget(waits=1), temperature=0.3, seed=5, store=sys.argv[1], progress=False)
+options = {"temperature": 0.3, "seed": 5, "store": sys.argv[1], "progress": False}
+traces = lab.force(engine, questions, lab.Budget(waits=1), **options)
 print(hash(tuple(tuple(t.ids) for t in traces)), engine.counts["sampled"])
 """
 
@@ -221,7 +224,9 @@ def test_readers_read_while_a_run_writes_and_a_second_writer_is_told(scripted, t
 
 
 def test_ctrl_c_within_a_transaction_waits_for_its_end(scripted, tmp_path):
-    """A key pressed while SQLite is at work: what was being written is there, and the run is listed as interrupted."""
+    """A key pressed while SQLite is at work: what was being written is there, and the run is listed
+    as interrupted.
+    """
     path, pressed = tmp_path / "x.db", []
 
     class Slow:
@@ -397,7 +402,8 @@ engine = Scripted(bind("s1", tokenizer, {{tokenizer.eos_token_id}}), MODEL)
 engine.width = 1
 resource.setrlimit(resource.RLIMIT_FSIZE, ({900 * 1024}, resource.RLIM_INFINITY))
 try:
-    lab.force(engine, [f"question {{n}}?" for n in range(5000)], store={str(path)!r}, progress=False)
+    questions = [f"question {{n}}?" for n in range(5000)]
+    lab.force(engine, questions, store={str(path)!r}, progress=False)
 except lab.StoreError as why:
     print(why)
 """
