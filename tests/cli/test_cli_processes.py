@@ -14,8 +14,12 @@ import termios
 import time
 from pathlib import Path
 
+import pytest
+
 import s1lab as lab
 from tests.helpers import ROOT
+
+pytestmark = pytest.mark.long
 
 # A shell that starts the tests in the background has its children ignore Ctrl-C.
 COMMAND = [

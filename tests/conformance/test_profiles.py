@@ -25,12 +25,6 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def no_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Figures are written as data alone: drawing them too takes a third of the time."""
-    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "none"))
-
-
 def kept(root: Path, name: str, only: set[str]) -> None:
     """Leave these notebooks of a profile alone in its file."""
     import yaml
@@ -62,14 +56,14 @@ def ran(root: Path, name: str) -> None:
     assert figures or all(p.stem == "00_quickstart" for p in executed)
 
 
-@pytest.mark.usefixtures("no_browser")
+@pytest.mark.usefixtures("no_pictures")
 def test_a_profile_of_a_server_runs_from_tokens_to_figures(root):
     """All but the two longest, which the slow test runs as well."""
     kept(root, "server", {"00_quickstart", "03_budget_forcing", "07_benchmarks"})
     ran(root, "server")
 
 
-@pytest.mark.usefixtures("no_browser")
+@pytest.mark.usefixtures("no_pictures")
 def test_a_profile_of_one_gpu_trains_and_forces(root):
     kept(root, "one-gpu", {"02_sft", "05_scaling"})
     ran(root, "one-gpu")

@@ -40,6 +40,7 @@ def task(tmp_path, problems):
     return folder
 
 
+@pytest.mark.long
 def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
     monkeypatch.setattr(
         "lm_eval.evaluator.add_env_info", lambda results: None
@@ -62,6 +63,7 @@ def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
     assert told["thinking_tokens"] == pytest.approx(ours.thinking_tokens)
 
 
+@pytest.mark.long
 def test_the_command_line_is_lm_evals_and_our_export_has_the_form_of_its_files(
     task, tmp_path, tiny, problems
 ):

@@ -387,6 +387,7 @@ print([(t.ids, t.dropped, t.counts) for t in traces])
 """
 
 
+@pytest.mark.long
 def test_a_rejection_killed_in_the_middle_goes_on_to_the_same_results(tmp_path):
     def start(path):
         process = subprocess.Popen(
@@ -490,6 +491,7 @@ def test_rows_in_each_format(template):
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_trained_format_is_written_into_the_config_and_read_from_it(template, tmp_path):
     from s1lab import sft
     from s1lab.engines.model_files import formats_of
@@ -529,6 +531,7 @@ def test_the_papers_runs_give_the_papers_scaling_and_performance(name):
 VARIANTS = Path(lab.tiny.__file__).parent
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["tcc", "scc", "ccc"])
 def test_an_embedded_variant_is_small_says_what_it_is_for_and_does_what_its_record_says(kind):
     import json

@@ -575,6 +575,7 @@ print(hash(ids), sum(x.cost.total for x in found))
 """
 
 
+@pytest.mark.long
 def test_a_vote_and_a_tree_killed_in_between_end_with_the_same_results(tmp_path):
     def start(path):
         process = subprocess.Popen(

@@ -73,6 +73,8 @@ def test_a_profile_gives_parameters_that_its_notebooks_know(name):
         )
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("no_pictures")
 def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
     """What the profile s1k-59k does, at the size of a laptop: a pool with no domains and no token
     counts, labelled by source.
@@ -114,6 +116,7 @@ def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
     )
 
 
+@pytest.mark.long
 def test_an_unknown_profile_and_an_unknown_parameter_are_refused_in_one_sentence(tmp_path):
     assert "tiny" in profiles()
     with pytest.raises(ValueError, match="no profile is called 'huge'") as error:
@@ -160,6 +163,7 @@ def until(notebook: nbformat.NotebookNode, text: str) -> int:
     return next(i for i, c in enumerate(notebook.cells) if text in c.source) + 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "after"),
     [("", ""), ("lab.Budget(waits=1)", "lab.Budget(waits=0)"), ("cap = 24", "cap = 25")],
@@ -174,6 +178,7 @@ def test_nbval_fails_when_a_trace_changes(tmp_path, before, after):
     assert ran.returncode == (1 if before else 0), ran.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("changed", [False, True])
 def test_nbval_fails_when_an_accuracy_changes(tmp_path, changed):
     """The sweep of 03 with the first cap alone: as committed it passes, with a cap of half as many

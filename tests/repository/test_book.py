@@ -222,6 +222,7 @@ def pages(site: Path) -> dict[Path, Page]:
     return {path: Page.read(path) for path in site.rglob("*.html") if path.name != "404.html"}
 
 
+@pytest.mark.long
 def test_no_link_is_dead(pages, site):
     dead = []
     for path, page in pages.items():
@@ -238,6 +239,7 @@ def test_no_link_is_dead(pages, site):
     assert sum(len(page.links) for page in pages.values()) > 1_000
 
 
+@pytest.mark.long
 def test_nothing_is_fetched_from_another_host(pages, site):
     elsewhere = re.compile(
         r"url\(\s*['\"]?(?:https?:)?//|@import|\bimport\b[^;\n]{0,200}?['\"]https?://|\bfetch\(['\"]https?://"
@@ -250,6 +252,7 @@ def test_nothing_is_fetched_from_another_host(pages, site):
         assert not elsewhere.search(sheet.read_text(encoding="utf-8")), sheet
 
 
+@pytest.mark.long
 def test_every_notebook_is_there_as_it_is_committed_with_figures_that_are_alive(pages, site):
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     assert [path.read_bytes() for path in site.rglob("plotly*.js")] == [
@@ -279,6 +282,7 @@ def test_every_notebook_is_there_as_it_is_committed_with_figures_that_are_alive(
         )  # in the nav
 
 
+@pytest.mark.long
 def test_the_api_shows_descriptions_as_a_list_and_roles_as_links(site):
     shown = (site / "api" / "ask.html").read_text(encoding="utf-8")
     assert re.search(r"<(?:li|td)>\s*(?:<strong>)?<code>max_tokens</code>", shown)
@@ -317,6 +321,7 @@ def target(name: str) -> list[str]:
     return [sys.executable, *line.split()]
 
 
+@pytest.mark.long
 def test_papermill_finds_the_kernel_that_make_kernel_registers(tmp_path):
     import nbformat
 
@@ -349,6 +354,7 @@ def test_make_lab_opens_the_first_notebook():
     )
 
 
+@pytest.mark.long
 def test_the_page_on_ladders_runs_from_top_to_bottom(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {"lab": lab, "engine": tiny}

@@ -167,6 +167,7 @@ def test_a_parameter_is_a_value_and_runs_nothing(tmp_path, monkeypatch, value):
     assert not (tmp_path / "HERE").exists()
 
 
+@pytest.mark.long
 def test_notebooks_run_side_by_side_and_one_that_fails_leaves_the_others_finished(root, capfd):
     small_notebook(root, "10_good", "import time\ntime.sleep(3)\nprint(n)")
     small_notebook(root, "11_bad", "raise RuntimeError('the reason')")
@@ -182,6 +183,7 @@ def test_notebooks_run_side_by_side_and_one_that_fails_leaves_the_others_finishe
     assert "10_good took" in capfd.readouterr().out
 
 
+@pytest.mark.long
 def test_a_notebook_waits_for_the_one_whose_folder_it_names(root):
     """As 00 loads what 02 trained, in one-gpu."""
     small_notebook(
@@ -213,6 +215,7 @@ def test_notebooks_that_wait_for_one_another_and_jobs_of_none_are_refused_before
     assert not (root / "runs").exists()
 
 
+@pytest.mark.long
 def test_plain_papermill_gets_checked_parameters():
     command = [sys.executable, "-m", "tools.profiles"]
     ran = subprocess.run(
@@ -226,6 +229,7 @@ def test_plain_papermill_gets_checked_parameters():
         )
 
 
+@pytest.mark.long
 def test_a_run_that_is_stopped_stops_its_notebooks(root):
     small_notebook(
         root,
@@ -277,6 +281,7 @@ def test_mutated_run_files_end_in_a_run_or_one_sentence(tmp_path, scripted, temp
     assert refused >= 20
 
 
+@pytest.mark.long
 def test_the_model_of_random_weights_has_qwens_layout_and_every_large_parameter_is_rehearsed(
     tmp_path,
 ):

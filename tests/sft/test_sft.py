@@ -167,6 +167,7 @@ def test_the_papers_schedule():
             tiny.but(**change)
 
 
+@pytest.mark.long
 def test_the_trainer_follows_the_schedule(trained):
     found, _ = trained
     steps = QUICK.steps(24)
@@ -194,6 +195,7 @@ def trained(tmp_path_factory):
     ), seen
 
 
+@pytest.mark.long
 def test_what_was_trained_loads_and_tells_what_it_is(trained):
     found, seen = trained
     assert found.loss[-1] < found.loss[0] and seen == found.log
@@ -217,6 +219,7 @@ def test_what_was_trained_loads_and_tells_what_it_is(trained):
     )  # nothing was trained again
 
 
+@pytest.mark.long
 def test_a_run_of_version_0_1_is_found_finished(trained, tmp_path):
     """Its recipe named no rows, and there were none but those that are called plain now."""
     found, _ = trained
@@ -239,6 +242,7 @@ def test_a_run_of_version_0_1_is_found_finished(trained, tmp_path):
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [{"batches": "padded"}, {"batches": "flat"}, {"per_device": 2}, {"checkpointing": True}],
@@ -308,6 +312,7 @@ def launched(tmp_path: Path, *command: str, timeout: int = 300) -> subprocess.Co
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_two_processes_under_fsdp2_follow_one(tmp_path):
     """Over gloo, with the shipped file for a node, changed to two processes on a CPU: losses, their
     drift, weights, memory.
@@ -337,6 +342,7 @@ def test_two_processes_under_fsdp2_follow_one(tmp_path):
             assert share[name] == pytest.approx(whole[name] / 2, rel=0.2)
 
 
+@pytest.mark.long
 def test_two_processes_from_a_shell_follow_one_and_tell_once(tmp_path):
     lab.curate.write(traces(20), tmp_path / "rows.jsonl")
     command = ["s1lab.sft", "--data", str(tmp_path / "rows.jsonl"), "--epochs", "1"]
@@ -361,6 +367,7 @@ def test_two_processes_from_a_shell_follow_one_and_tell_once(tmp_path):
     assert two == pytest.approx(one, abs=1e-4) and len(one) == 2
 
 
+@pytest.mark.long
 def test_a_loss_that_is_no_number_ends_two_processes_too(tmp_path):
     (tmp_path / "poison.py").write_text(
         f"""
@@ -396,6 +403,7 @@ sft.train(network, rows, recipe, out=out, tokenizer=tokenizer, progress=False)
     assert ran.returncode != 0 and "became nan at step 1, in row 3:" in ran.stderr
 
 
+@pytest.mark.long
 def test_a_drift_to_one_side_would_be_seen(trained, tmp_path):
     """What the comparisons above must not miss: a loss that is wrong by a factor of 1.0005, or a
     rate by one percent.
@@ -458,6 +466,7 @@ def started(folder: Path, **change) -> subprocess.Popen:
     )
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_with_the_losses_of_an_uninterrupted_one(trained, tmp_path):
     found, _ = trained
     process = started(tmp_path / "run", save_every=2)
@@ -483,6 +492,7 @@ def test_a_killed_run_goes_on_with_the_losses_of_an_uninterrupted_one(trained, t
     assert [e["step"] for e in again.log] == list(range(1, 7))
 
 
+@pytest.mark.long
 def test_adapters_are_trained_alone_resumed_and_merged_into_a_model_that_loads(tmp_path):
     recipe = QUICK.but(lora=sft.Lora(rank=4, alpha=8), rate=1e-2, save_every=2)
     found = sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False)
@@ -509,6 +519,7 @@ def test_adapters_are_trained_alone_resumed_and_merged_into_a_model_that_loads(t
     assert again.loss == pytest.approx(found.loss, abs=1e-6)
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
     """A limit on the size of a file, set after the first checkpoint, stands for the full disk."""
     import resource
@@ -542,6 +553,7 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
     ] == list(range(1, 7))
 
 
+@pytest.mark.long
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny_base):
     from transformers import Qwen2ForCausalLM
 
@@ -566,6 +578,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny
 # plans
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [
@@ -601,6 +614,7 @@ def test_the_static_part_of_a_plan_is_what_training_holds(tmp_path, tiny_base, c
     assert 0.5 < trained.loss[0] < 2
 
 
+@pytest.mark.long
 def test_adapters_without_peft_are_refused_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ImportError, match="adapters, which needs peft: pip install"):
@@ -656,6 +670,7 @@ def test_plans_of_the_papers_runs():
 # bad input and the shell
 
 
+@pytest.mark.long
 def test_bad_input_is_told_in_one_sentence(tmp_path, trained, tiny):
     rows = traces(8)
     empty = Dataset.from_list([{"question": "Q?", "thinking": " ", "attempt": "4"}])
@@ -704,6 +719,7 @@ def test_bad_input_is_told_in_one_sentence(tmp_path, trained, tiny):
         sft.train(tiny.network, traces(), QUICK, out=tmp_path / "x")
 
 
+@pytest.mark.long
 def test_from_a_shell(tmp_path):
     import typer
 
@@ -731,6 +747,7 @@ def test_from_a_shell(tmp_path):
     )
 
 
+@pytest.mark.long
 def test_a_launch_trains_in_processes_of_its_own_and_train_then_finds_it_done(tmp_path):
     """What 02_sft does with ``launch``: two processes on a CPU, the same losses as one, and nothing
     left to train.
@@ -748,6 +765,7 @@ def test_a_launch_trains_in_processes_of_its_own_and_train_then_finds_it_done(tm
     assert found.loss == pytest.approx(alone.loss, abs=1e-4)
 
 
+@pytest.mark.long
 def test_a_launch_refuses_what_it_can_not_do(tmp_path):
     with pytest.raises(ValueError, match=r"no configuration is called '\.\./evil'.*'cpu'"):
         sft.launch("../evil", "s1-tiny-base", "rows.jsonl", "tiny", out=tmp_path)

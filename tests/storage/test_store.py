@@ -158,6 +158,7 @@ print(hash(tuple(tuple(t.ids) for t in traces)), engine.counts["sampled"])
 """
 
 
+@pytest.mark.long
 def test_a_run_killed_at_random_moments_ends_with_the_same_results_and_asks_nothing_twice(tmp_path):
     def start(path):
         return subprocess.Popen(
@@ -386,6 +387,7 @@ def test_a_store_of_another_model(scripted, tmp_path):
     assert not other.requests and len(lab.read_run(path).traces) == len(QUESTIONS)
 
 
+@pytest.mark.long
 def test_a_full_disk_ends_the_run_in_a_sentence_and_what_was_stored_stays_readable(tmp_path):
     """A limit on the size of files fails the write as a full disk does, in a process of its own."""
     path = tmp_path / "x.db"

@@ -63,6 +63,7 @@ def test_the_record_says_that_every_bar_held_on_test_questions():
     assert {split_of(q) for q in lab.tiny.problems(500, BENCHMARK_SEED)["question"]} == {"test"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "budget"),
     [
@@ -91,6 +92,7 @@ def test_the_cards_are_written_from_the_record(name):
     assert (FOLDER / name / "README.md").read_text(encoding="utf-8") == card(name, MADE)
 
 
+@pytest.mark.long
 def test_a_wheel_carries_the_models_and_they_load_from_it_offline(wheel, tmp_path):
     site = tmp_path / "a place with spaces"
     zipfile.ZipFile(wheel).extractall(site)

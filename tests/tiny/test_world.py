@@ -229,6 +229,7 @@ def test_the_stored_ablations_are_whole():
         )  # another seed is another model
 
 
+@pytest.mark.long
 def test_a_seed_draws_its_sets_again_and_another_seed_others():
     pool = lab.tiny.pool(3000, 5)
     pool = curate.count_tokens(curate.quality(pool, progress=False)[0], build())

@@ -21,6 +21,8 @@ import pytest
 
 from tests.helpers import ROOT
 
+pytestmark = pytest.mark.long
+
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
