@@ -93,7 +93,7 @@ def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
         "attempt": "deepseek_attempt",
         "kind": "kind",
     }
-    pool = lab.tiny.pool(700, 5).select_columns(list(published)).rename_columns(published)
+    pool = lab.tiny.pool(300, 5).select_columns(list(published)).rename_columns(published)
     pool.to_parquet(str(tmp_path / "pool.parquet"))
     (tmp_path / "tests.jsonl").write_text(
         "".join(json.dumps({"problem": q}) + "\n" for q in lab.tiny.benchmark()["question"])
@@ -108,7 +108,7 @@ def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
     )  # fmt: skip
     record = json.loads((tmp_path / "01_data_curation.json").read_text())
     rows = [json.loads(line) for line in (tmp_path / "s1-tiny-1k.jsonl").read_text().splitlines()]
-    assert record["funnel"]["collected"] == 700 and len(rows) == 40 == sum(
+    assert record["funnel"]["collected"] == 300 and len(rows) == 40 == sum(
         record["domains"].values()
     )
     assert "True" in str(code(read(tmp_path / "out.ipynb"))[-3].outputs) and "contaminated" in str(

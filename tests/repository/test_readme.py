@@ -8,6 +8,8 @@ from calendar import month_name
 from collections.abc import Iterator
 from itertools import zip_longest
 
+import pytest
+
 import s1lab as lab
 from tests.helpers import ROOT
 
@@ -32,11 +34,12 @@ def test_the_four_lines_run(capsys):
     assert capsys.readouterr().out == SHOWN[BLOCKS[0]] and "«Wait»" in SHOWN[BLOCKS[0]]
 
 
+@pytest.mark.long
 def test_its_curation_runs(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (block,) = (b for b in BLOCKS if "lab.curate" in b)
-    exec(block.replace("pool()", "pool(900)").replace("1000", "40"), {"lab": lab})
-    assert re.search(r"^select \(paper\) +40  not chosen", capsys.readouterr().out, re.MULTILINE)
+    exec(block.replace("pool()", "pool(250)").replace("1000", "20"), {"lab": lab})
+    assert re.search(r"^select \(paper\) +20  not chosen", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_its_rivals_run(capsys):
