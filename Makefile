@@ -49,8 +49,9 @@ lint: setup ## ruff and mypy
 unit: setup ## the tests under tests/ but those of conformance
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not slow" --ignore tests/conformance -n 2 --dist worksteal
 
+# What shares a vLLM or a server is one group, and stays on one of the two workers.
 conformance: setup ## every engine held to the same tokens: transformers, real vLLM, a real vLLM server on loopback
-	@$(RUN) -m pytest -m "not slow" tests/conformance
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not slow" tests/conformance -n 2 --dist loadgroup --no-loadscope-reorder
 
 notebooks-test: setup ## every committed notebook runs again and gives the same (nbval), in two rows side by side
 	@$(MAKE) --no-print-directory -j2 --output-sync=target nbval-data nbval-forcing

@@ -66,7 +66,9 @@ def tiny_base() -> Iterator[lab.Engine]:
 
 @pytest.fixture(scope="session")
 def one_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """s1-tiny with one of its four layers: it loads in milliseconds, and what it writes makes no sense."""
+    """s1-tiny with one of its four layers: it loads in milliseconds, and what it writes makes no
+    sense.
+    """
     folder = tmp_path_factory.mktemp("files") / "model"
     shutil.copytree(TINY, folder)
     settings = json.loads((folder / "config.json").read_text()) | {
@@ -80,3 +82,12 @@ def one_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "model.safetensors",
     )
     return folder
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No browser is found: figures are written as data alone, which takes a third less time.
+
+    For notebooks that are run for other reasons; that pictures are drawn is tested with the figures.
+    """
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "no browser"))

@@ -1,4 +1,6 @@
-"""Bad input gets one sentence that names the thing and the fix, before anything runs or as one trace's error."""
+"""Bad input gets one sentence that names the thing and the fix, before anything runs or as one
+trace's error.
+"""
 
 from __future__ import annotations
 

@@ -183,7 +183,8 @@ def test_every_public_call_names_the_bad_argument(traces):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: metrics.accuracy_interval([1, 0.5]), ["correct[1]=0.5", "neither right nor wrong"]),
+        (lambda: metrics.accuracy_interval([1, 0.5]),
+         ["correct[1]=0.5", "neither right nor wrong"]),
         (lambda: metrics.accuracy_interval([NAN]), ["correct[0]=nan", "not finite"]),
         (lambda: metrics.accuracy_interval(["wrong"]), ["correct[0]='wrong'", "no number"]),
         (lambda: metrics.accuracy_interval([]), ["correct is empty"]),
@@ -216,7 +217,7 @@ def test_the_sentence_says_what_is_wrong_and_what_to_do(call, words):
 
 
 def test_good_input_of_every_type_is_taken():
-    """Lists, tuples, arrays, NumPy's own numbers, columns of a Dataset, means that miss 1 by a bit."""
+    """Lists, tuples, arrays, NumPy's numbers, columns of a Dataset, means that miss 1 by a bit."""
     from datasets import Dataset
 
     column = Dataset.from_dict({"x": [True, False, True]})["x"]

@@ -1,4 +1,6 @@
-"""A delimiter of several tokens is suppressed, closed and counted like one of a single token, by every method."""
+"""A delimiter of several tokens is suppressed, closed and counted like one of a single token, by
+every method.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from s1lab.widgets.streaming import stream
 from tests.helpers.scripted import Scripted, same
 
 TOKENS = ("<|a|>", "<|b|>", "<|c|>", "<|d|>", "<|e|>")
-# By their number of tokens. The last one is of ordinary letters, of which some are frequent in what the models below write.
+# By their number of tokens. The last one is of ordinary letters, of which some are frequent in what
+# the models below write.
 ENDS = {
     "one": "<|a|>",
     "two": "<|a|><|b|>",
@@ -49,8 +52,8 @@ TEMPLATES["either"] = template(ENDS["five"], ENDS["letters"])
 class Dreaming(Scripted):
     """A model that writes by chance, a token at a time.
 
-    What follows depends on the ids before it, and above temperature 0 on the seed. Often it begins a
-    delimiter, and then it mostly goes on with it.
+    What follows depends on the ids before it, and above temperature 0 on the seed. Often it begins
+    a delimiter, and then it mostly goes on with it.
     """
 
     def __init__(self, template: BoundTemplate, salt: int, context: int = 400) -> None:
@@ -103,7 +106,8 @@ def holds(trace: lab.Trace, engine: Dreaming, cap: int | None) -> None:
     )
     assert cap is None or trace.thinking_tokens <= cap
     assert trace.stops == sorted(trace.stops)
-    # No round has a delimiter in its text. (Two of them have nothing between them where a suppression appends no text.)
+    # No round has a delimiter in its text. (Two of them have nothing between them where a
+    # suppression appends no text.)
     places = (
         [*trace.stops, len(trace.ids) - trace.source[::-1].index(Source.SAMPLED)]
         if Source.SAMPLED in trace.source
@@ -173,13 +177,16 @@ def test_the_random_models_reach_each_case():
     assert all("cut within a delimiter" in seen[n] for n in ("two", "five", "letters", "line"))
 
 
-# ---- The same script in delimiters of one token and of several: the same thinking, Waits and counts.
+# ---- The same script in delimiters of one token and of several: the same thinking, Waits and
+# counts.
 
 QUESTION = "How many r in raspberry?"
 
 
 def script(bound: BoundTemplate, *rounds: str):
-    """A model that thinks ``rounds``, one after each Wait, ends them with its delimiter, and answers."""
+    """A model that thinks ``rounds``, one after each Wait, ends them with its delimiter, and
+    answers.
+    """
     end, opening = bound.template.ends[0], bound.template.open
 
     def say(text: str) -> str:
@@ -263,7 +270,9 @@ def test_steps_begin_and_end_at_delimiters_of_several_tokens(name):
 
 
 def test_after_a_suppression_no_delimiter_begins_at_once():
-    """As with one token: else a suppression without text would be followed by the same stop for ever."""
+    """As with one token: else a suppression without text would be followed by the same stop for
+    ever.
+    """
     bound = TEMPLATES["five"]
     engine = Scripted(
         bound,
@@ -288,7 +297,9 @@ def test_after_a_suppression_no_delimiter_begins_at_once():
 
 @pytest.mark.parametrize(("joined", "kept"), [("so<", "1 so<"), (" <", "1"), ("\n<", "1")])
 def test_a_token_that_joins_a_word_with_the_delimiter_stays_in_the_thinking(joined, kept):
-    """A trace has the ids that the model wrote, so a token is thrown away with the delimiter only if no word is in it."""
+    """A trace has the ids that the model wrote, so a token is thrown away with the delimiter only
+    if no word is in it.
+    """
     tokenizer = build()
     tokenizer.add_tokens([AddedToken(joined, special=False, normalized=False)])
     made = ThinkTemplate("<|im_start|>think\n", ("</y>",), "</y>\n")

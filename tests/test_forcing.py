@@ -1,4 +1,6 @@
-"""Budget forcing against a scripted model: each clause of its semantics, and the invariants that hold for any model."""
+"""Budget forcing against a scripted model: each clause of its semantics, and the invariants that
+hold for any model.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def test_a_suppression_without_text_still_makes_progress(scripted, wait):
 
 
 def test_texts_that_take_turns(scripted):
-    """A different text each time, from the first again after the last; a list is kept as a tuple, and survives a store's JSON."""
+    """A different text each time, from the first again after the last; a list is kept as a tuple,
+    and survives a store's JSON.
+    """
     budget = lab.Budget(waits=5, wait=["Wait", None, "Hmm"])
     assert budget.wait == ("Wait", None, "Hmm") and [budget.continuation(n) for n in range(4)] == [
         "Wait",

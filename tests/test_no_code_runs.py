@@ -48,7 +48,9 @@ class OwnTokenizer(PreTrainedTokenizerFast):
 
 @pytest.fixture
 def marker(tmp_path, monkeypatch) -> Path:
-    """Where the code leaves its mark. Nobody answers on the terminal; code that is asked for is kept in a place of its own."""
+    """Where the code leaves its mark. Nobody answers on the terminal; code that is asked for is
+    kept in a place of its own.
+    """
 
     def asked(*_: object) -> str:
         raise AssertionError("the terminal was asked")
@@ -62,7 +64,9 @@ def marker(tmp_path, monkeypatch) -> Path:
 def with_code(
     folder: Path, marker: Path, *, known: bool, model: bool = True, tokenizer: bool = True
 ) -> Path:
-    """Put code into a model's folder. known: it can be loaded without it, because transformers has its model_type."""
+    """Put code into a model's folder. known: it can be loaded without it, because transformers has
+    its model_type.
+    """
     (folder / "own.py").write_text(CODE.format(marker=str(marker)))
     config = json.loads((folder / "config.json").read_text())
     if model:
@@ -190,7 +194,8 @@ def test_a_chat_template_reaches_nothing_outside(folder, marker, chat):
     assert not marker.exists()
 
 
-# A store that was received: its tokenizer is a zip of the tokenizer's files, and the name of their class.
+# A store that was received: its tokenizer is a zip of the tokenizer's files, and the name of their
+# class.
 
 
 def packed(folder: Path, kind: str) -> bytes:

@@ -109,7 +109,8 @@ def asked(
 
 
 CALLS = (
-    "force", "force hot", "readme", "harness", "direct", "ladder", "vote", "vote without thinking", "best_of", "mixture",
+    "force", "force hot", "readme", "harness", "direct", "ladder", "vote", "vote without thinking",
+    "best_of", "mixture",
     "rebase", "token_conditional", "step_conditional", "class_conditional", "reject",
 )  # fmt: skip
 

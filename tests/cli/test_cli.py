@@ -183,7 +183,8 @@ def test_curate_writes_rows_and_an_account_of_every_drop(tmp_path):
 
 def test_curate_drops_what_a_model_solves(tmp_path):
     found = facts(
-        *("curate", "--pool-size", "200", "--ngram", "13", "--chosen", "10", "--difficulty", "s1-tiny", "--prefix", "Answer:"),
+        *("curate", "--pool-size", "200", "--ngram", "13", "--chosen", "10"),
+        *("--difficulty", "s1-tiny", "--prefix", "Answer:"),
         *("--store", tmp_path / "d.db", "--out", tmp_path / "ten.jsonl"),
     )  # fmt: skip
     solved = next(step for step in found["steps"] if step["stage"] == "difficulty")
@@ -255,7 +256,8 @@ def test_options_are_json_where_they_read_as_such():
         "sign=a=b",
     ]
     assert engine_options(pairs, None) == {
-        "max_batch": 16, "dtype": "float32", "enforce_eager": True, "limit": {"image": 0}, "empty": "", "sign": "a=b",
+        "max_batch": 16, "dtype": "float32", "enforce_eager": True, "limit": {"image": 0},
+        "empty": "", "sign": "a=b",
     }  # fmt: skip
 
 
@@ -288,7 +290,8 @@ def test_a_key_comes_from_the_environment_or_a_file_and_is_never_shown(monkeypat
     [
         (["run", " "], "empty"),
         (["run", "x", "--model", "./no"], "./no"),
-        (["run", "x", "--option", "max_batches=3"], "the transformers engine has no option 'max_batches'"),
+        (["run", "x", "--option", "max_batches=3"],
+         "the transformers engine has no option 'max_batches'"),
         (["run", "x", "--option", "max_batch=many"], "max_batch='many': give a whole number"),
         (["run", "x", "--option", "max_batch"], "no key=value"),
         (["run", "x", "--option", "max_batch=1", "--option", "max-batch=2"], "twice"),
@@ -297,7 +300,8 @@ def test_a_key_comes_from_the_environment_or_a_file_and_is_never_shown(monkeypat
         (["evaluate", "--benchmark", "aime24", "--data", "x"], "give one of them"),
         (["evaluate", "--path", "x"], "--benchmark"),
         (["evaluate", "--samples", "2"], "--samples 2"),
-        (["evaluate", "--benchmark", "aime24", "--api-key", "env:NO_SUCH_NAME"], "NO_SUCH_NAME is not set"),
+        (["evaluate", "--benchmark", "aime24", "--api-key", "env:NO_SUCH_NAME"],
+         "NO_SUCH_NAME is not set"),
         (["evaluate", "--prefix", "Answer:"], "--no-thinking"),
         (["evaluate", "--no-thinking", "--waits", "1"], "nothing to budget"),
         (["evaluate", "--sweep-caps", "16", "--waits", "1"], "--sweep-waits"),

@@ -1,4 +1,4 @@
-"""The command line as real processes: what a pipe gets and what a terminal, and what Ctrl-C leaves."""
+"""The command line as real processes: what a pipe and a terminal get, and what Ctrl-C leaves."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ import termios
 import time
 from pathlib import Path
 
+import pytest
+
 import s1lab as lab
 from tests.helpers import ROOT
+
+pytestmark = pytest.mark.long
 
 # A shell that starts the tests in the background has its children ignore Ctrl-C.
 COMMAND = [
     sys.executable, "-c",
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from s1lab.cli import app; app(prog_name='s1lab')",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from s1lab.cli import app; app(prog_name='s1lab')",
 ]  # fmt: skip
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(ROOT),
@@ -129,7 +134,8 @@ def _traces(store: Path) -> int:
 
 def test_the_library_is_imported_without_torch():
     """So that help and errors come at once."""
-    code = "import sys, s1lab, s1lab.cli; print({'torch', 'transformers', 'vllm', 'trl'} & set(sys.modules))"
+    heavy = {"torch", "transformers", "vllm", "trl"}
+    code = f"import sys, s1lab, s1lab.cli; print({heavy} & set(sys.modules))"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
         == "set()\n"

@@ -1,7 +1,7 @@
 """A server on loopback whose right answers are known, and that misbehaves in every way we know of.
 
-``Toy`` is a model of a few lines: the next id is a function of all ids before it. So a completion is
-the same whole or in pieces, and a run on the server can be compared with one on ``ToyEngine``.
+``Toy`` is a model of a few lines: the next id is a function of all ids before it. So a completion
+is the same whole or in pieces, and a run on the server can be compared with one on ``ToyEngine``.
 
 It is written on asyncio's own streams, not as an ASGI app: an ASGI server refuses to send half a
 header, a wrong length or endless interim replies, and these are what is to be tried.
@@ -159,8 +159,9 @@ SHORT = {"timeout": 0.6, "patience": 0.6, "retries": 1}
 class Mode:
     """One kind of misbehaviour, or some of one kind, and what has to come of it.
 
-    says: for the number of a question, a regular expression that its error matches if it has one. None
-        where the question has to come out right. least: the share of them that must have their error.
+    says: for the number of a question, a regular expression that its error matches if it has one.
+    None where the question has to come out right. least: the share of them that must have their
+    error.
     """
 
     act: Act
@@ -364,10 +365,13 @@ def one_id(value: Any) -> Act:
 
 
 WRONG_IDS = {
-    "negative": (-1, "-1"), "a float": (5.0, "5.0"), "nan": (float("nan"), "nan"), "true": (True, "True"),
+    "negative": (-1, "-1"), "a float": (5.0, "5.0"),
+    "nan": (float("nan"), "nan"), "true": (True, "True"),
     "infinite": (float("inf"), "inf"), "null": (None, "None"), "text": ("17", "'17'"),
-    "a list": ([17], "a list"), "a dict": ({"id": 17}, "a dict"), "beyond the rows": (10**6, "1000000"),
-    "of thirty digits": (10**30, "a number of more than 20 digits"), "below int64": (-(2**70), "a number of more than 20 digits"),
+    "a list": ([17], "a list"), "a dict": ({"id": 17}, "a dict"),
+    "beyond the rows": (10**6, "1000000"),
+    "of thirty digits": (10**30, "a number of more than 20 digits"),
+    "below int64": (-(2**70), "a number of more than 20 digits"),
     "a key": (KEY, r"'\[key\]'"),
 }  # fmt: skip
 WRONG_LISTS = {

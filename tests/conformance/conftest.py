@@ -1,4 +1,6 @@
-"""Every engine there is, real, with the embedded model: a new one gets the whole suite by a line in ``ENGINES``."""
+"""Every engine there is, real, with the embedded model: a new one gets the whole suite by a line in
+``ENGINES``.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,14 @@ from tests.conformance.bad_server import BadServer
 from tests.conformance.serving import KEY, Server
 from tests.helpers import TINY
 
+HERE = Path(__file__).parent
+
 
 @pytest.fixture(scope="session")
 def padded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """s1-tiny with rows beyond its vocabulary, as Qwen's models have them, one of which wins wherever a 9 would be next."""
+    """s1-tiny with rows beyond its vocabulary, as Qwen's models have them, one of which wins
+    wherever a 9 would be next.
+    """
     folder = tmp_path_factory.mktemp("padded") / "model"
     shutil.copytree(TINY, folder)
     model = AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32)
@@ -39,7 +45,9 @@ def padded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, padded: Path) -> Iterator[Server]:
-    """It serves the padded model, as vLLM loads it below: all that holds there holds with ids that can't be decoded."""
+    """It serves the padded model, as vLLM loads it below: all that holds there holds with ids that
+    can't be decoded.
+    """
     server = Server(padded, tmp_path_factory.mktemp("server") / "log")
     try:
         yield server.start().wait()
@@ -54,6 +62,25 @@ def bad_server() -> Iterator[BadServer]:
     server = BadServer(bind("s1", tokenizer, end_ids("s1-tiny", tokenizer)))
     yield server
     server.close()
+
+
+# With two workers the long ones come first, so that the many short ones fill what is left.
+LONGEST = (
+    "test_profiles",
+    "test_processes",
+    "test_server_robustness",
+    "test_conformance",
+    "test_server_limits",
+    "test_formats",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem if item.path.parent == HERE else ""
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
 
 
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], lab.Engine]] = {

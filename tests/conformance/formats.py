@@ -1,7 +1,7 @@
 """A model of which each token is known, for every thinking format, and what an engine makes of it.
 
-``python -m tests.conformance.formats FOLDER ENGINE [ADDRESS]`` prints that as JSON: vLLM holds one model a process, so it has a
-process of its own.
+``python -m tests.conformance.formats FOLDER ENGINE [ADDRESS]`` prints that as JSON: vLLM holds one
+model a process, so it has a process of its own.
 """
 
 from __future__ import annotations
@@ -62,11 +62,14 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def save(folder: Path) -> Path:
-    """A model in which the last token alone decides the next one: the embeddings are unit vectors, and no layer adds to them."""
+    """A model in which the last token alone decides the next one: the embeddings are unit vectors,
+    and no layer adds to them.
+    """
     made = tokenizer()
     config = Qwen2Config(
-        vocab_size=len(made), hidden_size=WIDTH, intermediate_size=64, num_hidden_layers=1, num_attention_heads=7,
-        num_key_value_heads=7, max_position_embeddings=2048, tie_word_embeddings=False, eos_token_id=made.eos_token_id,
+        vocab_size=len(made), hidden_size=WIDTH, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=7, num_key_value_heads=7, max_position_embeddings=2048,
+        tie_word_embeddings=False, eos_token_id=made.eos_token_id,
     )  # fmt: skip
     torch.manual_seed(0)
     network = Qwen2ForCausalLM(config)
@@ -128,8 +131,10 @@ def bound(name: str) -> Any:
 
 def row(trace: lab.Trace) -> dict[str, Any]:
     return {
-        "ids": trace.ids, "source": [str(s) for s in trace.source], "waits": trace.waits, "cut": trace.cut, "stops": trace.stops,
-        "error": trace.error, "notes": trace.notes, "text": trace.text, "thinking": trace.thinking, "answer": trace.answer,
+        "ids": trace.ids, "source": [str(s) for s in trace.source],
+        "waits": trace.waits, "cut": trace.cut, "stops": trace.stops,
+        "error": trace.error, "notes": trace.notes,
+        "text": trace.text, "thinking": trace.thinking, "answer": trace.answer,
     }  # fmt: skip
 
 

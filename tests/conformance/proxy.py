@@ -1,4 +1,6 @@
-"""A proxy on loopback between the client and a real server, which does on purpose what networks do by chance."""
+"""A proxy on loopback between the client and a real server, which does on purpose what networks do
+by chance.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,10 @@ import httpx
 class Proxy:
     """Passes requests on to ``target``, doing to the n-th completion what ``mischief(n)`` says.
 
-    "pass"; "500", "429", "400" (answered here); "drop" (the connection ends without an answer); "half" (the answer's JSON
-    breaks off); or a number of seconds by which the answer is late.
-    asked: the bodies in order; delivered: how many had been asked when each of those answered in full was answered.
+    "pass"; "500", "429", "400" (answered here); "drop" (the connection ends without an answer);
+    "half" (the answer's JSON breaks off); or a number of seconds by which the answer is late.
+    asked: the bodies in order; delivered: how many had been asked when each of those answered in
+    full was answered.
     """
 
     def __init__(self, target: str, mischief: Callable[[int], str | float]) -> None:

@@ -17,6 +17,11 @@ import httpx
 KEY = "a-key-that-must-not-show"
 
 
+def _worker() -> int:
+    """The number of this pytest worker, 0 where there is one."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -24,7 +29,9 @@ def free_port() -> int:
 
 
 class Server:
-    """``python -m vllm.entrypoints.openai.api_server`` with the embedded model; ``more`` are its options."""
+    """``python -m vllm.entrypoints.openai.api_server`` with the embedded model; ``more`` are its
+    options.
+    """
 
     def __init__(
         self, model: Path, log: Path, port: int | None = None, *, more: Sequence[str] = ()
@@ -34,40 +41,25 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Server:
-        command = [
-            sys.executable,
-            "-m",
-            "vllm.entrypoints.openai.api_server",
-            "--model",
-            str(self.model),
-        ]
-        command += [
-            "--served-model-name",
-            "s1-tiny",
-            "--dtype",
-            "float32",
-            "--enforce-eager",
-            "--block-size",
-            "32",
-        ]
-        command += [
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-            "--api-key",
-            KEY,
-            "--disable-uvicorn-access-log",
-        ]
-        command += self.more
+        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+        options = {
+            "model": self.model,
+            "served-model-name": "s1-tiny",
+            "dtype": "float32",
+            "block-size": 32,
+            "host": "127.0.0.1",
+            "port": self.port,
+            "api-key": KEY,
+        }
+        command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        command += ["--enforce-eager", "--disable-uvicorn-access-log", *self.more]
         env = os.environ | {
             "VLLM_CPU_KVCACHE_SPACE": "1",
             "VLLM_NO_USAGE_STATS": "1",
             "VLLM_LOGGING_LEVEL": "WARNING",
         }
-        env |= {
-            "VLLM_CPU_OMP_THREADS_BIND": "0"
-        }  # a thread for the model leaves the other core to HTTP
+        # One core for the model leaves the others to HTTP. Two workers' servers take one each.
+        env |= {"VLLM_CPU_OMP_THREADS_BIND": str(_worker() % (os.cpu_count() or 1))}
         self.process = subprocess.Popen(
             command,
             stdout=self.log.open("ab"),
@@ -93,7 +85,9 @@ class Server:
         )
 
     def kill(self) -> None:
-        """SIGKILL to the server and the engine process it started: they are one session of their own."""
+        """SIGKILL to the server and the engine process it started: they are one session of their
+        own.
+        """
         if self.process:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

@@ -1,4 +1,6 @@
-"""Two hundred questions against every kind of bad server: right, or one sentence that says what it did."""
+"""Two hundred questions against every kind of bad server: right, or one sentence that says what it
+did.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +108,9 @@ def test_a_reply_without_end_takes_bounded_memory(name, bad):
 
 
 def test_a_run_on_a_silent_server_ends_when_its_patience_and_one_timeout_are_over(bad):
-    """However many questions wait: without that end, each eight of the 200 would take a timeout more."""
+    """However many questions wait: without that end, each eight of the 200 would take a timeout
+    more.
+    """
     bad.behave()
     with lab.load(bad.address, timeout=1.0, patience=1.0, retries=3, concurrency=8) as engine:
         bad.behave(MODES["never_answers"].act)

@@ -1,4 +1,6 @@
-"""One list of cases, every engine: the same requests give the same ids, and the rules of budget forcing hold on each."""
+"""One list of cases, every engine: the same requests give the same ids, and the rules of budget
+forcing hold on each.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,8 @@ import torch
 import s1lab as lab
 from s1lab.engine import Request, run
 from s1lab.trace import GENERATED, Source
+
+pytestmark = pytest.mark.xdist_group("server")
 
 CASES = {
     "own stop": lab.Budget(),
@@ -69,7 +73,9 @@ def test_each_kind_of_budget_gives_the_reference_ids(engine, expected, questions
 def test_over_a_hundred_questions_with_a_budget_each_part_at_ties_only(
     engine, reference, questions
 ):
-    """Greedy, float32: the same ids; where a trace parts, the two best logits lie within 1e-3, and that is one in a hundred."""
+    """Greedy, float32: the same ids; where a trace parts, the two best logits lie within 1e-3, and
+    that is one in a hundred.
+    """
     rng = random.Random(5)
     budgets = [
         lab.Budget(
@@ -135,7 +141,9 @@ def test_the_rungs_of_a_ladder_are_their_own_runs(engine, reference, questions, 
 @pytest.mark.filterwarnings("ignore:.*was not trained")
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_a_stream_ends_in_the_trace_of_force(engine, questions, temperature):
-    """Asked a piece at a time, whether a piece continues the last one (greedy) or is asked again from the beginning (sampled)."""
+    """Asked a piece at a time, whether a piece continues the last one (greedy) or is asked again
+    from the beginning (sampled).
+    """
     from s1lab.widgets.streaming import stream
 
     budget = lab.Budget(max_tokens=90, waits=1)
@@ -166,7 +174,7 @@ def test_a_number_of_tokens_that_is_asked_for_and_forced_gives_the_reference_ids
 
 @pytest.mark.filterwarnings("ignore:.*was not trained")
 def test_steps_go_on_behind_their_delimiters_on_each_engine(engine, questions):
-    """The model was not trained for steps: what holds of the bookkeeping holds whatever it writes."""
+    """The model was not trained for steps: the bookkeeping holds whatever it writes."""
     options = {"force": True, "progress": False}
     traces = lab.methods.step_conditional(
         engine, questions[:6], 3, lab.Budget(max_tokens=60), **options
@@ -217,10 +225,13 @@ def test_a_store_answers_for_an_engine_and_its_own_runs_only(engine, questions, 
 
 
 def test_an_end_of_sequence_inside_thinking_is_an_attempt_to_stop(engine, template):
-    """After a finished answer the model samples its end of sequence, which the thinking's stops hold as well."""
+    """After a finished answer the model samples its end of sequence, which the thinking's stops
+    hold as well.
+    """
     ids = tuple(
         template.encode(
-            "<|im_start|>user\nHow many r in raspberries?<|im_end|>\n<|im_start|>assistant\nAnswer: 3"
+            "<|im_start|>user\nHow many r in raspberries?<|im_end|>\n"
+            "<|im_start|>assistant\nAnswer: 3"
         )
     )
     (done,) = ask(engine, Request(ids, 20, template.think_stop))
@@ -243,7 +254,9 @@ def test_a_prompt_of_one_token_less_than_the_context(engine, template):
 
 
 def test_an_answer_cut_by_the_context(engine, reference):
-    """Questions so long that the answer has only what the context leaves it: with five tokens or fewer it breaks off."""
+    """Questions so long that the answer has only what the context leaves it: with five tokens or
+    fewer it breaks off.
+    """
     budget, cut = lab.Budget(max_tokens=3, answer_tokens=4000, on_cut=None), 0
     frame = len(engine.template.prompt("") + engine.template.open_ids())
     for left in range(10, 22):
@@ -268,7 +281,9 @@ def test_a_question_that_does_not_fit_leaves_the_others_alone(engine, questions)
 
 
 def test_ids_outside_the_vocabulary_are_never_sampled(engine, reference, padded, questions):
-    """vLLM and the server have the padded model already. An outside id would win at each 9 of the thinking."""
+    """vLLM and the server have the padded model already. An outside id would win at each 9 of the
+    thinking.
+    """
     wide = (
         lab.load(str(padded)) if engine.name == "transformers" else contextlib.nullcontext(engine)
     )
@@ -287,7 +302,9 @@ def test_nothing_is_polled_for_ever_and_a_cancelled_run_leaves_the_engine_usable
 
     failed = []
 
-    def endless():  # whichever answer comes first (a server may hold both back), this one is under way when the other fails
+    # whichever answer comes first (a server may hold both back), this one is under way when the
+    # other fails
+    def endless():
         while True:
             yield Request(tuple(engine.template.prompt(questions[0])), 3000, frozenset())
             assert not failed

@@ -1,4 +1,5 @@
-"""The thinking formats on each engine: the same ids, the thinking opened and closed once, a Wait, a cap, no thinking.
+"""The thinking formats on each engine: the same ids, the thinking opened and closed once, a Wait, a
+cap, no thinking.
 
 One model writes in all formats, each token of it known (:mod:`tests.conformance.formats`).
 """
@@ -19,6 +20,8 @@ from tests.conformance.formats import THOUGHTS, WAITS, bound, save
 from tests.conformance.serving import Server
 from tests.helpers import ROOT
 
+pytestmark = pytest.mark.xdist_group("formats")
+
 CAPS = range(1, 16)
 Rows = dict[str, dict[str, dict[str, Any]]]
 
@@ -30,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["transformers", "vllm", "server"])
 def answers(request: pytest.FixtureRequest, folder: Path) -> Rows:
-    """What an engine made of the formats, in a process of its own: vLLM holds one model a process."""
+    """What an engine made of the formats, in its own process: vLLM holds one model a process."""
     command = [sys.executable, "-m", "tests.conformance.formats", str(folder), request.param]
     server = Server(folder, folder / "log") if request.param == "server" else None
     try:

@@ -1,7 +1,8 @@
 """vLLM refuses the same files as transformers, and both end answers at the same ids.
 
-vLLM loads files by itself: it fills no missing weight, but says nothing of it, and takes what it knows.
-The unit tests try every kind on :func:`s1lab.engines.model_files.check_unread`; here a handful goes through the engine.
+vLLM loads files by itself: it fills no missing weight, but says nothing of it, and takes what it
+knows. The unit tests try every kind on :func:`s1lab.engines.model_files.check_unread`; here a
+handful goes through the engine.
 """
 
 from __future__ import annotations
@@ -125,7 +126,9 @@ def test_code_in_the_folder_does_not_run(one_layer, tmp_path, monkeypatch):
 
 
 def test_both_end_answers_at_the_same_ids(tmp_path, tiny, questions):
-    """Every file names another end than the one that turns end in; a control token without a row is noted by both."""
+    """Every file names another end than the one that turns end in; a control token without a row is
+    noted by both.
+    """
     folder = Path(shutil.copytree(TINY, tmp_path / "model"))
     change(folder / "generation_config.json", eos_token_id=TEXT_END)
     change(folder / "config.json", eos_token_id=TEXT_END)

@@ -12,6 +12,8 @@ from tests.helpers.original_loops import budget, recorded
 
 vllm = pytest.importorskip("vllm")
 
+pytestmark = pytest.mark.xdist_group("original loops")
+
 CASES = [case for case in recorded() if case.get("model") == "s1-tiny"]
 START, END = 257, 258  # <|im_start|> and <|im_end|> in the embedded tokenizer
 

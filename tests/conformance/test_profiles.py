@@ -1,4 +1,6 @@
-"""Each profile's notebooks, tokens to figures, through real vLLM on a model of random weights with Qwen2.5's ids."""
+"""Each profile's notebooks, tokens to figures, through real vLLM on a model of random weights with
+Qwen2.5's ids.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tools.reproduce import rehearse
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The project's notebooks in a folder of their own, so that nothing is written into the checkout."""
+    """The project's notebooks in a folder of their own, so that nothing is written into the
+    checkout.
+    """
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns(".*"))
     return tmp_path
 
@@ -52,12 +56,14 @@ def ran(root: Path, name: str) -> None:
     assert figures or all(p.stem == "00_quickstart" for p in executed)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_profile_of_a_server_runs_from_tokens_to_figures(root):
     """All but the two longest, which the slow test runs as well."""
     kept(root, "server", {"00_quickstart", "03_budget_forcing", "07_benchmarks"})
     ran(root, "server")
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_profile_of_one_gpu_trains_and_forces(root):
     kept(root, "one-gpu", {"02_sft", "05_scaling"})
     ran(root, "one-gpu")

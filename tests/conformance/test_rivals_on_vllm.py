@@ -1,7 +1,9 @@
-"""The original's requests for its rivals, made to the same vLLM with its own parameters: texts to stop at, not ids.
+"""The original's requests for its rivals, made to the same vLLM with its own parameters: texts to
+stop at, not ids.
 
-What vLLM itself does with a text that ends a request (which ids it returns, what the text holds) decides both rules:
-the ids with the stop that rejection sampling counts, and where "<|im_start|>0" ends the steps.
+What vLLM itself does with a text that ends a request (which ids it returns, what the text holds)
+decides both rules: the ids with the stop that rejection sampling counts, and where "<|im_start|>0"
+ends the steps.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from s1lab.methods.conditional import asking_steps
 from s1lab.trace import Source
 
 vllm = pytest.importorskip("vllm")
+
+pytestmark = pytest.mark.xdist_group("rivals")
 
 OPENED = "<|im_start|>think"
 ENDS = [
@@ -30,7 +34,9 @@ def engine():
 
 
 def generate(engine, ids, **options):
-    """One request of the original's: ``LLM.generate(prompt_token_ids=..., sampling_params=...)[0].outputs[0]``."""
+    """One request of the original's: ``LLM.generate(prompt_token_ids=...,
+    sampling_params=...)[0].outputs[0]``.
+    """
     engine.llm.add_request(
         "one", {"prompt_token_ids": ids}, vllm.SamplingParams(skip_special_tokens=False, **options)
     )
@@ -48,8 +54,9 @@ def without_stop(ids, texts, encode):
     return ids
 
 
-# The embedded model never writes a 0 there, since its training rows count down to 1 at the lowest. So the digit that ends its
-# steps is 1 or 2 here too, and what is compared is how vLLM reads a delimiter with a digit behind it.
+# The embedded model never writes a 0 there, since its training rows count down to 1 at the lowest.
+# So the digit that ends its steps is 1 or 2 here too, and what is compared is how vLLM reads a
+# delimiter with a digit behind it.
 @pytest.mark.parametrize("last", ["0", "1", "2"])
 @pytest.mark.parametrize(
     ("steps", "cap"), [(2, 200), (4, 200), (8, 200), (16, 200), (4, 9), (4, 30)]
@@ -84,7 +91,9 @@ def test_steps_end_where_the_originals_command_ends_them(engine, monkeypatch, st
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 30])
 def test_a_try_counts_the_ids_that_vllm_returns(engine, limit):
-    """Each of our tries again with the original's max_tokens and stop, at the same seed: it takes the one that we took."""
+    """Each of our tries again with the original's max_tokens and stop, at the same seed: it takes
+    the one that we took.
+    """
     encode = engine.template.encode
     questions = list(lab.tiny.problems(6, 5, "dev")["question"])
     most = 12 * (limit + 1)

@@ -1,4 +1,6 @@
-"""A real vLLM server that writes 16 ids at most, whatever it is asked for: its generation config says so."""
+"""A real vLLM server that writes 16 ids at most, whatever it is asked for: its generation config
+says so.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,8 @@ import pytest
 import s1lab as lab
 from tests.conformance.serving import KEY, Server
 from tests.helpers import TINY
+
+pytestmark = pytest.mark.xdist_group("limits")
 
 BUDGETS = {
     "8": lab.Budget(max_tokens=8),

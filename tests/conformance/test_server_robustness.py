@@ -18,6 +18,8 @@ from s1lab.questions import open_trace
 from tests.conformance.proxy import Proxy
 from tests.conformance.serving import KEY, free_port
 
+pytestmark = pytest.mark.xdist_group("server")
+
 BUDGET = lab.Budget(waits=2)
 
 
@@ -76,7 +78,7 @@ def test_a_server_killed_and_started_again_in_mid_run(server, many, undisturbed)
 
 
 def test_a_server_that_stays_away_fails_what_is_left_and_keeps_what_is_done(server, many):
-    """Everything after the 30th answer is dropped; nobody waits for each question's own patience."""
+    """All after the 30th answer is dropped; nobody waits for each question's own patience."""
     with (
         Proxy(server.address, lambda n: "pass" if n < 90 else "drop") as proxy,
         lab.load(proxy.address, api_key=KEY, concurrency=8, retries=30, patience=2.0) as engine,
@@ -100,7 +102,9 @@ def test_time_that_passed_idle_does_not_count_against_the_server(server, many):
 def test_a_long_answer_that_is_lost_is_asked_again_and_an_outage_is_forgotten_by_the_next_run(
     server, many
 ):
-    """Patience counts from the first failure, not from when the lost answer was begun; and not from one run to the next."""
+    """Patience counts from the first failure, not from when the lost answer was begun; and not from
+    one run to the next.
+    """
     weather = ["slow"]
 
     def mischief(n: int) -> str:

@@ -1,4 +1,6 @@
-"""Keys and passwords show nowhere; servers and proxies that are wrong at load are refused in a sentence."""
+"""Keys and passwords show nowhere; servers and proxies that are wrong at load are refused in a
+sentence.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Curation: every drop counted and explained, exact n-grams, Algorithm 1, the same rows from the same seed."""
+"""Curation: every drop counted and explained, exact n-grams, Algorithm 1, the same rows from the
+same seed.
+"""
 
 from __future__ import annotations
 
@@ -312,7 +314,9 @@ def test_models_by_name_are_loaded_in_turn_and_agree_with_engines(tiny, tiny_bas
 
 
 def test_an_answer_may_be_as_long_as_it_needs_unless_it_is_limited(scripted):
-    """data/bulk_inference.py: max_tokens=32768, the whole context of its models. The box comes behind 3,000 tokens here."""
+    """data/bulk_inference.py: max_tokens=32768, the whole context of its models. The box comes
+    behind 3,000 tokens here.
+    """
     engine = scripted(lambda text: "so " * 1000 + "\\boxed{7}<|im_end|>")
     pool = rows("One?", answer=["7"], kind=["integer"])
     assert curate.difficulty(pool, [engine])[1].rules == ["solved by scripted"]
@@ -395,7 +399,9 @@ def test_algorithm_1_takes_the_high_quality_ones_at_once():
 
 
 def test_domains_are_drawn_alike_and_ranks_by_halves():
-    """One draw of each of 4,000 seeds: domains uniform, and the k-th longest of a domain with weight 2^-k."""
+    """One draw of each of 4,000 seeds: domains uniform, and the k-th longest of a domain with
+    weight 2^-k.
+    """
     pool = rows(
         *(f"{d} {k}" for d in "abcd" for k in range(6)),
         domain=[d for d in "abcd" for _ in range(6)],
@@ -430,9 +436,10 @@ def test_the_codes_variant_draws_its_last_third_like_the_benchmarks():
 
 
 # Counts of domains, then the weights of the notebook's last draws, by hand.
-# data/filter.ipynb, "Diversity sampling": gpqa_domain and aime_domain are Counters over all rows of that source, made after
-# selected_qhashes was filled and without looking at it; enlarge_ratio = 0.5*sum(aime)/sum(gpqa); each of GPQA's counts becomes
-# int(count*enlarge_ratio); the two are added as Counters, which keep no zero.
+# data/filter.ipynb, "Diversity sampling": gpqa_domain and aime_domain are Counters over all rows of
+# that source, made after selected_qhashes was filled and without looking at it; enlarge_ratio =
+# 0.5*sum(aime)/sum(gpqa); each of GPQA's counts becomes int(count*enlarge_ratio); the two are added
+# as Counters, which keep no zero.
 LIKE_BENCHMARKS = {
     # 0.5 * 10 / 7 = 0.714...: 4 -> 2, 2 -> 1, 1 -> 0
     "a domain that comes to less than one is never drawn": (
@@ -441,11 +448,13 @@ LIKE_BENCHMARKS = {
     ),
     # 0.5 * 12 / 3 = 2: 1 -> 2, 2 -> 4
     "a domain that both have is added": (
-        {"Algebra": 9, "Probability": 3}, {"Probability": 1, "Biology": 2}, {"Algebra": 9, "Probability": 5, "Biology": 4},
+        {"Algebra": 9, "Probability": 3}, {"Probability": 1, "Biology": 2},
+        {"Algebra": 9, "Probability": 5, "Biology": 4},
     ),
     # 0.5 * 1 / 4 = 0.125: all of them -> 0
     "few AIME questions leave GPQA out": ({"Algebra": 1}, {"Physics": 4}, {"Algebra": 1}),
-    # The notebook divides by GPQA's sum and fails without it; here AIME alone decides, and GPQA alone likewise.
+    # The notebook divides by GPQA's sum and fails without it; here AIME alone decides, and GPQA
+    # alone likewise.
     "no GPQA": ({"Algebra": 2, "Geometry": 1}, {}, {"Algebra": 2, "Geometry": 1}),
     "no AIME": ({}, {"Physics": 4, "Biology": 1}, {"Physics": 4, "Biology": 1}),
     "neither": ({}, {}, {}),
@@ -478,7 +487,9 @@ def test_the_notebooks_last_draws_weigh_domains_by_all_rows_of_the_benchmarks(na
 
 
 def test_the_codes_variant_draws_by_benchmark_rows_that_are_taken_already():
-    """All AIME rows are right, so all are taken at once; the last 30 of 100 draws still go to their domain alone."""
+    """All AIME rows are right, so all are taken at once; the last 30 of 100 draws still go to their
+    domain alone.
+    """
     usual = {"source": "NuminaMATH", "correct": False}
     pool = Dataset.from_list(
         [
@@ -647,7 +658,8 @@ def test_the_published_columns_are_read(tmp_path):
 
 
 def test_the_kind_of_the_published_rows_comes_from_what_they_are(tmp_path):
-    cases = [("math", "B", "math"), ("science", "B", "choice"), ("science", "(C)", "choice"), ("science", "4.2 J", "math"),
+    cases = [("math", "B", "math"), ("science", "B", "choice"), ("science", "(C)", "choice"),
+             ("science", "4.2 J", "math"),
              ("science", None, "math"), ("crossword", "OBOE", "exact")]  # fmt: skip
     table = Dataset.from_list(
         [

@@ -1,4 +1,6 @@
-"""Files that people really have: cut downloads, files of two models in one folder, a tokenizer that does not fit."""
+"""Files that people really have: cut downloads, files of two models in one folder, a tokenizer that
+does not fit.
+"""
 
 from __future__ import annotations
 
@@ -564,7 +566,8 @@ def test_what_a_call_left_in_the_file_is_no_disagreement(folder, saved, template
         assert found.encode(text, add_special_tokens=False) == template.encode(text)
 
 
-# The last is the form of the R1 distills: a byte-level vocabulary under a class that is made for another kind.
+# The last is the form of the R1 distills: a byte-level vocabulary under a class that is made for
+# another kind.
 @pytest.mark.parametrize(
     "named", ["Qwen2Tokenizer", "GPT2Tokenizer", "NoSuchTokenizer", "LlamaTokenizerFast"]
 )
@@ -601,7 +604,9 @@ def test_a_llama_class_loses_the_spaces_and_the_file_s_tokenizer_does_not(folder
 
 
 def added(folder: Path, token: str, special: bool) -> None:
-    """Add a token behind the 322 that the embeddings have rows for, as fine-tuning scripts do without resizing."""
+    """Add a token behind the 322 that the embeddings have rows for, as fine-tuning scripts do
+    without resizing.
+    """
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     tokenizer.add_tokens([token], special_tokens=special)
     tokenizer.save_pretrained(folder)

@@ -1,4 +1,6 @@
-"""The transformers engine: the tokens of ``model.generate``, whatever shares the batch, however rows come and go."""
+"""The transformers engine: the tokens of ``model.generate``, whatever shares the batch, however
+rows come and go.
+"""
 
 from __future__ import annotations
 
@@ -148,7 +150,9 @@ def test_the_cache_of_a_round_is_used_by_the_next_and_changes_no_token(tiny):
 
 
 def test_ids_past_the_tokenizer_are_never_sampled():
-    """Qwen's embedding has rows for ids that its tokenizer does not know; here they are made the likeliest."""
+    """Qwen's embedding has rows for ids that its tokenizer does not know; here they are made the
+    likeliest.
+    """
     model = random_model(vocabulary=600)
     known = len(build())
     with torch.no_grad():

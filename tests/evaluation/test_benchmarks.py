@@ -1,4 +1,6 @@
-"""Benchmarks from files and, where there were a network, the hub; results beside the paper's; files of the harness's form."""
+"""Benchmarks from files and, where there were a network, the hub; results beside the paper's; files
+of the harness's form.
+"""
 
 from __future__ import annotations
 
@@ -233,7 +235,8 @@ def test_results_are_written_in_the_harness_form(scripted, tmp_path):
         and rows["target"] == ["3", "4"]
         and rows[0]["doc"]["level"] == 1
     )
-    # The original's evaluator logs thinking_start + thinking + thinking_end + answer (vllm_causallms.py, generate_until).
+    # The original's evaluator logs thinking_start + thinking + thinking_end + answer
+    # (vllm_causallms.py, generate_until).
     whole = "<|im_start|>think\nx\n<|im_start|>answer\nAnswer: 3"
     assert rows["resps"] == [[[whole]], [[whole]]] and rows["filtered_resps"] == [[whole], [whole]]
     assert (

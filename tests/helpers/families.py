@@ -1,6 +1,8 @@
-"""The embedded tokenizer and model in the formats of today's families: their tokens, and chat templates in their form.
+"""The embedded tokenizer and model in the formats of today's families: their tokens, and chat
+templates in their form.
 
-The models' new rows are random, so what they write has no sense. What is tested on them is the bookkeeping.
+The models' new rows are random, so what they write has no sense. What is tested on them is the
+bookkeeping.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 
 
 CHATML = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% for m in messages %}"
+    "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
 )
 DEEPSEEK = (
     "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}{% else %}"
-    "{{ '<｜User｜>' + m['content'] }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<｜Assistant｜>' }}"
+    "{{ '<｜User｜>' + m['content'] }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<｜Assistant｜>' }}"
 )
 
 
@@ -36,9 +40,12 @@ DEEPSEEK = (
 class Family:
     """A family's form.
 
-    tokens: added to the embedded ones; those that are not special have no mark. eos: what ends an answer.
-    preset: the template that must be found. prompt: what a prompt ends in. opening: what s1lab adds to open the thinking.
-    skipped: what a prompt without thinking ends in, and forced: how much of it s1lab adds by itself.
+    tokens: added to the embedded ones; those that are not special have no mark. eos: what ends an
+    answer.
+    preset: the template that must be found. prompt: what a prompt ends in. opening: what s1lab adds
+    to open the thinking.
+    skipped: what a prompt without thinking ends in, and forced: how much of it s1lab adds by
+    itself.
     """
 
     chat: str
@@ -70,8 +77,8 @@ class Family:
 
 FAMILIES = {
     "qwen3": Family(
-        CHATML
-        + "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}",
+        CHATML + "{% if enable_thinking is defined and enable_thinking is false %}"
+        "{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}",
         (),
         "think-tags",
         prompt="<|im_start|>assistant\n",
@@ -103,8 +110,8 @@ FAMILIES = {
         tool="<｜tool▁calls▁begin｜>",
     ),
     "deepseek-v3.1": Family(
-        DEEPSEEK
-        + "{% if thinking is defined and thinking %}{{ '<think>' }}{% else %}{{ '</think>' }}{% endif %}{% endif %}",
+        DEEPSEEK + "{% if thinking is defined and thinking %}{{ '<think>' }}"
+        "{% else %}{{ '</think>' }}{% endif %}{% endif %}",
         ("<｜User｜>", "<｜Assistant｜>"),
         "deepseek-v3.1",
         prompt="<｜Assistant｜><think>",
@@ -115,8 +122,10 @@ FAMILIES = {
         tool="<｜tool▁calls▁begin｜>",
     ),
     "magistral": Family(
-        "{% if messages[0]['role'] == 'system' %}{% set system = messages[0]['content'] %}{% set rest = messages[1:] %}"
-        "{% else %}{% set system = 'First draft your thinking.' %}{% set rest = messages %}{% endif %}"
+        "{% if messages[0]['role'] == 'system' %}"
+        "{% set system = messages[0]['content'] %}{% set rest = messages[1:] %}"
+        "{% else %}{% set system = 'First draft your thinking.' %}"
+        "{% set rest = messages %}{% endif %}"
         "{{ '[SYSTEM_PROMPT]' + system + '[/SYSTEM_PROMPT]' }}"
         "{% for m in rest %}{{ '[INST]' + m['content'] + '[/INST]' }}{% endfor %}",
         (
@@ -138,7 +147,8 @@ FAMILIES = {
         "{{ '<|start|>system<|message|>Current date: ' + strftime_now('%Y-%m-%d') + '<|end|>' }}"
         "{% for m in messages %}{% if m['role'] == 'system' %}"
         "{{ '<|start|>developer<|message|># Instructions\n\n' + m['content'] + '<|end|>' }}"
-        "{% else %}{{ '<|start|>' + m['role'] + '<|message|>' + m['content'] + '<|end|>' }}{% endif %}{% endfor %}"
+        "{% else %}{{ '<|start|>' + m['role'] + '<|message|>' + m['content'] + '<|end|>' }}"
+        "{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}",
         (
             "<|start|>",
@@ -188,8 +198,8 @@ def save(
 def sentencepiece(form: str) -> PreTrainedTokenizerFast:
     """A small tokenizer that puts a space before any text, as SentencePiece does.
 
-    form: "first" and "always" are the schemes of Metaspace; "llama" is the normaliser of Llama 2 and Mistral; "unigram" is
-        another kind of model under "first".
+    form: "first" and "always" are the schemes of Metaspace; "llama" is the normaliser of Llama 2
+    and Mistral; "unigram" is another kind of model under "first".
     """
     characters = ["<unk>", "▁", *(chr(i) for i in range(33, 127)), "\n"]
     joined = [
@@ -251,5 +261,8 @@ def sentencepiece(form: str) -> PreTrainedTokenizerFast:
             for t in ("[THINK]", "[/THINK]", "[INST]", "[/INST]")
         ]
     )
-    made.chat_template = "{{ bos_token }}{% for m in messages %}{{ '[INST] ' + m['content'] + ' [/INST]' }}{% endfor %}"
+    made.chat_template = (
+        "{{ bos_token }}{% for m in messages %}"
+        "{{ '[INST] ' + m['content'] + ' [/INST]' }}{% endfor %}"
+    )
     return made

@@ -86,7 +86,8 @@ class Player:
         limits = (min(known.get("max_tokens", free), free), known.get("min_tokens", 0))
         if (request.max_tokens, request.min_tokens) != limits:
             self.wrong.append(
-                f"at most {request.max_tokens} and at least {request.min_tokens} ids are asked for, not {limits}"
+                f"at most {request.max_tokens} and at least {request.min_tokens} ids are asked "
+                f"for, not {limits}"
             )
         self._done.append((key, Completion(tuple(known["ids"]), known["stop"])))
 
@@ -109,7 +110,8 @@ def played(case: Case) -> tuple[list[Trace], list[str]]:
         trace.extend(list(question["prompt"]), Source.PROMPT)
         traces.append(trace)
     program = PROGRAMS[case["loop"]]
-    traces = run(player, [program(t, t.budget, Sampling(), player.context) for t in traces])  # type: ignore[arg-type]
+    # type: ignore[arg-type]
+    traces = run(player, [program(t, t.budget, Sampling(), player.context) for t in traces])
     wrong = list(player.wrong)
     for trace, question in zip(traces, case["questions"], strict=True):
         if trace.error:

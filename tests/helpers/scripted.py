@@ -1,4 +1,4 @@
-"""Scripted models: an engine that answers from a function, and a model that thinks as it is told."""
+"""Scripted models: an engine that answers from a function, and models that think as told."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ FIELDS = ("ids", "source", "budget", "waits", "cut", "stops", "answer", "answer_
 class Scripted:
     """An engine that answers from a function: a program is tested against it in milliseconds.
 
-    say: what the model would write after these ids, as text; "<|im_start|>" or "<|im_end|>" in it stops where the request says.
+    say: what the model would write after these ids, as text; "<|im_start|>" or "<|im_end|>" in it
+    stops where the request says.
     """
 
     name, model, context, width = "scripted", "scripted", 4096, 64
@@ -65,7 +66,9 @@ class Scripted:
 
 
 def thinker(*rounds: str, answer: str = "Answer: 3<|im_end|>", end: str = "<|im_start|>"):
-    """A model that thinks ``rounds`` (one after each suppressed stop, the last one again and again), then answers."""
+    """A model that thinks ``rounds`` (one after each suppressed stop, the last one again and
+    again), then answers.
+    """
 
     def say(text: str) -> str:
         if ANSWER in text:

@@ -1,4 +1,6 @@
-"""FSDP2 on processors: accelerate shards a model on accelerators alone, and trains whole copies on CPUs without a word."""
+"""FSDP2 on processors: accelerate shards a model on accelerators alone, and trains whole copies on
+CPUs without a word.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from accelerate.utils import DistributedType
 
 
 def shard_on_cpus() -> None:
-    """Before a launched process trains: have accelerate take its CPUs for GPUs where it decides whether to shard."""
+    """Before a launched process trains: have accelerate take its CPUs for GPUs where it decides
+    whether to shard.
+    """
     begin = AcceleratorState.__init__
 
     def decide(state: AcceleratorState, *args: Any, **options: Any) -> None:

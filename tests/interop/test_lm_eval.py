@@ -1,4 +1,6 @@
-"""The model class inside the real lm-evaluation-harness, on a small local task; and our results in its files' form."""
+"""The model class inside the real lm-evaluation-harness, on a small local task; and our results in
+its files' form.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +40,7 @@ def task(tmp_path, problems):
     return folder
 
 
+@pytest.mark.long
 def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
     monkeypatch.setattr(
         "lm_eval.evaluator.add_env_info", lambda results: None
@@ -47,7 +50,8 @@ def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
     import s1lab.interop.lm_eval  # noqa: F401  (registers the model)
 
     ran = lm_eval.simple_evaluate(
-        model="s1lab", model_args="model=s1-tiny,waits=2", tasks=["embedded"], bootstrap_iters=0, apply_chat_template=True,
+        model="s1lab", model_args="model=s1-tiny,waits=2", tasks=["embedded"],
+        bootstrap_iters=0, apply_chat_template=True,
         task_manager=TaskManager(include_path=str(task), include_defaults=False),
     )  # fmt: skip
     ours = lab.evaluate(tiny, problems, lab.Budget(waits=2, answer_tokens=64), progress=False)
@@ -59,6 +63,7 @@ def test_a_real_task_runs_with_a_budget(task, problems, tiny, monkeypatch):
     assert told["thinking_tokens"] == pytest.approx(ours.thinking_tokens)
 
 
+@pytest.mark.long
 def test_the_command_line_is_lm_evals_and_our_export_has_the_form_of_its_files(
     task, tmp_path, tiny, problems
 ):

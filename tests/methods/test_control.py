@@ -1,4 +1,6 @@
-"""The rivals of budget forcing against scripted models: what each asks, how it ends, and what its ledger says it cost."""
+"""The rivals of budget forcing against scripted models: what each asks, how it ends, and what its
+ledger says it cost.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ QUESTION = "How many r in raspberry?"
 
 
 def stepper(*steps: str, end: str = "<|im_end|>", answer: str = "Answer: 3<|im_end|>"):
-    """A model that writes ``steps`` below headers that count down from what was asked, then its answer."""
+    """A model that writes ``steps`` below headers that count down from what was asked, then its
+    answer.
+    """
 
     def say(text: str) -> str:
         if ANSWER in text:
@@ -397,6 +401,7 @@ print([(t.ids, t.dropped, t.counts) for t in traces])
 """
 
 
+@pytest.mark.long
 def test_a_rejection_killed_in_the_middle_goes_on_to_the_same_results(tmp_path):
     def start(path):
         process = subprocess.Popen(
@@ -486,7 +491,8 @@ def test_rows_in_each_format(template):
         assert row["completion"].startswith(THINK + thinking)
     steps = sft.formats.step_conditional(rows, template, separator="\n")
     assert steps[0]["completion"] == (
-        "<|im_start|>4 steps left\n1 r 1\n<|im_start|>3 steps left\n2 a 1\n<|im_start|>2 steps left\n3 s 1\n"
+        "<|im_start|>4 steps left\n1 r 1\n<|im_start|>3 steps left\n2 a 1\n"
+        "<|im_start|>2 steps left\n3 s 1\n"
         "<|im_start|>answer\nAnswer: 1<|im_end|>\n"
     )
     plain = sft.formats.step_conditional(rows, template, separator="\n", rows="plain")
@@ -501,6 +507,7 @@ def test_rows_in_each_format(template):
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_trained_format_is_written_into_the_config_and_read_from_it(template, tmp_path):
     from s1lab import sft
     from s1lab.engines.model_files import formats_of
@@ -540,6 +547,7 @@ def test_the_papers_runs_give_the_papers_scaling_and_performance(name):
 VARIANTS = Path(lab.tiny.__file__).parent
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["tcc", "scc", "ccc"])
 def test_an_embedded_variant_is_small_says_what_it_is_for_and_does_what_its_record_says(kind):
     import json

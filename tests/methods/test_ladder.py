@@ -1,4 +1,6 @@
-"""A ladder's rungs are the runs of their budgets, token for token, from one thinking pass; what can't be one is refused."""
+"""A ladder's rungs are the runs of their budgets, token for token, from one thinking pass; what
+can't be one is refused.
+"""
 
 from __future__ import annotations
 

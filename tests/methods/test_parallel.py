@@ -1,4 +1,6 @@
-"""Votes, bests, mixtures and trees against cases worked by hand, their ledger, and the same through a store after a kill."""
+"""Votes, bests, mixtures and trees against cases worked by hand, their ledger, and the same through
+a store after a kill.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ QUESTION = "How many r in raspberry?"
 
 
 class Drawn(Scripted):
-    """A scripted engine whose text depends on the request's seed as well: ``say(text, turn)``, turns in the order of asking."""
+    """A scripted engine whose text depends on the request's seed as well: ``say(text, turn)``,
+    turns in the order of asking.
+    """
 
     def __init__(self, template, say):
         self.turns: dict[int, int] = {}
@@ -56,7 +60,9 @@ def answering(template):
 
 
 def test_a_vote_with_a_tie(answering):
-    """Of 5, 3, 5, 3, 4: all five tie 5 with 3; any one is right 2 times of 5; pairs and triples counted by hand."""
+    """Of 5, 3, 5, 3, 4: all five tie 5 with 3; any one is right 2 times of 5; pairs and triples
+    counted by hand.
+    """
     voted = lab.vote(answering("5", "3", "5", "3", "4"), QUESTION, 5, kind="integer")
     assert voted.answers == ["5", "3", "5", "3", "4"] and voted.classes == [[0, 2], [1, 3], [4]]
     assert voted.answer == "5"  # of tied answers the one that was given first
@@ -64,7 +70,8 @@ def test_a_vote_with_a_tie(answering):
     assert voted.maj(1) == pytest.approx({"5": 2 / 5, "3": 2 / 5, "4": 1 / 5})
     # Pairs: 1 of 10 is 3 3, 4 are 3 5, 2 are 3 4, 1 is 5 5, 2 are 5 4.
     assert voted.accuracy("3", 2) == pytest.approx((1 + 4 / 2 + 2 / 2) / 10)
-    # Triples: 3 3 5 twice and 3 3 4 once elect 3, as many elect 5, and the 4 with all different are split in three.
+    # Triples: 3 3 5 twice and 3 3 4 once elect 3, as many elect 5, and the 4 with all different are
+    # split in three.
     assert voted.accuracy("3", 3) == pytest.approx((3 + 4 / 3) / 10)
     assert voted.accuracy("9") == 0
 
@@ -94,7 +101,9 @@ def test_majority_is_what_all_subsets_elect():
 
 
 def test_majority_of_many_samples_is_exact_and_quick():
-    """64 samples, every k at once: sums to 1 where all vote, rises for the majority, and is the plain share at k=1."""
+    """64 samples, every k at once: sums to 1 where all vote, rises for the majority, and is the
+    plain share at k=1.
+    """
     table = elected((30, 20, 10, 4), 0)
     assert table[1:].sum(axis=1) == pytest.approx(1)
     assert all(b > a - 1e-12 for a, b in itertools.pairwise(table[1::2, 0])) and table[
@@ -192,7 +201,9 @@ def test_shares_follow_the_rewards_and_add_up():
 
 
 def growing(text: str, turn: int) -> str:
-    """Two branches a step: their first line is good or bad by turns, the good ones end after the second line."""
+    """Two branches a step: their first line is good or bad by turns, the good ones end after the
+    second line.
+    """
     if ANSWER in text:
         return f" {3 if 'good' in text else 4}<|im_end|>"
     thought = text.split(THINK)[1]
@@ -202,7 +213,9 @@ def growing(text: str, turn: int) -> str:
 
 
 def test_a_step_of_rebase_with_known_rewards(template):
-    """Width 4: two good first lines and two bad ones; at rewards 1 and 0 and a low balance the bad ones get no share."""
+    """Width 4: two good first lines and two bad ones; at rewards 1 and 0 and a low balance the bad
+    ones get no share.
+    """
     seen = []
 
     def reward(trace):
@@ -226,7 +239,8 @@ def test_a_step_of_rebase_with_known_rewards(template):
     line, answer = len(template.encode("so\n")), len(template.encode(" 3"))
     good, bad = len(template.encode("good\n")), len(template.encode("bad\n"))
     close = len(template.encode(ANSWER))
-    # Each of two good first lines was written once, whatever grew out of it; 4 second lines; the two bad lines are thrown away.
+    # Each of two good first lines was written once, whatever grew out of it; 4 second lines; the
+    # two bad lines are thrown away.
     assert tree.cost == Cost(2 * good + 4 * line + 4 * answer, 4 * close, 2 * bad)
     assert tree.cost.total < lab.methods.cost(*tree.traces).total + 2 * bad
 
@@ -305,7 +319,9 @@ def test_a_tree_holds_its_budget_and_its_ledger_for_any_model(template):
 
 
 def test_a_branch_that_is_made_to_go_on_stays_open(template):
-    """With a Wait each branch stops twice; the token behind the Wait may end a line, but not the thinking."""
+    """With a Wait each branch stops twice; the token behind the Wait may end a line, but not the
+    thinking.
+    """
 
     def say(text: str, turn: int) -> str:
         if ANSWER in text:
@@ -479,11 +495,14 @@ def test_an_outcome_is_graded_question_by_question(answering):
         lab.methods.outcome([easy, hard], ["3"])
 
 
+ASKED = [QUESTION, "How many s?"]
 CALLS = [
-    lambda e, **o: lab.vote(e, [QUESTION, "How many s?"], 3, kind="integer", **o),
-    lambda e, **o: lab.methods.best_of(e, [QUESTION, "How many s?"], 3, lambda t: len(t.ids), kind="integer", **o),
-    lambda e, **o: lab.methods.mixture(e, [QUESTION, "How many s?"], 2, (4,), (0, 1), kind="integer", **o)["1 Wait"],
-    lambda e, **o: lab.rebase(e, [QUESTION, "How many s?"], 3, lambda t: len(t.ids) / 99, lab.Budget(waits=1), kind="math", **o),
+    lambda e, **o: lab.vote(e, ASKED, 3, kind="integer", **o),
+    lambda e, **o: lab.methods.best_of(e, ASKED, 3, lambda t: len(t.ids), kind="integer", **o),
+    lambda e, **o: lab.methods.mixture(e, ASKED, 2, (4,), (0, 1), kind="integer", **o)["1 Wait"],
+    lambda e, **o: lab.rebase(
+        e, ASKED, 3, lambda t: len(t.ids) / 99, lab.Budget(waits=1), kind="math", **o
+    ),
 ]  # fmt: skip
 
 
@@ -550,10 +569,13 @@ questions = list(lab.tiny.problems(10, 12, "dev")["question"])
 options = {"temperature": 0.8, "seed": 5, "kind": "exact", "store": sys.argv[1], "progress": False}
 voted = lab.vote(engine, questions, 4, **options)
 trees = lab.rebase(engine, questions, 3, lambda t: min(1.0, t.thinking_tokens / 60), **options)
-print(hash(tuple(tuple(t.ids) for x in (*voted, *trees) for t in x.traces)), sum(x.cost.total for x in (*voted, *trees)))
+found = (*voted, *trees)
+ids = tuple(tuple(t.ids) for x in found for t in x.traces)
+print(hash(ids), sum(x.cost.total for x in found))
 """
 
 
+@pytest.mark.long
 def test_a_vote_and_a_tree_killed_in_between_end_with_the_same_results(tmp_path):
     def start(path):
         process = subprocess.Popen(

@@ -1,7 +1,9 @@
-"""The paper's rivals as the original runs them: cases spelled out as data, each with the place of the original that decides it.
+"""The paper's rivals as the original runs them: cases spelled out as data, each with the place of
+the original that decides it.
 
-Places are of its repository simplescaling/s1: "harness" is its eval/lm-evaluation-harness/lm_eval/models/vllm_causallms.py,
-"tasks" the utils.py of its tasks beside it (lm_eval/tasks/aime/utils.py; openai_math's and gpqa's begin alike), "commands" its
+Places are of its repository simplescaling/s1: "harness" is its
+eval/lm-evaluation-harness/lm_eval/models/vllm_causallms.py, "tasks" the utils.py of its tasks
+beside it (lm_eval/tasks/aime/utils.py; openai_math's and gpqa's begin alike), "commands" its
 eval/commands.sh, "stats" its eval/compute_sample_stats.py.
 """
 
@@ -19,7 +21,9 @@ PROMPT = "<|im_start|>user\nHow many r?{asked}<|im_end|>\n<|im_start|>assistant\
 
 
 class Written(Scripted):
-    """An engine that writes given texts, one a request of thinking, and then an answer behind the bare close."""
+    """An engine that writes given texts, one a request of thinking, and then an answer behind the
+    bare close.
+    """
 
     def __init__(self, template: BoundTemplate, *thoughts: str, context: int = 4096) -> None:
         super().__init__(template, self._next, context)
@@ -33,7 +37,9 @@ class Written(Scripted):
 
 
 class Whole(Scripted):
-    """A model that writes one text behind the prompt, whatever it is asked for in pieces; then its answer."""
+    """A model that writes one text behind the prompt, whatever it is asked for in pieces; then its
+    answer.
+    """
 
     def __init__(
         self, template: BoundTemplate, text: str, opening: str = "<|im_start|>", context: int = 4096
@@ -48,8 +54,8 @@ class Whole(Scripted):
         return "\n3<|im_end|>"
 
 
-# What is asked, lines 10 to 19 of tasks: QUERY_TEMPLATE = '{Question}\n\nThink for up to ' + os.getenv("PROMPTSTEP") + ' steps.',
-# and its like. All four begin with two newlines.
+# What is asked, lines 10 to 19 of tasks: QUERY_TEMPLATE = '{Question}\n\nThink for up to ' +
+# os.getenv("PROMPTSTEP") + ' steps.', and its like. All four begin with two newlines.
 ASKED = {
     "PROMPTSTEP=16": (
         lambda q: control.asking_steps(q, 16),
@@ -61,12 +67,14 @@ ASKED = {
     ),
     "PROMPTLONG=true": (
         lambda q: control.asking_class(q, "long"),
-        "How many r?\n\nAnswer after a long amount of thinking. If you feel like you are finished early, spend the extra time "
-        "trying to double-check your work until you are absolutely sure that you have the correct answer.",
+        "How many r?\n\nAnswer after a long amount of thinking. If you feel like you are finished "
+        "early, spend the extra time trying to double-check your work until you are absolutely "
+        "sure that you have the correct answer.",
     ),
     "PROMPTSHORT=true": (
         lambda q: control.asking_class(q, "short"),
-        "How many r?\n\nAnswer after a short amount of thinking. Do not spend excessive time double-checking your work.",
+        "How many r?\n\nAnswer after a short amount of thinking. Do not spend excessive time "
+        "double-checking your work.",
     ),
     "none of them": (lambda q: control.asking_class(q, None), "How many r?"),
 }
@@ -78,9 +86,10 @@ def test_what_is_asked_is_the_text_of_the_originals_task(variable):
     assert asking("How many r?") == text
 
 
-# Rejection sampling. limit, what each try would write, then: the thought that is taken, tries, tokens thrown away.
-# In harness, max_tokens is the limit + 1, and a try is saved where len(o.outputs[0].token_ids) <= max_tokens - 1. For a try that
-# stopped, token_ids has the stop, as the comment above the line that takes it off says. A letter is a token here.
+# Rejection sampling. limit, what each try would write, then: the thought that is taken, tries,
+# tokens thrown away. In harness, max_tokens is the limit + 1, and a try is saved where
+# len(o.outputs[0].token_ids) <= max_tokens - 1. For a try that stopped, token_ids has the stop, as
+# the comment above the line that takes it off says. A letter is a token here.
 TRIES = {
     "a thought of the limit is rejected, with its stop it is one more": (
         4,
@@ -120,7 +129,8 @@ def test_a_try_is_taken_where_its_ids_with_the_stop_are_within_the_limit(templat
     limit, thoughts, taken, tries, dropped = TRIES[name]
     engine = Written(template, *thoughts)
     trace = lab.methods.reject(engine, "How many r?", limit, as_original=True, most_tokens=1000)
-    # The opening is thinking_start, without a newline; an own stop is closed with thinking_end alone (last lines of the branch).
+    # The opening is thinking_start, without a newline; an own stop is closed with thinking_end
+    # alone (last lines of the branch).
     assert trace.text == f"{PROMPT.format(asked='')}<|im_start|>think{taken}<|im_start|>answer\n3"
     assert (
         trace.counts == {"tries": tries, "fits": 1}
@@ -141,7 +151,8 @@ def test_our_own_rule_takes_a_thought_of_the_limit_and_gives_up(template):
     )
 
 
-# The original has no end; here it is a total of thinking tokens. limit 4, tries of 4 tokens and of 5 (cut at limit + 1).
+# The original has no end; here it is a total of thinking tokens. limit 4, tries of 4 tokens and of
+# 5 (cut at limit + 1).
 @pytest.mark.parametrize(
     ("thought", "most", "tries"),
     [
@@ -215,14 +226,18 @@ def test_a_bound_that_can_not_be_is_told_in_one_sentence(template, options, word
     )
 
 
-# Step control with budget forcing: what the model would write behind the bare delimiter; then the text from there to the answer,
-# steps and tokens of their first lines. commands gives thinking_start=<|im_start|>, until_thinking=<|im_start|>0,
-# thinking_end=<|im_start|>answer; max_tokens_thinking=auto.
+# Step control with budget forcing: what the model would write behind the bare delimiter; then the
+# text from there to the answer, steps and tokens of their first lines. commands gives
+# thinking_start=<|im_start|>, until_thinking=<|im_start|>0, thinking_end=<|im_start|>answer;
+# max_tokens_thinking=auto.
 STEPS = {
-    # The model's own number is what counts: 3 where 16 were asked for, 20 where they were 16 (nothing compares them).
+    # The model's own number is what counts: 3 where 16 were asked for, 20 where they were 16
+    # (nothing compares them).
     "fewer than asked": (
-        "3 steps left\na\n<|im_start|>2 steps left\nb\n<|im_start|>1 steps left\nc\n<|im_start|>0 steps left\n",
-        "3 steps left\na\n<|im_start|>2 steps left\nb\n<|im_start|>1 steps left\nc\n<|im_start|>answer\n3",
+        "3 steps left\na\n<|im_start|>2 steps left\nb\n<|im_start|>1 steps left\nc\n"
+        "<|im_start|>0 steps left\n",
+        "3 steps left\na\n<|im_start|>2 steps left\nb\n<|im_start|>1 steps left\nc\n"
+        "<|im_start|>answer\n3",
         3,
     ),
     "more than asked": (
@@ -230,25 +245,29 @@ STEPS = {
         "20 steps left\na\n<|im_start|>19 steps left\nb\n<|im_start|>answer\n3",
         2,
     ),
-    # The delimiter alone is no end, since until_thinking is longer: 10 goes on, and so does a header without a number.
+    # The delimiter alone is no end, since until_thinking is longer: 10 goes on, and so does a
+    # header without a number.
     "a number with a 0 at its end": (
         "10 steps left\na\n<|im_start|>steps\nb\n<|im_start|>0 steps left\n",
         "10 steps left\na\n<|im_start|>steps\nb\n<|im_start|>answer\n3",
         1,
     ),
-    # The first number stands behind thinking_start, which is in the prompt: the text that was written has no "<|im_start|>0".
+    # The first number stands behind thinking_start, which is in the prompt: the text that was
+    # written has no "<|im_start|>0".
     "a 0 at once": (
         "0 steps left\na\n<|im_start|>0 steps left\n",
         "0 steps left\na\n<|im_start|>answer\n3",
         1,
     ),
-    # Two delimiters: the text holds "<|im_start|>0" from the second one on, and only its two ids are taken off.
+    # Two delimiters: the text holds "<|im_start|>0" from the second one on, and only its two ids
+    # are taken off.
     "a delimiter behind a delimiter": (
         "2 steps left\na\n<|im_start|><|im_start|>0 steps left\n",
         "2 steps left\na\n<|im_start|><|im_start|>answer\n3",
         1,
     ),
-    # generate_until adds the end of sequence to `until`, so it ends the thinking; the answer before it is no end.
+    # generate_until adds the end of sequence to `until`, so it ends the thinking; the answer before
+    # it is no end.
     "an answer of the model's own": (
         "1 steps left\na\n<|im_start|>answer\nAnswer: 3<|im_end|>",
         "1 steps left\na\n<|im_start|>answer\nAnswer: 3<|im_start|>answer\n3",
@@ -281,7 +300,9 @@ def test_the_models_zero_ends_its_steps(template, name):
 
 
 def test_tokens_of_first_lines_are_counted_apart(template):
-    """stats: "\\n".join(step.split("\\n")[1:]) of each step, so all before its first newline is no thinking token."""
+    """stats: "\\n".join(step.split("\\n")[1:]) of each step, so all before its first newline is no
+    thinking token.
+    """
     engine = Whole(
         template, "3 steps left\na\nb\n<|im_start|>2 steps left\nc\n<|im_start|>no line<|im_end|>"
     )
@@ -296,7 +317,8 @@ def test_tokens_of_first_lines_are_counted_apart(template):
     )
 
 
-# harness, finish_reason "length": a newline unless the text ends in one, then thinking_end and "\nFinal Answer:".
+# harness, finish_reason "length": a newline unless the text ends in one, then thinking_end and
+# "\nFinal Answer:".
 @pytest.mark.parametrize(
     ("cap", "thinking"),
     [("2 steps left\na", "2 steps left\na\n"), ("2 steps left\n", "2 steps left\n")],
@@ -324,14 +346,17 @@ def test_a_cap_holds_wherever_it_falls(template):
             force=True,
             as_original=True,
         )
-        # Delimiter and 0 are two tokens of the request: the cap comes first where it has no room for both.
+        # Delimiter and 0 are two tokens of the request: the cap comes first where it has no room
+        # for both.
         assert trace.cut is (cap < whole + 2) and trace.thinking_tokens == min(
             cap, whole + (cap == whole + 1)
         ), cap
 
 
 def test_without_forcing_the_first_delimiter_ends_the_steps(template):
-    """commands, "Step-conditional control": no thinking_start and no until_thinking, so think opens and <|im_start|> ends."""
+    """commands, "Step-conditional control": no thinking_start and no until_thinking, so think opens
+    and <|im_start|> ends.
+    """
     engine = Whole(template, "\nso\n<|im_start|>16 steps left\n", opening="<|im_start|>think")
     trace = lab.methods.step_conditional(engine, "How many r?", 16, as_original=True)
     assert (

@@ -1,4 +1,6 @@
-"""Votes of any size against exact counts; groups that no order of samples changes; the original's own rules as recorded cases."""
+"""Votes of any size against exact counts; groups that no order of samples changes; the original's
+own rules as recorded cases.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,8 @@ def counted(counts, silent, k):
     ("counts", "silent", "k"),
     [
         ((200, 90, 10), 0, 7), ((200, 90, 10), 12, 8), ((150, 150), 1, 31), ((1, 1, 300), 5, 3),
-        ((600, 450, 50), 0, 5), ((2500, 2000, 400), 100, 6), ((3000, 2000), 0, 2), ((500, 600), 4000, 9),
+        ((600, 450, 50), 0, 5), ((2500, 2000, 400), 100, 6), ((3000, 2000), 0, 2),
+        ((500, 600), 4000, 9),
     ],
 )  # fmt: skip
 def test_a_vote_of_many_samples_is_the_count_of_its_subsets(counts, silent, k):
@@ -69,7 +72,9 @@ def test_a_vote_of_many_samples_is_the_count_of_its_subsets(counts, silent, k):
 
 @pytest.mark.parametrize("n", [1_100, 5_000])
 def test_two_answers_are_a_hypergeometric(n):
-    """With two answers and an odd k the majority is P(H > k / 2); an even k has ties, half of which count."""
+    """With two answers and an odd k the majority is P(H > k / 2); an even k has ties, half of which
+    count.
+    """
     first = 3 * n // 5 - 7
     for k in (1, 2, 15, 64, 501, n // 2, n - 1):
         drawn = stats.hypergeom(n, first, k)
@@ -126,7 +131,9 @@ NOT_TRANSITIVE = {
 
 @pytest.fixture
 def vague(monkeypatch):
-    """A comparison in which "5" equals "5 hours" and "5 minutes", which differ. Gives the pairs that were compared."""
+    """A comparison in which "5" equals "5 hours" and "5 minutes", which differ. Gives the pairs
+    that were compared.
+    """
     asked = []
     monkeypatch.setattr(grade, "extract", lambda text, kind: None if text == "none" else text)
     monkeypatch.setattr(grade, "normal", lambda text, kind: text.casefold().replace(" ", ""))
@@ -172,7 +179,8 @@ def test_the_order_of_samples_never_changes_a_votes_groups(voted, vague):
         seen.add((groups, frozenset(right.items()), share, tuple(sorted(map(len, vote.classes)))))
     assert len(seen) == 1
     ((groups, right, *_),) = seen
-    # Most samples say 5 minutes, which "5" joins; "5 hours" equals "5" and not "5 minutes", and stays alone.
+    # Most samples say 5 minutes, which "5" joins; "5 hours" equals "5" and not "5 minutes", and
+    # stays alone.
     assert (
         {"5", "5minutes"} in groups
         and {"5hours"} in groups
@@ -183,7 +191,9 @@ def test_the_order_of_samples_never_changes_a_votes_groups(voted, vague):
 
 
 def test_a_group_holds_answers_that_all_equal_each_other(voted, vague):
-    """Most say 5. "5 hours", said twice, joins them first; "5 minutes" equals "5" too, but not "5 hours"."""
+    """Most say 5. "5 hours", said twice, joins them first; "5 minutes" equals "5" too, but not "5
+    hours".
+    """
     for answers in itertools.permutations(["5", "5", "5", "5 hours", "5 hours", "5 minutes"]):
         vote = voted(*answers, kind="math")
         assert (
@@ -212,7 +222,8 @@ def test_a_tree_groups_in_any_order_as_well(voted, vague):
 @pytest.mark.parametrize(
     ("answers", "k", "wanted"),
     [
-        # aime/utils.py: `Counter(metrics["extracted_answers"]).most_common(1)[0][0]` after the first i answers.
+        # aime/utils.py: `Counter(metrics["extracted_answers"]).most_common(1)[0][0]` after the
+        # first i answers.
         (["4", "3", "3", "4"], 1, "4"),
         (["4", "3", "3", "4"], 2, "4"),  # 1 : 1, the first seen
         (["4", "3", "3", "4"], 3, "3"),  # 1 : 2
@@ -271,15 +282,17 @@ def len_of(trace):
 @pytest.mark.parametrize(
     ("rewards", "n", "wanted"),
     [
-        # rebase.py, select_softmax: highest first; num = ceil(width * weight / sum); width -= num; sum -= weight.
-        # e^0 : e^-1 : e^-2 is 1 : 0.3679 : 0.1353. 8 * 1 / 1.5032 = 5.32 -> 6; 2 * 0.3679 / 0.5032 = 1.46 -> 2; 0.
+        # rebase.py, select_softmax: highest first; num = ceil(width * weight / sum); width -= num;
+        # sum -= weight. e^0 : e^-1 : e^-2 is 1 : 0.3679 : 0.1353. 8 * 1 / 1.5032 = 5.32 -> 6; 2 *
+        # 0.3679 / 0.5032 = 1.46 -> 2; 0.
         ([1.0, 0.8, 0.6], 8, [6, 2, 0]),
         (
             [0.6, 1.0, 0.8],
             8,
             [0, 6, 2],
         ),  # in the order of the branches, whatever the rewards' order
-        # 3 * 0.5 = 1.5 -> 2; the later of two equal ones comes first: the list is sorted, then reversed.
+        # 3 * 0.5 = 1.5 -> 2; the later of two equal ones comes first: the list is sorted, then
+        # reversed.
         ([0.5, 0.5], 3, [1, 2]),
         # 6 / 4 -> 2; 4 / 3 -> 2; 2 / 2 = 1; 1.
         ([0.5, 0.5, 0.5, 0.5], 6, [1, 1, 2, 2]),
@@ -311,7 +324,8 @@ def test_ceilings_always_add_up():
 @pytest.mark.parametrize(
     ("answers", "wanted"),
     [
-        # math_evaluate.py, majority_vote: a class becomes the elected one when it has more votes than any had before.
+        # math_evaluate.py, majority_vote: a class becomes the elected one when it has more votes
+        # than any had before.
         (["4", "3", "3", "4"], "3"),  # 3 is the first to have two
         (["4", "3"], "4"),
         (["4", "3", "4", "3", "3"], "3"),
@@ -352,8 +366,9 @@ def test_a_search_by_ceilings_says_so_and_ends_with_its_width(scripted, tmp_path
 
 # GPQA as the original asks it
 
-# Six rows of `random.seed(0)` and `random.shuffle([wrong 1, wrong 2, wrong 3, right])`, one after another, run by hand in
-# Python: gpqa/openai/utils.py, process_docs. The number is the wrong answer's, R the right one.
+# Six rows of `random.seed(0)` and `random.shuffle([wrong 1, wrong 2, wrong 3, right])`, one after
+# another, run by hand in Python: gpqa/openai/utils.py, process_docs. The number is the wrong
+# answer's, R the right one.
 SHUFFLED = ["312R D", "12R3 C", "132R D", "21R3 C", "31R2 C", "R231 A"]
 
 

@@ -1,4 +1,4 @@
-"""The committed notebooks: run in order, with outputs, and under a test that would notice a change."""
+"""The committed notebooks: run in order, with outputs, and a test would notice a change."""
 
 from __future__ import annotations
 
@@ -73,8 +73,12 @@ def test_a_profile_gives_parameters_that_its_notebooks_know(name):
         )
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("no_pictures")
 def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
-    """What the profile s1k-59k does, at the size of a laptop: a pool with no domains and no token counts, labelled by source."""
+    """What the profile s1k-59k does, at the size of a laptop: a pool with no domains and no token
+    counts, labelled by source.
+    """
     import json
 
     import papermill
@@ -89,20 +93,22 @@ def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
         "attempt": "deepseek_attempt",
         "kind": "kind",
     }
-    pool = lab.tiny.pool(700, 5).select_columns(list(published)).rename_columns(published)
+    pool = lab.tiny.pool(300, 5).select_columns(list(published)).rename_columns(published)
     pool.to_parquet(str(tmp_path / "pool.parquet"))
     (tmp_path / "tests.jsonl").write_text(
         "".join(json.dumps({"problem": q}) + "\n" for q in lab.tiny.benchmark()["question"])
     )
-    given = {"pool_path": str(tmp_path / "pool.parquet"), "benchmark_paths": [str(tmp_path / "tests.jsonl")], "domain": "source",
+    given = {"pool_path": str(tmp_path / "pool.parquet"), "domain": "source",
+             "benchmark_paths": [str(tmp_path / "tests.jsonl")],
              "chosen": 40, "results": str(tmp_path), "figures": str(tmp_path)}  # fmt: skip
     papermill.execute_notebook(
         str(ROOT / "notebooks" / "01_data_curation.ipynb"), str(tmp_path / "out.ipynb"), given,
-        cwd=str(ROOT / "notebooks"), kernel_name="python3", execution_timeout=600, progress_bar=False,
+        cwd=str(ROOT / "notebooks"), kernel_name="python3", execution_timeout=600,
+        progress_bar=False,
     )  # fmt: skip
     record = json.loads((tmp_path / "01_data_curation.json").read_text())
     rows = [json.loads(line) for line in (tmp_path / "s1-tiny-1k.jsonl").read_text().splitlines()]
-    assert record["funnel"]["collected"] == 700 and len(rows) == 40 == sum(
+    assert record["funnel"]["collected"] == 300 and len(rows) == 40 == sum(
         record["domains"].values()
     )
     assert "True" in str(code(read(tmp_path / "out.ipynb"))[-3].outputs) and "contaminated" in str(
@@ -110,6 +116,7 @@ def test_curation_runs_on_a_local_file_with_the_published_columns(tmp_path):
     )
 
 
+@pytest.mark.long
 def test_an_unknown_profile_and_an_unknown_parameter_are_refused_in_one_sentence(tmp_path):
     assert "tiny" in profiles()
     with pytest.raises(ValueError, match="no profile is called 'huge'") as error:
@@ -156,6 +163,7 @@ def until(notebook: nbformat.NotebookNode, text: str) -> int:
     return next(i for i, c in enumerate(notebook.cells) if text in c.source) + 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "after"),
     [("", ""), ("lab.Budget(waits=1)", "lab.Budget(waits=0)"), ("cap = 24", "cap = 25")],
@@ -170,9 +178,12 @@ def test_nbval_fails_when_a_trace_changes(tmp_path, before, after):
     assert ran.returncode == (1 if before else 0), ran.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("changed", [False, True])
 def test_nbval_fails_when_an_accuracy_changes(tmp_path, changed):
-    """The sweep of 03 with the first cap alone: as committed it passes, with a cap of half as many tokens again it fails."""
+    """The sweep of 03 with the first cap alone: as committed it passes, with a cap of half as many
+    tokens again it fails.
+    """
     notebook = read(ROOT / "notebooks" / "03_budget_forcing.ipynb")
     end = until(notebook, "def near(")
     notebook.cells = notebook.cells[:end]

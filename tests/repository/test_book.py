@@ -1,4 +1,6 @@
-"""The book: its sources name what there is, and the site that `make book` builds has no dead link and asks no other host."""
+"""The book: its sources name what there is, and the site that `make book` builds has no dead link
+and asks no other host.
+"""
 
 from __future__ import annotations
 
@@ -237,7 +239,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (command,) = re.findall(r"-m (mkdocs build .*)", MAKEFILE)
     folder = tmp_path_factory.mktemp("book") / "site"
     built = subprocess.run(
-        [sys.executable, "-m", *command.split(), "--site-dir", str(folder)], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "-m", *command.split(), "--site-dir", str(folder)],
+        cwd=ROOT, capture_output=True, text=True,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
@@ -249,6 +252,7 @@ def pages(site: Path) -> dict[Path, Page]:
     return {path: Page.read(path) for path in site.rglob("*.html") if path.name != "404.html"}
 
 
+@pytest.mark.long
 def test_no_link_is_dead(pages, site):
     dead = []
     for path, page in pages.items():
@@ -265,6 +269,7 @@ def test_no_link_is_dead(pages, site):
     assert sum(len(page.links) for page in pages.values()) > 1_000
 
 
+@pytest.mark.long
 def test_nothing_is_fetched_from_another_host(pages, site):
     elsewhere = re.compile(
         r"url\(\s*['\"]?(?:https?:)?//|@import|\bimport\b[^;\n]{0,200}?['\"]https?://|\bfetch\(['\"]https?://"
@@ -277,6 +282,7 @@ def test_nothing_is_fetched_from_another_host(pages, site):
         assert not elsewhere.search(sheet.read_text(encoding="utf-8")), sheet
 
 
+@pytest.mark.long
 def test_every_notebook_is_there_as_it_is_committed_with_figures_that_are_alive(pages, site):
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     assert [path.read_bytes() for path in site.rglob("plotly*.js")] == [
@@ -306,6 +312,7 @@ def test_every_notebook_is_there_as_it_is_committed_with_figures_that_are_alive(
         )  # in the nav
 
 
+@pytest.mark.long
 def test_the_api_shows_descriptions_as_a_list_names_as_links_and_examples_as_code(site):
     shown = (site / "api" / "ask.html").read_text(encoding="utf-8")
     assert re.search(r"<li[^>]*>\s*<b><code><span title=\"s1lab.Budget.max_tokens\">", shown)
@@ -345,6 +352,7 @@ def target(name: str) -> list[str]:
     return [sys.executable, *line.split()]
 
 
+@pytest.mark.long
 def test_papermill_finds_the_kernel_that_make_kernel_registers(tmp_path):
     import nbformat
 
@@ -360,7 +368,8 @@ def test_papermill_finds_the_kernel_that_make_kernel_registers(tmp_path):
     )
     nbformat.write(asks, tmp_path / "in.ipynb")
     ran = subprocess.run(
-        [sys.executable, "-m", "papermill", "-k", "s1lab", "in.ipynb", "out.ipynb", "--no-progress-bar"],
+        [sys.executable, "-m", "papermill", "-k", "s1lab", "in.ipynb", "out.ipynb",
+         "--no-progress-bar"],
         env=env, cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -376,6 +385,7 @@ def test_make_lab_opens_the_first_notebook():
     )
 
 
+@pytest.mark.long
 def test_the_page_on_ladders_runs_from_top_to_bottom(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {"lab": lab, "engine": tiny}

@@ -23,6 +23,7 @@ def module(monkeypatch, name: str, source: str) -> types.ModuleType:
     return made
 
 
+@pytest.mark.long
 def test_the_engine_gives_the_ids_of_the_reference(monkeypatch, tiny):
     plain = module(monkeypatch, "s1lab.engines.plain", ENGINE).PlainEngine("s1-tiny")
     questions = list(lab.tiny.problems(3, 5)["question"])

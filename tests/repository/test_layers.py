@@ -1,4 +1,6 @@
-"""The house keeps its shape: a core that knows no room, rooms in layers, files of a size that is read at once."""
+"""The house keeps its shape: a core that knows no room, rooms in layers, files of a size that is
+read at once.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,10 @@ def test_no_file_has_more_than_400_lines(path):
 
 
 def test_lines_of_code_are_neither_blank_nor_comments_nor_docstrings():
-    source = '"""A module.\n\nOf two lines."""\n\nx = 1  # one\n"""What x is."""\n\n# none\ndef f():\n    """None."""\n    return """two\nlines"""\n'
+    source = (
+        '"""A module.\n\nOf two lines."""\n\nx = 1  # one\n"""What x is."""\n\n# none\n'
+        'def f():\n    """None."""\n    return """two\nlines"""\n'
+    )
     assert code_lines(source) == 4
     rooms = counted()
     assert rooms["core"] == sum(

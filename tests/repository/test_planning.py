@@ -20,7 +20,9 @@ from tools.profiles import Machine, Profile, profiles, read_profile
 
 
 def test_fine_tuning_comes_to_the_papers_gpu_hours():
-    """7 H100-hours for 1,000 rows set the utilisation; 394 for the 59K (Table 2's note) did not, and check it."""
+    """7 H100-hours for 1,000 rows set the utilisation; 394 for the 59K (Table 2's note) did not,
+    and check it.
+    """
     few, all_rows = (sft.plan("s1-32b", 16, rows=rows) for rows in (1_000, 59_029))
     assert few.hours * 16 == pytest.approx(7, rel=0.05)
     assert all_rows.hours * 16 == pytest.approx(394, rel=0.25)

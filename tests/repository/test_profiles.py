@@ -107,7 +107,10 @@ def test_a_bad_profile_is_one_sentence_that_names_it(root, text, says):
 
 def test_a_hundred_mutated_profiles_end_in_a_profile_or_one_sentence(root):
     """Bytes taken out, put in, changed and repeated, in what is a good profile."""
-    good = b"machine: {gpus: 1, price: 2.5}\n00_quickstart:\n  cap: 24\n  caps: [16, 32]\n  question: 'How many?'\n  results: x\n"
+    good = (
+        b"machine: {gpus: 1, price: 2.5}\n00_quickstart:\n  cap: 24\n  caps: [16, 32]\n"
+        b"  question: 'How many?'\n  results: x\n"
+    )
     draw = random.Random(3)
     ends = {"read": 0, "refused": 0}
     for _ in range(100):
@@ -164,6 +167,7 @@ def test_a_parameter_is_a_value_and_runs_nothing(tmp_path, monkeypatch, value):
     assert not (tmp_path / "HERE").exists()
 
 
+@pytest.mark.long
 def test_notebooks_run_side_by_side_and_one_that_fails_leaves_the_others_finished(root, capfd):
     small_notebook(root, "10_good", "import time\ntime.sleep(3)\nprint(n)")
     small_notebook(root, "11_bad", "raise RuntimeError('the reason')")
@@ -179,6 +183,7 @@ def test_notebooks_run_side_by_side_and_one_that_fails_leaves_the_others_finishe
     assert "10_good took" in capfd.readouterr().out
 
 
+@pytest.mark.long
 def test_a_notebook_waits_for_the_one_whose_folder_it_names(root):
     """As 00 loads what 02 trained, in one-gpu."""
     small_notebook(
@@ -210,6 +215,7 @@ def test_notebooks_that_wait_for_one_another_and_jobs_of_none_are_refused_before
     assert not (root / "runs").exists()
 
 
+@pytest.mark.long
 def test_plain_papermill_gets_checked_parameters():
     command = [sys.executable, "-m", "tools.profiles"]
     ran = subprocess.run(
@@ -223,14 +229,19 @@ def test_plain_papermill_gets_checked_parameters():
         )
 
 
+@pytest.mark.long
 def test_a_run_that_is_stopped_stops_its_notebooks(root):
     small_notebook(
         root,
         "10_long",
-        "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(60)",
+        "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "time.sleep(60)",
     )
     write(root, "10_long: {n: 5}\n")
-    code = f"from tools.reproduce import run_notebooks; import pathlib; run_notebooks('odd', root=pathlib.Path({str(root)!r}))"
+    code = (
+        "from tools.reproduce import run_notebooks; import pathlib; "
+        f"run_notebooks('odd', root=pathlib.Path({str(root)!r}))"
+    )
     code = f"import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); {code}"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     pid = root / "notebooks" / "pid"
@@ -270,7 +281,8 @@ def test_mutated_run_files_end_in_a_run_or_one_sentence(tmp_path, scripted, temp
     assert refused >= 20
 
 
-def test_the_model_of_random_weights_has_qwens_layout_and_its_rehearsal_touches_every_large_parameter(
+@pytest.mark.long
+def test_the_model_of_random_weights_has_qwens_layout_and_every_large_parameter_is_rehearsed(
     tmp_path,
 ):
     where = dry.model(tmp_path / "model")

@@ -8,6 +8,8 @@ from calendar import month_name
 from collections.abc import Iterator
 from itertools import zip_longest
 
+import pytest
+
 import s1lab as lab
 from tests.helpers import ROOT
 
@@ -19,7 +21,8 @@ SHOWN = dict(
     re.findall(r"```python\n((?:(?!```).)*)```\n\n```text\n(.*?)```", TEXT + GUIDE, re.DOTALL)
 )  # what a block prints, by the block
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
-# Numbers in words, in both languages. One is left out, which is an article too; a month before a year is a number in Chinese.
+# Numbers in words, in both languages. One is left out, which is an article too; a month before a
+# year is a number in Chinese.
 VALUES = "2 3 4 5 6 7 8 9 10 1000 1000000".split()
 ENGLISH = "two three four five six seven eight nine ten(fold)? thousand million".split()
 WORDS = {rf"\b{word}\b": value for word, value in zip(ENGLISH, VALUES, strict=True)}
@@ -36,11 +39,12 @@ def test_the_four_lines_run(capsys):
     assert capsys.readouterr().out == SHOWN[BLOCKS[0]] and "«Wait»" in SHOWN[BLOCKS[0]]
 
 
+@pytest.mark.long
 def test_the_guides_curation_runs(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (block,) = (b for b in BLOCKS if "lab.curate" in b)
-    exec(block.replace("pool()", "pool(900)").replace("1000", "40"), {"lab": lab})
-    assert re.search(r"^select \(paper\) +40  not chosen", capsys.readouterr().out, re.MULTILINE)
+    exec(block.replace("pool()", "pool(250)").replace("1000", "20"), {"lab": lab})
+    assert re.search(r"^select \(paper\) +20  not chosen", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_guides_rivals_run(capsys):
@@ -78,7 +82,9 @@ def test_every_target_and_every_file_it_names_is_there():
 
 
 def pieces(text: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """Each heading, paragraph and table row, with what a translation leaves in it; the order inside is the language's own."""
+    """Each heading, paragraph and table row, with what a translation leaves in it; the order inside
+    is the language's own.
+    """
     for piece in re.split(r"\n\n+|\n(?=\|)", FENCED.sub("", text).strip()):
         plain = re.sub(r"`[^`\n]+`", "", piece)
         links, plain = re.findall(r"\]\(([^)]+)\)", plain), re.sub(r"\]\([^)]+\)", "]", plain)

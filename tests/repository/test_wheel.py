@@ -15,6 +15,8 @@ import pytest
 import s1lab as lab
 from tests.helpers import ROOT
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def files(wheel) -> dict[str, bytes]:

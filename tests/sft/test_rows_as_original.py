@@ -1,6 +1,8 @@
-"""Training rows and their order as the original has them: texts, ids and labels spelled out as data.
+"""Training rows and their order as the original has them: texts, ids and labels spelled out as
+data.
 
-The original makes its texts in data/tokenization.py and trains on them with train/sft.py, which train/sft.sh starts.
+The original makes its texts in data/tokenization.py and trains on them with train/sft.py, which
+train/sft.sh starts.
 """
 
 from __future__ import annotations
@@ -20,14 +22,19 @@ from s1lab.sft.encode import IGNORED
 from s1lab.sft.trainer import _Order
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 
-# What Qwen2.5's chat template writes, as its tokenizer_config.json has it: its own system turn where there is none, and a newline
-# behind the end of every turn.
+# What Qwen2.5's chat template writes, as its tokenizer_config.json has it: its own system turn
+# where there is none, and a newline behind the end of every turn.
 QWEN = (
-    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful "
-    "assistant.<|im_end|>\n{% endif %}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + "
-    "message['content'] + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\n"
+    "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + "
+    "message['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-SYSTEM = "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+SYSTEM = (
+    "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+    "<|im_end|>\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +45,9 @@ def qwen(template) -> BoundTemplate:
 
 
 # question, trace, attempt; then the text behind the system turn. In process_cot_example:
-# answer = "Answer: " + answer if "Answer:" not in answer else answer, and then the assistant's content is
-# "<|im_start|>think\n" + "\n".join(trajectories).strip() + "\n<|im_start|>answer\n" + answer.strip().
+# answer = "Answer: " + answer if "Answer:" not in answer else answer, and then the assistant's
+# content is "<|im_start|>think\n" + "\n".join(trajectories).strip() + "\n<|im_start|>answer\n" +
+# answer.strip().
 ASKED = "<|im_start|>user\nQ?<|im_end|>\n<|im_start|>assistant\n"
 TEXTS = {
     "a plain row": (
@@ -62,7 +70,8 @@ TEXTS = {
         ("Q?", "a", "**Answer**: 4"),
         ASKED + "<|im_start|>think\na\n<|im_start|>answer\nAnswer: **Answer**: 4<|im_end|>\n",
     ),
-    # QUERY_TEMPLATE_NOANSWER is "{Question}": the strip in that line is of the template, the question stays as it is.
+    # QUERY_TEMPLATE_NOANSWER is "{Question}": the strip in that line is of the template, the
+    # question stays as it is.
     "the question is not stripped": (
         (" Q?\n", "a", "4"),
         "<|im_start|>user\n Q?\n<|im_end|>\n<|im_start|>assistant\n"
@@ -81,14 +90,16 @@ def test_a_row_is_the_text_of_the_originals_tokenisation(qwen, name, recipe):
     given, text = TEXTS[name]
     (row,) = sft.encode(rows_of(*given), qwen, sft.recipe(recipe))
     assert qwen.decode(row["input_ids"]) == SYSTEM + text
-    # SFTTrainer tokenises that text as a whole, and DataCollatorForCompletionOnlyLM masks all up to the response template
-    # "<|im_start|>assistant\n" and nothing behind it, the newline behind the last <|im_end|> included.
+    # SFTTrainer tokenises that text as a whole, and DataCollatorForCompletionOnlyLM masks all up to
+    # the response template "<|im_start|>assistant\n" and nothing behind it, the newline behind the
+    # last <|im_end|> included.
     assert row["input_ids"] == qwen.encode(SYSTEM + text)
     asked = len(qwen.encode(SYSTEM + text[: text.index("assistant\n") + len("assistant\n")]))
     assert row["labels"] == [IGNORED] * asked + row["input_ids"][asked:]
 
 
-# The first row above, id for id, without the system turn: Q is 48, a newline 198, <|im_start|> 257, <|im_end|> 258.
+# The first row above, id for id, without the system turn: Q is 48, a newline 198, <|im_start|> 257,
+# <|im_end|> 258.
 IDS = [
     257,
     261,
@@ -164,7 +175,9 @@ def test_a_turn_ends_as_the_chat_template_ends_it(template):
 
 
 def test_the_seed_is_the_one_that_holds_where_none_is_named(tmp_path):
-    """train/sft.sh gives no --seed, and train/sft.py parses trl.SFTConfig, a transformers.TrainingArguments."""
+    """train/sft.sh gives no --seed, and train/sft.py parses trl.SFTConfig, a
+    transformers.TrainingArguments.
+    """
     assert SFTConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False).seed == 42
     assert TrainingArguments(output_dir=str(tmp_path), use_cpu=True).seed == 42
     assert {sft.recipe(name).seed for name in sft.RECIPES if name != "tiny"} == {42}
@@ -172,7 +185,9 @@ def test_the_seed_is_the_one_that_holds_where_none_is_named(tmp_path):
 
 @pytest.mark.parametrize("rows", [1000, 24, 1])
 def test_the_order_of_rows_is_accelerates_for_that_seed(rows):
-    """transformers hands its random sampler to accelerate, which makes it a SeedableRandomSampler of the run's seed."""
+    """transformers hands its random sampler to accelerate, which makes it a SeedableRandomSampler
+    of the run's seed.
+    """
     set_seed(42)
     theirs = SeedableRandomSampler(range(rows), generator=torch.Generator())
     ours = _Order(Dataset.from_dict({"row": list(range(rows))}), sft.recipe("s1-32b").seed)

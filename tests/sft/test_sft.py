@@ -1,4 +1,6 @@
-"""Fine-tuning: the right tokens, the paper's schedule, the same losses however batches are made, and runs that survive."""
+"""Fine-tuning: the right tokens, the paper's schedule, the same losses however batches are made,
+and runs that survive.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,10 @@ def learned(row: dict, template) -> str:
 def test_exactly_reasoning_and_answer_have_loss(tiny):
     rows = traces(12)
     for given, row in zip(rows, sft.encode(rows, tiny.template, PAPER), strict=True):
-        completion = f"<|im_start|>think\n{given['thinking']}<|im_start|>answer\n{given['attempt']}<|im_end|>\n"
+        completion = (
+            f"<|im_start|>think\n{given['thinking']}"
+            f"<|im_start|>answer\n{given['attempt']}<|im_end|>\n"
+        )
         assert learned(row, tiny.template) == completion
         assert (
             tiny.template.decode(row["input_ids"])
@@ -105,7 +110,8 @@ def test_rows_beyond_the_block_are_refused_or_cut_when_asked(tiny):
     block = sorted(lengths)[7]
     with pytest.raises(
         ValueError,
-        match=rf"2 of 10 rows are longer than the block of {block}.*row {lengths.index(max(lengths))}, has",
+        match=rf"2 of 10 rows are longer than the block of {block}.*"
+        rf"row {lengths.index(max(lengths))}, has",
     ):
         sft.encode(rows, tiny.template, QUICK.but(block=block))
     assert (
@@ -121,7 +127,9 @@ def test_rows_beyond_the_block_are_refused_or_cut_when_asked(tiny):
 
 
 def test_the_papers_schedule():
-    """Section 8 of the facts: 315 steps for 1,000 rows, 16 of warm-up, lr 1e-5, cosine to 0 over the other 299."""
+    """Section 8 of the facts: 315 steps for 1,000 rows, 16 of warm-up, lr 1e-5, cosine to 0 over
+    the other 299.
+    """
     for name, block in (("s1-32b", 32_768), ("s1.1-32b", 20_000)):
         r = sft.recipe(name)
         assert (r.epochs, r.batch, r.rate, r.betas, r.decay, r.dtype) == (
@@ -152,12 +160,14 @@ def test_the_papers_schedule():
         tiny.but(epoch=3)
     assert (tiny.rows, tiny.seed) == ("plain", 0)  # which the embedded weights were trained with
     for change, words in (
-        ({"batches": "weird"}, "batches='weird'"), ({"epochs": 0}, "epochs=0"), ({"rows": "stripped"}, "rows='stripped'"),
+        ({"batches": "weird"}, "batches='weird'"), ({"epochs": 0}, "epochs=0"),
+        ({"rows": "stripped"}, "rows='stripped'"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             tiny.but(**change)
 
 
+@pytest.mark.long
 def test_the_trainer_follows_the_schedule(trained):
     found, _ = trained
     steps = QUICK.steps(24)
@@ -185,6 +195,7 @@ def trained(tmp_path_factory):
     ), seen
 
 
+@pytest.mark.long
 def test_what_was_trained_loads_and_tells_what_it_is(trained):
     found, seen = trained
     assert found.loss[-1] < found.loss[0] and seen == found.log
@@ -208,6 +219,7 @@ def test_what_was_trained_loads_and_tells_what_it_is(trained):
     )  # nothing was trained again
 
 
+@pytest.mark.long
 def test_a_run_of_version_0_1_is_found_finished(trained, tmp_path):
     """Its recipe named no rows, and there were none but those that are called plain now."""
     found, _ = trained
@@ -230,6 +242,7 @@ def test_a_run_of_version_0_1_is_found_finished(trained, tmp_path):
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [{"batches": "padded"}, {"batches": "flat"}, {"per_device": 2}, {"checkpointing": True}],
@@ -257,13 +270,16 @@ if __name__ == "__main__":
     with open(sys.argv[1] + "." + os.environ["RANK"], "w") as file:
         json.dump(found, file)
 """
-# 20 rows in batches of 8: the last batch of an epoch is short, as it is with the paper's 1,000 rows in batches of 16.
+# 20 rows in batches of 8: the last batch of an epoch is short, as it is with the paper's 1,000 rows
+# in batches of 16.
 SHORT = QUICK.but(save_every=100)
 
 
 @contextlib.contextmanager
 def held():
-    """Bytes of trained weights, gradients and moments that a process holds when its optimiser has stepped."""
+    """Bytes of trained weights, gradients and moments that a process holds when its optimiser has
+    stepped.
+    """
     found: dict[str, int] = {}
 
     def size(tensor) -> int:
@@ -296,8 +312,11 @@ def launched(tmp_path: Path, *command: str, timeout: int = 300) -> subprocess.Co
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_two_processes_under_fsdp2_follow_one(tmp_path):
-    """Over gloo, with the shipped file for a node, changed to two processes on a CPU: losses, their drift, weights, memory."""
+    """Over gloo, with the shipped file for a node, changed to two processes on a CPU: losses, their
+    drift, weights, memory.
+    """
     with held() as whole:
         found = sft.train("s1-tiny-base", traces(20), SHORT, out=tmp_path / "one", progress=False)
     config = yaml.safe_load((Path(sft.__file__).parent / "accelerate" / "node.yaml").read_text())
@@ -323,6 +342,7 @@ def test_two_processes_under_fsdp2_follow_one(tmp_path):
             assert share[name] == pytest.approx(whole[name] / 2, rel=0.2)
 
 
+@pytest.mark.long
 def test_two_processes_from_a_shell_follow_one_and_tell_once(tmp_path):
     lab.curate.write(traces(20), tmp_path / "rows.jsonl")
     command = ["s1lab.sft", "--data", str(tmp_path / "rows.jsonl"), "--epochs", "1"]
@@ -347,6 +367,7 @@ def test_two_processes_from_a_shell_follow_one_and_tell_once(tmp_path):
     assert two == pytest.approx(one, abs=1e-4) and len(one) == 2
 
 
+@pytest.mark.long
 def test_a_loss_that_is_no_number_ends_two_processes_too(tmp_path):
     (tmp_path / "poison.py").write_text(
         f"""
@@ -365,7 +386,9 @@ rows = traces(8).to_list()
 rows[3]["question"] = "How many & in raspberry?"
 from datasets import Dataset
 recipe = QUICK.but(epochs=1, per_device=1)
-sft.train(network, Dataset.from_list(rows), recipe, out={str(tmp_path / "run")!r}, tokenizer=tokenizer, progress=False)
+out = {str(tmp_path / "run")!r}
+rows = Dataset.from_list(rows)
+sft.train(network, rows, recipe, out=out, tokenizer=tokenizer, progress=False)
 """
     )
     ran = launched(
@@ -380,8 +403,11 @@ sft.train(network, Dataset.from_list(rows), recipe, out={str(tmp_path / "run")!r
     assert ran.returncode != 0 and "became nan at step 1, in row 3:" in ran.stderr
 
 
+@pytest.mark.long
 def test_a_drift_to_one_side_would_be_seen(trained, tmp_path):
-    """What the comparisons above must not miss: a loss that is wrong by a factor of 1.0005, or a rate by one percent."""
+    """What the comparisons above must not miss: a loss that is wrong by a factor of 1.0005, or a
+    rate by one percent.
+    """
     found, _ = trained
     other = sft.train(
         "s1-tiny-base",
@@ -440,6 +466,7 @@ def started(folder: Path, **change) -> subprocess.Popen:
     )
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_with_the_losses_of_an_uninterrupted_one(trained, tmp_path):
     found, _ = trained
     process = started(tmp_path / "run", save_every=2)
@@ -465,6 +492,7 @@ def test_a_killed_run_goes_on_with_the_losses_of_an_uninterrupted_one(trained, t
     assert [e["step"] for e in again.log] == list(range(1, 7))
 
 
+@pytest.mark.long
 def test_adapters_are_trained_alone_resumed_and_merged_into_a_model_that_loads(tmp_path):
     recipe = QUICK.but(lora=sft.Lora(rank=4, alpha=8), rate=1e-2, save_every=2)
     found = sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False)
@@ -491,6 +519,7 @@ def test_adapters_are_trained_alone_resumed_and_merged_into_a_model_that_loads(t
     assert again.loss == pytest.approx(found.loss, abs=1e-6)
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
     """A limit on the size of a file, set after the first checkpoint, stands for the full disk."""
     import resource
@@ -524,6 +553,7 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
     ] == list(range(1, 7))
 
 
+@pytest.mark.long
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny_base):
     from transformers import Qwen2ForCausalLM
 
@@ -548,6 +578,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny
 # plans
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [
@@ -557,7 +588,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny
     ],
 )
 def test_the_static_part_of_a_plan_is_what_training_holds(tmp_path, tiny_base, change):
-    """Whole weights, low precision and adapters: every byte that sft.train holds after a step, within 20 %; they all train."""
+    """Whole weights, low precision and adapters: every byte that sft.train holds after a step,
+    within 20 %; they all train.
+    """
     from transformers import Qwen2ForCausalLM
 
     recipe = QUICK.but(epochs=1, **change)
@@ -581,6 +614,7 @@ def test_the_static_part_of_a_plan_is_what_training_holds(tmp_path, tiny_base, c
     assert 0.5 < trained.loss[0] < 2
 
 
+@pytest.mark.long
 def test_adapters_without_peft_are_refused_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ImportError, match="adapters, which needs peft: pip install"):
@@ -595,7 +629,9 @@ def test_adapters_without_peft_are_refused_before_anything_is_written(tmp_path, 
 
 
 def test_plans_of_the_papers_runs():
-    """Sixteen H100 held it and eight did not without more (issues 13 and 22 of the original); 7 GPU-hours, the paper says."""
+    """Sixteen H100 held it and eight did not without more (issues 13 and 22 of the original); 7
+    GPU-hours, the paper says.
+    """
     whole, half = sft.plan("s1-32b", 16), sft.plan("s1-32b", 8)
     assert whole.fits and not half.fits and 32.7e9 < whole.parameters < 32.9e9
     assert (
@@ -634,6 +670,7 @@ def test_plans_of_the_papers_runs():
 # bad input and the shell
 
 
+@pytest.mark.long
 def test_bad_input_is_told_in_one_sentence(tmp_path, trained, tiny):
     rows = traces(8)
     empty = Dataset.from_list([{"question": "Q?", "thinking": " ", "attempt": "4"}])
@@ -682,6 +719,7 @@ def test_bad_input_is_told_in_one_sentence(tmp_path, trained, tiny):
         sft.train(tiny.network, traces(), QUICK, out=tmp_path / "x")
 
 
+@pytest.mark.long
 def test_from_a_shell(tmp_path):
     import typer
 
@@ -709,8 +747,11 @@ def test_from_a_shell(tmp_path):
     )
 
 
+@pytest.mark.long
 def test_a_launch_trains_in_processes_of_its_own_and_train_then_finds_it_done(tmp_path):
-    """What 02_sft does with ``launch``: two processes on a CPU, the same losses as one, and nothing left to train."""
+    """What 02_sft does with ``launch``: two processes on a CPU, the same losses as one, and nothing
+    left to train.
+    """
     lab.curate.write(traces(20), tmp_path / "rows.jsonl")
     recipe = sft.recipe("tiny").but(epochs=1)
     sft.launch("cpu", "s1-tiny-base", tmp_path / "rows.jsonl", recipe, out=tmp_path / "two")
@@ -724,6 +765,7 @@ def test_a_launch_trains_in_processes_of_its_own_and_train_then_finds_it_done(tm
     assert found.loss == pytest.approx(alone.loss, abs=1e-4)
 
 
+@pytest.mark.long
 def test_a_launch_refuses_what_it_can_not_do(tmp_path):
     with pytest.raises(ValueError, match=r"no configuration is called '\.\./evil'.*'cpu'"):
         sft.launch("../evil", "s1-tiny-base", "rows.jsonl", "tiny", out=tmp_path)

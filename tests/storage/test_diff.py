@@ -19,7 +19,9 @@ PROBLEMS = Dataset.from_list(
 
 
 def other(text: str) -> str:
-    """As the model of the first run, but for one question whose thinking ends otherwise, and wrongly."""
+    """As the model of the first run, but for one question whose thinking ends otherwise, and
+    wrongly.
+    """
     return (
         thinker("1 r 1\n2 b 1\n", answer="Answer: 4<|im_end|>")(text)
         if "b?" in text
@@ -70,7 +72,7 @@ def test_the_place_where_two_runs_part_and_what_it_did(runs):
         assert words in shown.stdout
 
 
-def test_a_run_with_another_budget_is_paired_question_by_question_but_a_sweeps_rungs_only_with_their_own(
+def test_another_budget_is_paired_question_by_question_but_a_sweeps_rungs_only_with_their_own(
     scripted, runs, tmp_path
 ):
     waited = lab.evaluate(scripted(other), PROBLEMS, lab.Budget(waits=1), progress=False).save(

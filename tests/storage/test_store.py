@@ -1,4 +1,6 @@
-"""A store survives: what is in it is not asked again, whatever killed the run; what is no store is left as it is."""
+"""A store survives: what is in it is not asked again, whatever killed the run; what is no store is
+left as it is.
+"""
 
 from __future__ import annotations
 
@@ -169,11 +171,13 @@ import s1lab as lab
 engine = lab.load("s1-tiny", max_batch=4)
 print("ready", flush=True)
 questions = list(lab.tiny.problems(48, 12, "dev")["question"])
-traces = lab.force(engine, questions, lab.Budget(waits=1), temperature=0.3, seed=5, store=sys.argv[1], progress=False)
+options = {"temperature": 0.3, "seed": 5, "store": sys.argv[1], "progress": False}
+traces = lab.force(engine, questions, lab.Budget(waits=1), **options)
 print(hash(tuple(tuple(t.ids) for t in traces)), engine.counts["sampled"])
 """
 
 
+@pytest.mark.long
 def test_a_run_killed_at_random_moments_ends_with_the_same_results_and_asks_nothing_twice(tmp_path):
     def start(path):
         return subprocess.Popen(
@@ -240,7 +244,9 @@ def test_readers_read_while_a_run_writes_and_a_second_writer_is_told(scripted, t
 
 
 def test_ctrl_c_within_a_transaction_waits_for_its_end(scripted, tmp_path):
-    """A key pressed while SQLite is at work: what was being written is there, and the run is listed as interrupted."""
+    """A key pressed while SQLite is at work: what was being written is there, and the run is listed
+    as interrupted.
+    """
     path, pressed = tmp_path / "x.db", []
 
     class Slow:
@@ -400,6 +406,7 @@ def test_a_store_of_another_model(scripted, tmp_path):
     assert not other.requests and len(lab.storage.read_run(path).traces) == len(QUESTIONS)
 
 
+@pytest.mark.long
 def test_a_full_disk_ends_the_run_in_a_sentence_and_what_was_stored_stays_readable(tmp_path):
     """A limit on the size of files fails the write as a full disk does, in a process of its own."""
     path = tmp_path / "x.db"
@@ -416,7 +423,8 @@ engine = Scripted(bind("s1", tokenizer, {{tokenizer.eos_token_id}}), MODEL)
 engine.width = 1
 resource.setrlimit(resource.RLIMIT_FSIZE, ({900 * 1024}, resource.RLIM_INFINITY))
 try:
-    lab.force(engine, [f"question {{n}}?" for n in range(5000)], store={str(path)!r}, progress=False)
+    questions = [f"question {{n}}?" for n in range(5000)]
+    lab.force(engine, questions, store={str(path)!r}, progress=False)
 except lab.storage.StoreError as why:
     print(why)
 """

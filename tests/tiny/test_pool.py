@@ -1,4 +1,6 @@
-"""The embedded pool: the paper's proportions, the same on every run, and blemishes by which every filter is scored."""
+"""The embedded pool: the paper's proportions, the same on every run, and blemishes by which every
+filter is scored.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def test_counts_of_blemishes_are_as_said(labels):
 
 
 def test_every_rule_finds_its_blemish_and_nothing_else(pool, labels):
-    """Precision and recall 1.0, but for loops: behind a trace that is long itself a few stay (recall 0.9 and more)."""
+    """Precision and recall 1.0, but for loops: behind a trace that is long itself a few stay
+    (recall 0.9 and more).
+    """
     report = curate.quality(pool)[1]
     found = collections.defaultdict(set)
     for row, rule in zip(report.rows, report.rules, strict=True):

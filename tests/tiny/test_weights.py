@@ -1,4 +1,6 @@
-"""The embedded models as they ship: small, loadable by anything, and what their record says they are."""
+"""The embedded models as they ship: small, loadable by anything, and what their record says they
+are.
+"""
 
 from __future__ import annotations
 
@@ -61,6 +63,7 @@ def test_the_record_says_that_every_bar_held_on_test_questions():
     assert {split_of(q) for q in lab.tiny.problems(500, BENCHMARK_SEED)["question"]} == {"test"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "budget"),
     [
@@ -70,7 +73,9 @@ def test_the_record_says_that_every_bar_held_on_test_questions():
     ],
 )
 def test_the_record_is_what_the_shipped_weights_do(tiny, name, budget):
-    """Question by question on the first 150; another processor may turn an answer, hence two of them are let off."""
+    """Question by question on the first 150; another processor may turn an answer, hence two of
+    them are let off.
+    """
     found = lab.evaluate(tiny, lab.tiny.problems(150, BENCHMARK_SEED), budget, progress=False)
     recorded = [float(c) for c in MADE["measured"]["rungs"][name]["correct"][:150]]
     assert sum(a != b for a, b in zip(found.correct, recorded, strict=True)) <= 2
@@ -87,11 +92,13 @@ def test_the_cards_are_written_from_the_record(name):
     assert (FOLDER / name / "README.md").read_text(encoding="utf-8") == card(name, MADE)
 
 
+@pytest.mark.long
 def test_a_wheel_carries_the_models_and_they_load_from_it_offline(wheel, tmp_path):
     site = tmp_path / "a place with spaces"
     zipfile.ZipFile(wheel).extractall(site)
     code = (
-        "import s1lab as lab, sys; e = lab.load('s1-tiny'); t = lab.force(e, 'How many r in raspberry?', lab.Budget(waits=1));"
+        "import s1lab as lab, sys; e = lab.load('s1-tiny'); "
+        "t = lab.force(e, 'How many r in raspberry?', lab.Budget(waits=1));"
         "print(lab.__file__); print(t.answer)"
     )
     ran = subprocess.run(

@@ -21,7 +21,9 @@ from tools.tiny.rows import _lines_written, encoded, sft_rows
 
 
 def check(family: str, question: str, answer: str) -> bool:
-    """Whether an answer is right, worked out from the question alone, by other means than the world's own."""
+    """Whether an answer is right, worked out from the question alone, by other means than the
+    world's own.
+    """
     numbers = [int(n) for n in re.findall(r"\d+", question)]
     if family == "letters":
         letter, word = re.fullmatch(r"How many (.) in (\w+)\?", question).groups()
@@ -95,7 +97,9 @@ def test_families_can_be_chosen():
 
 
 def test_training_reads_no_test_question():
-    """By construction, the split being a hash of the question; here read off the very documents that training is fed."""
+    """By construction, the split being a hash of the question; here read off the very documents
+    that training is fed.
+    """
     tested = {q.rstrip("?.") for q in lab.tiny.problems(500, seed=BENCHMARK_SEED)["question"]}
     rng = random.Random(0)
     fed = []
@@ -137,8 +141,8 @@ def test_the_chat_template_carries_a_system_and_a_user_turn():
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
     text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     assert (
-        text
-        == "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+        text == "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n"
+        "<|im_start|>assistant\n"
     )
 
 
@@ -191,13 +195,16 @@ def test_cut_rows_answer_with_what_was_found_until_the_cut():
         if "Final Answer:" in text:
             cut += 1
             assert text.endswith(
-                f"Final Answer: {problem.guesses[_lines_written(problem, thinking.rstrip())]}<|im_end|>"
+                "Final Answer: "
+                f"{problem.guesses[_lines_written(problem, thinking.rstrip())]}<|im_end|>"
             )
     assert 20 < cut < 60
 
 
 def test_the_stored_ablations_are_whole():
-    """Every set with each seed, each model asked the whole benchmark; what the figures are drawn from."""
+    """Every set with each seed, each model asked the whole benchmark; what the figures are drawn
+    from.
+    """
     runs = stored_ablations()
     assert sorted((run["set"], run["seed"]) for run in runs) == sorted(
         (name, seed) for name in ablations.SETS for seed in range(3)
@@ -222,6 +229,7 @@ def test_the_stored_ablations_are_whole():
         )  # another seed is another model
 
 
+@pytest.mark.long
 def test_a_seed_draws_its_sets_again_and_another_seed_others():
     pool = lab.tiny.pool(3000, 5)
     pool = curate.count_tokens(curate.quality(pool, progress=False)[0], build())

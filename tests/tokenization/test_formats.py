@@ -1,4 +1,6 @@
-"""The thinking formats of today's models, their chat templates, and text that looks like control tokens."""
+"""The thinking formats of today's models, their chat templates, and text that looks like control
+tokens.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ def chat(text: str, **options):
     return bind("s1", tokenizer, {tokenizer.eos_token_id}, **options)
 
 
-USER = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+USER = (
+    "{% for m in messages %}"
+    "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+)
 OPEN = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 
 
@@ -56,7 +61,9 @@ def test_a_family_is_known_by_its_tokenizer_and_opened_once(name):
 
 
 def writer(family, tool: str = ""):
-    """A model of the family: thinks "1 r 1", at the first Wait "2 a 1", and answers; in its own delimiters."""
+    """A model of the family: thinks "1 r 1", at the first Wait "2 a 1", and answers; in its own
+    delimiters.
+    """
     template = PRESETS[family.preset]
     end, answer = template.ends[-1], f"Answer: 3{family.eos}"
 
@@ -162,7 +169,8 @@ def test_a_tool_call_in_the_thinking_is_that_questions_error(name, call):
         trace = lab.rebase(engine, "Q?", 2, lambda _: 1.0, step=None).traces[0]
     assert (
         trace.error
-        == f"the model called a tool in its thinking ({family.tool}): s1lab runs no tools; ask without tools"
+        == f"the model called a tool in its thinking ({family.tool}): s1lab runs no tools; "
+        "ask without tools"
     )
     assert trace.thinking == "1 r 1"
 
@@ -214,9 +222,8 @@ def test_a_chat_template_must_have_the_question_once(text, words):
     ("text", "words"),
     [
         (
-            "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
-            + USER
-            + OPEN,
+            "{% if messages[0]['role'] == 'system' %}"
+            "{{ raise_exception('no system role') }}{% endif %}" + USER + OPEN,
             "no system role",
         ),
         (
@@ -335,7 +342,9 @@ def test_a_store_keeps_how_its_templates_were_used():
 
 
 def test_what_version_01_stored_is_read_as_it_was():
-    """Control tokens in questions were read as such, tools were text, and no chat template was refused."""
+    """Control tokens in questions were read as such, tools were text, and no chat template was
+    refused.
+    """
     template = FAMILIES["qwen3"].bound()
     fields = json.loads(template_text(template))
     old = {
@@ -503,7 +512,9 @@ def test_control_tokens_are_told_apart_whichever_text_is_trimmed(question, syste
 
 
 def test_htmls_tags_and_unknown_characters_are_no_control_tokens():
-    """Gemma has the first as added tokens; the second become <unk> where a tokenizer has no bytes to fall back on."""
+    """Gemma has the first as added tokens; the second become <unk> where a tokenizer has no bytes
+    to fall back on.
+    """
     html = ("<b>", "</table>", "<h1>")
     template = tags(USER + OPEN, tokens=(*THINKS, *html))
     asked = "<b>x</table> <h1>"
@@ -601,7 +612,10 @@ def test_text_without_control_tokens_has_the_ids_it_always_had():
         "Wait <|im",
         "system user think answer",
     ]:
-        text = f"<|im_start|>system\n{question}<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+        text = (
+            f"<|im_start|>system\n{question}<|im_end|>\n"
+            f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+        )
         assert template.prompt(question, question) == tokenizer.encode(
             text, add_special_tokens=False
         )

@@ -1,4 +1,6 @@
-"""The widgets without a browser: what they show, what they refuse, and that a stream ends in the trace of ``lab.force``."""
+"""The widgets without a browser: what they show, what they refuse, and that a stream ends in the
+trace of ``lab.force``.
+"""
 
 from __future__ import annotations
 
@@ -255,7 +257,7 @@ def test_a_trace_falls_into_its_rounds(tiny):
 
 @pytest.mark.parametrize("source", [s for s in Source if s is not Source.SAMPLED])
 def test_a_trace_in_a_notebook_marks_every_origin_by_more_than_colour(template, source):
-    """A line below or slant, the same as in the widgets, and guillemets where the text was forced."""
+    """A line below or slant, as in the widgets, and guillemets where the text was forced."""
     trace = Trace("q", template)
     for origin, text in ((Source.SAMPLED, "1 r 1"), (source, "so\n"), (Source.SAMPLED, "2 r 2")):
         trace.extend(template.encode(text), origin)
@@ -492,7 +494,9 @@ def test_a_row_and_the_trace_it_opens_end_in_the_same_words(tiny):
 def test_two_thousand_traces_of_two_thousand_tokens_show_a_page_of_rows_and_one_trace(
     template, record_property
 ):
-    """What is made and sent is a page and a trace, however many there are; the seconds it took are in the test's report."""
+    """What is made and sent is a page and a trace, however many there are; the seconds it took are
+    in the test's report.
+    """
     text = template.encode("1 ra 1\n2 ras 2\n")
     traces = []
     for i in range(2000):
@@ -563,7 +567,7 @@ def above(view, at: int) -> int:
 
 @pytest.mark.parametrize("at", [1900, 1901, 700])
 def test_a_token_that_is_asked_for_is_among_the_first_lines_of_every_widget(long, at):
-    """A trace of 2,000 tokens fits into one window and not into the box, and no script scrolls it."""
+    """A trace of 2,000 tokens fits into one window and not into the box; no script scrolls it."""
     trace = long.fork(2000, lab.Budget())
     explorer = lab.widgets.explore(trace, trace)
     slider = lab.widgets.LadderSlider(Rungs(["own stop"], [[trace]]))
@@ -876,8 +880,8 @@ def test_the_slider_moves_thinking_answer_and_accuracy_without_a_model(tiny, pro
         slider.budget.value = i
         shown, trace = texts(slider), found.traces[5]
         assert (
-            f"{name}: {'right' if found.verdicts[5] else 'wrong'}, {trace.thinking_tokens} thinking tokens"
-            in shown
+            f"{name}: {'right' if found.verdicts[5] else 'wrong'}, "
+            f"{trace.thinking_tokens} thinking tokens" in shown
         )
         assert (
             f"answer: {' '.join(trace.answer.split())}" in shown
@@ -993,7 +997,9 @@ def test_every_control_has_a_label_and_a_place_in_the_tab_order(everything):
 
 
 def test_nothing_says_that_it_is_read_out_when_it_changes(everything):
-    """A live region works where it was in the page before its text, and what an ipywidgets HTML holds is replaced whole."""
+    """A live region works where it was in the page before its text, and what an ipywidgets HTML
+    holds is replaced whole.
+    """
     shown = "".join(
         view.value for widget in everything for view in walk(widget) if isinstance(view, ipw.HTML)
     )

@@ -1,4 +1,6 @@
-"""The widgets in a real JupyterLab, in a headless Chromium: what a reader does with mouse and keyboard, in both themes."""
+"""The widgets in a real JupyterLab, in a headless Chromium: what a reader does with mouse and
+keyboard, in both themes.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,28 @@ import pytest
 
 from tests.helpers import ROOT
 
+pytestmark = pytest.mark.long
+
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 TOKEN = "a-token-of-this-test"
 WAIT_MS = 60_000
 
-# What JupyterLab itself may write to the console, none of it about an output of ours. Version 4.6 writes nothing as a rule.
+# What JupyterLab itself may write to the console, none of it about an output of ours. Version 4.6
+# writes nothing as a rule.
 OWN_NOISE = (
-    r"Failed to load resource.*http://127\.0\.0\.1:\d+/(lab/)?api/",  # settings and workspaces that a fresh server has not
-    r"WebSocket connection to '.*/api/.*' failed",  # a kernel's connection while it starts, made again at once
+    # settings and workspaces that a fresh server has not
+    r"Failed to load resource.*http://127\.0\.0\.1:\d+/(lab/)?api/",
+    # a kernel's connection while it starts, made again at once
+    r"WebSocket connection to '.*/api/.*' failed",
 )
-# What stands beside the control that has the focus: the label of a field, a slider's, a button's own words.
+# What stands beside the control that has the focus: the label of a field, a slider's, a button's
+# own words.
 LABEL = """() => {
     const at = document.activeElement;
-    return at.labels?.[0]?.innerText || at.closest(".widget-hslider")?.querySelector(".widget-label").innerText || at.innerText;
+    const slider = at.closest(".widget-hslider")?.querySelector(".widget-label");
+    return at.labels?.[0]?.innerText || slider?.innerText || at.innerText;
 }"""
 OVERFLOWS = "box => box.querySelector('pre').scrollHeight > box.clientHeight + 200"
 CELLS = [
@@ -41,11 +50,13 @@ CELLS = [
 import s1lab as lab
 engine = lab.load("s1-tiny")
 problems = lab.tiny.problems(24, seed=1)
-own, waited = lab.evaluate(engine, problems, progress=False), lab.evaluate(engine, problems, lab.Budget(waits=1), progress=False)
+own = lab.evaluate(engine, problems, progress=False)
+waited = lab.evaluate(engine, problems, lab.Budget(waits=1), progress=False)
 swept = lab.sweep(engine, problems, caps=(8, 16, 32), waits=(0, 1), progress=False)
 pool, faults = lab.curate.quality(lab.tiny.pool(900, seed=0), progress=False)
 pool, repeats = lab.curate.deduplicate(pool)
-evil = lab.force(engine, "<script>console.error('script ran')</script><img src=x onerror=console.error(1)> & how many r in berry")
+script = "<script>console.error('script ran')</script>"
+evil = lab.force(engine, script + "<img src=x onerror=console.error(1)> & how many r in berry")
 """,
     "lab.widgets.explore(own, waited)",
     "lab.widgets.ladder(swept)",
@@ -94,7 +105,8 @@ def server(tmp_path: Path) -> Iterator[str]:
         "TOKENIZERS_PARALLELISM": "false",
     }
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+        "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
         f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={tmp_path / 'work'}",
         "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
@@ -146,7 +158,8 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             page.wait_for_function("window.jupyterapp !== undefined")
             page.locator(".jp-CodeCell").nth(len(CELLS) - 1).wait_for()
             page.wait_for_function(
-                "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+                "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+                " === 'idle'"
             )
             page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
             page.get_by_text("the kernel answers 42").wait_for()
@@ -169,7 +182,8 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             stops(page, cells[6])
             for theme in ("Light", "Dark"):
                 page.evaluate(
-                    f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})"
+                    "window.jupyterapp.commands.execute('apputils:change-theme', "
+                    f"{{theme: 'JupyterLab {theme}'}})"
                 )
                 page.wait_for_function(
                     f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'"
@@ -197,7 +211,8 @@ def until(said: Callable[[], bool], what: str) -> None:
 
 # Whether an element lies within what its box shows, top to bottom.
 SEEN = """element => {
-    const box = element.closest(".s1lab-trace").getBoundingClientRect(), own = element.getBoundingClientRect();
+    const box = element.closest(".s1lab-trace").getBoundingClientRect();
+    const own = element.getBoundingClientRect();
     return own.height > 0 && own.top >= box.top - 1 && own.bottom <= box.bottom + 1;
 }"""
 
@@ -207,7 +222,9 @@ def seen(element) -> bool:
 
 
 def newest_seen(cell) -> bool:
-    """Whether the last token of a trace is in sight, in one look: the box may be written anew between two."""
+    """Whether the last token of a trace is in sight, in one look: the box may be written anew
+    between two.
+    """
     return cell.evaluate(
         f"cell => ({SEEN})([...cell.querySelectorAll('.s1lab-trace span[title]')].pop())"
     )
@@ -389,7 +406,9 @@ def asks(page, cell) -> None:
 
 
 def stops(page, cell) -> None:
-    """A run of hundreds of tokens, one a piece: it grows, the kernel answers meanwhile, and Stop ends it before its time."""
+    """A run of hundreds of tokens, one a piece: it grows, the kernel answers meanwhile, and Stop
+    ends it before its time.
+    """
     cell.get_by_label("Minimum", exact=True).fill("3000")
     cell.get_by_label("Minimum", exact=True).press("Tab")
     cell.get_by_role("button", name="Run").click()
@@ -445,8 +464,10 @@ def contrast(page, cell) -> float:
                     .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
                 return 0.2126 * r + 0.7152 * g + 0.0722 * b;
             };
-            const text = luminance(getComputedStyle(cell.querySelector('.s1lab-trace pre, .widget-html-content td')).color);
-            const page = luminance(getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor);
+            const shown = cell.querySelector('.s1lab-trace pre, .widget-html-content td');
+            const text = luminance(getComputedStyle(shown).color);
+            const notebook = document.querySelector('.jp-Notebook');
+            const page = luminance(getComputedStyle(notebook).backgroundColor);
             return (Math.max(text, page) + 0.05) / (Math.min(text, page) + 0.05);
         }"""
     )
@@ -467,7 +488,9 @@ EXPORTED = [
 def test_an_exported_notebook_shows_every_widget_without_a_network(
     tmp_path: Path, runner: str
 ) -> None:
-    """Both keep the widgets' state, so that nbconvert writes the live views, whose scripts can't be fetched."""
+    """Both keep the widgets' state, so that nbconvert writes the live views, whose scripts can't be
+    fetched.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source.strip()) for source in EXPORTED],
@@ -516,7 +539,8 @@ def test_an_exported_notebook_shows_every_widget_without_a_network(
             # What a live view does where its scripts are there: it brings the style along.
             name = stills.nth(3).get_attribute("class")
             page.evaluate(
-                f"document.body.insertAdjacentHTML('beforeend', '<style>.{name}{{display:none}}</style>')"
+                "document.body.insertAdjacentHTML('beforeend', "
+                f"'<style>.{name}{{display:none}}</style>')"
             )
             assert [still.is_visible() for still in stills.all()] == [True, True, True, False]
         finally:

@@ -1,4 +1,6 @@
-"""Grading: which answer a response gives, what is equal, and that nothing in it costs more than bounded time and memory."""
+"""Grading: which answer a response gives, what is equal, and that nothing in it costs more than
+bounded time and memory.
+"""
 
 from __future__ import annotations
 
@@ -232,7 +234,9 @@ def test_it_grades_from_a_daemonic_child_and_goes_on_in_the_parent():
 
 CHILD = """
 import os, sys, time, types
-package = types.ModuleType("s1lab"); package.__path__ = [sys.argv[1]]; sys.modules["s1lab"] = package  # grade alone: quick
+# grade alone: quick
+package = types.ModuleType("s1lab"); package.__path__ = [sys.argv[1]]
+sys.modules["s1lab"] = package
 from s1lab.evaluation import grade
 from s1lab.evaluation.grade import sandbox as pool
 assert grade.is_correct(r"\\boxed{2x/4}", "x/2")
@@ -428,7 +432,9 @@ EQUAL = {("x=5", "5"), ("5", "x=5")}
     not Path("/proc/self/stat").exists(), reason="this system shows no processor time of a process"
 )
 def test_a_worker_that_others_starved_is_replaced_and_the_item_tried_again(monkeypatch):
-    """The clock alone decides nothing: a stopped process has used no processor time, so its item is asked again."""
+    """The clock alone decides nothing: a stopped process has used no processor time, so its item is
+    asked again.
+    """
     pair = {"given": r"\sqrt{8}", "gold": r"2\sqrt{2}"}
     worker = pool.Worker()
     assert worker.ask(pair) == {"same": True, "how": "equal by math-verify"}
@@ -440,3 +446,60 @@ def test_a_worker_that_others_starved_is_replaced_and_the_item_tried_again(monke
         assert worker._process is not stopped and stopped.wait(60) == -signal.SIGKILL
     finally:
         worker.close()
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "given"),
+    [
+        ("Final Answer: 3", "integer", "3"),
+        ("Answer: 12\nFinal Answer: 13.", "integer", "13"),
+        ("so 12 + 4 = 16", "integer", "16"),
+        (r"thus \boxed{\frac{1}{2}} and Answer: 3", "math", r"\frac{1}{2}"),
+        ("The answer is (C).", "choice", "C"),
+        ("Answer: 40+7-3", "exact", "40+7-3"),
+        ("1,234", "integer", "1,234"),
+        ("no number here", "integer", None),
+        ("3.5", "integer", None),
+        ("", "math", None),
+    ],
+)
+def test_extract(response, kind, given):
+    assert grade.extract(response, kind) == given
+
+
+@pytest.mark.parametrize(
+    ("response", "gold", "kind", "right"),
+    [
+        ("Final Answer: 3", "3", "integer", True),
+        ("Final Answer: 003", "3", "integer", True),
+        ("Final Answer: 1,234", "1234", "integer", True),
+        ("Final Answer: 13", "3", "integer", False),
+        ("Answer: -3", "3", "integer", False),
+        (r"\boxed{\frac{1}{2}}", "0.5", "math", True),
+        (r"\boxed{x^2+1}", "1+x^2", "math", True),
+        (r"\boxed{\frac{1}{3}}", "0.5", "math", False),
+        ("Answer: 40 + 7 - 3", "40+7-3", "exact", True),
+        ("Answer: 44", "40+7-3", "exact", False),
+        ("Answer: ann", "Ann", "exact", True),
+        ("Answer: B", "B", "choice", True),
+        ("Answer: A", "B", "choice", False),
+        ("", "3", "integer", False),
+    ],
+)
+def test_is_correct(response, gold, kind, right):
+    assert grade.is_correct(response, gold, kind) is right
+
+
+def test_an_unknown_kind_is_named():
+    with pytest.raises(ValueError, match="poem"):
+        grade.is_correct("3", "3", "poem")
+
+
+@pytest.mark.parametrize(
+    "hostile", ["9^9^9^9^9", "9" * 100_000, r"\boxed{" * 5000, "((((" * 2000, "10^{99999999}"]
+)
+@pytest.mark.parametrize("kind", grade.KINDS)
+def test_a_hostile_answer_costs_little(hostile, kind):
+    began = time.perf_counter()
+    assert grade.is_correct(hostile, "A" if kind == "choice" else "3", kind) is False
+    assert time.perf_counter() - began < 10  # generous: unbounded would be hours

@@ -1,6 +1,8 @@
-"""Answers as models and people write them. Each row is a response, a reference and the right verdict.
+"""Answers as models and people write them. Each row is a response, a reference and the right
+verdict.
 
-The first rows of each group are findings of a trial against other people's graders; their siblings follow.
+The first rows of each group are findings of a trial against other people's graders; their siblings
+follow.
 """
 
 from __future__ import annotations
@@ -266,7 +268,9 @@ def _id(row: object) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("response", "gold", "right"), WHOLE + NUMBERS + UNITS + BASES + FORMS + HEDGES + PLACES, ids=_id
+    ("response", "gold", "right"),
+    WHOLE + NUMBERS + UNITS + BASES + FORMS + HEDGES + PLACES,
+    ids=_id,
 )  # fmt: skip
 def test_mathematics(response, gold, right):
     found = grade.verdict(response, gold)
@@ -302,7 +306,8 @@ def test_a_number_equals_itself_however_it_is_written_and_no_other():
         "\\mathbf{{{n}}}",
     ]
     sentences = [
-        "\\boxed{{{}}}", "Final Answer: {}", "The answer is {}.", "So the answer should be {}.", "Answer: ${}$",
+        "\\boxed{{{}}}", "Final Answer: {}", "The answer is {}.", "So the answer should be {}.",
+        "Answer: ${}$",
         "<answer>{}</answer>", "**{}**", "Thus we have\n#### {}",
     ]  # fmt: skip
     rows = []
