@@ -422,8 +422,9 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
             number of questions.
 
     Example:
-        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(8))
-        print(lab.benchmarks.compare(results, "aime24"))
+        engine = lab.load("simplescaling/s1.1-32B", engine="vllm")
+        results = lab.evaluate(engine, lab.benchmarks.load("aime24"))
+        print(lab.benchmarks.compare(results))
     """
     runs = (
         dict(results)
