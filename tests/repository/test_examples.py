@@ -37,8 +37,16 @@ RETURNED = """
     Score Shape Sweep Trained Unpaired Verdict
 """.split()
 SMALL = "bucket split_steps".split()  # one line each, and said in it
-# These train a model, start processes or open a browser: their examples are only compiled.
-COMPILED = {"s1lab.sft.launch", "s1lab.sft.train", "s1lab.figures.Live", "s1lab.figures.can_draw"}
+# These are only compiled: they train a model, start processes, open a browser, ask for the hub, or
+# read prompts of thousands of tokens.
+COMPILED = {
+    "s1lab.curate.domains",
+    "s1lab.evaluation.benchmarks.compare",
+    "s1lab.figures.Live",
+    "s1lab.figures.can_draw",
+    "s1lab.sft.launch",
+    "s1lab.sft.train",
+}
 
 
 def example(thing: object) -> str:
