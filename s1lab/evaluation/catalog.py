@@ -89,6 +89,11 @@ def known(name: str) -> tuple[str, Benchmark | None]:
     """The name of a benchmark in `BENCHMARKS`, and the benchmark; None for an unknown one.
 
     The name may have any spelling, or be a file of that name.
+
+    Example:
+        >>> key, benchmark = lab.benchmarks.known("GPQA-Diamond")
+        >>> key, benchmark.rows
+        ('gpqa-diamond', 198)
     """
     key = (Path(name).stem if Path(name).suffix in FILES else name).lower().replace("_", "-")
     key = ALIASES.get(key, key)

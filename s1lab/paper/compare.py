@@ -98,7 +98,9 @@ def compare(results: Results | Mapping[str, Results], name: str | None = None) -
             number of questions.
 
     Example:
-        print(lab.benchmarks.compare(results, "math500"))
+        engine = lab.load("simplescaling/s1.1-32B", engine="vllm")
+        results = lab.evaluate(engine, lab.benchmarks.load("aime24"))
+        print(lab.benchmarks.compare(results))
     """
     runs = (
         dict(results)
