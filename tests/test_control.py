@@ -316,12 +316,12 @@ def test_a_model_that_was_not_trained_for_a_format_is_warned_of_once(tiny, scrip
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(2):
-            lab.step_conditional(tiny, QUESTION, 2, lab.Budget(max_tokens=4))
-            lab.token_conditional(tiny, QUESTION, 8, lab.Budget(max_tokens=4))
-            lab.class_conditional(
+            lab.methods.step_conditional(tiny, QUESTION, 2, lab.Budget(max_tokens=4))
+            lab.methods.token_conditional(tiny, QUESTION, 8, lab.Budget(max_tokens=4))
+            lab.methods.class_conditional(
                 tiny, QUESTION, "short", lab.Budget(max_tokens=4)
             )  # plain prompting: nothing to be trained
-        lab.token_conditional(
+        lab.methods.token_conditional(
             scripted(thinker("1 r 1\n")), QUESTION, 8
         )  # no files of it are at hand: nothing is known
     assert [w.category for w in caught] == [UserWarning] * 2
@@ -515,7 +515,7 @@ def test_a_trained_format_is_written_into_the_config_and_read_from_it(template, 
     )
     with lab.load(str(trained.path)) as engine, warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert lab.token_conditional(engine, "How many r?", 8, force=True).error is None
+        assert lab.methods.token_conditional(engine, "How many r?", 8, force=True).error is None
 
 
 @pytest.mark.parametrize("name", ["TCC", "TCC + BF", "SCC", "SCC + BF", "CCC", "BF"])
