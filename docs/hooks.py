@@ -1,4 +1,8 @@
-"""What the book takes from outside of docs/: notebooks and figures as they are committed, plotly's script, formulas as MathML."""
+"""What the book takes from outside of docs/.
+
+These are notebooks and figures as they are committed, and plotly's script. Formulas become MathML,
+and public names become links.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +28,30 @@ FIGURE = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _WORK = tempfile.TemporaryDirectory(prefix="s1lab-book-")
 
-# Pages link to notebooks and figures where they lie in the repository, for code hosts; the book holds them beside its pages.
+# Pages link to notebooks and figures where they lie in the repository, for code hosts. The book
+# holds them beside its pages.
 _BESIDE = re.compile(r"\]\(\.\./((?:\.\./)*(?:notebooks|figures)/)")
 
-# A link from a page to the repository's code, which the book does not hold: "[s1lab/x.py](../s1lab/x.py)".
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:s1lab|tools|tests|CONTRIBUTING)[^)]*\)")
+# A link from a page to the repository's code, which the book does not hold:
+# "[s1lab/x.py](../s1lab/x.py)".
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:s1lab|tools|tests|CONTRIBUTING|README)[^)]*\)")
 
-# What the notebook pages would fetch from another host: MathJax and Mermaid, which no notebook uses.
+# A public name in backticks, which becomes a link to its place in the API, but not inside a link, a
+# heading or a block of code.
+_NAME = re.compile(
+    r"<(a|h\d|pre|summary)\b.*?</\1>|<code>(?P<name>(?:s1)?lab(?:\.\w+)+)</code>", re.DOTALL
+)
+
+# What the notebook pages would fetch from another host: MathJax and Mermaid. No notebook uses them.
 _FETCHED = re.compile(
-    r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->|<script type=\"module\">.*?</script>",
+    r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->"
+    r"|<script type=\"module\">.*?</script>",
     re.DOTALL,
 )
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Name every notebook in the nav, and have ```` ```math ```` blocks drawn by the browser itself."""
+    """Name every notebook in the nav, and make each block "```math" a formula."""
     (listed,) = (entry["Notebooks"] for entry in config.nav or [] if "Notebooks" in entry)
     listed += [{path.stem: f"notebooks/{path.name}"} for path in NOTEBOOKS]
     fences = config.mdx_configs.setdefault("pymdownx.superfences", {})
@@ -67,7 +80,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the list of notebooks where a page asks for it; links go where things lie in the book, or become bare names."""
+    """Put the list of notebooks where a page asks for it, and turn links to where things are.
+
+    A link to code, which the book does not hold, becomes a bare name.
+    """
     if page.file.src_uri.endswith(".md"):
         markdown = _OUTSIDE.sub(r"`\1`", _BESIDE.sub(r"](\1", markdown))
     return (
@@ -78,9 +94,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """A notebook's page without what it would fetch, and with what draws its figures."""
+    """Link names to the API. A notebook fetches nothing, and its figures are drawn here."""
     if not page.file.src_uri.endswith(".ipynb"):
-        return html
+        return _NAME.sub(_reference, html)
     html = _FETCHED.sub("", html)
     page.present_anchor_ids = set(
         re.findall(r'\bid="([^"]+)"', html)
@@ -92,10 +108,19 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     return html
 
 
-def prepared(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A notebook for its page: links to the others' pages, and figures as a picture with the data that brings it to life.
+def _reference(found: re.Match[str]) -> str:
+    """A name as mkdocs-autorefs takes it; one that is on no page of the API stays as it is."""
+    if not found["name"]:
+        return found[0]
+    path = "s1lab." + found["name"].partition(".")[2]
+    return f'<autoref optional identifier="{path}">{found[0]}</autoref>'
 
-    A widget needs a kernel, and its page would fetch a script for it: what is left of it is what stands beside it, as text.
+
+def prepared(notebook: dict[str, Any]) -> dict[str, Any]:
+    """A notebook for its page: links to other pages, and figures as pictures with their data.
+
+    A widget needs a kernel, and its page would fetch a script for it. So only the text or HTML
+    beside the widget is kept.
     """
     notebook["metadata"].pop("widgets", None)
     for cell in notebook["cells"]:
@@ -124,7 +149,8 @@ def _listed() -> Iterator[str]:
         first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
         title, _, rest = first.partition("\n")
         told = " ".join(rest.strip().partition("\n\n")[0].split())
-        yield f"| [{path.stem}](notebooks/{path.name}) | **{title.lstrip('# ')}.** {told.replace('|', chr(92) + '|')} |"
+        told = told.replace("|", "\\|")
+        yield f"| [{path.stem}](notebooks/{path.name}) | **{title.lstrip('# ')}.** {told} |"
 
 
 def formula(source: str, language: str, css_class: str, options: Any, md: Any, **_: Any) -> str:

@@ -11,50 +11,39 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from s1lab import curate, figures, paper, tiny
+from s1lab import curate, figures, methods, paper, storage, tiny
 from s1lab.api import direct, force
 from s1lab.budget import Budget
-from s1lab.driving import Interrupted, interrupted
-from s1lab.engine import Completion, Engine, Request, run
+from s1lab.engine import Completion, Engine, Request
+from s1lab.engines.description import describe
 from s1lab.evaluation import benchmarks, grade, metrics
 from s1lab.evaluation.evaluate import Results, evaluate, sweep
 from s1lab.interop import old_paths
-from s1lab.load import describe, load
-from s1lab.methods.conditional import class_conditional, step_conditional, token_conditional
-from s1lab.methods.ladder import Ladder, ladder
-from s1lab.methods.mixture import mixture
-from s1lab.methods.outcomes import Outcome, outcome
+from s1lab.loader import load
+from s1lab.methods.ladder import ladder
 from s1lab.methods.rebase import rebase
-from s1lab.methods.rejection import reject
-from s1lab.methods.rewards import Best, Reward
-from s1lab.methods.tree import Tree
-from s1lab.methods.voting import Vote, best_of, vote
+from s1lab.methods.voting import vote
+from s1lab.questions import interrupted
 from s1lab.storage.diff import diff
 from s1lab.storage.replay import replay
-from s1lab.storage.run import Run
-from s1lab.storage.saved import read_run
-from s1lab.storage.sqlite import StoreError
-from s1lab.storage.store import import_run, runs
+from s1lab.storage.run_table import runs
 from s1lab.template import ThinkTemplate
-from s1lab.trace import Cost, Source, Trace, cost
+from s1lab.trace import Trace
 
 if TYPE_CHECKING:
-    from s1lab.methods import conditional as control
+    from s1lab import sft, widgets
 
-plots = figures  # the name in version 0.1
+plots = figures  # the name in version 0.1, which every notebook of that time uses
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first used.
+    """Import a name when it is first used, or find one that was here in version 0.1.
 
     ``lab.sft`` needs trl, and ``lab.widgets`` needs ipywidgets.
     """
     if name in ("sft", "widgets"):
         return import_module(f"s1lab.{name}")
-    if name == "control":  # a module of 0.1, now divided among several modules of s1lab.methods
-        globals()[name] = old_paths.divided("s1lab.control")
-        return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return old_paths.moved_name(name)
 
 
 __version__ = "0.1.0"
@@ -62,29 +51,14 @@ __version__ = "0.1.0"
 old_paths.install()
 
 __all__ = [
-    "Best",
     "Budget",
     "Completion",
-    "Cost",
     "Engine",
-    "Interrupted",
-    "Ladder",
-    "Outcome",
     "Request",
     "Results",
-    "Reward",
-    "Run",
-    "Source",
-    "StoreError",
     "ThinkTemplate",
     "Trace",
-    "Tree",
-    "Vote",
     "benchmarks",
-    "best_of",
-    "class_conditional",
-    "control",
-    "cost",
     "curate",
     "describe",
     "diff",
@@ -93,26 +67,19 @@ __all__ = [
     "figures",
     "force",
     "grade",
-    "import_run",
     "interrupted",
     "ladder",
     "load",
+    "methods",
     "metrics",
-    "mixture",
-    "outcome",
     "paper",
-    "plots",
-    "read_run",
     "rebase",
-    "reject",
     "replay",
-    "run",
     "runs",
     "sft",
-    "step_conditional",
+    "storage",
     "sweep",
     "tiny",
-    "token_conditional",
     "vote",
     "widgets",
 ]

@@ -8,25 +8,6 @@ from typing import Literal, get_args
 Compat = Literal["exact", "readme", "harness"]
 
 
-def check_answer(answer_tokens: int | None, answer_room: int | None) -> None:
-    """Check the two numbers of an answer.
-
-    Args:
-        answer_tokens: The most tokens of an answer. None is not checked.
-        answer_room: The tokens that the thinking leaves for an answer. None is not checked.
-
-    Raises:
-        ValueError: One of them is not a whole number of at least 1. The message names it.
-    """
-    for name, value in (("answer_tokens", answer_tokens), ("answer_room", answer_room)):
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"{name}={value!r} is no whole number: give one, such as {name}=512")
-        if value < 1:
-            raise ValueError(f"{name}={value} leaves no room to answer: give at least 1")
-
-
 @dataclass(frozen=True)
 class Budget:
     """The budget of one question (budget forcing, paper section 3.1).
@@ -59,7 +40,7 @@ class Budget:
             context.
         compat: The semantics. "exact": the sum of all thinking tokens never exceeds ``max_tokens``.
             "readme" and "harness" repeat the original's two loops, see
-            :mod:`s1lab.methods.original_loops`. "readme" has no ``min_tokens`` and no ``on_cut``.
+            `s1lab.methods.original_loops`. "readme" has no ``min_tokens`` and no ``on_cut``.
             "harness" has both: its ``min_tokens`` masks the stops until that many tokens are
             written, and appends no text.
         answer_room: How many tokens the thinking must leave for the answer, as the context allows.
@@ -106,7 +87,8 @@ class Budget:
             raise ValueError(f"min_tokens={self.min_tokens} is negative: give 0 for no floor")
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
             raise ValueError(
-                f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}: lower the floor or raise the cap"
+                f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}: "
+                "lower the floor or raise the cap"
             )
         if self.waits is not None and self.waits < 0:
             raise ValueError(
@@ -117,21 +99,26 @@ class Budget:
         texts = self.wait if isinstance(self.wait, tuple) else (self.wait,)
         if not texts or not all(text is None or isinstance(text, str) for text in texts):
             raise ValueError(
-                f"wait={self.wait!r} is no text to append: give one, several as a tuple, or None for none"
+                f"wait={self.wait!r} is no text to append: give one, several as a tuple, "
+                "or None for none"
             )
-        check_answer(self.answer_tokens, self.answer_room)
+        for name in ("answer_tokens", "answer_room"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} leaves no room to answer: give at least 1")
         if self.compat not in get_args(Compat):
             raise ValueError(
                 f"compat={self.compat!r} is not known: choose from {list(get_args(Compat))}"
             )
         if self.compat == "readme" and self.min_tokens:
             raise ValueError(
-                f'min_tokens={self.min_tokens} is unknown to the README\'s loop: leave it out, or use compat="exact" or "harness"'
+                f"min_tokens={self.min_tokens} is unknown to the README's loop: "
+                'leave it out, or use compat="exact" or "harness"'
             )
         if self.compat == "harness" and self.min_tokens and self.waits is not None:
             raise ValueError(
-                f"min_tokens={self.min_tokens} has no effect in the evaluator's loop beside waits={self.waits}: "
-                "leave one of them out"
+                f"min_tokens={self.min_tokens} has no effect in the evaluator's loop "
+                f"beside waits={self.waits}: leave one of them out"
             )
 
     @property

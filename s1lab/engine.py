@@ -6,9 +6,9 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from collections.abc import Callable, Container, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from s1lab.tokenization.bound_template import BoundTemplate
@@ -30,6 +30,10 @@ class Request:
         top_p: Nucleus sampling; 1 keeps every token.
         seed: Above temperature 0 it alone (with ids and top_p) decides what is sampled. The batch
             never does.
+
+    Example:
+        >>> lab.Request(ids=(1, 2, 3), max_tokens=8, stop=frozenset({0})).temperature
+        0.0
     """
 
     ids: tuple[int, ...]
@@ -49,6 +53,10 @@ class Completion:
         ids: The ids, without the stop.
         stop_id: The stop that was sampled; None if ``max_tokens`` was reached first.
         error: A sentence if the request could not be served. The ids are then those written so far.
+
+    Example:
+        >>> lab.Completion(ids=(40, 41), stop_id=2).finish
+        'stop'
     """
 
     ids: tuple[int, ...]
@@ -59,24 +67,6 @@ class Completion:
     def finish(self) -> Literal["stop", "length", "error"]:
         """How it ended: "stop" (a stop was sampled), "length" (at ``max_tokens``) or "error"."""
         return "error" if self.error else "length" if self.stop_id is None else "stop"
-
-
-def misfit(request: Request, context: int, rows: int | None = None) -> str | None:
-    """Check whether a request can be served.
-
-    Args:
-        request: The request.
-        context: The most ids of prompt and completion together.
-        rows: How many ids have a row in the model's embeddings. None does not check that.
-
-    Returns:
-        A sentence that says why not, or None.
-    """
-    if rows is not None and request.ids and max(request.ids) >= rows:
-        return f"id {max(request.ids)} has no row in the model's embeddings, which are of {rows:,}: leave that token out"
-    if request.ids and request.max_tokens >= 1 and len(request.ids) + request.max_tokens <= context:
-        return None
-    return f"{len(request.ids)} ids and {request.max_tokens} more do not fit: at least one of each, and {context} together"
 
 
 Program = Generator[Request | list[Request], Any, T]
@@ -159,7 +149,7 @@ _DESKS: dict[int, _Desk] = {}  # id of an engine -> its desk, while something is
 
 
 def submit(engine: Engine, key: int, request: Request) -> None:
-    """Hand a request to an engine that other runs may also use; see :func:`collect`."""
+    """Hand a request to an engine that other runs may also use; see `collect`."""
     _DESKS.setdefault(id(engine), _Desk()).flying[key] = request
     engine.submit(key, request)
 
@@ -239,77 +229,113 @@ def run(
     Raises:
         BaseException: Whatever the engine or a program raises, Ctrl-C included. Requests in flight
             are cancelled. Results that ``done`` received are finished.
+
+    Example:
+        def written(ids, n):
+            completion = yield lab.Request(ids, max_tokens=n, stop=frozenset())
+            return completion.ids
+
+        engine = lab.load("s1-tiny")
+        prompt = tuple(engine.template.prompt("How many r in raspberry?"))
+        print(lab.run(engine, [written(prompt, 4), written(prompt, 8)]))
     """
     keys = _KEYS[0] if _KEYS else itertools.count()
     _KEYS.append(keys)
-    live: dict[int, Program[T]] = {}
-    results: dict[int, T] = {}
-    waiting: dict[int, tuple[int, int]] = {}  # request key -> (program, place in its fan-out)
-    gathered: dict[int, list[Completion | None]] = {}  # program -> its fan-out so far
-    missing: dict[int, int] = {}
-    single: set[int] = set()
-
-    def finish(index: int, result: T) -> None:
-        del live[index]
-        results[index] = result
-        if done:
-            done(index, result)
-
-    def advance(index: int, value: Any) -> None:
-        while True:
-            try:
-                asked = live[index].send(value)
-                requests = [asked] if isinstance(asked, Request) else list(asked)
-                if odd := [type(r).__name__ for r in requests if not isinstance(r, Request)]:
-                    raise TypeError(
-                        f"a program asks with a Request or a list of them, not with {odd[0]}"
-                    )
-            except StopIteration as stop:
-                finish(index, stop.value)
-                return
-            except Exception as why:
-                if failed is None:
-                    raise
-                LOG.debug("program %d failed", index, exc_info=True)
-                live[index].close()
-                finish(index, failed(index, why))
-                return
-            if requests:
-                break
-            value = []  # an empty fan-out needs no engine, so the answer is an empty list
-        (single.add if isinstance(asked, Request) else single.discard)(index)
-        gathered[index], missing[index] = [None] * len(requests), len(requests)
-        for place, request in enumerate(requests):
-            key = next(keys)
-            waiting[key] = (index, place)
-            submit(engine, key, request)
-
-    upcoming = enumerate(programs)
-
-    def fill() -> None:
-        while len(live) < engine.width and (following := next(upcoming, None)):
-            live[following[0]] = following[1]
-            advance(following[0], None)
-
+    driver = _Driver(engine, enumerate(programs), keys, done, failed)
     try:
-        fill()
-        while live:
-            for key, completion in collect(engine, waiting):
-                index, place = waiting.pop(key)
-                gathered[index][place] = completion
-                missing[index] -= 1
-                if not missing[index]:
-                    got = gathered.pop(index)
-                    advance(index, got[0] if index in single else got)
-            fill()
+        return driver.drive()
     except BaseException:
-        withdraw(engine, waiting)
-        for program in live.values():
-            program.close()
+        driver.stop()
         raise
     finally:
         _KEYS.remove(keys)
-    return [results[i] for i in range(len(results))]
+
+
+class _FanOut:
+    """The requests that a program waits for, and the completions that have come for them."""
+
+    def __init__(self, asked: Any) -> None:
+        self.alone = isinstance(asked, Request)
+        self.requests = [asked] if self.alone else list(asked)
+        if odd := [type(r).__name__ for r in self.requests if not isinstance(r, Request)]:
+            raise TypeError(f"a program asks with a Request or a list of them, not with {odd[0]}")
+        self.completions: dict[int, Completion] = {}  # by place in the list of requests
+
+    def value(self) -> Completion | list[Completion] | None:
+        """What the program receives; None as long as a completion is missing."""
+        if len(self.completions) < len(self.requests):
+            return None
+        found = [self.completions[place] for place in range(len(self.requests))]
+        return found[0] if self.alone else found
+
+
+@dataclass
+class _Driver(Generic[T]):
+    """The state of one `run`."""
+
+    engine: Engine
+    upcoming: Iterator[tuple[int, Program[T]]]
+    keys: Iterator[int]
+    done: Callable[[int, T], None] | None
+    failed: Callable[[int, Exception], T] | None
+    live: dict[int, Program[T]] = field(default_factory=dict)
+    fans: dict[int, _FanOut] = field(default_factory=dict)
+    waiting: dict[int, tuple[int, int]] = field(default_factory=dict)  # key -> (program, place)
+    results: dict[int, T] = field(default_factory=dict)
+
+    def drive(self) -> list[T]:
+        """Run all programs to their ends, and return their results in order."""
+        self.fill()
+        while self.live:
+            for key, completion in collect(self.engine, self.waiting):
+                index, place = self.waiting.pop(key)
+                fan = self.fans[index]
+                fan.completions[place] = completion
+                if (value := fan.value()) is not None:
+                    self.advance(index, value)
+            self.fill()
+        return [self.results[i] for i in range(len(self.results))]
+
+    def fill(self) -> None:
+        """Start programs, up to as many as the engine works on together."""
+        while len(self.live) < self.engine.width and (following := next(self.upcoming, None)):
+            index, self.live[index] = following
+            self.advance(index, None)
+
+    def advance(self, index: int, value: Any) -> None:
+        """Move a program on to its next requests, or to its end."""
+        while True:
+            try:
+                fan = _FanOut(self.live[index].send(value))
+            except StopIteration as stop:
+                return self.finish(index, stop.value)
+            except Exception as why:
+                if self.failed is None:
+                    raise
+                LOG.debug("program %d failed", index, exc_info=True)
+                self.live[index].close()
+                return self.finish(index, self.failed(index, why))
+            if fan.requests:
+                break
+            value = []  # an empty fan-out needs no engine, so the answer is an empty list
+        self.fans[index] = fan
+        for place, request in enumerate(fan.requests):
+            key = next(self.keys)
+            self.waiting[key] = (index, place)
+            submit(self.engine, key, request)
+
+    def finish(self, index: int, result: T) -> None:
+        """Keep the result of a program that has ended."""
+        del self.live[index]
+        self.results[index] = result
+        if self.done:
+            self.done(index, result)
+
+    def stop(self) -> None:
+        """Cancel the requests in flight, and let the programs clean up."""
+        withdraw(self.engine, self.waiting)
+        for program in self.live.values():
+            program.close()
 
 
 _DRIVERS: dict[int, int] = {}  # id of an engine -> the thread that drives it
@@ -331,40 +357,11 @@ def driving(engine: Engine) -> Iterator[None]:
     here, nested = threading.get_ident(), id(engine) in _DRIVERS
     if _DRIVERS.setdefault(id(engine), here) != here:
         raise RuntimeError(
-            "the engine is at work in another thread, such as a playground's: stop that, or wait for its end"
+            "the engine is at work in another thread, such as a playground's: stop that, "
+            "or wait for its end"
         )
     try:
         yield
     finally:
         if not nested:
             del _DRIVERS[id(engine)]
-
-
-def together(programs: Sequence[Program[T]]) -> Program[list[T]]:
-    """Run programs side by side within one program.
-
-    Args:
-        programs: The programs. Their next requests go out together, as one list.
-
-    Returns:
-        A program that ends in the results, in the order of the programs.
-    """
-    results: dict[int, T] = {}
-    asked: dict[int, Request | list[Request]] = {}
-    told: dict[int, Any] = dict.fromkeys(range(len(programs)))
-    while told:
-        for i, value in told.items():
-            try:
-                asked[i] = programs[i].send(value)
-            except StopIteration as end:
-                results[i] = end.value
-        if not asked:
-            break
-        requests = [r for a in asked.values() for r in ([a] if isinstance(a, Request) else a)]
-        done = iter((yield requests))
-        told = {
-            i: next(done) if isinstance(a, Request) else [next(done) for _ in a]
-            for i, a in asked.items()
-        }
-        asked.clear()
-    return [results[i] for i in range(len(programs))]

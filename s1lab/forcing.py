@@ -13,6 +13,8 @@ from s1lab.budget import Budget
 from s1lab.engine import Completion, Program, Request
 from s1lab.trace import Source, Trace
 
+TOOL_CALLED = "the model called a tool in its thinking ({}): s1lab runs no tools; ask without tools"
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -98,8 +100,8 @@ class Round:
 
 
 def thinking(
-    trace: Trace, most: int, sampling: Sampling, round: int | str, *, least: int = 0, also: frozenset[int] = frozenset(),
-    room: int | None = None,
+    trace: Trace, most: int, sampling: Sampling, round: int | str, *,
+    least: int = 0, also: frozenset[int] = frozenset(), room: int | None = None,
 ) -> Program[Round]:  # fmt: skip
     """Continue the thinking of a trace until the model ends it. The trace itself does not change.
 
@@ -145,7 +147,7 @@ def thinking(
                 found := template.stopped(written, done.stop_id)
             ):
                 if found.tool:
-                    return Round(tuple(written), error=_called(found.tool))
+                    return Round(tuple(written), error=TOOL_CALLED.format(found.tool))
                 at = len(written) - found.before
                 return Round(tuple(written[:at]), (*written[at:], done.stop_id), found.end)
             written.append(done.stop_id)
@@ -154,12 +156,6 @@ def thinking(
             if room is None or len(written) >= room or not template.begun(written):
                 return Round(tuple(written), stepped=stepped)
             most = len(written) + 1
-
-
-def _called(tool: str) -> str:
-    return (
-        f"the model called a tool in its thinking ({tool}): s1lab runs no tools; ask without tools"
-    )
 
 
 def cut_short(trace: Trace) -> None:
@@ -209,33 +205,41 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
             cut_short(trace)
             return trace
         trace.stops.append(len(trace.ids))
-        wait_ids = trace.template.foreign(budget.continuation(trace.waits))
-        if not goes_on(trace, wait_ids, len(done.ids), budget, cap):
+        if not suppress(trace, len(done.ids), budget, cap):
             return trace
-        trace.extend(wait_ids, Source.CONTINUATION)
-        trace.waits += 1
+
+
+def suppress(trace: Trace, wrote: int, budget: Budget, cap: int) -> bool:
+    """The model stopped. If the budget wants more, append the Wait in place of the stop.
+
+    This is the one place where a Wait is appended: for `think`, ladders and trees. The
+    original's two loops have rules of their own (`s1lab.methods.original_loops`).
+
+    Args:
+        trace: The trace, up to the stop.
+        wrote: How many ids the round wrote.
+        budget: The budget.
+        cap: The most thinking tokens.
+
+    Returns:
+        True if the thinking goes on, after the Wait. False if the stop is kept.
+    """
+    wait_ids = trace.template.foreign(budget.continuation(trace.waits))
+    if not goes_on(trace, wait_ids, wrote, budget, cap):
+        return False
+    trace.extend(wait_ids, Source.CONTINUATION)
+    trace.waits += 1
+    return True
 
 
 def goes_on(trace: Trace, wait_ids: list[int], wrote: int, budget: Budget, cap: int) -> bool:
     """Whether a stop is suppressed: the budget wants more, and a token fits after the Wait.
 
     A round that wrote nothing after a suppression without text would only repeat itself. Its stop
-    is kept.
-
-    Args:
-        trace: The trace, up to the stop.
-        wait_ids: The ids of the Wait.
-        wrote: How many ids the round wrote.
-        budget: The budget.
-        cap: The most thinking tokens.
-
-    Returns:
-        True if the thinking goes on.
+    is kept. The arguments are those of `suppress`, and ``wait_ids``, the ids of the Wait.
     """
-    if (
-        not budget.wants_more(trace.thinking_tokens, trace.waits)
-        or trace.thinking_tokens + len(wait_ids) >= cap
-    ):
+    thought = trace.thinking_tokens
+    if not budget.wants_more(thought, trace.waits) or thought + len(wait_ids) >= cap:
         return False
     return bool(wait_ids or wrote or not trace.waits)
 
@@ -279,7 +283,8 @@ def force(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
     """
     if budget.compat != "exact":
         raise ValueError(
-            f"this is the loop of compat='exact', not of {budget.compat!r}: take s1lab.api.force_loop, which knows all"
+            f"this is the loop of compat='exact', not of {budget.compat!r}: "
+            "take s1lab.questions.force_loop, which knows all"
         )
     if open_thinking(trace, trace.template.open_ids(trace.ids), budget, context) < 1:
         return trace
@@ -312,7 +317,8 @@ def direct(
     template = trace.template.template
     if any(mark.strip() in trace.answer for mark in (template.open, template.close)):
         trace.notes.append(
-            "the model thought by itself, in its answer, uncounted: a prefix, such as 'Answer:', leaves no room for it"
+            "the model thought by itself, in its answer, uncounted: a prefix, "
+            "such as 'Answer:', leaves no room for it"
         )
     return trace
 
@@ -387,6 +393,7 @@ def room(trace: Trace, budget: Budget, context: int) -> int:
 def too_long(trace: Trace, context: int) -> str:
     """The error of a trace whose prompt leaves no room to think and answer."""
     return (
-        f"the prompt of {trace.source.count(Source.PROMPT)} tokens leaves no room to think and answer in the "
-        f"context of {context}: shorten the question or load the model with a longer context"
+        f"the prompt of {trace.source.count(Source.PROMPT)} tokens leaves no room to think "
+        f"and answer in the context of {context}: "
+        "shorten the question or load the model with a longer context"
     )

@@ -9,11 +9,12 @@ SHORTEST_BEGINNING = 3  # characters of an opening that count as its beginning, 
 
 @dataclass(frozen=True)
 class ThinkTemplate:
-    """The texts that mark thinking.
+    """The texts that mark thinking. Those of known models are in `s1lab.tokenization.presets`.
 
     Attributes:
-        open: The text that opens the thinking. It follows the chat prompt, unless the chat template
-            has added it already. Everything after it is thinking.
+        open: The text that opens the thinking, such as s1's ``<|im_start|>think`` and a newline. It
+            follows the chat prompt, unless the chat template has added it already. Everything after
+            it is thinking.
         ends: The delimiters that the model samples to end its thinking. Each is one token of the
             tokenizer, or several.
         close: The text that the program appends after the thinking, whether the model ended it or a
@@ -93,17 +94,3 @@ class ThinkTemplate:
             if begun and begun in self.close
             else ""
         )
-
-
-S1 = ThinkTemplate(
-    "<|im_start|>think\n", ("<|im_start|>", "<|im_end|>"), "<|im_start|>answer\n", "s1"
-)
-THINK_TAGS = ThinkTemplate("<think>\n", ("</think>",), "</think>\n\n", "think-tags")
-# DeepSeek's chat template opens and closes with the bare tags, and so does the model.
-DEEPSEEK = ThinkTemplate("<think>", ("</think>",), "</think>", "deepseek-v3.1", newline=False)
-MAGISTRAL = ThinkTemplate("[THINK]", ("[/THINK]",), "[/THINK]", "magistral", newline=False)
-_FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
-HARMONY = ThinkTemplate(
-    "<|start|>assistant<|channel|>analysis<|message|>", (_FINAL,), _FINAL, "harmony", newline=False
-)
-PRESETS = {t.name: t for t in (S1, THINK_TAGS, DEEPSEEK, MAGISTRAL, HARMONY)}

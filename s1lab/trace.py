@@ -1,14 +1,11 @@
-"""One run on one question: every token id, where each id came from, and what the run cost."""
+"""One run on one question: every token id, where each id came from, and the counts of both."""
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING
-
-from s1lab.arguments import shown, whole
 
 if TYPE_CHECKING:
     from s1lab.budget import Budget
@@ -19,6 +16,10 @@ class Source(StrEnum):
     """Where an id came from.
 
     The model wrote SAMPLED and ANSWER. The program forced CONTINUATION, CLOSE and PREFIX.
+
+    Example:
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?", lab.Budget(waits=1))
+        print(trace.source.count(lab.Source.CONTINUATION))
     """
 
     PROMPT = "prompt"
@@ -32,39 +33,6 @@ class Source(StrEnum):
 THINKING = (Source.SAMPLED, Source.CONTINUATION)
 FORCED = (Source.CONTINUATION, Source.CLOSE, Source.PREFIX)
 GENERATED = (Source.SAMPLED, Source.ANSWER)
-
-# The colours of Okabe and Ito, so faint that text stays readable on a white and on a black page.
-# Guillemets, slant and the kind of underline say the same without colour. The styles are inline,
-# because code hosts remove style sheets.
-LOOKS = {
-    Source.PROMPT: "opacity:.72;font-style:italic",
-    Source.SAMPLED: "",
-    Source.CONTINUATION: "background:#E69F0055;font-weight:bold;border-bottom:3px double #E69F00",
-    Source.CLOSE: "background:#CC79A744;border-bottom:2px dotted #CC79A7",
-    Source.PREFIX: "background:#D55E0044;font-weight:bold;border-bottom:2px dashed #D55E00",
-    Source.ANSWER: "background:#009E7333;border-bottom:2px solid #009E73",
-}
-MARKS = {
-    Source.PROMPT: "slanted",
-    Source.SAMPLED: "plain",
-    Source.CONTINUATION: "«bold», double line",
-    Source.CLOSE: "«», dotted line",
-    Source.PREFIX: "«bold», dashed line",
-    Source.ANSWER: "line",
-}
-_ANSI = {
-    Source.PROMPT: "2",
-    Source.SAMPLED: "0",
-    Source.CONTINUATION: "1;33",
-    Source.CLOSE: "35",
-    Source.PREFIX: "1;31",
-    Source.ANSWER: "32",
-}
-
-
-def closed(text: str, closing: str) -> str:
-    """Add a closing mark to a text, before the newline that ends the text."""
-    return f"{text[:-1]}{closing}\n" if closing and text.endswith("\n") else text + closing
 
 
 class Counted:
@@ -239,103 +207,14 @@ class Trace(Counted):
         Returns:
             The text, with the notes and the summary at the end.
         """
-        out = []
-        for source, text in self.segments():
-            text = f"«{text}»" if source in FORCED else text
-            out.append(f"\x1b[{_ANSI[source]}m{text}\x1b[0m" if color else text)
-        tail = "".join(f"\n[{line}]" for line in (*self.notes, self.error) if line)
-        return "".join(out) + f"{tail}\n[{self.summary()}]"
+        from s1lab.figures.trace_view import terminal
+
+        return terminal(self, color)
 
     def __str__(self) -> str:
         return self.show()
 
     def _repr_html_(self) -> str:
-        spans = []
-        for s, text in self.segments():
-            shown = "«" + closed(html.escape(text), "»") if s in FORCED else html.escape(text)
-            spans.append(
-                f'<span title="{s}: {self.source.count(s)} tokens" style="{LOOKS[s]}">{shown}</span>'
-            )
-        legend = " · ".join(
-            f'<span style="{LOOKS[s]}">{s}</span> {self.source.count(s)} ({MARKS[s]})'
-            for s in Source
-            if s in self.source
-        )
-        note = "".join(f"<div>{html.escape(line)}</div>" for line in self.notes)
-        note += f'<div style="color:#D55E00">{html.escape(self.error)}</div>' if self.error else ""
-        return (
-            f'<div style="font-size:90%"><b>{html.escape(self.summary())}</b><div style="line-height:1.8">{legend}</div></div>'
-            f'<pre style="white-space:pre-wrap;line-height:1.35;margin:.4em 0">{"".join(spans)}</pre>{note}'
-        )
+        from s1lab.figures.trace_view import trace_html
 
-
-@dataclass(frozen=True)
-class Cost:
-    """The tokens of a method on a question.
-
-    The prompt is not counted. A stop is not counted either, since it is not in the trace. A token
-    that several traces share (a beginning that a tree forked) was written once and is counted once.
-
-    Attributes:
-        sampled: Tokens that the model wrote and that are in a result.
-        forced: Tokens that the program put in: continuations, closes, and answer prefixes.
-        thrown_away: Tokens that the model wrote and that are in no result.
-
-    Example:
-        import s1lab as lab
-
-        print(lab.Cost(sampled=120, forced=8) + lab.Cost(thrown_away=40))
-    """
-
-    sampled: int = 0
-    forced: int = 0
-    thrown_away: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("sampled", "forced", "thrown_away"):
-            whole(name, getattr(self, name), 0)
-
-    @property
-    def total(self) -> int:
-        """The sum of all three. Methods are compared on it."""
-        return self.sampled + self.forced + self.thrown_away
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.sampled + other.sampled,
-            self.forced + other.forced,
-            self.thrown_away + other.thrown_away,
-        )
-
-    def __str__(self) -> str:
-        return f"{self.total:,} tokens: {self.sampled:,} sampled, {self.forced:,} forced, {self.thrown_away:,} thrown away"
-
-
-def cost(*traces: Trace) -> Cost:
-    """Add up the cost of traces that share nothing but their prompts.
-
-    Args:
-        *traces: The traces, one argument each: ``cost(*traces)`` for a list.
-
-    Returns:
-        The sum of their tokens.
-
-    Raises:
-        ValueError: An argument is not a trace.
-
-    Example:
-        import s1lab as lab
-
-        traces = lab.force(lab.load("s1-tiny"), ["How many r in raspberry?", "What is 2 + 3?"])
-        print(lab.cost(*traces))
-    """
-    for place, trace in enumerate(traces):
-        if not isinstance(trace, Counted):
-            raise ValueError(
-                f"traces[{place}]={shown(trace)} is no trace: give traces, cost(*traces) for a list"
-            )
-    return Cost(
-        sum(t.sampled_tokens for t in traces),
-        sum(t.forced_tokens for t in traces),
-        sum(t.dropped for t in traces),
-    )
+        return trace_html(self)

@@ -49,10 +49,10 @@ def test_a_long_answer_keeps_its_box(scripted):
         lab.force(engine, QUESTION, lab.Budget(compat="harness")),
         lab.direct(engine, QUESTION),
         lab.ladder(engine, QUESTION, (4,), (0,)).at(waits=0),
-        lab.token_conditional(engine, QUESTION),
-        lab.class_conditional(engine, QUESTION),
-        lab.step_conditional(engine, QUESTION, 2, lab.Budget(max_tokens=9)),
-        lab.reject(engine, QUESTION, 50),
+        lab.methods.token_conditional(engine, QUESTION),
+        lab.methods.class_conditional(engine, QUESTION),
+        lab.methods.step_conditional(engine, QUESTION, 2, lab.Budget(max_tokens=9)),
+        lab.methods.reject(engine, QUESTION, 50),
         *lab.vote(engine, QUESTION, 2).traces,
     ):
         assert (
@@ -79,15 +79,15 @@ CALLS: dict[str, Callable[..., list[lab.Trace]]] = {
     "sweep": lambda e, **o: [
         t for r in lab.sweep(e, PROBLEMS, (4,), (0,), **o).values() for t in r.traces
     ],
-    "token_conditional": lambda e, **o: [lab.token_conditional(e, QUESTION, **o)],
-    "class_conditional": lambda e, **o: [lab.class_conditional(e, QUESTION, "short", **o)],
-    "step_conditional": lambda e, **o: [lab.step_conditional(e, QUESTION, 2, **o)],
-    "reject": lambda e, **o: [lab.reject(e, QUESTION, 50, **o)],
+    "token_conditional": lambda e, **o: [lab.methods.token_conditional(e, QUESTION, **o)],
+    "class_conditional": lambda e, **o: [lab.methods.class_conditional(e, QUESTION, "short", **o)],
+    "step_conditional": lambda e, **o: [lab.methods.step_conditional(e, QUESTION, 2, **o)],
+    "reject": lambda e, **o: [lab.methods.reject(e, QUESTION, 50, **o)],
     "vote": lambda e, **o: lab.vote(e, QUESTION, 2, **o).traces,
     "vote without thinking": lambda e, **o: lab.vote(e, QUESTION, 2, thinking=False, **o).traces,
-    "best_of": lambda e, **o: lab.best_of(e, QUESTION, 2, lambda t: 0.0, **o).traces,
+    "best_of": lambda e, **o: lab.methods.best_of(e, QUESTION, 2, lambda t: 0.0, **o).traces,
     "mixture": lambda e, **o: [
-        t for v in lab.mixture(e, QUESTION, 2, (4,), (1,), **o).values() for t in v.traces
+        t for v in lab.methods.mixture(e, QUESTION, 2, (4,), (1,), **o).values() for t in v.traces
     ],
     "rebase": lambda e, **o: (
         lab.rebase(e, QUESTION, 2, lambda t: 0.0, lab.Budget(max_tokens=20), **o).traces
@@ -236,7 +236,7 @@ def test_votes_without_thinking(scripted):
     )
     alone = lab.direct(engine, [QUESTION] * 4, prefix="So ", temperature=1.0)
     assert [t.ids for t in alone] == [t.ids for t in vote.traces]
-    best = lab.best_of(
+    best = lab.methods.best_of(
         engine, QUESTION, 4, lambda t: float(len(t.ids)), thinking=False, prefix="So "
     )
     assert best.answer == "3" and best.traces[0].ids == vote.traces[0].ids
@@ -246,7 +246,7 @@ def test_votes_without_thinking(scripted):
     "call",
     [
         lambda e, **o: lab.vote(e, QUESTION, 2, **o),
-        lambda e, **o: lab.best_of(e, QUESTION, 2, lambda t: 0.0, **o),
+        lambda e, **o: lab.methods.best_of(e, QUESTION, 2, lambda t: 0.0, **o),
         lambda e, **o: lab.evaluate(e, PROBLEMS, **o),
     ],
 )

@@ -208,8 +208,8 @@ CALLS = {
     "cut": lambda e: lab.force(e, QUESTION, lab.Budget(max_tokens=5)),
     "readme": lambda e: lab.force(e, QUESTION, lab.Budget(waits=1, compat="readme")),
     "harness": lambda e: lab.force(e, QUESTION, lab.Budget(waits=1, compat="harness")),
-    "reject": lambda e: lab.reject(e, QUESTION, 6),
-    "reject what is too long": lambda e: lab.reject(e, QUESTION, 5, tries=2),
+    "reject": lambda e: lab.methods.reject(e, QUESTION, 6),
+    "reject what is too long": lambda e: lab.methods.reject(e, QUESTION, 5, tries=2),
     "rebase": lambda e: lab.rebase(
         e, QUESTION, 2, lambda t: float(len(t.ids)), lab.Budget(waits=1)
     ).traces[0],
@@ -258,7 +258,7 @@ def test_steps_begin_and_end_at_delimiters_of_several_tokens(name):
             return whole[len(text.split("assistant\n")[1]) :]
 
         engine = Scripted(bound, say)
-        found.append(lab.step_conditional(engine, QUESTION, 3))
+        found.append(lab.methods.step_conditional(engine, QUESTION, 3))
     one, several = found
     assert one.error is several.error is None and one.answer == several.answer == "3"
     assert one.counts["steps"] == several.counts["steps"] == 3 and not several.cut

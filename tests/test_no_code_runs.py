@@ -233,7 +233,7 @@ def test_a_store_s_code_does_not_run(folder, marker, store, kind, known):
     except StoreError as why:
         assert "never done" in str(why) and "\n" not in str(why)
     lab.runs(store)
-    run = lab.read_run(store)
+    run = lab.storage.read_run(store)
     try:
         decoder(run)(run.traces[0].ids)
     except StoreError as why:
@@ -279,11 +279,11 @@ def test_a_store_s_tokenizer_that_is_broken_is_refused(folder, marker, store, mo
 @pytest.mark.parametrize("field", ["model", "tokenizer"])
 def test_a_run_file_s_model_runs_nothing(folder, marker, store, tmp_path, field):
     with_code(folder, marker, known=False)
-    run = lab.read_run(store)
+    run = lab.storage.read_run(store)
     run.made[field] = str(folder)
     file = run.save(tmp_path / "run.jsonl")
     for path in (file, store):
-        stored = lab.read_run(path)
+        stored = lab.storage.read_run(path)
         assert decoder(stored)(stored.traces[0].ids)
     lab.diff(file, store)
     assert not marker.exists()

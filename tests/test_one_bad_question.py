@@ -11,10 +11,9 @@ import pytest
 from datasets import Dataset
 
 import s1lab as lab
-from s1lab import driving
 from s1lab import engine as driver
-from s1lab.driving import MOST_WORDS
 from s1lab.engine import Request, run
+from s1lab.questions import MOST_WORDS, Options, Questions
 from s1lab.trace import Source
 
 GOOD = ["How many r in raspberry", "Make 12 from 2, 3 and 4", "Smallest prime factor of 91"]
@@ -80,10 +79,10 @@ def asked(
     if call == "best_of":
         return [
             found.traces
-            for found in lab.best_of(engine, questions, 3, length, CAP, **HOT, **options)
+            for found in lab.methods.best_of(engine, questions, 3, length, CAP, **HOT, **options)
         ]
     if call == "mixture":
-        rungs = lab.mixture(engine, questions, 2, (4, 8), budget=CAP, **HOT, **options)
+        rungs = lab.methods.mixture(engine, questions, 2, (4, 8), budget=CAP, **HOT, **options)
         return [
             [t for votes in rungs.values() for t in votes[i].traces] for i in range(len(questions))
         ]
@@ -93,15 +92,19 @@ def asked(
             for found in lab.rebase(engine, questions, 3, length, CAP, **HOT, **options)
         ]
     if call == "token_conditional":
-        return [[t] for t in lab.token_conditional(engine, questions, 16, CAP, **options)]
+        return [[t] for t in lab.methods.token_conditional(engine, questions, 16, CAP, **options)]
     if call == "step_conditional":
-        return [[t] for t in lab.step_conditional(engine, questions, 2, CAP, **options)]
+        return [[t] for t in lab.methods.step_conditional(engine, questions, 2, CAP, **options)]
     if call == "class_conditional":
-        return [[t] for t in lab.class_conditional(engine, questions, "short", CAP, **options)]
+        return [
+            [t] for t in lab.methods.class_conditional(engine, questions, "short", CAP, **options)
+        ]
     assert call == "reject"
     return [
         [t]
-        for t in lab.reject(engine, questions, 5, 3, lab.Budget(answer_tokens=4), **HOT, **options)
+        for t in lab.methods.reject(
+            engine, questions, 5, 3, lab.Budget(answer_tokens=4), **HOT, **options
+        )
     ]
 
 
@@ -132,7 +135,7 @@ def test_the_other_questions_are_what_they_are_without_the_bad_ones(engine, call
             assert "\n" not in trace.error and len(trace.error) < MOST_WORDS + 100
             assert trace.answer == "" and not trace.of(Source.SAMPLED)
     # What was stored is read, replayed and continued; the bad ones are bad again.
-    assert [t.error for t in lab.read_run(store).traces] == [
+    assert [t.error for t in lab.storage.read_run(store).traces] == [
         t.error for traces in found for t in traces
     ]
     with lab.replay(store) as replayed:
@@ -175,13 +178,13 @@ def test_a_system_text_that_is_no_text_is_an_error_of_each_question(engine):
 def test_half_a_pair_is_kept_in_files(engine, tmp_path):
     question = BAD["half of a pair"][0]
     lab.force(engine, [question, GOOD[0]], CAP, store=tmp_path / "run.db", progress=False)
-    stored = lab.read_run(tmp_path / "run.db")
-    saved = lab.read_run(stored.save(tmp_path / "run.jsonl"))
+    stored = lab.storage.read_run(tmp_path / "run.db")
+    saved = lab.storage.read_run(stored.save(tmp_path / "run.jsonl"))
     assert [t.question for t in saved.traces] == [question, GOOD[0]]
     (tmp_path / "run.jsonl").read_text(encoding="utf-8")
     assert saved.to_dataset()["question"] == ["How many r in \\ud83d raspberry", GOOD[0]]
-    number = lab.import_run(saved, tmp_path / "other.db")
-    assert number and [t.question for t in lab.read_run(tmp_path / "other.db").traces] == [
+    number = lab.storage.import_run(saved, tmp_path / "other.db")
+    assert number and [t.question for t in lab.storage.read_run(tmp_path / "other.db").traces] == [
         question,
         GOOD[0],
     ]
@@ -224,24 +227,17 @@ ODD = {
 
 @pytest.mark.parametrize("way", ODD)
 def test_a_program_that_fails_ends_its_own_question(engine, way):
-    traces = [lab.Trace(q, engine.template, None, 0) for q in GOOD]
+    asked = Questions(engine, GOOD, None, Options(progress=False))
+    asked.open()
+    traces = [trace for (trace,) in asked.traces]
 
-    def program(i: int):
-        if i == 1:
+    def program(trace, *_):
+        if trace is traces[1]:
             return (yield from ODD[way](engine))
         yield from good(engine)
-        return traces[i]
+        return trace
 
-    found = driving.drive_traces(
-        engine,
-        traces,
-        program,
-        False,
-        what="testing",
-        progress=False,
-        store=None,
-        made={"call": "a test"},
-    )
+    found = asked.run_traces(program, what="testing", made={"call": "a test"})
     assert [t.error for t in found[::2]] == [None, None]
     assert found[1] is traces[1] and "failed" in found[1].error
     assert "\n" not in found[1].error and len(found[1].error) < MOST_WORDS + 100
@@ -362,8 +358,8 @@ def test_a_score_that_fails_on_one_question_leaves_the_others(engine):
     def picky(trace: lab.Trace) -> float:
         return 1 / 0 if trace.question == GOOD[1] else length(trace)
 
-    found = lab.best_of(engine, GOOD, 3, picky, CAP, **HOT, progress=False)
-    want = lab.best_of(engine, GOOD, 3, length, CAP, **HOT, progress=False)
+    found = lab.methods.best_of(engine, GOOD, 3, picky, CAP, **HOT, progress=False)
+    want = lab.methods.best_of(engine, GOOD, 3, length, CAP, **HOT, progress=False)
     assert [found[i].scores for i in (0, 2)] == [want[i].scores for i in (0, 2)]
     assert [found[i].answer for i in (0, 2)] == [want[i].answer for i in (0, 2)]
     assert (

@@ -1,400 +1,33 @@
 """``make bench``: compare each kind of work with the way it would be done without s1lab.
 
 A machine's speed changes from minute to minute, so no result is a time. Our runs and the rival's
-alternate, and a row is the ratio of their medians, above 1 if ours is faster. The rivals are
-written to be fast.
+alternate, and a row is the ratio of their medians, above 1 if ours is faster.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import random
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from tqdm.auto import tqdm
 
 import s1lab as lab
 from s1lab.cli import options, shell
-from s1lab.engine import Completion, Program, Request, run
-from s1lab.methods.ladder import rungs_of
-
-Row = dict[str, Any]
-Work = Callable[[], int]  # does the work and returns its amount: tokens written, or rows read
-
-
-def compare(name: str, ours: Work, rival: Work, repeats: int, unit: str = "tokens/s") -> Row:
-    """Time both in turns, after one warm-up each.
-
-    Args:
-        name: The row's name.
-        ours: Our work.
-        rival: The rival's work. It must come to as many tokens or rows.
-        repeats: Turns of each side.
-        unit: Unit of the speeds.
-
-    Returns:
-        The row.
-    """
-    rates: dict[str, list[float]] = {"ours": [], "rival": []}
-    for turn in range(repeats + 1):
-        pairs = [("ours", ours), ("rival", rival)]
-        for side, work in pairs if turn % 2 else pairs[::-1]:
-            began = time.perf_counter()
-            done = work()
-            if turn:
-                rates[side].append(done / (time.perf_counter() - began))
-    ratios = [a / b for a, b in zip(rates["ours"], rates["rival"], strict=True)]
-    return {
-        "name": name,
-        "ours": round(statistics.median(rates["ours"])),
-        "rival": round(statistics.median(rates["rival"])),
-        "unit": unit,
-        "ratio": round(statistics.median(ratios), 3),
-        "repeats": repeats,
-        "spread": [round(min(ratios), 3), round(max(ratios), 3)],
-    }
-
-
-def written(traces: Sequence[lab.Trace]) -> int:
-    """Count the tokens that the model wrote, dropped ones included. No trace may have an error."""
-    assert not [t.error for t in traces if t.error]
-    return sum(t.sampled_tokens + t.dropped for t in traces)
-
-
-def generate(engine: Any, prompts: Sequence[Any], parameters: Sequence[Any]) -> list[Any]:
-    """Call ``vllm.LLM.generate`` without its progress bar, on the same vLLM.
-
-    Args:
-        engine: Our vLLM engine.
-        prompts: Prompts of text or ids, all at once.
-        parameters: The sampling parameters of each.
-
-    Returns:
-        The outputs, in order.
-    """
-    from vllm.sampling_params import RequestOutputKind
-
-    for i, (prompt, sampling) in enumerate(zip(prompts, parameters, strict=True)):
-        sampling.output_kind = RequestOutputKind.FINAL_ONLY  # as LLM.generate sets it
-        engine.llm.add_request(
-            str(i), prompt if isinstance(prompt, str) else {"prompt_token_ids": prompt}, sampling
-        )
-    finished: dict[int, Any] = {}
-    while len(finished) < len(prompts):
-        finished |= {int(o.request_id): o.outputs[0] for o in engine.llm.step() if o.finished}
-    return [finished[i] for i in range(len(prompts))]
-
-
-def kept(out: Any) -> int:
-    """Count the tokens that were written, without the stop."""
-    return len(out.token_ids) - bool(out.finish_reason == "stop")
-
-
-def one_by_one(engine: Any, repeats: int) -> Row:
-    """96 questions with two Waits, against one question at a time, as in the original's README."""
-    from vllm import SamplingParams
-
-    questions = list(lab.tiny.problems(96, 41, "dev")["question"])
-    cap, ignores, answer = 400, 2, 64
-    tokenizer = engine.template.tokenizer
-    ends, end = (
-        tokenizer("<|im_start|><|im_end|>")["input_ids"],
-        tokenizer("<|im_end|>")["input_ids"],
-    )
-
-    def readme() -> int:
-        total = 0
-        for question in questions:
-            prompt = (
-                f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n<|im_start|>think"
-            )
-            left, least = cap, 0
-            for round in range(ignores + 1):
-                sampling = SamplingParams(
-                    max_tokens=left,
-                    min_tokens=least,
-                    stop_token_ids=ends,
-                    skip_special_tokens=False,
-                    temperature=0.0,
-                )
-                (out,) = generate(engine, [prompt], [sampling])
-                total += kept(out)
-                left, least = left - len(out.token_ids), 1
-                if left <= 0:
-                    prompt += out.text
-                    break
-                prompt += out.text + ("Wait" if round < ignores else "")
-            sampling = SamplingParams(
-                max_tokens=answer, stop_token_ids=end, skip_special_tokens=False, temperature=0.0
-            )
-            (out,) = generate(engine, [prompt], [sampling])
-            total += kept(out)
-        return total
-
-    budget = lab.Budget(max_tokens=cap, waits=ignores, answer_tokens=answer, compat="readme")
-    return compare(
-        "force-vs-one-by-one",
-        lambda: written(lab.force(engine, questions, budget, progress=False)),
-        readme,
-        repeats,
-    )
-
-
-def barrier(engine: Any, repeats: int) -> Row:
-    """96 questions with thinking of very different lengths, against rounds with a barrier.
-
-    The lengths differ tenfold. In each round of the rival, all wait for the slowest.
-    """
-    questions, answer = list(lab.tiny.problems(96, 42, "dev")["question"]), 64
-    rng = random.Random(0)
-    # 60 to 600, evenly on a log scale
-    lengths = [round(60 * 10 ** rng.random()) for _ in questions]
-    budgets = [lab.Budget(max_tokens=n, min_tokens=n, answer_tokens=answer) for n in lengths]
-    return compare(
-        "force-vs-barrier",
-        lambda: written(lab.force(engine, questions, budgets, progress=False)),
-        lambda: _rounds(engine, questions, lengths, answer),
-        repeats,
-    )
-
-
-def _rounds(engine: Any, questions: list[str], lengths: list[int], answer: int) -> int:
-    """Run the evaluator's way: a round starts when all have ended the last one."""
-    from vllm import SamplingParams
-
-    template = engine.template
-    wait, stop, end = (
-        template.encode("Wait"),
-        sorted(template.think_stop),
-        sorted(template.answer_stop),
-    )
-    prompts = [template.prompt(q) + template.open_ids() for q in questions]
-    thought: list[list[int]] = [[] for _ in questions]
-    total, rounds, going = 0, 0, list(range(len(questions)))
-    while going:
-        parameters = [
-            SamplingParams(
-                max_tokens=lengths[i] - len(thought[i]),
-                min_tokens=1 if rounds else 0,
-                stop_token_ids=stop,
-                temperature=0.0,
-                detokenize=False,
-                ignore_eos=True,
-            )
-            for i in going
-        ]
-        outs = generate(engine, [prompts[i] + thought[i] for i in going], parameters)
-        next_round = []
-        for i, out in zip(going, outs, strict=True):
-            ids = list(out.token_ids)[: -1 if out.finish_reason == "stop" else None]
-            total += len(ids)
-            thought[i] += ids
-            if out.finish_reason == "stop" and len(thought[i]) + len(wait) < lengths[i]:
-                thought[i] += wait
-                next_round.append(i)
-        going, rounds = next_round, rounds + 1
-    closed = [
-        prompts[i]
-        + thought[i]
-        + template.close_ids(thought[i])
-        + (template.encode("Final Answer:") if len(thought[i]) == lengths[i] else [])
-        for i in range(len(questions))
-    ]
-    last = SamplingParams(
-        max_tokens=answer, stop_token_ids=end, temperature=0.0, detokenize=False, ignore_eos=True
-    )
-    outs = generate(engine, closed, [last] * len(closed))
-    return total + sum(map(kept, outs))
-
-
-def plain(engine: Any, repeats: int) -> Row:
-    """Traces of 400 tokens and more with three Waits each, against plain generation.
-
-    The rival generates as many tokens from the same prompts in one go. The questions are those of
-    the world's longest searches whose traces come to that length.
-    """
-    from vllm import SamplingParams
-
-    asked = [
-        row["question"]
-        for row in lab.tiny.problems(600, 43, "dev", ["signs"])
-        if row["size"] == "large"
-    ]
-    budget = lab.Budget(waits=3, max_tokens=1000)
-    traces = [
-        t for t in lab.force(engine, asked, budget, progress=False) if t.thinking_tokens >= 400
-    ][:64]
-    questions = [t.question for t in traces]
-    prompts = [engine.template.prompt(q) + engine.template.open_ids() for q in questions]
-    parameters = [
-        SamplingParams(
-            max_tokens=t.sampled_tokens, ignore_eos=True, temperature=0.0, detokenize=False
-        )
-        for t in traces
-    ]
-
-    def rival() -> int:
-        return sum(len(o.token_ids) for o in generate(engine, prompts, parameters))
-
-    return compare(
-        "force-vs-plain",
-        lambda: written(lab.force(engine, questions, budget, progress=False)),
-        rival,
-        repeats,
-    )
-
-
-def ladder(engine: Any, repeats: int) -> Row:
-    """128 large questions at 6 caps and 4 Waits, against each rung alone.
-
-    Ours takes all rungs of a question from one thinking pass. No rung thinks for more than 512
-    tokens. Tokens per second count the tokens of the rungs, which are the same on both sides.
-    """
-    asked = [
-        row["question"] for row in lab.tiny.problems(450, 45, "dev") if row["size"] == "large"
-    ][:128]
-    caps, waits = (16, 32, 64, 128, 256, 512), (1, 2, 4, 6)
-    most = lab.Budget(max_tokens=512)
-
-    def ours() -> int:
-        return sum(
-            written(found.traces)
-            for found in lab.ladder(engine, asked, caps, waits, budget=most, progress=False)
-        )
-
-    def rival() -> int:
-        budgets = rungs_of(most, caps, waits)
-        return sum(written(lab.force(engine, asked, budget, progress=False)) for budget in budgets)
-
-    return compare("ladder-vs-rungs", ours, rival, repeats)
-
-
-def against_generate(repeats: int) -> Row:
-    """64 questions of 200 tokens each on transformers, against ``model.generate``.
-
-    The rival runs one padded batch.
-    """
-    import torch
-
-    engine: Any = lab.load("s1-tiny")
-    template, network = engine.template, engine.network
-    prompts = [
-        template.prompt(q) + template.open_ids()
-        for q in lab.tiny.problems(64, 44, "dev")["question"]
-    ]
-    width = max(map(len, prompts))
-    pad = template.tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts])
-    mask = (ids != pad).long()
-    network.generation_config.eos_token_id = None
-
-    def one(prompt: list[int]) -> Program[int]:
-        done: Completion = yield Request(tuple(prompt), 200, frozenset())
-        return len(done.ids)
-
-    def rival() -> int:
-        with torch.inference_mode():
-            out = network.generate(
-                ids, attention_mask=mask, max_new_tokens=200, do_sample=False, pad_token_id=pad
-            )
-        return int(out.shape[0] * (out.shape[1] - width))
-
-    row = compare(
-        "transformers-vs-generate",
-        lambda: sum(run(engine, [one(p) for p in prompts])),
-        rival,
-        repeats,
-    )
-    engine.close()
-    return row
-
-
-def decontaminate(repeats: int, copies: int) -> Row:
-    """The embedded pool, or several copies joined, against the authors' way.
-
-    The authors' way keeps, for each 8-gram of either side, a set of its rows. Both end in the pool
-    without the rows that share a gram with the 500 test questions.
-    """
-    from datasets import concatenate_datasets
-
-    pool, benchmark = lab.tiny.pool(), lab.tiny.benchmark()
-    if copies > 1:
-        pool = concatenate_datasets([pool] * copies)
-    questions, tests, n = list(pool["question"]), list(benchmark["question"]), 8
-
-    def lookup(texts: Sequence[str]) -> dict[str, set[int]]:
-        found: dict[str, set[int]] = {}
-        for row, text in enumerate(texts):
-            words = " ".join(text.lower().strip().split()).split()
-            for gram in [" ".join(words[at : at + n]) for at in range(len(words) - n + 1)]:
-                found.setdefault(gram, set()).add(row)
-        return found
-
-    def rival() -> int:
-        ours, theirs = lookup(questions), lookup(tests)
-        hit = set().union(*(rows for gram, rows in ours.items() if gram in theirs))
-        return len(hit) + len(pool.select([row for row in range(len(questions)) if row not in hit]))
-
-    def ours() -> int:
-        kept, report = lab.curate.decontaminate(pool, [benchmark], n)
-        return len(kept) + len(report.rows)
-
-    name = "decontaminate-vs-sets" + (f"-x{copies}" if copies > 1 else "")
-    return compare(name, ours, rival, repeats, "rows/s")
-
-
-def finetune(repeats: int) -> Row:
-    """640 traces of the embedded teacher for one epoch: packed batches against trl's padded ones.
-
-    Ours are the recipe's. Both take 16 rows a step.
-    """
-    import tempfile
-
-    from transformers import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
-
-    from s1lab import sft
-    from s1lab.engines.model_files import load_tokenizer, locate
-
-    chosen = sft.recipe("tiny").but(epochs=1, save_every=10_000)
-    traces, _ = lab.curate.traces(
-        lab.tiny.Teacher(), lab.tiny.problems(640, 46, "train"), progress=False
-    )
-    template = lab.load(chosen.model).template
-    rows = sft.encode(traces, template, chosen).remove_columns("row")
-    tokens = sum(map(len, rows["input_ids"]))
-
-    def ours() -> int:
-        with tempfile.TemporaryDirectory() as out:
-            sft.train(chosen.model, rows, chosen, out=out, progress=False)
-        return tokens
-
-    def rival() -> int:
-        with tempfile.TemporaryDirectory() as out:
-            arguments = SFTConfig(
-                output_dir=out, num_train_epochs=1, per_device_train_batch_size=chosen.batch, learning_rate=chosen.rate,
-                lr_scheduler_type="cosine", warmup_steps=chosen.warmup, max_length=None, use_cpu=True, bf16=False,
-                gradient_checkpointing=False, logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
-            )  # fmt: skip
-            trainer = SFTTrainer(
-                locate(chosen.model),
-                args=arguments,
-                train_dataset=rows,
-                processing_class=load_tokenizer(chosen.model),
-            )
-            trainer.remove_callback(PrinterCallback)
-            trainer.train()
-            trainer.save_model(out)
-        return tokens
-
-    return compare("sft-vs-padded", ours, rival, repeats)
-
+from s1lab.storage.files import write_whole
+from tools.bench_rows import (
+    Row,
+    against_generate,
+    barrier,
+    decontaminate,
+    finetune,
+    ladder,
+    one_by_one,
+    plain,
+)
 
 # The design's minimum of each row. A row below it is marked.
 LEAST = {
@@ -476,9 +109,8 @@ def table(rows: Sequence[Row]) -> str:
         least = LEAST.get(r["name"], math.nan)
         spread = f"{r['spread'][0]:.2f} to {r['spread'][1]:.2f}"
         mark = "" if r["ratio"] >= least else "  below"
-        lines.append(
-            f"{r['name']:26}{r['ours']:>9,}{r['rival']:>9,}  {r['unit']:10}{r['ratio']:>7.2f}  {spread:16}{least:>8.2f}{mark}"
-        )
+        speeds = f"{r['ours']:>9,}{r['rival']:>9,}  {r['unit']:10}"
+        lines.append(f"{r['name']:26}{speeds}{r['ratio']:>7.2f}  {spread:16}{least:>8.2f}{mark}")
     return "\n".join(lines)
 
 
@@ -486,8 +118,7 @@ def write(rows: Sequence[Row], path: Path) -> None:
     """Write rows to ``path`` as JSON. Rows of other names in that file stay."""
     there = {r["name"]: r for r in json.loads(path.read_text())} if path.exists() else {}
     there |= {r["name"]: r for r in rows}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(list(there.values()), indent=1) + "\n")
+    write_whole(path, [(json.dumps(list(there.values()), indent=1) + "\n").encode()])
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

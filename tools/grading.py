@@ -34,7 +34,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def ours(rows: list[dict[str, Any]]) -> list[bool]:
-    """Return the verdicts of :mod:`s1lab.evaluation.grade`."""
+    """Return the verdicts of `s1lab.evaluation.grade`."""
     columns = ([row[name] for row in rows] for name in ("response", "gold", "kind"))
     return [verdict.correct for verdict in grade.verdicts(*columns)]
 
@@ -65,7 +65,8 @@ def _by_regex(row: dict[str, Any]) -> bool:
 def table(rows: list[dict[str, Any]]) -> str:
     """Write the table in Markdown: one line for each source, and one for all."""
     lines = [
-        "| source | rows | agree | wrong graded right | right graded wrong | s | rival: agree | wrong graded right | s |",
+        "| source | rows | agree | wrong graded right | right graded wrong | s | rival: agree | "
+        "wrong graded right | s |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     sums = [0.0] * 8

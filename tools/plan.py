@@ -2,11 +2,8 @@
 
 The estimate covers tokens, memory, time and price.
 
-Tokens come from the ladder's formula and from measured averages. In the formula, a sweep writes its
-longest thinking once, and an answer for each rung. The averages are the paper's for its model on
-its benchmarks, and the embedded model's on its own world. Time comes from the profile's
-``tokens_per_second``, which is an assumption until it is measured. ``measure`` measures it with an
-engine.
+Tokens come from `tools.estimates`. Time comes from the profile's ``tokens_per_second``, which is an
+assumption until it is measured. ``measure`` measures it with an engine.
 """
 
 from __future__ import annotations
@@ -15,34 +12,26 @@ import ast
 import json
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from s1lab import paper
 from s1lab.cli import options
 from s1lab.cli.shell import tell, work
 from s1lab.engine import Engine
-from s1lab.evaluation.benchmarks import EMBEDDED
-from s1lab.evaluation.token_counts import Habit, habit, rows_of
-from s1lab.sft.memory import GB, H100_FLOPS
+from s1lab.sft.memory import BYTES, GB, QUANTIZED
 from s1lab.sft.memory import plan as plan_sft
-from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B, Recipe, Shape, recipe
+from s1lab.sft.recipes import QWEN_05B, QWEN_7B, QWEN_32B, Shape
 from tools import ROOT
+from tools.estimates import ESTIMATES, recipe_of
 from tools.profiles import Profile, read_profile
 
-# Dense bfloat16 speed of GPUs by their data sheets. On others the time of a training is not
-# estimated.
-FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
-# bytes of a weight
-QUANTIZED = {"fp8": 1.0, "int8": 1.0, "bitsandbytes": 0.5, "awq": 0.5, "gptq": 0.5, "mxfp4": 0.5}
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
 FINE_PRINT = (
-    "an estimate: tokens from measured averages, time from the speed above. Prompts, loading models, and batches that few "
-    "questions do not fill come on top; where notebooks run side by side the whole ends sooner"
+    "an estimate: tokens from measured averages, time from the speed above. Prompts, loading "
+    "models, and batches that few questions do not fill come on top; where notebooks run side by "
+    "side the whole ends sooner"
 )
 USABLE = 0.9  # share of a GPU's memory, vLLM's own default
 
@@ -101,8 +90,15 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as plain data: profile, machine, memory, steps, tokens, hours, price."""
         steps = [vars(step) for step in self.steps]
-        return {"profile": self.profile.name, "machine": vars(self.profile.machine), "memory": self.memory, "steps": steps,
-                "tokens": self.tokens, "hours": self.hours, "price": self.price}  # fmt: skip
+        return {
+            "profile": self.profile.name,
+            "machine": vars(self.profile.machine),
+            "memory": self.memory,
+            "steps": steps,
+            "tokens": self.tokens,
+            "hours": self.hours,
+            "price": self.price,
+        }
 
     def __str__(self) -> str:
         machine = self.profile.machine
@@ -124,9 +120,8 @@ class Plan:
                 if step.hours is None or not machine.gpus
                 else f"{step.hours * machine.gpus * machine.price:,.2f}"
             )
-            lines.append(
-                f"{step.notebook:<20}{step.what:<{wide + 2}}{_short(step.tokens):>10}{_time(step.hours):>10}{price:>10}".rstrip()
-            )
+            numbers = f"{_short(step.tokens):>10}{_time(step.hours):>10}{price:>10}"
+            lines.append(f"{step.notebook:<20}{step.what:<{wide + 2}}{numbers}".rstrip())
         if left := sorted(set(ESTIMATES) - {step.notebook for step in self.steps}):
             lines.append(f"not in this profile: {', '.join(left)}")
         return "\n".join([*lines, "", FINE_PRINT])
@@ -156,7 +151,7 @@ def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT
 
     Args:
         profile: The profile, or its name.
-        engine: Measure the speed with it first (:func:`measure`), in place of the profile's
+        engine: Measure the speed with it first (`measure`), in place of the profile's
             assumption.
         root: Folder of the repository.
 
@@ -164,7 +159,7 @@ def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT
         The plan.
 
     Raises:
-        ValueError: As in :func:`tools.profiles.read_profile`, and if the engine has another model
+        ValueError: As in `tools.profiles.read_profile`, and if the engine has another model
             than the profile.
 
     Example:
@@ -178,7 +173,8 @@ def plan(profile: str | Profile, engine: Engine | None = None, root: Path = ROOT
             if model != engine.model and not model.startswith("s1-tiny")
         ]:
             raise ValueError(
-                f"the profile {chosen.name} runs {others[0]}, and the speed of {engine.model} is another"
+                f"the profile {chosen.name} runs {others[0]}, and the speed of {engine.model} is "
+                "another"
             )
         chosen = replace(chosen, machine=replace(chosen.machine, tokens_per_second=measure(engine)))
     speed = chosen.machine.tokens_per_second
@@ -223,179 +219,6 @@ def _defaults(notebook: Path) -> dict[str, Any]:
         name: ast.literal_eval(p["default"])
         for name, p in papermill.inspect_notebook(str(notebook)).items()
     }
-
-
-# For each notebook: a line about it, the tokens that models write, and hours of training.
-Estimate = tuple[str, float, float | None]
-
-
-def _curve(n: int, h: Habit, caps: list[int], waits: list[int], shared: bool) -> float:
-    """Return the tokens of a sweep.
-
-    With ``shared``, all rungs come from one thinking pass. Else caps run one by one, and Waits add
-    to the rounds of the own stop.
-    """
-    rungs = len(caps) + len(waits)
-    longest = h.after(max(waits, default=0)) if waits else max(map(h.under, caps), default=0)
-    return n * (longest + (0 if shared else sum(map(h.under, caps))) + rungs * h.answer)
-
-
-def _asked(p: dict[str, Any]) -> tuple[int, Habit]:
-    """Return how many questions of its benchmark a notebook asks, and the model's thinking."""
-    return p["benchmark_size"] or rows_of(p["benchmark"]), habit(p["benchmark"], p.get("model", ""))
-
-
-def _quickstart(p: dict[str, Any], _: Profile) -> Estimate:
-    n, h = p["questions"], habit(p["benchmark"], p.get("model", ""))
-    tokens = n * (
-        sum(map(h.under, p["caps"])) + h.own + h.after(1) + (len(p["caps"]) + 2) * h.answer
-    )
-    return f"{n} questions at {len(p['caps']) + 2} budgets", tokens, 0.0
-
-
-# REACHED is the share of the embedded pool that reaches the models. SOLVED is the share of that
-# which the first model solves. Both are from notebook 01. The paper publishes no share for its
-# first model, so the same one is used. Answers to the pool have LONGER more tokens than answers to
-# the test questions.
-REACHED, SOLVED, LONGER = 0.83, 0.28, 0.8
-
-
-def _curation(p: dict[str, Any], _: Profile) -> Estimate:
-    """Estimate difficulty: models get what the steps before leave.
-
-    A model does not get the questions that one before it solved.
-    """
-    if p["pool_path"]:
-        n, each = float(paper.FUNNEL["without formatting faults"][0]), habit("aime24").direct[0]
-    else:
-        n, each = REACHED * p["pool_size"], habit(EMBEDDED).direct[0] + LONGER
-    asked = n * (1 + (1 - SOLVED) * (len(p["models"]) - 1))
-    # a code of two digits each
-    labels = 10.0 * paper.FUNNEL["not solved by either model"][0] if p["label_with"] else 0.0
-    return f"{asked:,.0f} direct answers of {len(p['models'])} models", asked * each + labels, 0.0
-
-
-def _recipe(given: dict[str, Any], profile: Profile) -> Recipe:
-    """Return the recipe of 02_sft: the profile's recipe with its changes."""
-    try:
-        return recipe(given.get("recipe", "tiny")).but(**given.get("changes", {}))
-    except TypeError as why:
-        raise ValueError(
-            f"the profile {profile.name}: the changes of 02_sft fit no recipe ({why}): give fields of sft.Recipe, of their kind"
-        ) from None
-
-
-def _sft(p: dict[str, Any], profile: Profile) -> Estimate:
-    chosen = _recipe(p, profile)
-    size, h = _asked(p)
-    tokens = size * sum(h.direct) + _curve(size, h, p["caps"], [0, *p["waits"]], shared=True)
-    machine, what = (
-        profile.machine,
-        f"{chosen.steps(1000)} steps over 1,000 rows; {size} questions before and after",
-    )
-    if machine.gpus and chosen.shape:
-        peak = FLOPS.get(machine.gpu)
-        return (
-            what,
-            tokens,
-            plan_sft(chosen, machine.gpus, machine.memory_gb).hours * H100_FLOPS / peak
-            if peak
-            else None,
-        )
-    return (
-        what,
-        tokens,
-        chosen.epochs * 1000 / machine.rows_per_second / 3600 if machine.rows_per_second else None,
-    )
-
-
-def _forcing(p: dict[str, Any], _: Profile) -> Estimate:
-    n, h = _asked(p)
-    tokens = _curve(n, h, [*p["caps"]], [0, *p["waits"]], shared=False)
-    return (
-        f"{n} questions at {len(p['caps']) + len(p['waits']) + 1} budgets, one by one",
-        tokens,
-        0.0,
-    )
-
-
-def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
-    """Estimate seven methods of five runs, and five words.
-
-    Each method thinks about as long as forcing does. The words share their first round.
-    """
-    h = habit(EMBEDDED)
-    words = h.after(2) + 1.2 * (h.after(2) - h.own) + 8 * h.answer
-    tokens = p["rivals_size"] * 35 * (h.own + 3 * h.answer) + p["words_size"] * words
-    return f"7 methods on {p['rivals_size']} questions, 5 words on {p['words_size']}", tokens, 0.0
-
-
-def _scaling(p: dict[str, Any], _: Profile) -> Estimate:
-    n, h = _asked(p)
-    doubt = min(p["doubt_size"], n)
-    tokens = _curve(n, h, p["caps"], p["waits"], shared=True) + 3 * doubt * (
-        h.after(4) - h.own + 4 * h.answer
-    )
-    return (
-        f"{n} questions on a ladder of {len(p['caps']) + len(p['waits'])} rungs; {doubt} with other words",
-        tokens,
-        0.0,
-    )
-
-
-def _parallel(p: dict[str, Any], _: Profile) -> Estimate:
-    n, h = _asked(p)
-    one = min(p["cap"], h.after(1))
-    # two of the three texts add rounds; without a text the model stops again
-    words = n * (2 * (h.after(4) - h.own) + h.own + 9 * h.answer)
-    votes = n * p["samples"] * (one + 2 * h.answer)
-    trees = n * sum(p["widths"]) * 2 * (0.3 * one + h.answer)  # branches share most of their tokens
-    grown = f"trees of width {' and '.join(map(str, p['widths']))}" if p["widths"] else "no trees"
-    what = f"{n} questions: {p['samples']} samples of each, {grown}, 3 words"
-    return what, words + votes + trees, 0.0
-
-
-def _benchmarks(p: dict[str, Any], _: Profile) -> Estimate:
-    tokens, asked = 0.0, 0
-    for name in p["benchmarks"]:
-        n, h = (p["benchmark_size"] if name == EMBEDDED else rows_of(name)), habit(name, p["model"])
-        base = h.direct[0 if p["prefix"] else 1] if p["base"] else 0
-        tokens, asked = (
-            tokens + n * base + _curve(n, h, [], [0, *p["waits"]], shared=True),
-            asked + n,
-        )
-    return (
-        f"{asked} questions with {len(p['waits'])} numbers of Waits{', and the base model' if p['base'] else ''}",
-        tokens,
-        0.0,
-    )
-
-
-def _explore(p: dict[str, Any], _: Profile) -> Estimate:
-    # The thinking of a large model about the embedded world's questions was never measured.
-    # MATH500's is used.
-    n, h = (
-        p["questions"],
-        habit(EMBEDDED if p["model"].startswith("s1-tiny") else "math500", p["model"]),
-    )
-    return (
-        f"{n} embedded questions on a ladder",
-        _curve(n, h, p["caps"], [0, *p["waits"]], shared=True),
-        0.0,
-    )
-
-
-ESTIMATES: dict[str, Callable[[dict[str, Any], Profile], Estimate]] = {
-    "00_quickstart": _quickstart,
-    "01_data_curation": _curation,
-    "02_sft": _sft,
-    "03_budget_forcing": _forcing,
-    "04_ablations": _ablations,
-    "05_scaling": _scaling,
-    "06_parallel": _parallel,
-    "07_benchmarks": _benchmarks,
-    "08_explore": _explore,
-}
 
 
 def shape_of(model: str) -> Shape | None:
@@ -479,7 +302,7 @@ def _memory(profile: Profile) -> list[str]:
     ]
     if "02_sft" in profile.notebooks and machine.gpus:
         training = plan_sft(
-            _recipe(profile.notebooks["02_sft"], profile), machine.gpus, machine.memory_gb
+            recipe_of(profile.notebooks["02_sft"], profile), machine.gpus, machine.memory_gb
         )
         fits = (
             "fits"
@@ -507,7 +330,10 @@ def _holds(model: str, spread: int, options: dict[str, Any], gpus: int, memory_g
     left = USABLE * memory_gb - weights
     says = f"{model}: {weights:.1f} GB of weights on each of {spread}"
     if left <= 0:
-        return f"{says}, which does NOT fit into {memory_gb:.0f} GB: more GPUs (tensor_parallel_size), bfloat16, or quantization"
+        return (
+            f"{says}, which does NOT fit into {memory_gb:.0f} GB: more GPUs "
+            "(tensor_parallel_size), bfloat16, or quantization"
+        )
     return f"{says}, {left:.0f} GB left for {left * GB / token:,.0f} tokens of keys and values"
 
 
@@ -538,7 +364,7 @@ def main(
     """
     with work():
         if measured:
-            from s1lab.load import load
+            from s1lab.loader import load
 
             with load("s1-tiny") as engine:
                 found = plan(profile, engine)

@@ -33,7 +33,7 @@ PLAIN = (str, bool, int, float, type(None))
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine of a profile, for :func:`tools.plan.plan`.
+    """The machine of a profile, for `tools.plan.plan`.
 
     The parameters beside it tell the notebooks what to do. The two speeds are assumptions until you
     put your own measurement there.
@@ -123,11 +123,13 @@ def read_profile(name: str, root: Path = ROOT) -> Profile:
             else "is no mapping"
         )
         raise ValueError(
-            f"the profile {path.name}: machine {what}; known are {[f.name for f in fields(Machine)]}"
+            f"the profile {path.name}: machine {what}; known are "
+            f"{[f.name for f in fields(Machine)]}"
         )
     if not content or not all(isinstance(parameters, dict) for parameters in content.values()):
         raise ValueError(
-            f"the profile {path.name} is no mapping from notebooks to their parameters: see tiny.yaml"
+            f"the profile {path.name} is no mapping from notebooks to their parameters: see "
+            "tiny.yaml"
         )
     for notebook, parameters in content.items():
         _check(path.name, notebook, parameters, root)
@@ -145,7 +147,8 @@ def _content(path: Path) -> dict[Any, Any]:
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(
-                f"the profile {path.name} is larger than {LARGEST:,} bytes: a profile is a page of parameters"
+                f"the profile {path.name} is larger than {LARGEST:,} bytes: a profile is a page of "
+                "parameters"
             )
         text = path.read_text(encoding="utf-8")
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, LOADER)):
@@ -156,7 +159,8 @@ def _content(path: Path) -> dict[Any, Any]:
         content = yaml.load(text, LOADER)
     except RecursionError:
         raise ValueError(
-            f"the profile {path.name} is nested too deeply: parameters are numbers, texts and short lists"
+            f"the profile {path.name} is nested too deeply: parameters are numbers, texts and "
+            "short lists"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as why:
         raise ValueError(
@@ -169,7 +173,8 @@ def _content(path: Path) -> dict[Any, Any]:
         ) from None
     if not isinstance(content, dict):
         raise ValueError(
-            f"the profile {path.name} is no mapping from notebooks to their parameters: see tiny.yaml"
+            f"the profile {path.name} is no mapping from notebooks to their parameters: see "
+            "tiny.yaml"
         )
     return content
 
@@ -200,32 +205,36 @@ def _check(file: str, notebook: Any, parameters: dict[Any, Any], root: Path) -> 
     known = papermill.inspect_notebook(str(path))
     if unknown := [p for p in parameters if p not in known]:
         raise ValueError(
-            f"the profile {file} gives {notebook} parameters that it does not know: {unknown}; known are {list(known)}"
+            f"the profile {file} gives {notebook} parameters that it does not know: {unknown}; "
+            f"known are {list(known)}"
         )
     for name, value in parameters.items():
         if not _plain(value):
             raise ValueError(
-                f"the profile {file}: {name} of {notebook} is {value!r:.60}: give a number, a text, a list or a mapping"
+                f"the profile {file}: {name} of {notebook} is {value!r:.60}: give a number, a "
+                "text, a list or a mapping"
             )
         if hidden := _secrets({name: value}):
             raise ValueError(
-                f"the profile {file}: {hidden} of {notebook} would be written into every notebook that runs: put a server's key "
-                "into the environment variable S1LAB_API_KEY"
+                f"the profile {file}: {hidden} of {notebook} would be written into every notebook "
+                "that runs: put a server's key into the environment variable S1LAB_API_KEY"
             )
         if found := _named({name: value}, HEADERS):
             raise ValueError(
-                f"the profile {file}: {found} of {notebook} is a header, which would be written into every notebook that "
-                "runs: leave it out, and put a server's key into the environment variable S1LAB_API_KEY"
+                f"the profile {file}: {found} of {notebook} is a header, which would be written "
+                "into every notebook that runs: leave it out, and put a server's key into the "
+                "environment variable S1LAB_API_KEY"
             )
         if found := _named({name: value}, CODE):
             raise ValueError(
-                f"the profile {file}: {found} of {notebook} would let code run because a file says so: leave it out, and "
-                "pass it to lab.load in a notebook of your own"
+                f"the profile {file}: {found} of {notebook} would let code run because a file says "
+                "so: leave it out, and pass it to lab.load in a notebook of your own"
             )
         own = ast.literal_eval(known[name]["default"])
         if not _alike(own, value):
             raise ValueError(
-                f"the profile {file}: {name} of {notebook} is {value!r:.60}: give something of the kind of {own!r}"
+                f"the profile {file}: {name} of {notebook} is {value!r:.60}: give something of the "
+                f"kind of {own!r}"
             )
 
 
@@ -281,13 +290,15 @@ def main() -> None:
     """Check a profile's parameters of one notebook, and print them for ``papermill -f``."""
     if len(sys.argv) != 3:
         sys.exit(
-            "s1lab: give a profile and a notebook: python -m tools.profiles s1-32b 05_scaling > runs/05.yaml"
+            "s1lab: give a profile and a notebook: python -m tools.profiles s1-32b 05_scaling > "
+            "runs/05.yaml"
         )
     try:
         found = read_profile(sys.argv[1]).notebooks
         if sys.argv[2] not in found:
             raise ValueError(
-                f"the profile {sys.argv[1]} has no notebook {sys.argv[2]!r}: choose from {list(found)}"
+                f"the profile {sys.argv[1]} has no notebook {sys.argv[2]!r}: choose from "
+                f"{list(found)}"
             )
     except ValueError as why:
         sys.exit(f"s1lab: {why}")

@@ -25,21 +25,25 @@ from tools.profiles import Machine, Profile
 
 TEXT_IDS, ROWS, CONTEXT = 151_643, 152_064, 512
 SPECIALS = (
-    "<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|> <|box_end|> <|quad_start|> "
-    "<|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|> <tool_call> </tool_call> "
-    "<|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
+    "<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|> "
+    "<|box_end|> <|quad_start|> <|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> "
+    "<|image_pad|> <|video_pad|> <tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> "
+    "<|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|>"
 ).split()
 # Like Qwen2.5's template: without a system turn of yours, it writes one of its own.
 CHAT = (
-    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are a model of random weights.<|im_end|>\n{% endif %}"
-    "{% for m in messages %}<|im_start|>{{ m['role'] + '\n' + m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are a model of random "
+    "weights.<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m['role'] + '\n' + m['content'] }}"
+    "<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 # Values of a rehearsal for parameters of these names, in place of the profile's.
 SMALL: dict[str, Any] = {
-    "questions": 4, "benchmark": "embedded", "benchmarks": ["embedded"], "benchmark_size": 12, "doubt_size": 4, "cap": 24,
-    "caps": [8, 16, 24], "waits": [1, 2], "samples": 2, "prices": [40, 80, 160], "pool_path": "",
-    "benchmark_paths": [], "pool_size": 400, "trace_words": [4, 180], "chosen": 20, "ngram": 13, "repeat_ngram": 13, "launch": "",
+    "questions": 4, "benchmark": "embedded", "benchmarks": ["embedded"], "benchmark_size": 12,
+    "doubt_size": 4, "cap": 24, "caps": [8, 16, 24], "waits": [1, 2], "samples": 2,
+    "prices": [40, 80, 160], "pool_path": "", "benchmark_paths": [], "pool_size": 400,
+    "trace_words": [4, 180], "chosen": 20, "ngram": 13, "repeat_ngram": 13, "launch": "",
     "domain": "domain",
 }  # fmt: skip
 
@@ -55,8 +59,9 @@ def model(folder: Path, seed: int = 0) -> Path:
     _tokenizer().save_pretrained(folder)
     start, end = TEXT_IDS + 1, TEXT_IDS + 2
     config = Qwen2Config(
-        vocab_size=ROWS, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
-        max_position_embeddings=CONTEXT, bos_token_id=TEXT_IDS, eos_token_id=end, pad_token_id=TEXT_IDS,
+        vocab_size=ROWS, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=CONTEXT,
+        bos_token_id=TEXT_IDS, eos_token_id=end, pad_token_id=TEXT_IDS,
     )  # fmt: skip
     torch.manual_seed(seed)
     network = Qwen2ForCausalLM(config)
@@ -90,8 +95,8 @@ def _tokenizer() -> Any:
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens(SPECIALS)
     return PreTrainedTokenizerFast(
-        tokenizer_object=made, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False,
-        model_max_length=CONTEXT, chat_template=CHAT,
+        tokenizer_object=made, eos_token="<|im_end|>", pad_token="<|endoftext|>",
+        clean_up_tokenization_spaces=False, model_max_length=CONTEXT, chat_template=CHAT,
     )  # fmt: skip
 
 
@@ -196,8 +201,8 @@ def server(folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = {
-        "model": model(folder / "model"), "host": "127.0.0.1", "port": port, "dtype": "float32", "max-model-len": CONTEXT,
-        "max-num-seqs": 16, "block-size": 32,
+        "model": model(folder / "model"), "host": "127.0.0.1", "port": port, "dtype": "float32",
+        "max-model-len": CONTEXT, "max-num-seqs": 16, "block-size": 32,
     }  # fmt: skip
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
     command += [word for name, value in options.items() for word in (f"--{name}", str(value))]

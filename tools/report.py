@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from s1lab.arguments import text
+from s1lab.evaluation.arguments import text
 from s1lab.evaluation.benchmarks import known
+from s1lab.methods.ladder import rung_name
 from s1lab.paper.numbers import FIGURE_1, FIGURE_4_RIGHT, FIGURE_7, FUNNEL, QUESTIONS, TABLE_3
 from tools import ROOT
 
@@ -56,21 +57,24 @@ def _rungs(name: str, root: Path) -> list[str]:
     asked = "the embedded world" if benchmark is None else benchmark.paper
     n = QUESTIONS[name_there]
     lines = [
-        f"measured here: {stored['model']}, {stored['questions']} questions of {asked}, 95 % intervals",
-        f"published: s1-32B on {name_there}, {n} questions (paper, Figure 1); one question is {100 / n:.1f} points",
+        f"measured here: {stored['model']}, {stored['questions']} questions of {asked}, Wilson "
+        "95 % intervals",
+        f"published: s1-32B on {name_there}, {n} questions (paper, Figure 1); one question is "
+        f"{100 / n:.1f} points",
         "",
-        f"{'measured':<12}{'tokens':>8}  {'accuracy, %':<22}{'published':<12}{'tokens':>8}  {'accuracy, %':<12}",
+        f"{'measured':<12}{'tokens':>8}  {'accuracy, %':<22}{'published':<12}{'tokens':>8}  "
+        f"{'accuracy, %':<12}",
     ]
     # The embedded model's caps take the place of the paper's. A real benchmark has the same caps.
-    matches = (
-        {"16": "cap 500", "32": "cap 1000", "64": "cap 2000", "128": "cap 4000"}
-        if benchmark is None
-        else {}
-    )
+    stand_ins = {16: 500, 32: 1000, 64: 2000, 128: 4000} if benchmark is None else {}
+    matches = {rung_name(cap=c): rung_name(cap=theirs) for c, theirs in stand_ins.items()}
     for rung in rungs:
         label = rung["label"]
-        point = published.get(label) or published.get(matches.get(label.removeprefix("cap "), ""))
-        ours = f"{label:<12}{rung['tokens']:>8.0f}  {rung['accuracy']:.1f} [{rung['low']:.1f}, {rung['high']:.1f}]"
+        point = published.get(label) or published.get(matches.get(label, ""))
+        ours = (
+            f"{label:<12}{rung['tokens']:>8.0f}  {rung['accuracy']:.1f} [{rung['low']:.1f}, "
+            f"{rung['high']:.1f}]"
+        )
         theirs = f"{point.how:<12}{point.tokens:>8}  {point.accuracy:.1f}" if point else ""
         lines.append(f"{ours:<44}{theirs}")
     return lines
@@ -106,7 +110,8 @@ def _rivals(name: str, root: Path) -> list[str]:
     for method, points in stored["methods"].items():
         best = max(points, key=lambda p: p["accuracy"])
         lines.append(
-            f"{method:<44}{best['tokens']:>9,.0f}  {best['accuracy']:.1f} [{best['low']:.1f}, {best['high']:.1f}]"
+            f"{method:<44}{best['tokens']:>9,.0f}  {best['accuracy']:.1f} [{best['low']:.1f}, "
+            f"{best['high']:.1f}]"
         )
     lines.append(f"{'published':<44}{'tokens':>9}  accuracy, %")
     figures = (
@@ -127,8 +132,8 @@ def _funnel(name: str, root: Path) -> list[str]:
     stored = _stored(name, "01_data_curation", root)
     if stored is None:
         return []
-    rows = [
-        f"{step:<50}{count:>10,}{FUNNEL[step][0] if step in FUNNEL else '':>12{',' if step in FUNNEL else ''}}"
-        for step, count in stored["funnel"].items()
-    ]
+    rows = []
+    for step, count in stored["funnel"].items():
+        published = f"{FUNNEL[step][0]:,}" if step in FUNNEL else ""
+        rows.append(f"{step:<50}{count:>10,}{published:>12}")
     return [f"{'questions of the pool':<50}{'measured':>10}{'published':>12}", *rows]

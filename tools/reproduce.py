@@ -113,7 +113,7 @@ def run_notebooks(
     """Run the notebooks of a profile.
 
     Args:
-        profile: The name of a profile or a Profile, as in :func:`tools.profiles.read_profile`.
+        profile: The name of a profile or a Profile, as in `tools.profiles.read_profile`.
         in_place: Write the executed notebooks over the originals.
         jobs: Notebooks that run at the same time, each with its share of the cores. None is two if
             the profile has no GPU, else one, since two models may not fit on a GPU together. A
@@ -193,12 +193,12 @@ def run_notebooks(
 def rehearse(name: str, *, jobs: int | None = None, root: Path = ROOT) -> list[Path]:
     """Run a profile's notebooks on a model of random weights: the whole path in minutes.
 
-    :mod:`tools.rehearse` makes that model. Everything is written under runs/dry-NAME/. A profile
+    `tools.rehearse` makes that model. Everything is written under runs/dry-NAME/. A profile
     that asks a server gets a vLLM server that is started here.
 
     Args:
         name: Name of the profile.
-        jobs: As in :func:`run_notebooks`.
+        jobs: As in `run_notebooks`.
         root: Folder of the repository.
 
     Returns:
@@ -235,7 +235,7 @@ def can_use_gpus() -> bool:
 def _needs(profile: Profile) -> dict[str, set[str]]:
     """Return the notebooks that must have ended before each.
 
-    These are the ones of :data:`AFTER`, and those whose name is in a parameter's path.
+    These are the ones of `AFTER`, and those whose name is in a parameter's path.
 
     Raises:
         ValueError: If notebooks wait for one another.
@@ -251,7 +251,8 @@ def _needs(profile: Profile) -> dict[str, set[str]]:
     except CycleError as why:
         circle = ", ".join(why.args[1][1:])
         raise ValueError(
-            f"the profile {profile.name}: {circle} wait for one another, since each has the other's name in a path: change one"
+            f"the profile {profile.name}: {circle} wait for one another, since each has the "
+            "other's name in a path: change one"
         ) from None
     return needs
 
@@ -309,7 +310,8 @@ def main() -> None:
         if options.dry:
             rehearse(options.profile, jobs=options.jobs)
             print(
-                f"all of {options.profile} ran on random weights in {time.time() - began:.0f} s: its numbers mean nothing"
+                f"all of {options.profile} ran on random weights in {time.time() - began:.0f} s: "
+                "its numbers mean nothing"
             )
             return
         profile = read_profile(options.profile)
@@ -318,13 +320,15 @@ def main() -> None:
         sys.exit(f"s1lab: {why}")
     except KeyboardInterrupt:
         print(
-            "s1lab: stopped; what notebooks had finished is under runs/, and stores go on where they were",
+            "s1lab: stopped; what notebooks had finished is under runs/, and stores go on where "
+            "they were",
             file=sys.stderr,
         )
         sys.exit(130)
     if not plots.can_draw():
         print(
-            "no Chrome or Chromium answers here, so figures/ got its data (JSON) but no new pictures: install one to draw them"
+            "no Chrome or Chromium answers here, so figures/ got its data (JSON) but no new "
+            "pictures: install one to draw them"
         )
     print(f"\n{comparison(profile.name)}\n\nall of it took {time.time() - began:.0f} s")
 

@@ -87,22 +87,21 @@ def evaluate(
       s1lab evaluate --model http://host:8000/v1 --api-key env:KEY --benchmark aime24
     """
     with work(goes_on(store)):
-        swept_caps, swept_waits = (
-            numbers("--sweep-caps", sweep_caps),
-            numbers("--sweep-waits", sweep_waits),
-        )
+        rungs = numbers("--sweep-caps", sweep_caps), numbers("--sweep-waits", sweep_waits)
         sweeping = sweep_caps is not None or sweep_waits is not None
         if sweeping and (not thinking or max_tokens is not None or waits):
             raise ValueError(
-                "a sweep has its caps and Waits from --sweep-caps and --sweep-waits: leave out the other budget"
+                "a sweep has its caps and Waits from --sweep-caps and --sweep-waits: leave out the "
+                "other budget"
             )
-        names = rung_names(swept_caps, swept_waits) if sweeping else [""]
+        names = rung_names(*rungs) if sweeping else [""]
         files = {name: _rung_file(save, name) for name in names}
         for file in files.values():
             new_file("--save", file)
         if samples > 1 and not temperature:
             raise ValueError(
-                f"--samples {samples}: they are all the same at temperature 0; give --temperature, or leave it out"
+                f"--samples {samples}: they are all the same at temperature 0; give --temperature, "
+                "or leave it out"
             )
         given.check_model(model)
         # errors in these are reported before a benchmark is fetched
@@ -118,56 +117,53 @@ def evaluate(
             compat,  # type: ignore[arg-type]
             answer_room,
         )
-        if not thinking and budget != lab.Budget(
-            answer_tokens=answer_tokens, answer_room=answer_room
-        ):
-            raise ValueError(
-                "--no-thinking leaves nothing to budget: leave the options of the budget out but --answer-tokens"
-            )
-        if thinking and prefix is not None:
-            raise ValueError(
-                "--prefix opens an answer that no thinking comes before: give --no-thinking too, or --on-cut"
-            )
+        _check_thinking(thinking, prefix, budget)
         with given.load(model, engine, option, api_key) as loaded, warnings.catch_warnings():
             warnings.simplefilter("ignore", AnswersCut)  # the report below shows it
             asked: dict[str, Any] = {
-                "n": samples, "temperature": temperature, "top_p": top_p, "seed": seed, "system": system, "store": store,
-                "progress": told_by_terminal(),
+                "n": samples, "temperature": temperature, "top_p": top_p, "seed": seed,
+                "system": system, "store": store, "progress": told_by_terminal(),
             }  # fmt: skip
             if sweeping:
-                found = lab.sweep(loaded, problems, swept_caps, swept_waits, budget, **asked)
+                found = lab.sweep(loaded, problems, *rungs, budget, **asked)
             elif thinking:
                 found = {"": lab.evaluate(loaded, problems, budget, **asked)}
             else:
-                found = {
-                    "": lab.evaluate(
-                        loaded,
-                        problems,
-                        thinking=False,
-                        prefix=prefix,
-                        answer_tokens=answer_tokens,
-                        **asked,
-                    )
-                }
+                asked |= {"thinking": False, "prefix": prefix, "answer_tokens": answer_tokens}
+                found = {"": lab.evaluate(loaded, problems, **asked)}
         for name, file in files.items():
             if file:
                 found[name].save(file)
-        written = {name: str(file) if file else None for name, file in files.items()}
-        facts = {
-            name: _facts(results) | {"saved": written[name]} for name, results in found.items()
-        }
         shared: dict[str, Any] = {
             "made": next(iter(found.values())).made,
             "budget": asdict(budget) if thinking else None,
             "store": str(store) if store else None,
         }
+        facts = {
+            name: _facts(results) | {"saved": str(files[name]) if files[name] else None}
+            for name, results in found.items()
+        }
         text = _text(found, _said(budget) if thinking else "no thinking", benchmark)
-        text += [f"saved {file}" for file in written.values() if file] + (
-            [f"stored in {store}"] if store else []
-        )
+        text += [f"saved {file}" for file in files.values() if file]
+        text += [f"stored in {store}"] if store else []
     tell(shared | ({"rungs": facts} if sweeping else facts[""]), "\n".join(text), as_json)
     if any(results.failed for results in found.values()):
         raise typer.Exit(FAILED)
+
+
+def _check_thinking(thinking: bool, prefix: str | None, budget: lab.Budget) -> None:
+    """Refuse a budget without thinking, and the first words of an answer with it."""
+    bare = lab.Budget(answer_tokens=budget.answer_tokens, answer_room=budget.answer_room)
+    if not thinking and budget != bare:
+        raise ValueError(
+            "--no-thinking leaves nothing to budget: leave the options of the budget out but "
+            "--answer-tokens"
+        )
+    if thinking and prefix is not None:
+        raise ValueError(
+            "--prefix opens an answer that no thinking comes before: give --no-thinking too, or "
+            "--on-cut"
+        )
 
 
 def _problems(
@@ -177,7 +173,8 @@ def _problems(
         raise ValueError("--benchmark and --data name two sets of problems: give one of them")
     if path is not None and benchmark is None:
         raise ValueError(
-            "--path is the file of a --benchmark: name the benchmark too, or give the file as --data"
+            "--path is the file of a --benchmark: name the benchmark too, or give the file as "
+            "--data"
         )
     if benchmark is None and data is None:
         return lab.benchmarks.load("embedded", n=n or 100)
@@ -212,7 +209,7 @@ def _facts(results: lab.Results) -> dict[str, Any]:
         "high": results.interval.high,
         "right": sum(results.verdicts),
         "thinking_tokens": results.thinking_tokens,
-        "written": lab.cost(*results.traces).sampled,
+        "written": lab.methods.cost(*results.traces).sampled,
         "failed": results.failed,
         "not_graded": results.grading_errors,
         "answers_cut": results.answers_cut,
@@ -235,7 +232,7 @@ def _text(found: dict[str, lab.Results], budget: str, benchmark: str | None) -> 
         + (f" of {benchmark}" if benchmark else "")
         + (f", {samples} samples each" if samples > 1 else "")
         + (f", {budget}" if "" in found else "")
-        + ": accuracy in % with its 95 % interval, thinking tokens a question"
+        + ": accuracy in % with its interval (Wilson 95 %), thinking tokens a question"
     ]
     for name, results in found.items():
         label = f"{name:<10}" if name else ""
@@ -246,12 +243,13 @@ def _text(found: dict[str, lab.Results], budget: str, benchmark: str | None) -> 
         shown.append(f"{label}accuracy {results.interval}, {tokens}")
         if facts["answers_cut"]:
             shown.append(
-                f"{facts['answers_cut']} of {len(results.traces)} answers were CUT before their end: "
-                "give more --answer-tokens or --answer-room, or a longer context"
+                f"{facts['answers_cut']} of {len(results.traces)} answers were CUT before their "
+                "end: give more --answer-tokens or --answer-room, or a longer context"
             )
         if facts["failed"]:
             shown.append(
-                f"{facts['failed']} questions FAILED and count as wrong, {facts['not_graded']} of them in grading:"
+                f"{facts['failed']} questions FAILED and count as wrong, {facts['not_graded']} of "
+                "them in grading:"
             )
             shown += [
                 f"  {e['question']!r:.60}: {e['error']}" for e in facts["errors"][:ERRORS_SHOWN]

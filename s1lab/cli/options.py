@@ -100,14 +100,14 @@ def check_model(model: str, option: str = "--model") -> None:
 
     if holds_user(model) and not os.path.exists(model):
         raise ValueError(
-            f"{option} {shown(model)} has a user or a key before the '@', where the shell's history and "
-            "the list of processes show it: leave that out, and put the key into the environment "
-            "variable S1LAB_API_KEY, or name where it is with --api-key"
+            f"{option} {shown(model)} has a user or a key before the '@', where the shell's "
+            "history and the list of processes show it: leave that out, and put the key into the "
+            "environment variable S1LAB_API_KEY, or name where it is with --api-key"
         )
 
 
 def engine_options(pairs: list[str] | None, key: str | None) -> dict[str, Any]:
-    """Turn ``--option`` and ``--api-key`` into keywords of :func:`s1lab.load`.
+    """Turn ``--option`` and ``--api-key`` into keywords of `s1lab.load`.
 
     A value is read as JSON if it is JSON, else as text.
 
@@ -164,12 +164,14 @@ def secret(where: str) -> str:
             key = Path(name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as why:
             raise ValueError(
-                f"--api-key: the file {name} can't be read ({type(why).__name__}): name one that holds it"
+                f"--api-key: the file {name} can't be read ({type(why).__name__}): name one that "
+                "holds it"
             ) from None
         if not key:
             raise ValueError(f"--api-key: the file {name} is empty: write the key into it")
     else:
         raise ValueError(
-            "--api-key takes env:NAME or file:PATH: a key on the command line is seen by everybody on the machine"
+            "--api-key takes env:NAME or file:PATH: a key on the command line is seen by everybody "
+            "on the machine"
         )
     return key

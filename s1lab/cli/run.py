@@ -43,8 +43,10 @@ def run(
     """
     with work(goes_on(store)):
         budget = lab.Budget(
-            max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, compat, answer_room
-        )  # type: ignore[arg-type]
+            max_tokens, min_tokens, waits, wait, on_cut, answer_tokens,
+            compat,  # type: ignore[arg-type]
+            answer_room,
+        )  # fmt: skip
         with given.load(model, engine, option, api_key) as loaded:
             trace = lab.force(
                 loaded,
@@ -105,8 +107,8 @@ def ladder(
         )
         with given.load(model, engine, option, api_key) as loaded:
             found = lab.ladder(
-                loaded, question, *rungs, budget=budget, temperature=temperature, top_p=top_p, seed=seed, system=system,
-                store=store,
+                loaded, question, *rungs, budget=budget, temperature=temperature, top_p=top_p,
+                seed=seed, system=system, store=store,
             )  # fmt: skip
         facts = {
             "model": loaded.model,

@@ -59,7 +59,10 @@ def sft(
       s1lab sft --plan --recipe s1-32b --gpus 16
     """
     folder = out or Path(f"runs/sft/{recipe}")
-    kept = f"the same command goes on from the last whole checkpoint in {folder}, or from the start where there is none"
+    kept = (
+        f"the same command goes on from the last whole checkpoint in {folder}, or from the start "
+        "where there is none"
+    )
     with work("nothing was begun" if plan or gpus is not None else kept):
         from s1lab import sft as tuning
 
@@ -80,15 +83,23 @@ def sft(
             from s1lab.curate import read
 
             trained = tuning.train(
-                model or chosen.model, read(data, ()), chosen, out=out, cut=cut, progress=told_by_terminal()
-            )  # fmt: skip
+                model or chosen.model,
+                read(data, ()),
+                chosen,
+                out=out,
+                cut=cut,
+                progress=told_by_terminal(),
+            )
             facts = {
                 "path": str(trained.path),
                 "steps": len(trained.log),
                 "loss": trained.loss,
                 "made": trained.made,
             }
-            text = f"loss {trained.loss[0]:.3f} to {trained.loss[-1]:.3f} in {len(trained.log)} steps; "
+            text = (
+                f"loss {trained.loss[0]:.3f} to {trained.loss[-1]:.3f} in {len(trained.log)} "
+                "steps; "
+            )
             text += f"the model is in {trained.path}"
     if int(os.environ.get("RANK", "0")) == 0:  # of several processes only the first one prints
         tell(facts, text, as_json)

@@ -45,7 +45,7 @@ def work(
     except KeyboardInterrupt as why:
         finished = (
             f"{why.finished} of {len(why.traces)} questions were finished; "
-            if isinstance(why, lab.Interrupted)
+            if isinstance(why, lab.questions.Interrupted)
             else ""
         )
         raise _ended(

@@ -1,7 +1,7 @@
 """Curation: from a pool of questions with traces to a thousand, as in the paper's section 2.
 
 Every draw is seeded, and every dropped row is counted. Each step is a function over a
-``datasets.Dataset``. It returns the rows it kept, and a :class:`Report` of the rows it dropped and
+``datasets.Dataset``. It returns the rows it kept, and a `Report` of the rows it dropped and
 why:
 
     pool, quality = curate.quality(pool)
@@ -14,7 +14,7 @@ why:
 
 The steps know these columns: question, answer, kind (how an answer is graded, "math" if missing),
 source, domain, thinking and attempt (a teacher's trace and answer), thinking_tokens, correct.
-:func:`read` renames the columns of published files to these names.
+`read` renames the columns of published files to these names.
 """
 
 from s1lab.curate.difficulty import count_tokens, difficulty

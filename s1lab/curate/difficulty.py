@@ -14,7 +14,7 @@ from s1lab.budget import Budget
 from s1lab.curate.report import Report, account, needs, with_column
 from s1lab.engine import Engine
 from s1lab.evaluation.evaluate import evaluate
-from s1lab.load import load
+from s1lab.loader import load
 
 BATCH = 1_000
 
@@ -33,7 +33,8 @@ def count_tokens(pool: Dataset, tokenizer: Any, column: str = "thinking") -> Dat
         The pool with the column ``thinking_tokens``: the tokens of each trace.
 
     Example:
-        pool = curate.count_tokens(pool, AutoTokenizer.from_pretrained("Qwen/Qwen2.5-7B-Instruct"))
+        tokenizer = lab.load("s1-tiny").template.tokenizer
+        pool = lab.curate.count_tokens(lab.tiny.pool(200), tokenizer)
     """
     needs(pool, "the pool", **{column: "text"})
     counts: list[int] = []
@@ -64,23 +65,23 @@ def difficulty(
 
     Args:
         pool: A Dataset with question, answer, and kind for answers that are not "math". Answers are
-            graded by rule (:mod:`s1lab.evaluation.grade`); the paper grades them by a model.
-        models: Engines, or names that :func:`s1lab.load` loads. Named models are loaded one after
+            graded by rule (`s1lab.evaluation.grade`); the paper grades them by a model.
+        models: Engines, or names that `s1lab.load` loads. Named models are loaded one after
             the other, with ``engine_options``, and closed again, so they need not fit into memory
             together. A later model gets only the questions that the earlier ones did not solve.
         budget: None asks for an answer without opening any thinking, as the paper does.
-        prefix: As in :func:`s1lab.direct`.
-        temperature: As in :func:`s1lab.force`. The original samples at 0.05 without a seed.
-        seed: As in :func:`s1lab.force`.
+        prefix: As in `s1lab.direct`.
+        temperature: As in `s1lab.force`. The original samples at 0.05 without a seed.
+        seed: As in `s1lab.force`.
         answer_tokens: The most tokens of an answer. None sets no limit but the context. The
             original's limit is 32,768 (its data/bulk_inference.py), which is all that its models
             can hold. A limit that is too low for an answer makes a question look harder than it is.
-        system: As in :func:`s1lab.force`.
+        system: As in `s1lab.force`.
         store: A file, such as "runs/x.db". The completions of each model go to a file of its own
             beside it, "runs/x-MODEL.db". The same call resumes from these files after a kill. A
             model can also be such a file: ``lab.replay("runs/x-MODEL.db")``.
         progress: Whether to show progress bars.
-        engine_options: Options for :func:`s1lab.load`.
+        engine_options: Options for `s1lab.load`.
 
     Returns:
         The rows that no model solved, and the report.
@@ -89,12 +90,14 @@ def difficulty(
         ValueError: If there are no models, or a row has no question or no answer.
 
     Example:
-        pool, solved = curate.difficulty(pool, ["s1-tiny-base", "s1-tiny"], prefix="Answer:")
+        pool = lab.tiny.problems(8, split="train")
+        hard, solved = lab.curate.difficulty(pool, [lab.load("s1-tiny")], prefix="Answer:")
     """
     needs(pool, "the pool", question="text", answer="text")
     if isinstance(models, str) or not isinstance(models, Sequence) or not models:
         raise ValueError(
-            "models is a list of engines or of names for lab.load: give at least one (the paper: two)"
+            "models is a list of engines or of names for lab.load: give at least one (the paper: "
+            "two)"
         )
     columns = {
         name: list(pool[name])
@@ -124,8 +127,9 @@ def difficulty(
                 {key: [values[row] for row in left] for key, values in columns.items()}
             )
             found = evaluate(
-                engine, asked, budget, thinking=budget is not None, prefix=prefix, temperature=temperature, seed=seed,
-                answer_tokens=answer_tokens, system=system, store=_beside(store, name), progress=progress,
+                engine, asked, budget, thinking=budget is not None, prefix=prefix,
+                temperature=temperature, seed=seed, answer_tokens=answer_tokens, system=system,
+                store=_beside(store, name), progress=progress,
             )  # fmt: skip
         failed = sum(trace.error is not None for trace in found.traces)
         counts = {

@@ -86,9 +86,16 @@ def prompt(question: str) -> str:
     """Ask for the class of a question, as a two-digit code on the last line."""
     classes = "\n".join(f"{code} {title}" for code, title in SUBJECTS.items())
     return (
-        f"Which subject does the question below belong to? Choose one class of this list:\n\n{classes}\n\n"
-        f"The question, which you are not to answer:\n\n{question}\n\n"
-        "Say in a sentence why, and end with the two-digit code of the class alone on the last line."
+        "Which subject does the question below belong to? Choose one class of this list:\n"
+        "\n"
+        f"{classes}\n"
+        "\n"
+        "The question, which you are not to answer:\n"
+        "\n"
+        f"{question}\n"
+        "\n"
+        "Say in a sentence why, and end with the two-digit code of the class alone on the last "
+        "line."
     )
 
 
@@ -116,17 +123,17 @@ def domains(
     Args:
         engine: The engine that names the subjects.
         pool: A Dataset with question.
-        temperature: As in :func:`s1lab.direct`.
-        seed: As in :func:`s1lab.direct`.
-        store: As in :func:`s1lab.direct`.
+        temperature: As in `s1lab.direct`.
+        seed: As in `s1lab.direct`.
+        store: As in `s1lab.direct`.
         progress: Whether to show a progress bar.
-        asking: Other options of :func:`s1lab.direct`.
+        asking: Other options of `s1lab.direct`.
 
     Returns:
         The pool with the column ``domain``, the subject of each question, and the report.
 
     Example:
-        pool, unlabelled = curate.domains(engine, pool, store="runs/domains.db")
+        pool, unlabelled = lab.curate.domains(lab.load("s1-tiny"), lab.tiny.problems(4))
     """
     needs(pool, "the pool", question="text")
     replies = direct(

@@ -8,9 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,6 +23,7 @@ from datasets import (
 from datasets.utils import logging
 
 from s1lab.curate.report import needs, with_column
+from s1lab.storage.files import write_whole
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 
@@ -95,7 +95,8 @@ def read(
             file.
 
     Example:
-        pool = curate.read("s1K.parquet", need=("question", "thinking"))
+        lab.curate.write(lab.tiny.pool(200), "runs/pool.jsonl")
+        pool = lab.curate.read("runs/pool.jsonl", need=("question", "answer"))
     """
     if teacher not in (None, *TEACHERS):
         raise ValueError(f"no teacher is called {teacher!r}: choose from {list(TEACHERS)}")
@@ -148,11 +149,12 @@ def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = Non
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: As in :func:`read`.
+        ValueError: As in `read`.
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"no file is at {path}: name one that was written here, or get it, as with `hf download --repo-type dataset`"
+            f"no file is at {path}: name one that was written here, or get it, as with `hf "
+            "download --repo-type dataset`"
         )
     readers = {
         ".parquet": Dataset.from_parquet,
@@ -162,7 +164,8 @@ def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = Non
     }
     if path.suffix not in readers:
         raise ValueError(
-            f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines ({', '.join(readers)})"
+            f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines "
+            f"({', '.join(readers)})"
         )
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty")
@@ -173,7 +176,8 @@ def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = Non
     except Exception as why:
         cause = str(why.__cause__ or why).strip().split("\n")[0][:200]
         raise ValueError(
-            f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: {cause}"
+            f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: "
+            f"{cause}"
         ) from None
 
 
@@ -252,7 +256,7 @@ def to_sft(
 
     Returns:
         A Dataset with the columns ``prompt`` and ``completion``, one row for each row. Newer
-        versions of trl add an end token to a text that does not end in one. :func:`s1lab.sft.train`
+        versions of trl add an end token to a text that does not end in one. `s1lab.sft.train`
         passes ids to trl, so nothing is added.
 
     Raises:
@@ -260,7 +264,9 @@ def to_sft(
             delimiters, or if the name of ``rows`` is unknown.
 
     Example:
-        rows = curate.to_sft(chosen, engine.template)
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        examples = lab.curate.to_sft(rows, lab.load("s1-tiny").template)
+        print(examples[0]["prompt"])
     """
     needs(dataset, "the dataset", question="text", thinking="text", attempt="text")
     if rows not in get_args(Rows):
@@ -268,7 +274,8 @@ def to_sft(
     if not isinstance(template, BoundTemplate):
         if tokenizer is None:
             raise ValueError(
-                "the template has no tokenizer: give engine.template, or the model's tokenizer as tokenizer="
+                "the template has no tokenizer: give engine.template, or the model's tokenizer as "
+                "tokenizer="
             )
         template = bind(template, tokenizer, {tokenizer.eos_token_id})
     think = template.template
@@ -289,7 +296,8 @@ def to_sft(
             held = next((mark for mark in marks if mark in text), None)
             if held:
                 raise ValueError(
-                    f"the {name} of row {place} holds the delimiter {held!r}: it would be read as one; take it out"
+                    f"the {name} of row {place} holds the delimiter {held!r}: it would be read as "
+                    "one; take it out"
                 )
         thinking, attempt = row["thinking"], row["attempt"]
         answer = attempt if prefix.strip() in attempt else prefix + attempt
@@ -331,6 +339,9 @@ def digest(dataset: Dataset) -> str:
 
     Returns:
         The SHA-256 in hex.
+
+    Example:
+        print(lab.curate.digest(lab.tiny.problems(8)))
     """
     found = hashlib.sha256()
     for row in dataset:
@@ -349,23 +360,13 @@ def write(dataset: Dataset, path: str | Path) -> str:
         path: The file.
 
     Returns:
-        The dataset's :func:`digest`.
+        The dataset's `digest`.
 
     Example:
-        curate.write(chosen, "runs/thousand.jsonl")
+        digest = lab.curate.write(lab.tiny.problems(8), "runs/eight.jsonl")
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, map(_line, dataset))
+    write_whole(Path(path), map(_line, dataset))
     return digest(dataset)
-
-
-def write_whole(path: Path, lines: Iterable[bytes]) -> None:
-    """Write a file whole or not at all; it replaces a file at ``path``."""
-    half = path.with_name(path.name + ".part")
-    with half.open("wb") as file:
-        file.writelines(lines)
-    os.replace(half, path)
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

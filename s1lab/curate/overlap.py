@@ -71,7 +71,7 @@ def decontaminate(
         ValueError: If n is below 1, if there is no benchmark, or if one is empty.
 
     Example:
-        pool, leaked = curate.decontaminate(pool, [benchmark])
+        pool, leaked = lab.curate.decontaminate(lab.tiny.pool(200), [lab.tiny.benchmark()])
     """
     if n < 1:
         raise ValueError(f"n is {n}: a gram has at least one word (the paper: 8)")
@@ -79,14 +79,16 @@ def decontaminate(
         benchmarks = [benchmarks]
     if not benchmarks:
         raise ValueError(
-            "there is no benchmark to compare with: give a list of Datasets with a column 'question'"
+            "there is no benchmark to compare with: give a list of Datasets with a column "
+            "'question'"
         )
     needs(pool, "the pool", question="text")
     for place, benchmark in enumerate(benchmarks):
         needs(benchmark, f"benchmark {place}", question="text")
         if all(question is None for question in benchmark["question"]):
             raise ValueError(
-                f"benchmark {place} has no question in any of its rows: give the column of its texts as 'question'"
+                f"benchmark {place} has no question in any of its rows: give the column of its "
+                "texts as 'question'"
             )
     index = _Index(benchmarks, n)
     drops, offset = {}, 0
@@ -189,7 +191,7 @@ def _in_threads(
 
 
 def _batches(pool: Dataset) -> Iterator[pa.Array]:
-    """Yield the questions as Arrow arrays, with words split and lowered as by :func:`words_of`."""
+    """Yield the questions as Arrow arrays, with words split and lowered as by `words_of`."""
     for table in pool.select_columns("question").with_format("arrow").iter(batch_size=BATCH):
         texts = table["question"].combine_chunks().cast(pa.large_string()).fill_null("")
         odd = pc.invert(pc.string_is_ascii(texts))
@@ -226,7 +228,7 @@ def deduplicate(pool: Dataset, n: int | None = None) -> tuple[Dataset, Report]:
         ValueError: If n is below 1.
 
     Example:
-        pool, repeats = curate.deduplicate(pool)
+        pool, repeats = lab.curate.deduplicate(lab.tiny.pool(200))
     """
     if n is not None and n < 1:
         raise ValueError(f"n is {n}: a gram has at least one word")

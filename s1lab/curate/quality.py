@@ -21,8 +21,9 @@ FEATURES = ("question", "answer", "thinking", "attempt")
 BATCH = 1_000
 
 _API_ERROR = re.compile(
-    r"(?:error|status|http)\W{0,3}(?:code)?\W{0,3}(?:4\d\d|5\d\d)\b|\b(?:429|50[0-4]) [A-Z]|resource.?(?:has been )?exhausted"
-    r"|rate.?limit|quota|internal server error|service unavailable|bad gateway|timed? ?out\b|deadline exceeded"
+    r"(?:error|status|http)\W{0,3}(?:code)?\W{0,3}(?:4\d\d|5\d\d)\b|\b(?:429|50[0-4]) [A-Z]"
+    r"|resource.?(?:has been )?exhausted|rate.?limit|quota|internal server error"
+    r"|service unavailable|bad gateway|timed? ?out\b|deadline exceeded"
     r"|finish_reason|response was blocked|overloaded",
     re.IGNORECASE,
 )
@@ -89,7 +90,10 @@ def _repetition(row: Mapping[str, Any]) -> str | None:
     different = len({tuple(words[at : at + LOOP_GRAM]) for at in range(total)})
     if different >= LOOP_SHARE * total:
         return None
-    return f"the trace runs in a circle: {different} different stretches of {LOOP_GRAM} words among {total}"
+    return (
+        f"the trace runs in a circle: {different} different stretches of {LOOP_GRAM} words among "
+        f"{total}"
+    )
 
 
 # By name, in the order in which they are tried. Each returns the fault of a row, or None.
@@ -124,8 +128,8 @@ def quality(
     Args:
         pool: A Dataset with question, and any of answer, thinking, attempt and source. A rule looks
             only at columns that exist.
-        rules: Names of :data:`RULES`, in the order to try them. None is all. The paper counts in
-            two steps, :data:`MISSING` and then :data:`FORMATTING`.
+        rules: Names of `RULES`, in the order to try them. None is all. The paper counts in
+            two steps, `MISSING` and then `FORMATTING`.
         words: The least and the most words of a trace, None for no limit. The paper sets none. They
             are the rules "short" and "long", which are tried last.
         progress: Whether to show a progress bar.
@@ -138,7 +142,7 @@ def quality(
         TypeError: If a column is not text.
 
     Example:
-        pool, faults = curate.quality(pool)
+        pool, faults = lab.curate.quality(lab.tiny.pool(200))
         print(faults.counts)
     """
     names = list(RULES if rules is None else rules)

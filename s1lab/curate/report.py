@@ -32,6 +32,10 @@ class Report:
         whys: For each dropped row, the reason in words.
         notes: Further remarks, one sentence each.
         pool: The pool that came in.
+
+    Example:
+        kept, report = lab.curate.quality(lab.tiny.pool(200))
+        print(report.counts)
     """
 
     stage: str
@@ -90,7 +94,8 @@ class Report:
             ]
             head = f"<tr>{LEFT}row</td>{LEFT}question</td>{LEFT}why</td></tr>"
             parts.append(
-                f"<details><summary>{count:,} {escape(rule)}</summary><table>{head}{''.join(rows)}</table></details>"
+                f"<details><summary>{count:,} {escape(rule)}</summary><table>"
+                f"{head}{''.join(rows)}</table></details>"
             )
         return "".join(parts)
 
@@ -146,12 +151,15 @@ def funnel(*reports: Report) -> str:
         ValueError: If a step does not begin with the rows that the one before left.
 
     Example:
-        print(curate.funnel(quality, repeats, leaked))
+        pool, faults = lab.curate.quality(lab.tiny.pool(200))
+        pool, repeats = lab.curate.deduplicate(pool)
+        print(lab.curate.funnel(faults, repeats))
     """
     for earlier, later in pairwise(reports):
         if earlier.after != later.before:
             raise ValueError(
-                f"{earlier.stage} left {earlier.after:,} rows, but {later.stage} began with {later.before:,}"
+                f"{earlier.stage} left {earlier.after:,} rows, but {later.stage} began with "
+                f"{later.before:,}"
             )
     return "\n".join(
         f"{stage:<16}{left:>9,}  {why}".rstrip() for stage, left, why in steps(reports)
@@ -187,14 +195,16 @@ def needs(pool: Any, what: str, **columns: str) -> None:
     """
     if not isinstance(pool, Dataset):
         raise TypeError(
-            f"{what} is a {type(pool).__name__}, not a datasets.Dataset: use Dataset.from_list or curate.read"
+            f"{what} is a {type(pool).__name__}, not a datasets.Dataset: use Dataset.from_list or "
+            "curate.read"
         )
     if not len(pool):
         raise ValueError(f"{what} has no rows: give at least one")
     for name, kind in columns.items():
         if name not in pool.column_names:
             raise ValueError(
-                f"{what} has no column {name!r}, only {pool.column_names}: {MENDS.get(name, MENDS[''])}"
+                f"{what} has no column {name!r}, only {pool.column_names}: "
+                f"{MENDS.get(name, MENDS[''])}"
             )
         has = pool.features[name]
         dtype = has.dtype if isinstance(has, Value) else None
@@ -216,9 +226,17 @@ def needs(pool: Any, what: str, **columns: str) -> None:
 MENDS = {
     "question": "rename the one that holds the questions, or read the file with curate.read",
     "answer": "rename the one that holds the right answers, or read the file with curate.read",
-    "domain": "label the questions with curate.domains(engine, pool), or name another column with domain=",
-    "thinking": "have a teacher write traces with curate.traces(teacher, pool), or read the file with curate.read",
-    "attempt": "have a teacher write traces with curate.traces(teacher, pool), or read the file with curate.read",
+    "domain": (
+        "label the questions with curate.domains(engine, pool), or name another column with domain="
+    ),
+    "thinking": (
+        "have a teacher write traces with curate.traces(teacher, pool), or read the file with "
+        "curate.read"
+    ),
+    "attempt": (
+        "have a teacher write traces with curate.traces(teacher, pool), or read the file with "
+        "curate.read"
+    ),
     "thinking_tokens": "count them with curate.count_tokens(pool, tokenizer)",
     "": "rename the one that holds it",
 }

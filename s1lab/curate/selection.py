@@ -65,7 +65,8 @@ def select(
             unknown.
 
     Example:
-        chosen, rest = curate.select(pool, 1000, seed=0)
+        pool, _ = lab.curate.quality(lab.tiny.pool(900))
+        chosen, rest = lab.curate.select(pool, 40, seed=0)
     """
     if variant not in ("paper", "code"):
         raise ValueError(f"no variant is called {variant!r}: choose 'paper' or 'code'")
@@ -73,7 +74,8 @@ def select(
     taken = dict.fromkeys(_high_quality(pool, drawing, long_tokens), "high quality")
     if len(taken) > n:
         raise ValueError(
-            f"{len(taken):,} questions are taken at once as high quality, more than n={n:,}: raise n or long_tokens"
+            f"{len(taken):,} questions are taken at once as high quality, more than n={n:,}: raise "
+            "n or long_tokens"
         )
     notes = (
         []
@@ -102,12 +104,16 @@ def random(pool: Dataset, n: int = 1000, seed: int = 0) -> tuple[Dataset, Report
     """Draw ``n`` rows with equal weights: 1K-random of Table 2.
 
     Args:
-        pool: The rows that :func:`s1lab.curate.quality` kept.
+        pool: The rows that `s1lab.curate.quality` kept.
         n: How many rows to draw.
         seed: Seed of the draws.
 
     Returns:
         The chosen rows, and the report.
+
+    Example:
+        pool, _ = lab.curate.quality(lab.tiny.pool(400))
+        chosen, rest = lab.curate.random(pool, 40, seed=0)
     """
     drawing = _Drawing(pool, n, seed, None)
     return _chosen("random", pool, set(drawing.sample(drawing.order, n)), [])
@@ -128,6 +134,10 @@ def diverse(
 
     Returns:
         The chosen rows, and the report.
+
+    Example:
+        pool, _ = lab.curate.quality(lab.tiny.pool(400))
+        chosen, rest = lab.curate.diverse(pool, 40)
     """
     drawing = _Drawing(pool, n, seed, domain)
     groups = {name: drawing.sample(rows, len(rows)) for name, rows in drawing.by_domain().items()}
@@ -153,6 +163,10 @@ def longest(pool: Dataset, n: int = 1000) -> tuple[Dataset, Report]:
 
     Returns:
         The chosen rows, and the report.
+
+    Example:
+        pool, _ = lab.curate.quality(lab.tiny.pool(400))
+        chosen, rest = lab.curate.longest(pool, 40)
     """
     drawing = _Drawing(pool, n, 0, None, lengths=True)
     return _chosen(
@@ -164,7 +178,12 @@ def longest(pool: Dataset, n: int = 1000) -> tuple[Dataset, Report]:
 
 
 def full(pool: Dataset) -> tuple[Dataset, Report]:
-    """Keep every row: 59K-full of Table 2."""
+    """Keep every row: 59K-full of Table 2.
+
+    Example:
+        pool, _ = lab.curate.quality(lab.tiny.pool(400))
+        chosen, rest = lab.curate.full(pool)
+    """
     needs(pool, "the pool", question="text")
     return account("full", pool, {})
 
@@ -184,7 +203,8 @@ class _Drawing:
         for place, question in enumerate(self.questions):
             if not (question or "").strip():
                 raise ValueError(
-                    f"row {place} of the pool has no question: drop such rows with curate.quality first"
+                    f"row {place} of the pool has no question: drop such rows with curate.quality "
+                    "first"
                 )
             first.setdefault(question, place)
         # Each question once, sorted by its text, so that the order of the rows has no effect.
@@ -204,7 +224,8 @@ class _Drawing:
             counts = Counter(str(labels[row]) for row in self.order if labels[row])
             apiece = "; ".join(f"{name} {count:,}" for name, count in counts.most_common())
             raise ValueError(
-                f"n={n:,}, but {len(self.order):,} different questions are left{f' ({apiece})' if apiece else ''}: ask for fewer"
+                f"n={n:,}, but {len(self.order):,} different questions are "
+                f"left{f' ({apiece})' if apiece else ''}: ask for fewer"
             )
         self.notes: list[str] = []
         self.lengths = self._lengths(pool) if domain or lengths else []
@@ -216,7 +237,8 @@ class _Drawing:
             return [length or 0 for length in pool["thinking_tokens"]]
         needs(pool, "the pool", thinking="text")
         self.notes.append(
-            "lengths in words: the pool has no column 'thinking_tokens' (curate.count_tokens makes it)"
+            "lengths in words: the pool has no column 'thinking_tokens' (curate.count_tokens makes "
+            "it)"
         )
         return [len((text or "").split()) for text in pool["thinking"]]
 

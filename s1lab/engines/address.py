@@ -7,7 +7,7 @@ import html
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -33,6 +33,42 @@ def shown(model: str) -> str:
     """The printable form of an address: without anything before its last "@"."""
     scheme, mark, rest = model.partition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else model.rpartition("@")[2]
+
+
+def engine_for(model: str, engine: str, engines: Sequence[str]) -> str:
+    """Choose the engine of a model. No message shows a password that the model's name may hold.
+
+    Args:
+        model: A model's name, a folder, or an address.
+        engine: The engine that the caller names; "auto" for none.
+        engines: All engines.
+
+    Returns:
+        "server" for an address, else the named engine, or "transformers".
+
+    Raises:
+        ValueError: The engine is unknown, can't load the model, or the name is no model.
+    """
+    address = is_address(model)
+    if not address and holds_user(model) and not os.path.exists(model):
+        raise ValueError(
+            f"{shown(model)!r} with a user before it is no model: "
+            "an address begins with http:// or https://"
+        )
+    if engine not in ("auto", *engines):
+        raise ValueError(
+            f"no engine is called {engine!r}: choose from {list(engines)}, or leave it out"
+        )
+    if engine == "auto":
+        return "server" if address else "transformers"
+    if address != (engine == "server"):
+        fix = (
+            "an address is for the server engine"
+            if address
+            else "the server engine takes an address that begins with http"
+        )
+        raise ValueError(f"engine={engine!r} can't load {shown(model)!r}: {fix}")
+    return engine
 
 
 def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
@@ -85,7 +121,8 @@ def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
     if fault:
         told = "".join(c if c.isprintable() else "?" for c in named)[:100]
         raise ValueError(
-            f"{scheme.lower()}://{told} is no address ({fault}): give one such as http://host:8000/v1"
+            f"{scheme.lower()}://{told} is no address ({fault}): give one such as "
+            "http://host:8000/v1"
         )
     user, _, password = userinfo.partition(":")
     return plain, (unquote(user), unquote(password)) if userinfo else None
@@ -110,8 +147,8 @@ class Proxy:
     def sentence(self, address: str) -> str:
         """The proxy's part of a message about a failing connection."""
         return (
-            f"; the way there leads through the proxy {self.host} of {self.variable}, which is left "
-            f"out if NO_PROXY={urlsplit(address).hostname} is set"
+            f"; the way there leads through the proxy {self.host} of {self.variable}, which is "
+            f"left out if NO_PROXY={urlsplit(address).hostname} is set"
         )
 
 

@@ -1,6 +1,6 @@
 """One server over HTTP, on its own thread, with replies in bounded time and memory.
 
-The output of :meth:`Client.words` contains no secret: keys and passwords are masked in all text of
+The output of `Client.words` contains no secret: keys and passwords are masked in all text of
 a server.
 """
 
@@ -54,10 +54,20 @@ class Client:
         timeout: The most seconds for one reply.
 
     Raises:
-        ValueError: The address, or the proxy that leads to it, can't be used.
+        ValueError: The key, the address, or the proxy that leads to it, can't be used.
     """
 
     def __init__(self, address: str, api_key: str | None, timeout: float) -> None:
+        if api_key and not (
+            isinstance(api_key, str)
+            and api_key.isascii()
+            and api_key.isprintable()
+            and " " not in api_key
+        ):
+            raise ValueError(
+                "api_key holds a space, a line end or a letter that no header carries: pass the "
+                "key alone"
+            )
         self.address, userinfo = split_address(address)
         proxy = proxy_to(self.address)
         self.via = proxy.sentence(self.address) if proxy else ""
@@ -196,8 +206,8 @@ class Client:
             size = max(size, len(content))
         if size > most and not words:
             raise ReplyError(
-                f"the server's answer has more than {most:,} bytes, which no answer to this request "
-                "needs: it was not read to its end"
+                f"the server's answer has more than {most:,} bytes, which no answer to this "
+                "request needs: it was not read to its end"
             )
         return content
 

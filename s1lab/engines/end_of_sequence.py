@@ -13,7 +13,7 @@ from s1lab.engines.model_files import reading, settings_of
 def end_ids(model: str, tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """The ids that end an answer of a model with files, the same for every engine.
 
-    See :func:`ends_of`.
+    See `ends_of`.
     """
     with reading(model):
         return ends_of(

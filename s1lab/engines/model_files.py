@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import warnings
 from collections.abc import Iterator
@@ -56,8 +55,9 @@ def locate(model: str) -> str:
         return model
     if Path(model).is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise FileNotFoundError(
-            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a folder that holds a model, "
-            "a hub id of the form owner/name, or a server's address that begins with http"
+            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a "
+            "folder that holds a model, a hub id of the form owner/name, or a server's address "
+            "that begins with http"
         )
     return model
 
@@ -91,12 +91,13 @@ def reading(model: str, file: str = "") -> Iterator[None]:
         named = "" if isinstance(why, (OSError, ValueError)) else f"{type(why).__name__}: "
         if file and folder_of(model):
             raise ModelFilesError(
-                f"the {file} of {model!r} can't be used ({named}{one_line(why, 140)}): fetch the model's files again, or write "
-                "them again with the transformers that is installed"
+                f"the {file} of {model!r} can't be used ({named}{one_line(why, 140)}): fetch the "
+                "model's files again, or write them again with the transformers that is installed"
             ) from why
         raise ModelFilesError(
-            f"the model {model!r} can't be loaded ({named}{one_line(why, 140)}): give a folder that holds a "
-            f"transformers model with its tokenizer, a hub id that this machine can reach, or {EMBEDDED[0]!r}"
+            f"the model {model!r} can't be loaded ({named}{one_line(why, 140)}): give a folder "
+            "that holds a transformers model with its tokenizer, a hub id that this machine can "
+            f"reach, or {EMBEDDED[0]!r}"
         ) from why
     finally:
         if bars:
@@ -106,8 +107,9 @@ def reading(model: str, file: str = "") -> Iterator[None]:
 def code_needed(model: str) -> str:
     """The sentence about a model that needs its own code to load."""
     return (
-        f"the model {model!r} can only be loaded by running code that its own files name (auto_map), and that is not done "
-        "unless you ask for it: pass trust_remote_code=True to lab.load if you have read that code and trust it"
+        f"the model {model!r} can only be loaded by running code that its own files name "
+        "(auto_map), and that is not done unless you ask for it: pass trust_remote_code=True to "
+        "lab.load if you have read that code and trust it"
     )
 
 
@@ -145,7 +147,7 @@ def settings_of(model: str, file: str) -> dict[str, Any]:
 
 
 def check_model(model: str) -> Header:
-    """Check a model's files if they are local; see :func:`s1lab.engines.weights.check_files`."""
+    """Check a model's files if they are local; see `s1lab.engines.weights.check_files`."""
     folder = folder_of(model)
     return check_files(folder) if folder else {}
 
@@ -294,7 +296,8 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
             letter for letter in LETTERS if not tokenizer.encode(letter, add_special_tokens=False)
         ]:
             raise ModelFilesError(
-                f"the tokenizer of {model!r} has no token for {lost[0]!r}: fetch the model's files again"
+                f"the tokenizer of {model!r} has no token for {lost[0]!r}: fetch the model's files "
+                "again"
             )
         # The second is code that the user allowed.
         if embedded or type(tokenizer).__module__.startswith("transformers_modules"):
@@ -309,13 +312,15 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
         tokenizer = PreTrainedTokenizerFast.from_pretrained(where, trust_remote_code=False)
         if not _agrees(tokenizer, by_file):
             raise ModelFilesError(
-                f"{file} can't be used: transformers makes another tokenizer of it, as {used} and as the file's own class; "
-                "save the tokenizer again with the transformers that is installed"
+                f"{file} can't be used: transformers makes another tokenizer of it, as {used} and "
+                "as the file's own class; save the tokenizer again with the transformers that is "
+                "installed"
             )
     # With the generic class the file describes everything, so the files agree.
     if named not in GENERIC:
         warnings.warn(
-            f"the tokenizer class {used} of {model!r} encodes some texts differently from its tokenizer.json: the file is used",
+            f"the tokenizer class {used} of {model!r} encodes some texts differently from its "
+            "tokenizer.json: the file is used",
             stacklevel=4,
         )
     return tokenizer
@@ -350,65 +355,3 @@ def formats_of(model: str) -> tuple[str, ...] | None:
     except (OSError, ValueError):
         return None
     return tuple(getattr(config, "s1lab_formats", None) or ())
-
-
-# Up to this many bytes of weights are read as a whole. Of larger ones only pieces are read.
-WHOLE_BYTES = 1024**3
-PIECES, PIECE = 256, 64 * 1024
-
-
-def fingerprint(model: str) -> str:
-    """A digest of a model's config, tokenizer and weights, or the hub's commit.
-
-    It distinguishes a model's files from all others. If the weight files have over a gigabyte in
-    all, only 256 evenly spread pieces of each and the sizes are read. That distinguishes two
-    trainings, but does not prove that nothing was tampered with.
-    """
-    where = Path(locate(model))
-    if not where.is_dir():
-        from huggingface_hub import try_to_load_from_cache
-
-        cached = try_to_load_from_cache(model, "config.json")
-        return (
-            f"hub {model} {Path(cached).parent.name}" if isinstance(cached, str) else f"hub {model}"
-        )
-    weights = [p for kind in ("*.safetensors", "*.bin") for p in sorted(where.glob(kind))]
-    digest = hashlib.blake2b(digest_size=20)
-    whole = sum(p.stat().st_size for p in weights) <= WHOLE_BYTES
-    for path in [
-        p
-        for name in ("config.json", "tokenizer.json", "vocab.json", "merges.txt")
-        if (p := where / name).is_file()
-    ]:
-        digest.update(path.name.encode() + path.read_bytes())
-    for path in weights:
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}".encode())
-        with path.open("rb") as file:
-            for at in (
-                [None]
-                if whole or size < PIECES * PIECE
-                else [i * (size - PIECE) // (PIECES - 1) for i in range(PIECES)]
-            ):
-                file.seek(at or 0)
-                while block := file.read(PIECE if at is not None else 1024**2):
-                    digest.update(block)
-                    if at is not None:
-                        break
-    return digest.hexdigest()
-
-
-@torch.inference_mode()
-def fingerprint_of(network: PreTrainedModel) -> str:
-    """The fingerprint of a model in memory that has no files.
-
-    It is a digest of up to 4,096 numbers of each weight.
-    """
-    digest = hashlib.blake2b(network.config.to_json_string().encode(), digest_size=20)
-    for name, weight in network.state_dict().items():
-        flat = weight.reshape(-1)
-        some = flat[:: max(1, flat.numel() // 4096)].float().cpu().contiguous()
-        digest.update(
-            f"{name} {tuple(weight.shape)} {weight.dtype}".encode() + some.numpy().tobytes()
-        )
-    return f"memory {digest.hexdigest()}"

@@ -55,8 +55,8 @@ def check_prompt(choice: dict[str, Any], prompt: list[int]) -> None:
     sent = choice.get("prompt_token_ids")
     if isinstance(sent, list) and sent != prompt:
         raise MixedUpError(
-            f"the server continued {len(sent)} other ids than the {len(prompt)} that were sent: it cuts or changes "
-            "the prompt, or it mixes up its answers"
+            f"the server continued {len(sent)} other ids than the {len(prompt)} that were sent: it "
+            "cuts or changes the prompt, or it mixes up its answers"
         )
 
 
@@ -94,14 +94,16 @@ def check(
     finish, ids = choice.get("finish_reason"), choice.get("token_ids")
     if finish not in ("stop", "length"):
         raise ReplyError(
-            f"the server ended the request with the reason {_told(finish, words)}, which is neither 'stop' nor 'length'"
+            f"the server ended the request with the reason {_told(finish, words)}, which is "
+            "neither 'stop' nor 'length'"
         )
     if not isinstance(ids, list):
         raise ReplyError(f"the server's token_ids are no list but {_told(ids, words)}")
     _check_ids(ids, max(vocabulary, rows) if rows else None, words)
     if len(ids) > most:
         raise ReplyError(
-            f"the server wrote {len(ids)} ids where at most {most} were asked for: it ignores max_tokens"
+            f"the server wrote {len(ids)} ids where at most {most} were asked for: it ignores "
+            "max_tokens"
         )
     end = len(ids)
     if ids and max(ids) >= vocabulary:
@@ -111,7 +113,8 @@ def check(
         place = next(place for place, token in enumerate(kept) if token in stops)
         if place < len(ids) - 1:
             raise ReplyError(
-                f"the server wrote {len(ids) - 1 - place} more ids after the stop {kept[place]}: it ignores stop_token_ids"
+                f"the server wrote {len(ids) - 1 - place} more ids after the stop {kept[place]}: "
+                "it ignores stop_token_ids"
             )
         return _stopped(kept[:-1], kept[-1], choice, least, stops, vocabulary)
     if end < len(ids):
@@ -131,7 +134,8 @@ def check(
         return Reply(tuple(ids))
     if len(ids) < least:
         raise ReplyError(
-            f"the server stopped after {len(ids)} ids where min_tokens asks for {least}: it ignores min_tokens"
+            f"the server stopped after {len(ids)} ids where min_tokens asks for {least}: it "
+            "ignores min_tokens"
         )
     return Reply(tuple(ids), unnamed=True)
 
@@ -151,7 +155,8 @@ def _stopped(
         raise ReplyError(f"the server wrote the stop {stop} and says that it stopped at {named}")
     if len(ids) < least:
         raise ReplyError(
-            f"the server stopped at {stop} after {len(ids)} ids where min_tokens asks for {least}: it ignores min_tokens"
+            f"the server stopped at {stop} after {len(ids)} ids where min_tokens asks for {least}: "
+            "it ignores min_tokens"
         )
     return Reply(tuple(ids), stop)
 
@@ -164,7 +169,8 @@ def _check_ids(ids: list[Any], rows: int | None, words: Callable[[Any], str]) ->
         wrong = next(i for i in ids if not _is_id(i) or (rows is not None and i >= rows))
         most = f" to {rows - 1}" if rows is not None else ""
         raise ReplyError(
-            f"the server wrote {_told(wrong, words)} where a token id belongs, a whole number from 0{most}"
+            f"the server wrote {_told(wrong, words)} where a token id belongs, a whole number from "
+            f"0{most}"
         )
 
 

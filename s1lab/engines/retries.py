@@ -71,7 +71,8 @@ class Retries:
                 if answer.status < 400:
                     place = self._client.words(answer.headers.get("location", "another place"))
                     raise ReplyError(
-                        f"{self._client.address} sends us on to {place}: use that address{self._client.via}"
+                        f"{self._client.address} sends us on to {place}: use that "
+                        f"address{self._client.via}"
                     )
                 said = f"{answer.status}: {self._client.message(answer)}"
                 if answer.status < 500 and answer.status not in (408, 429):
@@ -100,12 +101,13 @@ class Retries:
             await asyncio.sleep(min(pause, left + 0.01))
         if not tries:
             raise ReplyError(
-                f"{self._client.address} was not asked any more: for {self._patience:g} seconds and longer it "
-                f"gave no answer, the last failure {self._trouble}; is the server up?{self._client.via}"
+                f"{self._client.address} was not asked any more: for {self._patience:g} seconds "
+                f"and longer it gave no answer, the last failure {self._trouble}; is the server "
+                f"up?{self._client.via}"
             )
         raise ReplyError(
-            f"{self._client.address} gave no answer in {tries} tries, the last failure {self._trouble}; "
-            f"is the server up?{self._client.via}"
+            f"{self._client.address} gave no answer in {tries} tries, the last failure "
+            f"{self._trouble}; is the server up?{self._client.via}"
         )
 
     def _allowed(self) -> float:
@@ -132,14 +134,15 @@ class Retries:
                 else "an empty one"
             )
             raise TroubleError(
-                f"an answer that is no completion, or half of one ({self._client.words(kind[:100])} {told})"
+                "an answer that is no completion, or half of one "
+                f"({self._client.words(kind[:100])} {told})"
             )
         self.forget()
         if choice.get("token_ids") is None:
             raise ReplyError(
-                f"{self._client.address} does not return token ids: it must honour return_token_ids, as "
-                "vLLM's server does (python -m vllm.entrypoints.openai.api_server); turn that on or "
-                "use another server"
+                f"{self._client.address} does not return token ids: it must honour "
+                "return_token_ids, as vLLM's server does (python -m "
+                "vllm.entrypoints.openai.api_server); turn that on or use another server"
             )
         return choice
 

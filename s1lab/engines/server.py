@@ -21,14 +21,16 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from s1lab.engine import Completion, Request, misfit
+from s1lab.engine import Completion, Request
 from s1lab.engines.client import Client
 from s1lab.engines.end_of_sequence import end_ids
-from s1lab.engines.model_files import fingerprint, load_tokenizer
+from s1lab.engines.fingerprint import fingerprint
+from s1lab.engines.limits import misfit
+from s1lab.engines.model_files import load_tokenizer
 from s1lab.engines.reply import ReplyError, body_of, check
 from s1lab.engines.retries import Retries
 from s1lab.engines.server_card import card_of, versions_of
-from s1lab.engines.vocabulary import rows_of
+from s1lab.engines.vocabulary import outside, rows_of
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 
@@ -45,9 +47,9 @@ class ServerEngine:
         model: The name the server uses for the model; None takes its only model.
         tokenizer: Folder, hub id or embedded name of the model's tokenizer; None takes the place
             that the server names for its model.
-        template: As in :func:`s1lab.load`.
-        chat_template_kwargs: As in :func:`s1lab.load`.
-        allow_special: As in :func:`s1lab.load`.
+        template: As in `s1lab.load`.
+        chat_template_kwargs: As in `s1lab.load`.
+        allow_special: As in `s1lab.load`.
         api_key: Sent as a bearer token, and never shown. None takes the environment variable
             S1LAB_API_KEY, if it is set.
         concurrency: The most requests in flight. The server batches them.
@@ -102,18 +104,8 @@ class ServerEngine:
             number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
             if not number or not 0 < seconds < math.inf:
                 raise ValueError(f"{field}={seconds!r}: give a number of seconds above 0")
-        api_key = api_key or os.environ.get("S1LAB_API_KEY")
-        if api_key and not (
-            isinstance(api_key, str)
-            and api_key.isascii()
-            and api_key.isprintable()
-            and " " not in api_key
-        ):
-            raise ValueError(
-                "api_key holds a space, a line end or a letter that no header carries: pass the key alone"
-            )
         self.width = concurrency
-        self._client = Client(address, api_key, timeout)
+        self._client = Client(address, api_key or os.environ.get("S1LAB_API_KEY"), timeout)
         self.address = self._client.address
         self._timeout = timeout
         self._retries = Retries(self._client, timeout, retries, patience)
@@ -149,7 +141,8 @@ class ServerEngine:
         root = card.get("root") or card["id"]
         if not isinstance(root, str):
             raise ValueError(
-                f"{self.address} says that its model comes from something that is no text: pass tokenizer="
+                f"{self.address} says that its model comes from something that is no text: pass "
+                "tokenizer="
             )
         self._root = root
         where = tokenizer or root
@@ -165,7 +158,7 @@ class ServerEngine:
         self.template = bound(loaded, end_ids(where, loaded))
         self._vocabulary = len(loaded)
         self._rows = rows_of(where)
-        self._outside = frozenset(range(self._vocabulary, self._rows or 0))
+        self._outside = outside(self._vocabulary, self._rows)
         said = card.get("max_model_len")
         context = max_model_len if max_model_len is not None else said
         if not _whole(context) or context < 2:
@@ -209,10 +202,10 @@ class ServerEngine:
         if self._limit is not None and not self._told:
             self._told = True
             warnings.warn(
-                f"{self.address} ends an answer by itself after {self._limit} ids: the rest is asked "
-                "for, which takes more requests. A vLLM server takes such a limit from "
-                "max_new_tokens in the model's generation config; --generation-config vllm turns it "
-                "off",
+                f"{self.address} ends an answer by itself after {self._limit} ids: the rest is "
+                "asked for, which takes more requests. A vLLM server takes such a limit from "
+                "max_new_tokens in the model's generation config; --generation-config vllm turns "
+                "it off",
                 stacklevel=2,
             )
         return done
@@ -325,13 +318,12 @@ class ServerEngine:
                     if stop not in stops:  # the server stopped at a stop of its own
                         written.append(stop)
                         stop = None
-                # Qwen's models have rows beyond their vocabulary and sometimes choose one. Such an
-                # id can't be decoded: continue from there with all of them masked. If their number
-                # is known, they are stops, so that nothing is written after one.
+                # An id past the vocabulary: continue from there with all of them masked.
                 if undecodable:
                     if masked:
                         raise ReplyError(
-                            "the server ignores allowed_token_ids and wrote an id that can't be decoded"
+                            "the server ignores allowed_token_ids and wrote an id that can't be "
+                            "decoded"
                         )
                     masked = True
                 elif stop is not None:
@@ -343,9 +335,9 @@ class ServerEngine:
                     if empty == 2:
                         raise ReplyError(
                             f"the server wrote {len(written)} of {request.max_tokens} ids and then "
-                            "ended two replies in a row without one: it has a limit of its own, such "
-                            "as max_new_tokens in its generation config (--generation-config vllm "
-                            "turns that off) or one of a gateway"
+                            "ended two replies in a row without one: it has a limit of its own, "
+                            "such as max_new_tokens in its generation config (--generation-config "
+                            "vllm turns that off) or one of a gateway"
                         )
                     if self._limit is None and choice["finish_reason"] == "length":
                         self._limit = len(reply.ids)
@@ -381,8 +373,8 @@ class ServerEngine:
         )
         if not reply.ids or (request.temperature > 0 and reply.ids[0] not in stops):
             raise ReplyError(
-                f"the server says that it stopped after {len(written)} ids, and neither writes the stop "
-                "nor names it in stop_reason"
+                f"the server says that it stopped after {len(written)} ids, and neither writes the "
+                "stop nor names it in stop_reason"
             )
         return reply.ids[0]
 

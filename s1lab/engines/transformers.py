@@ -16,15 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from s1lab.engine import Completion, Request, misfit
+from s1lab.engine import Completion, Request
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
+from s1lab.engines.fingerprint import fingerprint, fingerprint_of
+from s1lab.engines.finite import check_finite
 from s1lab.engines.interrupts import interrupt_later
-from s1lab.engines.model_files import fingerprint, fingerprint_of, load_network, load_tokenizer
+from s1lab.engines.kv_cache import Slab
+from s1lab.engines.limits import misfit
+from s1lab.engines.model_files import load_network, load_tokenizer
 from s1lab.engines.prefix_cache import Kept, Shelf
 from s1lab.engines.vocabulary import check_embeddings
-from s1lab.engines.weights import check_finite
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import bind
 
@@ -38,9 +41,9 @@ class TransformersEngine:
     Args:
         model: "s1-tiny", "s1-tiny-base", a folder or a hub id; or a loaded model.
         tokenizer: The tokenizer of a loaded model, which needs one.
-        template: As in :func:`s1lab.load`.
-        chat_template_kwargs: As in :func:`s1lab.load`.
-        allow_special: As in :func:`s1lab.load`.
+        template: As in `s1lab.load`.
+        chat_template_kwargs: As in `s1lab.load`.
+        allow_special: As in `s1lab.load`.
         dtype: "auto" is the model's own on a GPU and float32 on a CPU, where bfloat16 may be ten
             times slower.
         device: None is "cuda" if there is a GPU, else "cpu".
@@ -85,35 +88,22 @@ class TransformersEngine:
         if isinstance(model, PreTrainedModel):
             if tokenizer is None:
                 raise ValueError("a loaded model comes with tokenizer=its tokenizer")
-            self.network, self.model, self._from_files = (
-                model,
-                model.name_or_path or type(model).__name__,
-                False,
-            )
+            self.network, self._from_files = model, False
+            self.model = model.name_or_path or type(model).__name__
         else:
             self.model, self._from_files = str(model), True
             if dtype == "auto" and device == "cpu":
                 dtype = torch.float32
             tokenizer = load_tokenizer(self.model, trust_remote_code=trust_remote_code)
             self.network = load_network(self.model, dtype, trust_remote_code=trust_remote_code)
-        self.network = self.network.to(device).eval()  # type: ignore[arg-type]
-        for parameter in self.network.parameters():
-            parameter.requires_grad_(False)
-        check_finite(self.model, self.network)
+        self._prepare(device)
         config = self.network.config
-        if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
-            raise ValueError(
-                f"{self.model} has layers of sliding or linear attention, which this engine does not batch: use vLLM"
-            )
-        ends = (
-            end_ids(self.model, tokenizer)
-            if self._from_files
-            else end_ids_of(self.network, tokenizer)
-        )
         self.template = bind(
             template,
             tokenizer,
-            ends,
+            end_ids(self.model, tokenizer)
+            if self._from_files
+            else end_ids_of(self.network, tokenizer),
             chat_template_kwargs=chat_template_kwargs,
             allow_special=allow_special,
         )
@@ -125,7 +115,8 @@ class TransformersEngine:
             isinstance(max_model_len, int) and 1 <= max_model_len <= own
         ):
             raise ValueError(
-                f"max_model_len={max_model_len!r} is outside the model's 1 to {own}: leave it out to use all of it"
+                f"max_model_len={max_model_len!r} is outside the model's 1 to {own}: leave it out "
+                "to use all of it"
             )
         self.context = max_model_len or own
         if not isinstance(max_batch, int) or max_batch < 1:
@@ -134,10 +125,23 @@ class TransformersEngine:
         self.dtype = self.network.dtype
         self.vocabulary = len(tokenizer)  # ids past it (Qwen's padding rows) can't be sampled
         self.counts = {"fed": 0, "reused": 0, "sampled": 0, "steps": 0}
-        self._slab = _Slab(config.num_hidden_layers)
+        self._slab = Slab(config.num_hidden_layers)
         self._queue: deque[_Row] = deque()
         self._rows: list[_Row] = []
         self._shelf = Shelf(keep_bytes)
+
+    def _prepare(self, device: str) -> None:
+        """Move the network to its device, and check that this engine can run it."""
+        self.network = self.network.to(device).eval()  # type: ignore[arg-type]
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(False)
+        check_finite(self.model, self.network)
+        kinds = getattr(self.network.config, "layer_types", None) or ()
+        if any(kind != "full_attention" for kind in kinds):
+            raise ValueError(
+                f"{self.model} has layers of sliding or linear attention, which this engine does "
+                "not batch: use vLLM"
+            )
 
     def submit(self, key: int, request: Request) -> None:
         row = _Row(key, request, list(request.ids))
@@ -165,7 +169,7 @@ class TransformersEngine:
         """Free the model. Closing twice is allowed."""
         self.cancel()
         self._shelf.clear()
-        self._slab = _Slab(0)
+        self._slab = Slab(0)
         self.__dict__.pop("network", None)
 
     @cached_property
@@ -174,12 +178,18 @@ class TransformersEngine:
 
     @property
     def semantics(self) -> str:
-        return f"{self.name} {str(self.dtype).removeprefix('torch.')} {torch.device(self.device).type} 2"
+        return (
+            f"{self.name} {str(self.dtype).removeprefix('torch.')} "
+            f"{torch.device(self.device).type} 2"
+        )
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.network.parameters())
         dtype = str(self.dtype).removeprefix("torch.")
-        return f"{self.name} engine: {self.model}, {size:,} weights, {dtype} on {self.device}, context {self.context}"
+        return (
+            f"{self.name} engine: {self.model}, {size:,} weights, {dtype} on {self.device}, "
+            f"context {self.context}"
+        )
 
     def __enter__(self) -> TransformersEngine:
         return self
@@ -329,81 +339,6 @@ class _Row:
     @property
     def written(self) -> int:
         return len(self.ids) - len(self.request.ids)
-
-
-class _Slab(Cache):
-    """The keys and values of all rows, [slots, heads, capacity, width] a layer.
-
-    They are written in place, at each row's own length.
-    """
-
-    def __init__(self, layers: int) -> None:
-        self.keys: list[torch.Tensor | None] = [None] * layers
-        self.values: list[torch.Tensor | None] = [None] * layers
-        self.slots, self.capacity = 0, 0
-
-    def aim(self, slot: int, rows: int, positions: torch.Tensor, length: int) -> None:
-        """Set the place of the next pass: ``rows`` slots from ``slot``, [rows, width] positions."""
-        self._span = slice(slot, slot + rows)
-        self._positions, self._length = positions, length
-        self._at = torch.arange(slot, slot + rows, device=positions.device)[:, None]
-
-    def update(  # type: ignore[override]
-        self,
-        key_states: torch.Tensor,
-        value_states: torch.Tensor,
-        layer_idx: int,
-        *_: Any,
-        **__: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        out = []
-        for store, new in ((self.keys, key_states), (self.values, value_states)):
-            slab = store[layer_idx]
-            if slab is None:
-                slab = store[layer_idx] = new.new_zeros(
-                    self.slots, new.shape[1], self.capacity, new.shape[3]
-                )
-            slab[self._at, :, self._positions] = new.transpose(1, 2)
-            out.append(slab[self._span, :, : self._length])
-        return out[0], out[1]
-
-    def reserve(self, slots: int, capacity: int) -> None:
-        """Make room for this many rows and ids. The size doubles, so that growth is rare."""
-        if slots <= self.slots and capacity <= self.capacity:
-            return
-        if slots > self.slots:
-            self.slots = max(slots, min(2 * self.slots, self.slots + 32))
-        if capacity > self.capacity:
-            self.capacity = max(capacity, 2 * self.capacity, 256)
-        for store in (self.keys, self.values):
-            for layer, old in enumerate(store):
-                if old is not None:
-                    new = old.new_zeros(self.slots, old.shape[1], self.capacity, old.shape[3])
-                    new[: old.shape[0], :, : old.shape[2]] = old
-                    store[layer] = new
-
-    def move(self, source: int, target: int) -> None:
-        if source != target:
-            for slab in [*self.keys, *self.values]:
-                assert slab is not None
-                slab[target] = slab[source]
-
-    def copy(self, slot: int, ids: list[int]) -> Kept:
-        layers = []
-        for keys, values in zip(self.keys, self.values, strict=True):
-            assert keys is not None and values is not None
-            layers.append((keys[slot, :, : len(ids)].clone(), values[slot, :, : len(ids)].clone()))
-        return Kept(ids, layers)
-
-    def restore(self, slot: int, kept: Kept, length: int) -> None:
-        for layer, pair in enumerate(kept.layers):
-            for store, tensor in zip((self.keys, self.values), pair, strict=True):
-                slab = store[layer]
-                assert slab is not None
-                slab[slot, :, :length] = tensor[:, :length]
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        return self._length
 
 
 def _top_p(logits: torch.Tensor, top_p: float) -> torch.Tensor:

@@ -30,6 +30,19 @@ def rows_of(model: str) -> int | None:
         return None
 
 
+def outside(tokens: int, rows: int | None) -> frozenset[int]:
+    """The ids past the vocabulary that a model can choose.
+
+    Qwen's models have such rows and sometimes choose one. It can't be decoded. So an engine makes
+    these ids stops, and continues from there with all of them masked.
+
+    Args:
+        tokens: How many tokens the tokenizer has.
+        rows: How many ids the model's output has; None if that is not known.
+    """
+    return frozenset(range(tokens, rows or 0))
+
+
 def check_embeddings(model: str, template: BoundTemplate, rows: int) -> None:
     """Compare a tokenizer with the rows of the model's embeddings.
 
@@ -85,14 +98,17 @@ def check_tokens(model: str, tokenizer: Any, needed: Collection[int], rows: int)
     if not without:
         return None
     control = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-    fix = "resize the embeddings (model.resize_token_embeddings) and train, or use the tokenizer that belongs to the model"
+    fix = (
+        "resize the embeddings (model.resize_token_embeddings) and train, or use the tokenizer "
+        "that belongs to the model"
+    )
     ordinary = [token for token, number in without.items() if number not in control]
     if ordinary or set(without.values()) & set(needed):
         raise ModelFilesError(
-            f"the tokenizer of {model!r} has the tokens {listed(ordinary or without)} past the {rows:,} rows of the model's "
-            f"embeddings: {fix}"
+            f"the tokenizer of {model!r} has the tokens {listed(ordinary or without)} past the "
+            f"{rows:,} rows of the model's embeddings: {fix}"
         )
     return (
-        f"the tokenizer of {model!r} has {listed(without)} past the {rows:,} rows of the model's embeddings: a question that "
-        "holds one of them is an error"
+        f"the tokenizer of {model!r} has {listed(without)} past the {rows:,} rows of the model's "
+        "embeddings: a question that holds one of them is an error"
     )

@@ -15,8 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
+    pass
 
 LARGEST_JSON = 16 * 1024**2  # bytes of a configuration or an index; real ones have a few thousand
 WORDS = 200  # most characters of another library's message in ours
@@ -119,7 +118,8 @@ def check_files(folder: Path) -> Header:
         kind = content.get("model_type")
         if not isinstance(kind, str) or not kind:
             raise ModelFilesError(
-                f"{config} has no model_type ({kind!r:.40}): without it nobody knows which model this is"
+                f"{config} has no model_type ({kind!r:.40}): without it nobody knows which model "
+                "this is"
             )
         check_sizes(config, content)
     header = read_headers(folder)
@@ -194,7 +194,8 @@ def read_headers(folder: Path) -> Header:
         header |= read_header(folder / file)
     if absent := set(places) - set(header):
         raise ModelFilesError(
-            f"{index} names the weights {listed(absent)}, which its files do not hold: fetch the model again"
+            f"{index} names the weights {listed(absent)}, which its files do not hold: fetch the "
+            "model again"
         )
     return header
 
@@ -223,7 +224,8 @@ def read_header(path: Path) -> Header:
     except (SafetensorError, OSError, ValueError, RecursionError) as why:
         size = path.stat().st_size if path.is_file() else 0
         raise ModelFilesError(
-            f"{path} is broken, perhaps a cut download: it has {size:,} bytes ({one_line(why)}); fetch it again"
+            f"{path} is broken, perhaps a cut download: it has {size:,} bytes ({one_line(why)}); "
+            "fetch it again"
         ) from None
     content.pop("__metadata__", None)
     return {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in content.items()}
@@ -240,8 +242,8 @@ def _check_header(folder: Path, content: dict[str, Any], header: Header) -> None
         # Laying out a model of so many layers would take minutes before a missing weight is
         # noticed.
         raise ModelFilesError(
-            f"{config} says {layers:,} layers, but there are only {len(header):,} weights in all: one of the files is of "
-            "another model"
+            f"{config} says {layers:,} layers, but there are only {len(header):,} weights in all: "
+            "one of the files is of another model"
         )
     if not quantized(content):
         # Some buffers are whole numbers, but no weight is. A loader would convert its bytes to
@@ -253,8 +255,8 @@ def _check_header(folder: Path, content: dict[str, Any], header: Header) -> None
         ]
         if whole:
             raise ModelFilesError(
-                f"{folder} holds whole numbers as the weights {listed(whole)}, and config.json names no quantization: "
-                "the file is broken"
+                f"{folder} holds whole numbers as the weights {listed(whole)}, and config.json "
+                "names no quantization: the file is broken"
             )
 
 
@@ -281,8 +283,8 @@ def check_size(folder: Path, config: Any, header: Header) -> None:
     held = sum(math.prod(shape) for _, shape in header.values())
     if described > max(2 * held, FEW):
         raise ModelFilesError(
-            f"{folder / 'config.json'} describes a model of {described:,} numbers, but the weights are only {held:,}: "
-            "one of the files is of another model"
+            f"{folder / 'config.json'} describes a model of {described:,} numbers, but the weights "
+            f"are only {held:,}: one of the files is of another model"
         )
 
 
@@ -332,71 +334,25 @@ def check_loaded(model: str, info: Mapping[str, Any], content: Mapping[str, Any]
     another = f"are its files complete, and is its model_type {kind!r} the right one?"
     if missing:
         raise ModelFilesError(
-            f"the weights of {model!r} lack {listed(missing)}, and random numbers would take their place: {another}"
+            f"the weights of {model!r} lack {listed(missing)}, and random numbers would take their "
+            f"place: {another}"
         )
     if wrong:
         first = min(wrong)
         raise ModelFilesError(
-            f"the weights of {model!r} have other shapes than config.json says: {listed(wrong)}, the first of them "
-            f"{tuple(wrong[first][0])} in place of {tuple(wrong[first][1])}: one of the files is of another model"
+            f"the weights of {model!r} have other shapes than config.json says: {listed(wrong)}, "
+            f"the first of them {tuple(wrong[first][0])} in place of {tuple(wrong[first][1])}: one "
+            "of the files is of another model"
         )
     if left_over:
         raise ModelFilesError(
-            f"the weights of {model!r} hold {listed(left_over)}, which a model of its model_type {kind!r} does not use: "
-            "config.json is of another model, or the weights are"
+            f"the weights of {model!r} hold {listed(left_over)}, which a model of its model_type "
+            f"{kind!r} does not use: config.json is of another model, or the weights are"
         )
     if info.get("error_msgs"):
         raise ModelFilesError(
             f"the weights of {model!r} can't be used: {one_line(info['error_msgs'][0])}"
         )
-
-
-def check_finite(model: str, network: nn.Module) -> None:
-    """Refuse weights that are NaN or infinite.
-
-    Args:
-        model: The name to show.
-        network: The model in memory.
-
-    Raises:
-        ModelFilesError: There are some. The message names them.
-    """
-    if bad := not_finite(network):
-        raise ModelFilesError(not_numbers(model, bad))
-
-
-def not_numbers(model: str, bad: Iterable[str]) -> str:
-    """The sentence about weights that are NaN or infinite."""
-    return (
-        f"the weights {listed(bad)} of {model!r} hold NaN or infinite numbers in the dtype they were loaded in: the "
-        "training that wrote them failed, the file is broken, or the dtype is too small (bfloat16 holds what float16 can't)"
-    )
-
-
-def not_finite(network: nn.Module) -> list[str]:
-    """The names of the parameters that hold NaN or infinite numbers."""
-    import torch
-
-    with torch.inference_mode():
-        return [name for name, weight in network.named_parameters() if not finite(weight)]
-
-
-def finite(weight: torch.Tensor, dtype: torch.dtype | None = None) -> bool:
-    """Whether all numbers of a weight are finite.
-
-    Args:
-        weight: The weight. Packed weights (whole numbers, float8) count as finite.
-        dtype: The dtype that it will be converted to; None is its own dtype.
-    """
-    import torch
-
-    if weight.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        return True  # torch can't sum them
-    weight = weight.to(dtype) if dtype else weight
-    # One pass without a copy. A sum may overflow although no number is infinite: then look again.
-    return bool(torch.isfinite(weight.sum(dtype=torch.float32))) or bool(
-        torch.isfinite(weight).all()
-    )
 
 
 @contextlib.contextmanager

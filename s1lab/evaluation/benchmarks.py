@@ -1,109 +1,46 @@
-"""Load the paper's benchmarks, and compare results with the paper's.
+"""Load the paper's benchmarks.
 
 A benchmark comes from the hub at a pinned revision, or from a local file. It is checked by its
-number of rows and by a checksum of its questions. If a revision or checksum is None, this project
-could not look it up, and only the number of rows is checked. Every run stores the checksum of the
-questions that were asked.
+number of rows and by a checksum of its questions, see `s1lab.evaluation.catalog`. Every run
+stores the checksum of the questions that were asked.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset, load_dataset
 
-from s1lab import paper, tiny
-from s1lab.arguments import text, whole
+from s1lab import tiny
 from s1lab.curate.io import opened
-from s1lab.evaluation.evaluate import Results, checksum
+from s1lab.evaluation.arguments import text, whole
+from s1lab.evaluation.catalog import ALIASES, BENCHMARKS, EMBEDDED, FILES, Benchmark, known
+from s1lab.evaluation.evaluate import checksum
 from s1lab.evaluation.grade.extract import reference
-from s1lab.evaluation.intervals import Interval, share_interval, unpaired
-from s1lab.evaluation.paired import smallest_difference
+from s1lab.paper.compare import Comparison, compare
 from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED
 
-if TYPE_CHECKING:
-    import pandas
+__all__ = [
+    "ALIASES",
+    "BENCHMARKS",
+    "EMBEDDED",
+    "Benchmark",
+    "Comparison",
+    "choice_question",
+    "choices_as_original",
+    "compare",
+    "known",
+    "load",
+]
 
 QUESTION = ("question", "problem", "Question", "Problem")
 ANSWER = ("answer", "Answer", "Correct Answer")
 WRONG = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 UNANSWERED = "unanswered"  # a column: the answer that a response without one counts as
-FILES = (".parquet", ".jsonl", ".json", ".csv")
 _FIGURE = re.compile(r"\s*\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """Where a benchmark is, and what it must contain.
-
-    Attributes:
-        hub: Its id on the hub; ``split`` and ``config`` are those of that data set.
-        rows: The number of its questions.
-        kind: How its answers are graded.
-        task: Its name in lm-evaluation-harness; the authors' name if they have one.
-        paper: Its name in :mod:`s1lab.paper.numbers`.
-        revision: The pinned revision on the hub; None if it could not be looked up.
-        checksum: Of the published questions, see :func:`s1lab.evaluation.evaluate.checksum`.
-        note: How to get access, for a gated set.
-    """
-
-    hub: str
-    split: str
-    rows: int
-    kind: str
-    task: str
-    paper: str | None
-    revision: str | None = None
-    checksum: str | None = None
-    config: str | None = None
-    note: str = ""
-
-
-_MATH500 = "3fb9fc9822127d12"
-_GPQA = "it is gated: accept its terms on its page, then log in with `hf auth login`"
-
-# The authors report aime24_nofigures. Figures are Asymptote code in the question; it is kept only
-# where the question needs it.
-# For AIME 2025, "aime25" is the set that can be pinned. "aime25-nofigures" is what the authors'
-# task of that name loads
-# (``dataset_path`` in its aime25_nofigures.yaml): TIGER-Lab's set, not one of their own.
-BENCHMARKS: dict[str, Benchmark] = {
-    "aime24": Benchmark(
-        "simplescaling/aime24_nofigures", "train", 30, "integer", "aime24_nofigures", "AIME24", checksum="de4125fa03e50b09"
-    ),
-    "aime24-figures": Benchmark("simplescaling/aime24_figures", "train", 30, "integer", "aime24_figures", "AIME24"),
-    "aime25": Benchmark(
-        "math-ai/aime25", "test", 30, "integer", "aime25", "AIME25", "563bb8404243c5f09de6ec262f2db674fe5bce9b"
-    ),
-    "aime25-nofigures": Benchmark("TIGER-Lab/AIME25", "train", 30, "integer", "aime25_nofigures", "AIME25"),
-    "aime25-figures": Benchmark("simplescaling/aime25_figures", "train", 30, "integer", "aime25_figures", "AIME25"),
-    "math500": Benchmark(
-        "HuggingFaceH4/MATH-500", "test", 500, "math", "openai_math", "MATH500", "ff5b20257d8185524591543f8ff5993951537bb8",
-        _MATH500,
-    ),
-    "openai-math": Benchmark("simplescaling/openaimath", "test", 500, "math", "openai_math", "MATH500", checksum=_MATH500),
-    "gpqa-diamond": Benchmark(
-        "Idavidrein/gpqa", "train", 198, "choice", "gpqa_diamond_openai", "GPQA-Diamond",
-        "633f5ee89ab8ad4522a9f850766b73f62147ffdd", config="gpqa_diamond", note=_GPQA,
-    ),
-}  # fmt: skip
-EMBEDDED = "embedded"
-ALIASES = {"aime24-nofigures": "aime24", "math-500": "math500", "gpqa": "gpqa-diamond"}
-
-
-def known(name: str) -> tuple[str, Benchmark | None]:
-    """The name of a benchmark in :data:`BENCHMARKS`, and the benchmark; None for an unknown one.
-
-    The name may have any spelling, or be a file of that name.
-    """
-    key = (Path(name).stem if Path(name).suffix in FILES else name).lower().replace("_", "-")
-    key = ALIASES.get(key, key)
-    return key, BENCHMARKS.get(key)
 
 
 def load(
@@ -116,10 +53,10 @@ def load(
     check: bool = True,
     as_original: bool = False,
 ) -> Dataset:
-    """Load a benchmark for :func:`s1lab.evaluate`.
+    """Load a benchmark for `s1lab.evaluate`.
 
     Args:
-        name: One of :data:`BENCHMARKS`, with "_" or "-" between its words. "aime24" is the task
+        name: One of `BENCHMARKS`, with "_" or "-" between its words. "aime24" is the task
             that the paper reports, aime24_nofigures. "embedded" is the embedded world's 500 test
             questions, which all its published numbers are on, or the first n of them. It may also
             be the path of a file with a benchmark's name, such as "data/aime24.jsonl".
@@ -133,7 +70,7 @@ def load(
             draws other questions from the same split.
         check: False accepts a set with other rows or questions than the known one.
         as_original: For GPQA-Diamond only: ask what the original's evaluator asks, see
-            :func:`choices_as_original`. ``seed`` is then the seed of its one generator (None: 0). A
+            `choices_as_original`. ``seed`` is then the seed of its one generator (None: 0). A
             column ``unanswered`` makes a response without an answer count as "A".
 
     Returns:
@@ -158,7 +95,8 @@ def load(
         path = Path(name)
     if as_original and known(name)[0] != "gpqa-diamond":
         raise ValueError(
-            f"as_original=True asks GPQA-Diamond as the original does, and {name!r} is not asked differently: leave it out"
+            f"as_original=True asks GPQA-Diamond as the original does, and {name!r} is not asked "
+            "differently: leave it out"
         )
     if name == EMBEDDED and path is None:
         return _named(
@@ -169,7 +107,8 @@ def load(
     if benchmark is None:
         choices = [EMBEDDED, *sorted([*BENCHMARKS, *ALIASES])]
         raise ValueError(
-            f"no benchmark is called {key if Path(name).suffix in FILES else name!r}: choose from {choices}"
+            f"no benchmark is called {key if Path(name).suffix in FILES else name!r}: choose from "
+            f"{choices}"
         )
     table = (
         _from_hub(key, benchmark)
@@ -177,31 +116,15 @@ def load(
         else opened(_file(key, benchmark, Path(path)), {".csv": Dataset.from_csv})
     )
     where = str(path) if path is not None else benchmark.hub
-    if check and len(table) != benchmark.rows:
-        raise ValueError(
-            f"{where} has {len(table)} rows and {key} has {benchmark.rows}: get it again, or pass check=False to take it"
-        )
-    questions, answers = (_column(table, names, where) for names in (QUESTION, ANSWER))
-    found = checksum(questions)
-    if check and benchmark.checksum and found != benchmark.checksum:
-        raise ValueError(
-            f"the questions of {where} (checksum {found}) are not those of {key} ({benchmark.checksum}): get it again from "
-            f"{benchmark.hub}, or pass check=False to take them"
-        )
+    questions, answers = _checked(table, key, benchmark, where, check)
     rest = table.remove_columns(
         [c for c in (*QUESTION, *ANSWER, "kind") if c in table.column_names]
     )
     if benchmark.kind == "choice":
-        wrong = [_column(table, (column,), where) for column in WRONG]
-        rows = zip(questions, answers, zip(*wrong, strict=True), strict=True)
-        if as_original:
-            asked = choices_as_original(list(rows), seed or 0)
-        else:
-            asked = [
-                choice_question(question, right, others, seed or 0)
-                for question, right, others in rows
-            ]
+        wrong = zip(*(_column(table, (column,), where) for column in WRONG), strict=True)
+        asked = _lettered(list(zip(questions, answers, wrong, strict=True)), seed or 0, as_original)
         questions, answers = [text for text, _ in asked], [letter for _, letter in asked]
+        # GPQA has many more columns, most of them its reviewers' notes.
         kept = {"Record ID": "id", "High-level domain": "domain", "Subdomain": "subdomain"}
         rest = rest.select_columns([c for c in kept if c in rest.column_names])
         rest = rest.rename_columns({c: kept[c] for c in rest.column_names})
@@ -210,7 +133,8 @@ def load(
     for place, answer in enumerate(answers):
         if reference(answer, benchmark.kind) is None:
             raise ValueError(
-                f"the answer of row {place} of {where}, {answer!r:.60}, is not of kind {benchmark.kind!r}: mend the row"
+                f"the answer of row {place} of {where}, {answer!r:.60}, is not of kind "
+                f"{benchmark.kind!r}: mend the row"
             )
     columns = {"question": questions, "answer": answers, "kind": [benchmark.kind] * len(questions)}
     if as_original:
@@ -227,6 +151,35 @@ def _named(questions: Dataset, name: str) -> Dataset:
     return questions
 
 
+def _checked(
+    table: Dataset, key: str, benchmark: Benchmark, where: str, check: bool
+) -> tuple[list[str], list[str]]:
+    """The questions and answers of a table, if it is the benchmark that it should be."""
+    if check and len(table) != benchmark.rows:
+        raise ValueError(
+            f"{where} has {len(table)} rows and {key} has {benchmark.rows}: get it again, or pass "
+            "check=False to take it"
+        )
+    questions, answers = (_column(table, names, where) for names in (QUESTION, ANSWER))
+    found = checksum(questions)
+    if check and benchmark.checksum and found != benchmark.checksum:
+        raise ValueError(
+            f"the questions of {where} (checksum {found}) are not those of {key} "
+            f"({benchmark.checksum}): get it again from {benchmark.hub}, or pass check=False to "
+            "take them"
+        )
+    return questions, answers
+
+
+def _lettered(
+    rows: list[tuple[str, str, tuple[str, ...]]], seed: int, as_original: bool
+) -> list[tuple[str, str]]:
+    """The text to ask and the right letter of each (question, right option, wrong options)."""
+    if as_original:
+        return choices_as_original(rows, seed)
+    return [choice_question(question, right, wrong, seed) for question, right, wrong in rows]
+
+
 def choice_question(
     question: str, right: str, wrong: Sequence[str], seed: int = 0
 ) -> tuple[str, str]:
@@ -237,6 +190,10 @@ def choice_question(
     Returns:
         The question with its options below it, "A) ..." to "D) ...", one a line; and the letter of
         the right option.
+
+    Example:
+        question, letter = lab.benchmarks.choice_question("Which?", "right", ["wrong", "worse"])
+        print(question, letter)
     """
     options = [right, *wrong]
     order = list(range(len(options)))
@@ -271,7 +228,7 @@ def choices_as_original(
         ValueError: The seed is not a whole number.
 
     Example:
-        >>> choices_as_original([("Which?", "right", ["wrong", "worse", "worst"])])
+        >>> lab.benchmarks.choices_as_original([("Which?", "right", ["wrong", "worse", "worst"])])
         [('Which?\n\nA) worst\nB) wrong\nC) worse\nD) right', 'D')]
     """
     generator = random.Random(whole("seed", seed, 0))
@@ -289,15 +246,13 @@ def _from_hub(key: str, known: Benchmark) -> Dataset:
     try:
         return load_dataset(known.hub, known.config, split=known.split, revision=known.revision)
     except Exception as why:  # many kinds (hub, network, cache, file), one meaning
-        cause = (
-            f"{type(why).__name__}: {str(why).strip().splitlines()[0] if str(why).strip() else ''}"[
-                :160
-            ]
-        )
+        said = str(why).strip().splitlines()
+        cause = f"{type(why).__name__}: {said[0] if said else ''}"[:160]
         revision = f" --revision {known.revision}" if known.revision else ""
         raise FileNotFoundError(
-            f"{key} can't be had from the hub ({cause}){'; ' + known.note if known.note else ''}; or, where there is a network, "
-            f"run `hf download {known.hub} --repo-type dataset{revision} --local-dir DIR`, and give path='DIR' (--path DIR)"
+            f"{key} can't be had from the hub ({cause}){'; ' + known.note if known.note else ''}; "
+            f"or, where there is a network, run `hf download {known.hub} --repo-type dataset"
+            f"{revision} --local-dir DIR`, and give path='DIR' (--path DIR)"
         ) from None
 
 
@@ -305,8 +260,8 @@ def _file(key: str, known: Benchmark, path: Path) -> Path:
     """The file itself, or a folder's only data file, or the one with the benchmark's name."""
     if not path.exists():
         raise FileNotFoundError(
-            f"no file or folder is at {path}: get {key} with `hf download {known.hub} --repo-type dataset --local-dir {path}`"
-            + (f"; {known.note}" if known.note else "")
+            f"no file or folder is at {path}: get {key} with `hf download {known.hub} --repo-type "
+            f"dataset --local-dir {path}`" + (f"; {known.note}" if known.note else "")
         )
     if not path.is_dir():
         return path
@@ -320,7 +275,8 @@ def _file(key: str, known: Benchmark, path: Path) -> Path:
         if len(found) == 1:
             return found[0]
     raise FileNotFoundError(
-        f"{path} holds {len(files)} data files, and which is {key} is not clear: pass path= the file itself"
+        f"{path} holds {len(files)} data files, and which is {key} is not clear: pass path= the "
+        "file itself"
     )
 
 
@@ -334,121 +290,7 @@ def _column(table: Dataset, names: Sequence[str], where: str) -> list[str]:
     empty = next((place for place, value in enumerate(values) if not value.strip()), None)
     if empty is not None:
         raise ValueError(
-            f"row {empty} of {where} has no {name}: fill it in, or drop the row and pass check=False"
+            f"row {empty} of {where} has no {name}: fill it in, or drop the row and pass "
+            "check=False"
         )
     return values
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Our runs and the paper's in one table.
-
-    It prints as a table. :meth:`to_pandas` and :meth:`to_dataset` give its rows.
-
-    Attributes:
-        benchmark: The benchmark.
-        questions: The number of its questions.
-        smallest: The smallest difference, in percentage points, that two runs on so many questions
-            can show.
-        rows: One row a run: run, whose ("ours" or "the paper's"), accuracy with its 95 % interval
-            (low, high), all in percent, thinking_tokens (None if the paper gives none), and
-            not_graded.
-    """
-
-    benchmark: str
-    questions: int
-    smallest: float
-    rows: list[dict[str, Any]] = field(repr=False)
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a pandas DataFrame."""
-        import pandas
-
-        return pandas.DataFrame(self.rows)
-
-    def to_dataset(self) -> Dataset:
-        """The rows as a Dataset."""
-        return Dataset.from_list(self.rows)
-
-    def __str__(self) -> str:
-        lines = [
-            f"{self.benchmark}, {self.questions} questions: accuracy in % with its 95 % interval"
-        ]
-        width = max(len(row["run"]) for row in self.rows)
-        for row in self.rows:
-            interval = str(Interval(row["accuracy"], row["low"], row["high"]))
-            tokens = (
-                f"{row['thinking_tokens']:,.0f} thinking tokens"
-                if row["thinking_tokens"] is not None
-                else ""
-            )
-            failed = f", {row['not_graded']} not graded" if row["not_graded"] else ""
-            lines.append(
-                f"{row['run']:<{width}}  {row['whose']:<11}  {interval:<18}  {tokens}{failed}".rstrip()
-            )
-        apart = next(
-            d
-            for d in range(1, 101)
-            if d == 50 or unpaired(50 + d, 50, self.questions).difference.low > 0
-        )
-        lines.append(
-            f"one question is {100 / self.questions:.1f} points. Two runs of yours can't be told apart below {self.smallest:.1f} "
-            "points, even if every answer that changes changes the same way (McNemar's exact test, 95 %); a run and a published "
-            f"number, near 50 %, not below {apart} (Newcombe's interval)"
-        )
-        return "\n".join(lines)
-
-
-def compare(results: Results | Mapping[str, Results], name: str | None = None) -> Comparison:
-    """Put our results on a benchmark beside the paper's (Table 1, and what only Table 5 has).
-
-    The paper gives no intervals for these numbers. The intervals here are Wilson's.
-
-    Args:
-        results: One Results, or several by the name to show, such as the result of ``lab.sweep``.
-        name: The benchmark. None takes the name that :func:`load` wrote into the rows.
-
-    Raises:
-        ValueError: The paper has no numbers for this benchmark, or the results are on another
-            number of questions.
-
-    Example:
-        print(lab.benchmarks.compare(results, "math500"))
-    """
-    runs = (
-        dict(results)
-        if isinstance(results, Mapping)
-        else {getattr(results, "made", {}).get("model", "ours"): results}
-    )
-    if not runs or not all(isinstance(run, Results) for run in runs.values()):
-        raise ValueError(
-            "results are one Results, or several by what they are to be called, such as what lab.sweep gives"
-        )
-    name = name or str(next(iter(runs.values())).made.get("benchmark", {}).get("name"))
-    key, benchmark = known(text("name", name, "a benchmark's name, such as 'aime24', or None"))
-    if benchmark is None or benchmark.paper is None:
-        raise ValueError(f"the paper has no numbers on {name!r}: choose from {sorted(BENCHMARKS)}")
-    rows = []
-    for label, run in runs.items():
-        if len(run.rows) != benchmark.rows:
-            raise ValueError(
-                f"{label!r} has {len(run.rows)} questions and {key} has {benchmark.rows}: compare what ran on all of them"
-            )
-        rows.append(_row(label, "ours", run.interval, run.thinking_tokens, run.grading_errors))
-    published: dict[str, float] = {}
-    for table in (paper.TABLE_1, paper.TABLE_5):  # Table 1 wins if both have a model
-        for label, accuracies in table.items():
-            if (accuracy := accuracies.get(benchmark.paper)) is not None:
-                published.setdefault(label, accuracy)
-    rows += [
-        _row(label, "the paper's", share_interval(a, benchmark.rows), None, 0)
-        for label, a in published.items()
-    ]
-    return Comparison(benchmark.paper, benchmark.rows, smallest_difference(benchmark.rows), rows)
-
-
-def _row(
-    run: str, whose: str, accuracy: Interval, tokens: float | None, failed: int
-) -> dict[str, Any]:
-    numbers = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high}
-    return {"run": run, "whose": whose, **numbers, "thinking_tokens": tokens, "not_graded": failed}

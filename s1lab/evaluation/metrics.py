@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from s1lab.arguments import PERCENT, numbers, real, share, whole
+from s1lab.evaluation.arguments import PERCENT, numbers, real, share, whole
 from s1lab.evaluation.intervals import (
     MOST,
     SLACK,
@@ -65,7 +65,8 @@ def control(tokens: Sequence[float], low: Bound = None, high: Bound = None) -> f
         ValueError: Tokens or bounds are not such numbers, or a lower bound is above the upper one.
 
     Example:
-        control([480, 1010], high=[500, 1000])  # 50.0
+        >>> lab.metrics.control([480, 1010], high=[500, 1000])
+        50.0
     """
     runs = numbers("tokens", tokens, _TOKENS, low=0)
     lows, highs = _bounds("low", low, runs.size, -np.inf), _bounds("high", high, runs.size, np.inf)
@@ -109,9 +110,11 @@ def scaling(tokens: Sequence[float], accuracy: Sequence[float]) -> float:
         ValueError: A number is out of range, or all runs have the same tokens.
 
     Example:
-        scaling([500, 1000, 2000], [30, 40, 50])  # 10.0
+        >>> lab.metrics.scaling([500, 1000, 2000], [30, 40, 50])
+        10.0
     """
     x, y = _curve(tokens, accuracy, _SOME_TOKENS, np.nextafter(0, 1))
+    # All pairs, as the paper has it, and not neighbours or a fitted line: those give other numbers.
     i, j = np.triu_indices(x.size, 1)
     run, rise = np.log2(x[j]) - np.log2(x[i]), y[j] - y[i]
     if not (apart := run != 0).any():
@@ -132,6 +135,10 @@ def performance(accuracy: Sequence[float]) -> float:
 
     Raises:
         ValueError: There are no runs, or an accuracy is outside 0 to 100.
+
+    Example:
+        >>> lab.metrics.performance([50.0, 56.7, 53.3])
+        56.7
     """
     return float(_percents(accuracy).max())
 
@@ -145,7 +152,8 @@ def _curve(tokens: Any, accuracy: Any, wanted: str, least: float = 0.0) -> tuple
     x, y = numbers("tokens", tokens, wanted, low=least), _percents(accuracy)
     if x.size != y.size:
         raise ValueError(
-            f"{x.size} runs have tokens and {y.size} have an accuracy: give one of each for every run"
+            f"{x.size} runs have tokens and {y.size} have an accuracy: give one of each for every "
+            "run"
         )
     return x, y
 
@@ -167,7 +175,10 @@ class Score:
     runs: int
 
     def __str__(self) -> str:
-        return f"control {self.control} %, scaling {self.scaling}, performance {self.performance} %, {self.runs} runs"
+        return (
+            f"control {self.control} %, scaling {self.scaling}, performance {self.performance} %, "
+            f"{self.runs} runs"
+        )
 
 
 def score(
@@ -190,8 +201,8 @@ def score(
         tokens: [runs, questions], thinking tokens. Column i of every run is question i, so that a
             resample draws whole questions, with all their runs.
         correct: [runs, questions], outcomes from 0 to 1.
-        low: As in :func:`control`.
-        high: As in :func:`control`.
+        low: As in `control`.
+        high: As in `control`.
         resamples: How often the questions are drawn with replacement.
         level: The interval contains the middle ``level`` of the drawn values.
         seed: The seed of the generator that draws.
@@ -201,6 +212,10 @@ def score(
 
     Raises:
         ValueError: A number is out of range, or all runs have the same tokens.
+
+    Example:
+        >>> print(lab.metrics.score([[100, 120], [400, 380]], [[0, 1], [1, 1]]).performance)
+        100.0 [100.0, 100.0]
     """
     grid = "[runs, questions], a list of equally many questions for each run"
     t = numbers("tokens", tokens, f"thinking tokens, 0 or more, as {grid}", low=0, dimensions=2)
@@ -226,6 +241,8 @@ def score(
         )
         return control(mean.tolist(), low, high), slope, performance(right.tolist())
 
+    # A resample draws whole questions with all their runs, as one answer to a question says much
+    # about the others. SciPy's bootstrap can't leave out a resample without a slope.
     measured = three(slice(None))
     generator = np.random.default_rng(seed)
     drawn = np.asarray(
@@ -256,7 +273,8 @@ def frontier(tokens: Sequence[float], accuracy: Sequence[float]) -> list[int]:
         ValueError: A number is out of range, or the lists have different lengths.
 
     Example:
-        frontier([100, 200, 300], [20, 50, 40])  # [0, 1]
+        >>> lab.metrics.frontier([100, 200, 300], [20, 50, 40])
+        [0, 1]
     """
     x, y = _curve(tokens, accuracy, _TOKENS)
     found: list[int] = []
@@ -319,6 +337,10 @@ def scaling_fit(tokens: Sequence[float], accuracy: Sequence[float], *, level: fl
     Raises:
         ValueError: A number is out of range, there are fewer than three runs, or all runs have the
             same tokens.
+
+    Example:
+        >>> print(lab.metrics.scaling_fit([500, 1000, 2000, 4000], [30, 41, 49, 60]).slope)
+        9.8 [8.0, 11.6]
     """
     x, y = _curve(tokens, accuracy, _SOME_TOKENS, np.nextafter(0, 1))
     x, level = np.log2(x), share("level", level)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
-from s1lab.arguments import outcomes, real, share, whole
+from s1lab.evaluation.arguments import outcomes, real, share, whole
 from s1lab.evaluation.intervals import MOST
 
 
@@ -40,18 +40,19 @@ def flips(before: Sequence[bool], after: Sequence[bool]) -> Flips:
         ValueError: The lists have different lengths, or an outcome is neither right nor wrong.
 
     Example:
-        flips([True, False, True], [True, True, False])
+        >>> lab.metrics.flips([True, False, True], [True, True, False])
+        Flips(right_to_wrong=1, wrong_to_right=1, both_right=1, both_wrong=0)
     """
     return _flips(("before", before), ("after", after))
 
 
 def _flips(first: tuple[str, Any], second: tuple[str, Any]) -> Flips:
-    """:func:`flips`, with the argument names that the caller uses."""
+    """`flips`, with the argument names that the caller uses."""
     a, b = outcomes(*first), outcomes(*second)
     if a.size != b.size:
         raise ValueError(
-            f"{first[0]} has {a.size} outcomes and {second[0]} has {b.size}, but they pair question "
-            "by question: give both one for each question"
+            f"{first[0]} has {a.size} outcomes and {second[0]} has {b.size}, but they pair "
+            "question by question: give both one for each question"
         )
     counts = (a & ~b, ~a & b, a & b, ~a & ~b)
     return Flips(*(int(which.sum()) for which in counts))
@@ -70,6 +71,10 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
 
     Raises:
         ValueError: The lists have different lengths, or an outcome is neither right nor wrong.
+
+    Example:
+        >>> lab.metrics.mcnemar([True] * 6 + [False], [False] * 7)
+        0.03125
     """
     found = _flips(("a", a), ("b", b))
     n = found.right_to_wrong + found.wrong_to_right
@@ -98,7 +103,8 @@ def smallest_difference(
         ValueError: A number is out of range.
 
     Example:
-        smallest_difference(30)  # 20.0
+        >>> lab.metrics.smallest_difference(30)
+        20.0
     """
     n, level, power = whole("n", n, 1, MOST), share("level", level), share("power", power)
     if disagree is None:

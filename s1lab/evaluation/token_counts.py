@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from s1lab import paper
-from s1lab.arguments import real, text
+from s1lab.evaluation.arguments import real, text
 from s1lab.evaluation.benchmarks import EMBEDDED, known
+from s1lab.methods.ladder import named_rung
 from s1lab.tiny.world import BENCHMARK
 
 MADE = Path(__file__).parent.parent / "tiny" / "made.json"
@@ -105,22 +108,22 @@ def habit(benchmark: str, model: str = "") -> Habit:
     if benchmark == EMBEDDED:
         rungs = json.loads(MADE.read_text(encoding="utf-8"))["measured"]["rungs"]
         tokens = {
-            name: rung["thinking_tokens"] for name, rung in rungs.items() if isinstance(rung, dict)
+            rung: found["thinking_tokens"]
+            for name, found in rungs.items()
+            if (rung := named_rung(name))
         }
-        own = tokens["own stop"]
-        caps = tuple((float(name[4:]), t) for name, t in tokens.items() if name.startswith("cap"))
-        waits = tuple(
-            (float(name[6:]), t) for name, t in tokens.items() if name.startswith("waits")
-        )
-        return Habit(own, caps, ((0.0, own), *waits), answer=5.5, direct=(3.7, 44.1))
+        own, waits = tokens[None, 0], tuple((float(n), t) for (_, n), t in tokens.items() if n)
+        return Habit(own, _capped(tokens), ((0.0, own), *waits), answer=5.5, direct=(3.7, 44.1))
     _, found = known(benchmark)
     curve = paper.FIGURE_1[found.paper if found and found.paper in paper.FIGURE_1 else "AIME24"]
-    own = next(p.tokens for p in curve if p.how == "own stop")
-    caps = tuple((float(p.how[4:]), float(p.tokens)) for p in curve if p.how.startswith("cap"))
-    forced = {p.how: p.tokens for p in paper.FIGURE_4_LEFT}
-    longer = {w: forced[f"{w} Waits"] / forced["own stop"] for w in (2, 4, 6)}
-    if first := next((p for p in curve if p.how == "2 Waits"), None):  # the figure's own
-        longer = {w: ratio * first.tokens / own / longer[2] for w, ratio in longer.items()}
+    tokens, forced = (
+        {rung: p.tokens for p in c if (rung := named_rung(p.how))}
+        for c in (curve, paper.FIGURE_4_LEFT)
+    )
+    own, caps = tokens[None, 0], _capped(tokens)
+    longer = {w: forced[None, w] / forced[None, 0] for w in (2, 4, 6)}
+    if first := tokens.get((None, 2)):  # the figure's own
+        longer = {w: ratio * first / own / longer[2] for w, ratio in longer.items()}
     if "s1.1" in model:
         own *= S11_LONGER
         caps = tuple((cap * S11_LONGER, tokens * S11_LONGER) for cap, tokens in caps)
@@ -131,6 +134,11 @@ def habit(benchmark: str, model: str = "") -> Habit:
         690.0,
         (646.0, 646.0),
     )
+
+
+def _capped(tokens: Mapping[Any, float]) -> tuple[tuple[float, float], ...]:
+    """Pairs (cap, tokens) of the rungs that have a cap."""
+    return tuple((float(cap), float(t)) for (cap, _), t in tokens.items() if cap is not None)
 
 
 def rows_of(benchmark: str) -> int:

@@ -1,6 +1,6 @@
 """Figures of a curation, a fine-tuning and a comparison.
 
-Figures of accuracy over tokens are in :mod:`s1lab.figures.curves`.
+Figures of accuracy over tokens are in `s1lab.figures.curves`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def funnel(
         The figure.
 
     Example:
-        figure = charts.funnel(measured, {"pool": 59_029, "quality": 51_581})
+        measured = {"pool": 200, "quality": 160}
+        figure = lab.figures.funnel(measured, {"pool": 59_029, "quality": 51_581})
     """
     figure = go.Figure()
     for name, counts, color, look in (
@@ -104,6 +105,9 @@ def bars(
 
     Returns:
         The figure.
+
+    Example:
+        figure = lab.figures.bars({"chosen": {"Geometry": 12, "Algebra": 9}}, "questions")
     """
     figure = make_subplots(
         1, len(groups), subplot_titles=[f"<b>{name}</b>" for name in groups], horizontal_spacing=0.2
@@ -155,6 +159,10 @@ def differences(
 
     Returns:
         The figure.
+
+    Example:
+        found = lab.metrics.Interval(-3.0, -9.0, 3.0)
+        figure = lab.figures.differences({"1K-random": [found]}, {"1K-random": found})
     """
     seeds = [(name, seed.value) for name, found in measured.items() for seed in found[1:]]
     titles = [
@@ -209,6 +217,10 @@ def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str]
 
     Returns:
         The figure.
+
+    Example:
+        accuracy = lab.metrics.share_interval(56.7, 30)
+        figure = lab.figures.standings({"AIME24": {"s1-32B": accuracy}}, ours=["s1-32B"])
     """
     figure = make_subplots(
         1,
@@ -251,6 +263,9 @@ def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) 
 
     Returns:
         The figure.
+
+    Example:
+        figure = lab.figures.histogram({"all": [10, 20, 40, 60], "chosen": [40, 60]}, "tokens")
     """
     top = max(max(values) for values in groups.values())
     figure = go.Figure()
@@ -285,7 +300,8 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
         The figure.
 
     Example:
-        figure = charts.training(trained.log, trained.made["steps"])
+        log = [{"step": 1, "loss": 2.0, "rate": 1e-4}, {"step": 2, "loss": 1.5, "rate": 5e-5}]
+        figure = lab.figures.training(log, steps=2)
     """
     titles = ["<b>loss</b>", "<b>learning rate</b>"]
     figure = make_subplots(
@@ -300,8 +316,10 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
     )
     for name, values, color, opacity, column in lines:
         figure.add_scatter(
-            x=at, y=values, mode="lines", line={"color": color, "width": 2 if opacity == 1 else 1}, opacity=opacity,
-            name=name, meta=MEASURED, hovertemplate="step %{x}<br>%{y:.4g}<extra></extra>", row=1, col=column,
+            x=at, y=values, mode="lines", opacity=opacity,
+            line={"color": color, "width": 2 if opacity == 1 else 1},
+            name=name, meta=MEASURED, hovertemplate="step %{x}<br>%{y:.4g}<extra></extra>",
+            row=1, col=column,
         )  # fmt: skip
     figure.update_xaxes(title_text="step", range=[0, steps])
     figure.update_yaxes(type="log", dtick=1, row=1, col=1)
@@ -313,15 +331,16 @@ def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
 class Live:
     """The log of a fine-tuning as a figure that grows.
 
-    In a notebook it is drawn again about once in ``seconds``, in place. End it with :meth:`close`.
+    In a notebook it is drawn again about once in ``seconds``, in place. End it with `close`.
 
     Args:
         steps: Steps of the whole training.
         seconds: Seconds between two drawings.
 
     Example:
-        live = charts.Live(steps=315)
-        trained = sft.train("s1-tiny-base", rows, "tiny", watch=live)
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(40, split="train"))
+        live = lab.figures.Live(steps=13)
+        trained = lab.sft.train("s1-tiny-base", rows, "tiny", watch=live)
         figure = live.close()
     """
 

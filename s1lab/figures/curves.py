@@ -6,16 +6,21 @@ Intervals are bands, and the paper's points are open markers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from s1lab.evaluation.intervals import Interval
-from s1lab.evaluation.metrics import frontier
-from s1lab.figures.export import MEASURED, PAPERS
+from s1lab.figures.lines import (
+    Rung,
+    draw_forced,
+    draw_frontier,
+    draw_label,
+    draw_labels,
+    draw_line,
+    height,
+    parted,
+)
 from s1lab.figures.style import (
     BLUE,
     GREEN,
@@ -26,47 +31,23 @@ from s1lab.figures.style import (
     accuracy_axes,
     accuracy_title,
     apart,
-    faint,
     label,
     log_axis,
     styled,
-    whiskers,
 )
-from s1lab.paper.numbers import Point
+from s1lab.paper.entries import Point
 
 _COLORS = (BLUE, ORANGE, RED, PURPLE, GREEN, INK)
-
-
 _SYMBOLS = ("circle", "diamond", "triangle-up", "square", "cross", "star")
 
 
-@dataclass(frozen=True)
-class Rung:
-    """One measured point.
-
-    Attributes:
-        label: What was done to get it, such as "cap 64".
-        tokens: Mean thinking tokens.
-        accuracy: Accuracy in percent, with its interval.
-    """
-
-    label: str
-    tokens: float
-    accuracy: Interval
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return label, tokens, accuracy, low, high."""
-        interval = asdict(self.accuracy)
-        return {
-            "label": self.label,
-            "tokens": self.tokens,
-            "accuracy": interval.pop("value"),
-            **interval,
-        }
-
-
 def called(model: str) -> str:
-    """Name the measured model for a figure. The name of an embedded model says that it is one."""
+    """Name the measured model for a figure. The name of an embedded model says that it is one.
+
+    Example:
+        >>> lab.figures.called("s1-tiny")
+        'the embedded model s1-tiny'
+    """
     return f"the embedded model {model}" if model.startswith("s1-tiny") else Path(model).name
 
 
@@ -87,32 +68,34 @@ def scaling(
         waits: Rungs that suppress the own stop.
         paper: Points of published curves by benchmark, drawn with open markers. The points of a
             single curve are named.
-        title: What was measured, see :func:`called`.
+        title: What was measured, see `called`.
         paper_title: Title of the paper's panel.
 
     Returns:
         The figure.
 
     Example:
-        figure = curves.scaling(caps, waits, title=curves.called("s1-tiny"))
+        results = lab.sweep(lab.load("s1-tiny"), lab.tiny.problems(8), caps=(16, 64), waits=(1,))
+        rungs = [lab.figures.Rung(k, r.thinking_tokens, r.interval) for k, r in results.items()]
+        figure = lab.figures.scaling(rungs[:2], rungs[2:], title=lab.figures.called("s1-tiny"))
     """
     columns = 2 if paper else 1
     alone = f", {next(iter(paper))}" if paper and len(paper) == 1 else ""
     titles = [f"<b>measured</b>: {title}", f"<b>{paper_title}</b>: s1-32B{alone}"][:columns]
     figure = make_subplots(1, columns, subplot_titles=titles, horizontal_spacing=0.09)
-    _forced(figure, caps, waits, row=1, column=1)
-    _names(figure, caps, waits, column=1)
+    draw_forced(figure, caps, waits, row=1, column=1)
+    draw_labels(figure, caps, waits, column=1)
     log_axis(figure, 1, [r.tokens for r in [*caps, *waits]])
     if paper and alone:
         (points,) = paper.values()
-        parts = _parted(points)
-        _forced(figure, *parts, row=1, column=2)
-        _names(figure, *parts, column=2)
+        parts = parted(points)
+        draw_forced(figure, *parts, row=1, column=2)
+        draw_labels(figure, *parts, column=2)
     elif paper:
         for (name, points), color, symbol in zip(
             paper.items(), (GREEN, PURPLE, RED), ("square", "circle", "diamond"), strict=False
         ):
-            _line(figure, points, color, symbol, name, row=1, column=2)
+            draw_line(figure, points, color, symbol, name, row=1, column=2)
             place = "top left" if points[-1].accuracy >= points[-2].accuracy else "bottom left"
             label(figure, 2, points[-1].tokens, points[-1].accuracy, name, color, place)
     if paper:
@@ -140,10 +123,15 @@ def rivals(
         paper: Published figures, each a mapping from method to points. A method that is measured
             too, or whose name begins with the same words, has the same colour.
         units: What the axis of each published figure counts.
-        title: What was measured, see :func:`called`.
+        title: What was measured, see `called`.
 
     Returns:
         The figure.
+
+    Example:
+        rung = lab.figures.Rung("4 votes", 240.0, lab.metrics.share_interval(70.0, 120))
+        paper, units = {"Figure 7": lab.paper.FIGURE_7}, {"Figure 7": "tokens"}
+        figure = lab.figures.rivals({"majority": [rung]}, paper, units, title="s1-tiny")
     """
     titles = [
         f"<b>measured</b>: {title}; grey: the frontier",
@@ -151,15 +139,16 @@ def rivals(
     ]
     columns = len(paper)
     figure = make_subplots(
-        2, columns, specs=[[{"colspan": columns}, *[None] * (columns - 1)], [{}] * columns], subplot_titles=titles,
-        row_heights=[0.6, 0.4], horizontal_spacing=0.1, vertical_spacing=0.14,
+        2, columns, specs=[[{"colspan": columns}, *[None] * (columns - 1)], [{}] * columns],
+        subplot_titles=titles, row_heights=[0.6, 0.4],
+        horizontal_spacing=0.1, vertical_spacing=0.14,
     )  # fmt: skip
     looks = dict(zip(methods, zip(_COLORS, _SYMBOLS, strict=True), strict=False))
     points = [rung for rungs in methods.values() for rung in rungs]
     most = max(r.tokens for r in points)
-    _frontier(figure, points, most)
+    draw_frontier(figure, points, most)
     for name, rungs in methods.items():
-        _line(figure, rungs, *looks[name], name, band=False)
+        draw_line(figure, rungs, *looks[name], name, band=False)
     ends = {name: (rungs[-1].tokens, rungs[-1].accuracy.value) for name, rungs in methods.items()}
     # it would cover the other labels
     for name in [n for n, (x, _) in ends.items() if x < most / 3]:
@@ -180,7 +169,7 @@ def rivals(
                 next(iter(methods)),
             )
             color, symbol = looks[like]
-            _line(figure, dots, color, symbol, name, row=2, column=column)
+            draw_line(figure, dots, color, symbol, name, row=2, column=column)
             top = max(dots, key=lambda p: p.accuracy)
             label(
                 figure,
@@ -213,6 +202,10 @@ def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Po
 
     Returns:
         The figure.
+
+    Example:
+        rung = lab.figures.Rung("cap 64", 60.2, lab.metrics.share_interval(70.0, 120))
+        figure = lab.figures.panels({"letters": [rung]}, {"AIME24": lab.paper.FIGURE_1["AIME24"]})
     """
     titles = [f"<b>measured</b>: {name}" for name in groups] + [
         f"<b>the paper's</b>: {name}" for name in paper
@@ -225,19 +218,14 @@ def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Po
     sides: tuple[Mapping[str, Sequence[Rung | Point]], ...] = (groups, paper)
     for row, side in enumerate(sides, 1):
         for column, dots in enumerate(side.values(), 1):
-            caps, waits = _parted(dots)
-            _forced(figure, caps, waits, row=row, column=column)
-            _named(
-                figure,
-                caps[0],
-                BLUE,
-                "bottom right" if _height(caps[0]) > 8 else "top",
-                row,
-                column,
+            caps, waits = parted(dots)
+            draw_forced(figure, caps, waits, row=row, column=column)
+            draw_label(
+                figure, caps[0], BLUE, "bottom right" if height(caps[0]) > 8 else "top", row, column
             )
-            _named(figure, caps[-1], BLUE, "bottom right" if waits else "top left", row, column)
+            draw_label(figure, caps[-1], BLUE, "bottom right" if waits else "top left", row, column)
             if waits:
-                _named(figure, max(waits, key=_height), ORANGE, "top", row, column)
+                draw_label(figure, max(waits, key=height), ORANGE, "top", row, column)
             log_axis(figure, column, [d.tokens for d in dots], row)
     accuracy_axes(figure, rows=2, top=109)
     styled(figure, 1000, 640)
@@ -259,6 +247,10 @@ def controls(
 
     Returns:
         The figure.
+
+    Example:
+        rung = lab.figures.Rung("cap 64", 60.2, lab.metrics.share_interval(70.0, 120))
+        figure = lab.figures.controls({"BF": [rung], "TCC": [rung]}, lab.paper.TABLE_3_RUNS)
     """
     first, *rest = dict.fromkeys([*measured, *paper])
     names = list(dict.fromkeys(name.partition(" + ")[0] for name in rest))
@@ -284,8 +276,10 @@ def controls(
                 first: (BLUE, "circle")
             }
             for line, dots in lines.items():
-                _line(figure, dots, *looks[line], line, row=row, column=column, band=line == first)
-            ends = {line: (dots[-1].tokens, _height(dots[-1])) for line, dots in lines.items()}
+                draw_line(
+                    figure, dots, *looks[line], line, row=row, column=column, band=line == first
+                )
+            ends = {line: (dots[-1].tokens, height(dots[-1])) for line, dots in lines.items()}
             if len(ends) > 2:  # in a column, or they would cover each other's lines
                 most = max(x for x, _ in ends.values())
                 ends = {
@@ -297,146 +291,7 @@ def controls(
                 label(figure, column, x, y, line, looks[line][0], place, row)
             log_axis(figure, column, every, row, title="thinking tokens, log scale", beyond=3)
     accuracy_axes(figure, rows=2)
-    top = max((_height(d) for dots in paper.values() for d in dots), default=100)
+    top = max((height(d) for dots in paper.values() for d in dots), default=100)
     figure.update_yaxes(range=[-2, min(103, 1.15 * top)], row=2)
     styled(figure, 1000, 640)
     return figure
-
-
-def _height(dot: Rung | Point) -> float:
-    """Return a point's accuracy, in percent."""
-    return dot.accuracy.value if isinstance(dot, Rung) else dot.accuracy
-
-
-def _text(dot: Rung | Point) -> str:
-    """Return a point's label."""
-    return dot.label if isinstance(dot, Rung) else dot.how
-
-
-def _parted(dots: Sequence[Rung | Point]) -> tuple[list[Rung | Point], list[Rung | Point]]:
-    """Split points into caps with the own stop, and Waits."""
-    waits = [d for d in dots if "Wait" in _text(d)]
-    return [d for d in dots if d not in waits], waits
-
-
-def _forced(
-    figure: go.Figure,
-    caps: Sequence[Rung | Point],
-    waits: Sequence[Rung | Point],
-    *,
-    row: int,
-    column: int,
-) -> None:
-    """Draw caps up to the own stop in one colour, and the Waits from there on in another."""
-    _line(figure, caps, BLUE, "circle", "caps", row=row, column=column)
-    if waits:
-        _line(
-            figure, [caps[-1], *waits], ORANGE, "diamond", "Waits", row=row, column=column, hidden=1
-        )
-
-
-def _names(
-    figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, column: int
-) -> None:
-    """Label the marks of :func:`_forced`, except those that are too close to each other."""
-    if _height(caps[-1]) < _height(caps[0]):  # a falling line has room on both sides
-        for i, dot in enumerate(caps):
-            _named(figure, dot, BLUE, ("top right", "bottom left")[i % 2], 1, column)
-        return
-    labelled = 0.0
-    for dot in caps[:-1]:
-        if dot.tokens > 1.15 * labelled:  # closer ones would cover each other
-            _named(figure, dot, BLUE, "bottom right", 1, column)
-            labelled = dot.tokens
-    _named(figure, caps[-1], BLUE, "top left", 1, column)
-    if waits:
-        _named(figure, waits[-1], ORANGE, "bottom", 1, column)
-        best = max(waits, key=_height)
-        if best is not waits[-1]:
-            _named(figure, best, ORANGE, "top", 1, column)
-
-
-def _named(
-    figure: go.Figure, dot: Rung | Point, color: str, place: str, row: int, column: int
-) -> None:
-    """Draw a label at a mark."""
-    label(figure, column, dot.tokens, _height(dot), _text(dot), color, place, row)
-
-
-def _line(
-    figure: go.Figure,
-    dots: Sequence[Rung | Point],
-    color: str,
-    symbol: str,
-    name: str,
-    *,
-    row: int = 1,
-    column: int = 1,
-    band: bool = True,
-    hidden: int = 0,
-) -> None:
-    """Draw a line through marks.
-
-    Measured points have their intervals. The paper's line is dotted and has open marks.
-
-    Args:
-        figure: The figure.
-        dots: The points.
-        color: Colour of line and marks.
-        symbol: Form of the marks.
-        name: Name in the legend.
-        row: Row of the panel.
-        column: Column of the panel.
-        band: Draw intervals as a band. False draws whiskers, for lines that cross each other.
-        hidden: Number of marks at the start to leave out, since another line has them.
-    """
-    place = {"row": row, "col": column}
-    rungs = [d for d in dots if isinstance(d, Rung)]
-    tokens = [d.tokens for d in dots]
-    published = not rungs
-    if rungs and band:
-        figure.add_scatter(
-            x=[*tokens, *tokens[::-1]],
-            y=[r.accuracy.high for r in rungs] + [r.accuracy.low for r in rungs[::-1]],
-            fill="toself",
-            fillcolor=color,
-            opacity=0.16,
-            mode="none",
-            hoverinfo="skip",
-            **place,
-        )
-    source = PAPERS if published else MEASURED
-    figure.add_scatter(
-        x=tokens,
-        y=[_height(d) for d in dots],
-        mode="lines+markers",
-        line={
-            "color": color,
-            "width": 2 if published else 2.5,
-            "dash": "dot" if published else "solid",
-        },
-        marker={
-            "size": 9,
-            "symbol": f"{symbol}-open" if published else symbol,
-            "line_width": 2 if published else 0,
-            "opacity": [float(i >= hidden) for i in range(len(dots))],
-        },
-        error_y=whiskers([r.accuracy for r in rungs], faint(color)) if rungs and not band else None,
-        name=name,
-        meta=source,
-        customdata=[[_text(d), str(d.accuracy)] for d in dots],
-        hovertemplate=f"%{{customdata[0]}}<br>%{{x:,.0f}} tokens<br>%{{customdata[1]}} %<extra>{name}, {source}</extra>",
-        **place,
-    )
-
-
-def _frontier(figure: go.Figure, rungs: Sequence[Rung], most: float) -> None:
-    """Draw grey steps up to ``most`` tokens: the best accuracy of any rung at so many tokens."""
-    best = [
-        rungs[i] for i in frontier([r.tokens for r in rungs], [r.accuracy.value for r in rungs])
-    ]
-    figure.add_scatter(
-        x=[*(r.tokens for r in best), most], y=[*(r.accuracy.value for r in best), best[-1].accuracy.value], mode="lines",
-        line={"color": "#999999", "width": 7, "shape": "hv"}, opacity=0.35, hoverinfo="skip", name="frontier", meta=MEASURED,
-        row=1, col=1,
-    )  # fmt: skip

@@ -26,6 +26,10 @@ def shown(figure: go.Figure) -> list[dict[str, Any]]:
         its source (measured, or the paper's), and points: x, y, a label if there is one, and the
         interval as low and high. If y is a name, the interval is that of x. Numbers have six
         digits.
+
+    Example:
+        content = lab.figures.shown(lab.figures.histogram({"all": [10, 20, 40, 60]}, "tokens"))
+        print(content[0]["traces"][0]["name"])
     """
     panels: dict[tuple[str, str], dict[str, Any]] = {}
     band: list[dict[str, float]] = []
@@ -111,7 +115,7 @@ def _plain(value: Any) -> Any:
 
 
 def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure: its data (:func:`shown`) as NAME.json, pictures as NAME.png and NAME.svg.
+    """Write a figure: its data (`shown`) as NAME.json, pictures as NAME.png and NAME.svg.
 
     A Chrome or Chromium draws the pictures (through kaleido). On a machine without one, only the
     data is written. The same figure gives the same bytes on the same machine, so a committed file
@@ -126,7 +130,8 @@ def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
         The paths written.
 
     Example:
-        export.save(figure, "figures", "scaling")
+        figure = lab.figures.histogram({"all": [10, 20, 40, 60]}, "tokens")
+        lab.figures.save(figure, "figures", "lengths")
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,6 +158,9 @@ def show(figure: go.Figure) -> Any:
     """Return a figure for a notebook: interactive in plotly's viewer, elsewhere a picture.
 
     Elsewhere is a code host or an exported page.
+
+    Example:
+        lab.figures.show(lab.figures.histogram({"all": [10, 20, 40, 60]}, "tokens"))
     """
     from IPython.display import display
 
@@ -176,7 +184,12 @@ def alive(figure: go.Figure) -> dict[str, Any]:
 
 
 def can_draw() -> bool:
-    """Return whether this machine can write pictures: whether a Chrome or Chromium answers."""
+    """Return whether this machine can write pictures: whether a Chrome or Chromium answers.
+
+    Example:
+        if lab.figures.can_draw():
+            print("figures are also written as pictures")
+    """
     return _drawn(go.Figure(), "png") is not None
 
 

@@ -137,7 +137,7 @@ def label(
         y: The point's y.
         text: The text.
         color: Colour of the text.
-        place: A key of :data:`PLACES`.
+        place: A key of `PLACES`.
         row: Row of the panel.
     """
     across, by, along, up = PLACES[place]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s1lab.storage.files import write_whole
 from s1lab.tokenization.bound_template import MARK_IDS
 from s1lab.trace import Source, Trace
 
@@ -38,7 +38,7 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
     The files are ``results_TIME.json`` and ``samples_TASK_TIME.jsonl`` in ``folder/MODEL``.
     Accuracy is ``exact_match,none`` (a share, not percent), with its standard error.
     ``thinking_tokens,none`` is next to it, and ``config.s1lab`` says how the run was made. A
-    response is all text after the prompt, as in the original's logged samples (:func:`response`):
+    response is all text after the prompt, as in the original's logged samples (`response`):
     the opening of the thinking, the thinking, its close and the answer, with special tokens shown.
 
     Args:
@@ -51,12 +51,17 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
 
     Raises:
         ValueError: The task can't be part of a file's name.
+
+    Example:
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(4))
+        save_harness(results, "runs/harness")
     """
     name = str(results.made.get("model") or "model")
     task = task or str(results.made.get("benchmark", {}).get("name") or "s1lab")
     if not isinstance(task, str) or not re.fullmatch(r"[\w.-]+", task):
         raise ValueError(
-            f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' only"
+            f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' "
+            "only"
         )
     sanitized = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", name)
     place = Path(folder) / sanitized
@@ -144,6 +149,10 @@ def response(trace: Trace) -> str:
 
     Returns:
         The text. If no thinking was opened, it is only the answer.
+
+    Example:
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?")
+        print(response(trace))
     """
     prompt = trace.of(Source.PROMPT)
     written = trace.template.decode(trace.ids[len(prompt) :])
@@ -159,8 +168,5 @@ def _hash(text: str) -> str:
 
 
 def _write(path: Path, lines: Iterable[str]) -> Path:
-    half = path.with_name(path.name + ".part")
-    with half.open("w", encoding="utf-8", errors="replace") as file:
-        file.writelines(line + "\n" for line in lines)
-    os.replace(half, path)
+    write_whole(path, (f"{line}\n".encode("utf-8", "replace") for line in lines))
     return path

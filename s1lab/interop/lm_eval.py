@@ -17,13 +17,17 @@ from typing import Any
 
 from s1lab.api import force
 from s1lab.budget import Budget
-from s1lab.load import describe, load
+from s1lab.engines.description import describe
+from s1lab.loader import load
 
 try:
     from lm_eval.api.model import LM
     from lm_eval.api.registry import register_model
 except ImportError as why:
-    lacking = f"s1lab.interop.lm_eval runs inside lm-evaluation-harness ({why}): pip install 's1lab[harness]'"
+    lacking = (
+        f"s1lab.interop.lm_eval runs inside lm-evaluation-harness ({why}): pip install "
+        "'s1lab[harness]'"
+    )
     if __name__ == "__main__":
         raise SystemExit(f"s1lab: {lacking}") from None
     raise ImportError(lacking) from None
@@ -44,17 +48,17 @@ class S1Lab(LM):  # type: ignore[misc]
     counted in the results' config (``s1lab.failed``).
 
     Args:
-        model: A model for :func:`s1lab.load`.
+        model: A model for `s1lab.load`.
         pretrained: The same as ``model``.
-        engine: As in :func:`s1lab.load`.
-        seed: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
+        engine: As in `s1lab.load`.
+        seed: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
         batch_size: Accepted from the harness, without effect.
         max_batch_size: Accepted from the harness, without effect.
         device: The engine's device; "cuda:0", the harness's default, lets the engine choose.
         options: max_tokens, min_tokens, waits, wait, on_cut, answer_tokens, answer_room and compat
-            are those of :class:`s1lab.Budget`. All others go to :func:`s1lab.load`.
+            are those of `s1lab.Budget`. All others go to `s1lab.load`.
 
     Raises:
         ValueError: No model is named.
@@ -78,7 +82,8 @@ class S1Lab(LM):  # type: ignore[misc]
         name = model or pretrained
         if not name:
             raise ValueError(
-                "--model_args names no model: give model=s1-tiny, a folder, a hub id or a server's address"
+                "--model_args names no model: give model=s1-tiny, a folder, a hub id or a server's "
+                "address"
             )
         self.budget = Budget(**{key: options.pop(key) for key in list(options) if key in _BUDGET})
         # "cuda:0" is the harness's default if the user named no device: the engine then chooses
@@ -140,7 +145,8 @@ class S1Lab(LM):  # type: ignore[misc]
     def loglikelihood(self, requests: Sequence[Any]) -> Any:
         """Refused: forcing generates text, and gives no likelihood of other texts."""
         raise NotImplementedError(
-            "s1lab answers by writing: choose tasks of output_type generate_until (no loglikelihood)"
+            "s1lab answers by writing: choose tasks of output_type generate_until (no "
+            "loglikelihood)"
         )
 
     loglikelihood_rolling = loglikelihood
@@ -151,8 +157,8 @@ class S1Lab(LM):  # type: ignore[misc]
         """The one user turn, unchanged: the engine puts the template around it."""
         if [turn["role"] for turn in chat_history] != ["user"]:
             raise ValueError(
-                "s1lab asks one user turn: give the system turn as system=... in --model_args, and few-shot examples without "
-                "--fewshot_as_multiturn"
+                "s1lab asks one user turn: give the system turn as system=... in --model_args, and "
+                "few-shot examples without --fewshot_as_multiturn"
             )
         return chat_history[0]["content"]
 

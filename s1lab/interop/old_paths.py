@@ -1,7 +1,8 @@
-"""The import paths of version 0.1. They work in this version, with a warning about the new path.
+"""The paths and names of version 0.1. They work in this version, with a warning about the new one.
 
-``MOVED`` is the whole table. A module that was divided has several new homes. Its old path offers
-the names of all of them, each from the first home that has it.
+``MOVED`` is the table of modules, and ``NAMES`` that of the package's own names. A module that was
+divided has several new homes. Its old path offers the names of all of them, each from the first
+home that has it.
 """
 
 from __future__ import annotations
@@ -27,17 +28,19 @@ MOVED = {
     "cli.tuning": "cli.sft",
     "compat": "methods.original_loops",
     "control": "methods.conditional methods.rejection methods.steps methods.original_steps",
-    "cost": "trace",
+    "cost": "methods.costs",
     "curate.files": "curate.io",
     "curate.models": "curate.difficulty curate.teacher",
     "curate.ngrams": "curate.overlap",
     "curate.subjects": "curate.domains",
     "diff": "storage.diff",
     "encoding": "tokenization.encoding",
-    "engines.checkpoint": "engines.weights engines.vocabulary",
+    "engines.checkpoint": "engines.weights engines.finite engines.vocabulary",
     "engines.kept": "engines.prefix_cache",
-    "engines.pretrained": "engines.model_files engines.end_of_sequence engines.vocabulary",
-    "evaluate": "evaluation.evaluate",
+    "engines.pretrained": (
+        "engines.model_files engines.fingerprint engines.end_of_sequence engines.vocabulary"
+    ),
+    "evaluate": "evaluation.evaluate evaluation.results",
     "exports": "interop.exports",
     "grade": "evaluation.grade",
     "grade.answers": "evaluation.grade.extract",
@@ -54,20 +57,23 @@ MOVED = {
     "harness": "interop.lm_eval",
     "ladder": "methods.ladder",
     "metrics": "evaluation.metrics",
-    "parallel": "methods.voting methods.mixture methods.rebase methods.allocation",
+    "parallel": "methods.voting methods.mixtures methods.samples methods.rebase methods.allocation",
     "pictures": "figures.export",
     "plots": "figures",
-    "programs": "forcing methods.ladder engine",
+    "programs": "forcing methods.ladder methods.fan_out",
     "recording": "storage.replay",
     "records": "storage.saved storage.run",
     "sft.batches": "sft.collator",
     "sft.plans": "sft.memory",
     "sft.rows": "sft.encode",
-    "store": "storage.store storage.sqlite storage.tokenizers",
+    "store": "storage.store storage.run_table storage.sqlite storage.tokenizers",
     "style": "figures.style",
     "tiny.judge": "tiny.reward_model",
     "tiny.sources": "tiny.pool",
-    "voting": "methods.majority methods.samples methods.rewards methods.outcomes methods.tree methods.voting",
+    "voting": (
+        "methods.majority methods.samples methods.rewards methods.outcomes methods.tree "
+        "methods.voting"
+    ),
     "widgets.browser": "widgets.pool",
     "widgets.explorer": "widgets.explore",
     "widgets.pad": "widgets.playground",
@@ -76,8 +82,35 @@ MOVED = {
 
 # Modules that stayed, and the new homes of some of their names.
 LEFT = {
-    "engine": "load",
+    "engine": "loader engines.description engines.limits methods.fan_out",
     "template": "tokenization.bound_template tokenization.presets tokenization.delimiters",
+}
+
+# Names that were at the top of the package, and where they are now, below "s1lab.".
+NAMES = {
+    "Best": "methods.Best",
+    "Cost": "methods.Cost",
+    "Interrupted": "questions.Interrupted",
+    "Ladder": "methods.Ladder",
+    "Outcome": "methods.Outcome",
+    "Reward": "methods.Reward",
+    "Run": "storage.Run",
+    "Source": "trace.Source",
+    "StoreError": "storage.StoreError",
+    "Tree": "methods.Tree",
+    "Vote": "methods.Vote",
+    "best_of": "methods.best_of",
+    "class_conditional": "methods.class_conditional",
+    "control": "methods",
+    "cost": "methods.cost",
+    "import_run": "storage.import_run",
+    "mixture": "methods.mixture",
+    "outcome": "methods.outcome",
+    "read_run": "storage.read_run",
+    "reject": "methods.reject",
+    "run": "engine.run",
+    "step_conditional": "methods.step_conditional",
+    "token_conditional": "methods.token_conditional",
 }
 
 # Only the repository needs these modules, so they are outside the package.
@@ -115,6 +148,31 @@ def install() -> None:
     sys.modules["s1lab"].__class__ = _Package
 
 
+def moved_name(name: str) -> Any:
+    """A name that was at the top of the package in 0.1, with a warning about its new place.
+
+    Args:
+        name: The name, without "s1lab.".
+
+    Returns:
+        What has the name now.
+
+    Raises:
+        AttributeError: The package never had it.
+    """
+    if name not in NAMES:
+        raise AttributeError(f"module 's1lab' has no attribute {name!r}")
+    warnings.warn(
+        f"s1lab.{name} is s1lab.{NAMES[name]} now: the old name goes with the next version",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    if name == "control":  # a module of 0.1, now divided among several modules of s1lab.methods
+        return divided("s1lab.control")
+    home, _, attribute = NAMES[name].rpartition(".")
+    return getattr(importlib.import_module(PACKAGE + home), attribute)
+
+
 def divided(name: str) -> ModuleType:
     """A module of 0.1 that was divided, with the names of all its homes.
 
@@ -143,7 +201,8 @@ class _Names:
                 if name in vars(found):
                     if self.warned:
                         warnings.warn(
-                            f"{self.module}.{name} is {home}.{name} now: the old path goes with the next version",
+                            f"{self.module}.{name} is {home}.{name} now: the old path goes with "
+                            "the next version",
                             DeprecationWarning,
                             stacklevel=2,
                         )
@@ -170,7 +229,8 @@ class _OldPaths(MetaPathFinder, Loader):
         if old in OUTSIDE:
             # Without its `name`, so that `from s1lab.tiny import make` shows this sentence too.
             raise ModuleNotFoundError(
-                f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's repository"
+                f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's "
+                "repository"
             )
         return ModuleSpec(name, self) if old in MOVED else None
 
@@ -202,10 +262,11 @@ class _Package(ModuleType):
     """The package s1lab, whose functions are not hidden by an old path.
 
     Python sets ``s1lab.evaluate`` to the module when ``s1lab.evaluate`` is imported. It must stay
-    the function :func:`s1lab.evaluate`.
+    the function `s1lab.evaluate`, and ``s1lab.cost`` a name that `moved_name` finds.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in MOVED and isinstance(value, ModuleType) and callable(vars(self).get(name)):
+        hides = name in NAMES or callable(vars(self).get(name))
+        if name in MOVED and isinstance(value, ModuleType) and hides:
             return
         super().__setattr__(name, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from s1lab.arguments import real, whole
+from s1lab.evaluation.arguments import real, whole
 
 ALLOCATIONS = ("remainder", "ceiling")  # the ways to share new branches
 
@@ -45,7 +45,7 @@ def ceilings(rewards: Sequence[float], n: int, balance: float) -> list[int]:
     This is ``select_softmax`` in its ``eval/rebase/inference_scaling/rebase.py``. It takes the
     branches from the highest reward down; of equal rewards the later branch comes first. Each
     branch gets its share of what is left, among the branches that are left, rounded up. So good
-    branches get more than by :func:`balanced`, and the last ones often get none. The original adds
+    branches get more than by `balanced`, and the last ones often get none. The original adds
     in float32, where a rounding sometimes hands out one branch too many. Here the branches always
     add up to ``n``.
 
@@ -69,7 +69,7 @@ def ceilings(rewards: Sequence[float], n: int, balance: float) -> list[int]:
     left = n
     for place, i in enumerate(order):
         rest = math.fsum(weights[j] for j in order[place:])
-        # A whole share may be a few bits too large. Without the rounding ceil would raise it by one.
+        # A whole share may be a few bits too large. Without rounding, ceil would raise it by one.
         parts[i] = math.ceil(round(left * weights[i] / rest, 9)) if rest else left
         left -= parts[i]
     return parts

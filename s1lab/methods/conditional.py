@@ -1,7 +1,7 @@
 """Conditional control (paper section 3.2, appendix E.1): the question says how much to think.
 
 Token- and step-conditional control need a model that was trained for them
-(:mod:`s1lab.sft.formats`). Class-conditional control is plain prompting. Each can have budget
+(`s1lab.sft.formats`). Class-conditional control is plain prompting. Each can have budget
 forcing on top. All give ordinary traces, so the same ledger counts the cost of each method.
 ``as_original=True`` runs a method as the original does, where s1lab differs.
 """
@@ -9,24 +9,27 @@ forcing on top. All give ordinary traces, so the same ledger counts the cost of 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Literal, Unpack, get_args, overload
+from typing import Any, Literal, get_args
 
-from s1lab import api, driving
+from s1lab.api import one_or_many
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling
 from s1lab.methods.original_steps import counted_harness, original_steps
 from s1lab.methods.steps import step_mark, stepped
+from s1lab.questions import Budgets, Options, Questions, Storing, force_loop
 from s1lab.trace import Trace
 
 Length = Literal["short", "long"]
 # The two sentences of the paper's Table 14.
 SENTENCES: dict[Length, str] = {
-    "short": "Answer after a short amount of thinking. Do not spend excessive time double-checking your work.",
-    "long": "Answer after a long amount of thinking. If you feel like you are finished early, spend the extra time trying to "
-    "double-check your work until you are absolutely sure that you have the correct answer.",
+    "short": "Answer after a short amount of thinking. "
+    "Do not spend excessive time double-checking your work.",
+    "long": "Answer after a long amount of thinking. If you feel like you are finished early, "
+    "spend the extra time trying to double-check your work until you are absolutely sure that "
+    "you have the correct answer.",
 }
 # Class-conditional control is plain prompting, so it is not among the trained kinds.
 KINDS = {"tcc": "token-conditional", "scc": "step-conditional"}
@@ -48,25 +51,12 @@ def asking_class(question: str, length: Length | None) -> str:
     return question if length is None else f"{question}\n\n{SENTENCES[length]}"
 
 
-@overload
-def token_conditional(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, tokens: int = ..., budget: Budget | None = ..., *, force: bool = ...,
-    **options: Unpack[api.Options],
-) -> Trace: ...  # fmt: skip
-
-
-@overload
-def token_conditional(
-    engine: Engine, questions: Iterable[str], tokens: int = ..., budget: api.Budgets | None = ..., *, force: bool = ...,
-    **options: Unpack[api.Options],
-) -> list[Trace]: ...  # fmt: skip
-
-
+@one_or_many(Trace, list[Trace])
 def token_conditional(
     engine: Engine,
     questions: str | Iterable[str],
     tokens: int = 256,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     *,
     force: bool = False,
     temperature: float = 0.0,
@@ -75,7 +65,7 @@ def token_conditional(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
     """Ask the model to think for up to ``tokens`` tokens (TCC, paper appendix E.1).
@@ -85,20 +75,20 @@ def token_conditional(
     ``budget=lab.Budget(compat="harness")`` runs it in the original's loop.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         tokens: The number of tokens in the instruction.
-        budget: As in :func:`s1lab.force`.
+        budget: As in `s1lab.force`.
         force: True is TCC + BF: budget forcing with ``tokens`` as the cap, or with the budget's cap
             if that is lower.
-        temperature: As in :func:`s1lab.force`.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        temperature: As in `s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Trace for a single question, else a list of traces in the order of the questions.
@@ -110,43 +100,27 @@ def token_conditional(
         import s1lab as lab
 
         engine = lab.load("s1-tiny-tcc")
-        trace = lab.token_conditional(engine, "How many r in raspberry?", 64, force=True)
+        trace = lab.methods.token_conditional(engine, "How many r in raspberry?", 64, force=True)
     """
     check_whole("tokens", tokens)
-    single, asked = api.questions_of(questions)
-    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, budget, options)
     if force:
-        budgets = [replace(b, max_tokens=min(tokens, b.max_tokens or tokens)) for b in budgets]
+        asked.budgets = [
+            replace(b, max_tokens=min(tokens, b.max_tokens or tokens)) for b in asked.budgets
+        ]
     _warn_untrained(engine, "tcc")
-    made = {"call": "token_conditional", "tokens": tokens, "forced": force}
-    return _conditional(
-        engine, asked, single, lambda question: asking_tokens(question, tokens), budgets, made,
-        Sampling(temperature, top_p, seed), system, store, progress,
-    )  # fmt: skip
+    asked.open(instruct=lambda question: asking_tokens(question, tokens))
+    made: dict[str, Any] = {"call": "token_conditional", "tokens": tokens, "forced": force}
+    return asked.run_traces(force_loop, what="asking", made=made | asked.settings())
 
 
-@overload
-def class_conditional(  # type: ignore[overload-overlap]
-    engine: Engine,
-    questions: str,
-    length: Length | None = ...,
-    budget: Budget | None = ...,
-    **options: Unpack[api.Options],
-) -> Trace: ...
-
-
-@overload
-def class_conditional(
-    engine: Engine, questions: Iterable[str], length: Length | None = ..., budget: api.Budgets | None = ...,
-    **options: Unpack[api.Options],
-) -> list[Trace]: ...  # fmt: skip
-
-
+@one_or_many(Trace, list[Trace])
 def class_conditional(
     engine: Engine,
     questions: str | Iterable[str],
     length: Length | None = None,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     *,
     temperature: float = 0.0,
     top_p: float = 1.0,
@@ -154,7 +128,7 @@ def class_conditional(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
     """Ask the model for a short or a long amount of thinking (CCC, paper appendix E.1).
@@ -165,19 +139,19 @@ def class_conditional(
     (``s1-tiny-ccc``).
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         length: "short", "long", or None for the question alone.
-        budget: As in :func:`s1lab.force`. A cap puts budget forcing on top.
+        budget: As in `s1lab.force`. A cap puts budget forcing on top.
             ``lab.Budget(compat="harness")`` runs it in the original's loop.
-        temperature: As in :func:`s1lab.force`.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        temperature: As in `s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Trace for a single question, else a list of traces in the order of the questions.
@@ -189,39 +163,26 @@ def class_conditional(
         import s1lab as lab
 
         engine = lab.load("s1-tiny-ccc")
-        trace = lab.class_conditional(engine, "How many r in raspberry?", "short")
+        trace = lab.methods.class_conditional(engine, "How many r in raspberry?", "short")
     """
     if length is not None and length not in SENTENCES:
         raise ValueError(
-            f"length={length!r} is not known: choose from {list(get_args(Length))}, or None for no instruction"
+            f"length={length!r} is not known: choose from {list(get_args(Length))}, "
+            "or None for no instruction"
         )
-    single, asked = api.questions_of(questions)
-    return _conditional(
-        engine, asked, single, lambda question: asking_class(question, length),
-        api.budgets_of(budget, len(asked), single, answer_tokens, answer_room), {"call": "class_conditional", "length": length},
-        Sampling(temperature, top_p, seed), system, store, progress,
-    )  # fmt: skip
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, budget, options)
+    asked.open(instruct=lambda question: asking_class(question, length))
+    made: dict[str, Any] = {"call": "class_conditional", "length": length}
+    return asked.run_traces(force_loop, what="asking", made=made | asked.settings())
 
 
-@overload
-def step_conditional(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, steps: int = ..., budget: Budget | None = ..., *, force: bool = ...,
-    as_original: bool = ..., **options: Unpack[api.Options],
-) -> Trace: ...  # fmt: skip
-
-
-@overload
-def step_conditional(
-    engine: Engine, questions: Iterable[str], steps: int = ..., budget: api.Budgets | None = ..., *, force: bool = ...,
-    as_original: bool = ..., **options: Unpack[api.Options],
-) -> list[Trace]: ...  # fmt: skip
-
-
+@one_or_many(Trace, list[Trace])
 def step_conditional(
     engine: Engine,
     questions: str | Iterable[str],
     steps: int = 16,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     *,
     force: bool = False,
     as_original: bool = False,
@@ -231,7 +192,7 @@ def step_conditional(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
     """Ask the model to think for up to ``steps`` counted steps (SCC, paper appendix E.1).
@@ -242,7 +203,7 @@ def step_conditional(
     The answer's first word ends the thinking. A model that was not trained for it gets one warning.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         steps: The number of steps in the instruction.
         budget: A cap, and what concerns the answer. It takes no minimum and no Waits. The cap
@@ -252,22 +213,22 @@ def step_conditional(
         as_original: Run it as the two commands of the original's eval/commands.sh do. With
             ``force`` the bare ``<|im_start|>`` opens, the model writes every number itself, and a
             header that begins with a 0 closes
-            (:func:`s1lab.methods.original_steps.original_steps`). Without ``force`` the ordinary
+            (`s1lab.methods.original_steps.original_steps`). Without ``force`` the ordinary
             opening is given, and the first delimiter ends the thinking, whatever follows it: its
             evaluator's loop (``compat="harness"``) on the question.
-        temperature: As in :func:`s1lab.force`.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        temperature: As in `s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Trace for a single question, else a list of traces in the order of the questions.
         ``Trace.counts`` has "steps" and "delimiter_tokens", see
-        :func:`s1lab.methods.steps.stepped`.
+        `s1lab.methods.steps.stepped`.
 
     Raises:
         ValueError: ``steps`` is below 1, the budget has a minimum, Waits or another ``compat``, or
@@ -277,64 +238,27 @@ def step_conditional(
         import s1lab as lab
 
         engine = lab.load("s1-tiny-scc")
-        trace = lab.step_conditional(engine, "How many r in raspberry?", 4, force=True)
+        trace = lab.methods.step_conditional(engine, "How many r in raspberry?", 4, force=True)
         print(trace.counts["steps"])
     """
     check_whole("steps", steps)
-    single, asked = api.questions_of(questions)
-    budgets = [
-        check_capped_only(b, "step_conditional")
-        for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
-    ]
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, budget, options)
+    asked.budgets = [check_capped_only(b, "step_conditional") for b in asked.budgets]
     step_mark(engine.template.template)
     _warn_untrained(engine, "scc")
-    sampling = Sampling(temperature, top_p, seed)
-    traces = _open(engine, asked, lambda question: asking_steps(question, steps), budgets, system)
+    asked.open(instruct=lambda question: asking_steps(question, steps))
     made: dict[str, Any] = {"call": "step_conditional", "steps": steps, "forced": force}
-    made |= api.settings(sampling, system, budgets) | (AS_ORIGINAL if as_original else {})
+    made |= asked.settings() | (AS_ORIGINAL if as_original else {})
 
-    def program(i: int) -> Program[Trace]:
+    def loop(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
         if as_original and force:
-            return original_steps(traces[i], budgets[i], sampling, engine.context)
+            return original_steps(trace, budget, sampling, context)
         if as_original:
-            return counted_harness(
-                traces[i], replace(budgets[i], compat="harness"), sampling, engine.context
-            )
-        return stepped(traces[i], steps, force, budgets[i], sampling, engine.context)
+            return counted_harness(trace, replace(budget, compat="harness"), sampling, context)
+        return stepped(trace, steps, force, budget, sampling, context)
 
-    return driving.drive_traces(
-        engine, traces, program, single, what="stepping", progress=progress, store=store, made=made
-    )
-
-
-def _conditional(
-    engine: Engine, asked: list[str], single: bool, ask: Callable[[str], str], budgets: list[Budget],
-    made: dict[str, Any], sampling: Sampling, system: str | None, store: api.Storing, progress: bool,
-) -> Trace | list[Trace]:  # fmt: skip
-    """Budget forcing on questions that say how much to think."""
-    traces = _open(engine, asked, ask, budgets, system)
-
-    def program(i: int) -> Program[Trace]:
-        return api.force_loop(traces[i], budgets[i], sampling, engine.context)
-
-    made |= api.settings(sampling, system, budgets)
-    return driving.drive_traces(
-        engine, traces, program, single, what="asking", progress=progress, store=store, made=made
-    )
-
-
-def _open(
-    engine: Engine,
-    asked: list[str],
-    ask: Callable[[str], str],
-    budgets: list[Budget],
-    system: str | None,
-) -> list[Trace]:
-    """Open a trace for each question. Its prompt has the instruction, its ``question`` does not."""
-    traces = api.open_traces(engine, [ask(question) for question in asked], budgets, system)
-    for trace, question in zip(traces, asked, strict=True):
-        trace.question = question
-    return traces
+    return asked.run_traces(loop, what="stepping", made=made)
 
 
 def check_whole(name: str, value: int) -> None:
@@ -373,7 +297,8 @@ def _warn_untrained(engine: Engine, kind: str) -> None:
         return
     _warned.add((engine.model, kind))
     warnings.warn(
-        f"{engine.model} was not trained for {KINDS[kind]} control ({kind!r} is not among the s1lab_formats of its config): "
+        f"{engine.model} was not trained for {KINDS[kind]} control "
+        f"({kind!r} is not among the s1lab_formats of its config): "
         f"use the embedded 's1-tiny-{kind}', or train it on rows of s1lab.sft.formats",
         stacklevel=3,
     )

@@ -13,15 +13,17 @@ tokens an answer (Table 12) on all eight rungs it is 40,668 against 13,979: 2.9 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Unpack, overload
 
-from s1lab import api, driving
+from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program, together
-from s1lab.forcing import Sampling, answer, cut_short, goes_on, open_thinking, thinking
+from s1lab.engine import Engine, Program
+from s1lab.forcing import Sampling, answer, cut_short, goes_on, open_thinking, suppress, thinking
+from s1lab.methods.fan_out import together
+from s1lab.questions import Budgets, Options, Questions, Storing
 from s1lab.trace import Source, Trace
 
 
@@ -29,13 +31,17 @@ from s1lab.trace import Source, Trace
 class Ladder:
     """The rungs of one question.
 
-    Each is an ordinary Trace, token for token what :func:`s1lab.force` gives for its budget.
+    Each is an ordinary Trace, token for token what `s1lab.force` gives for its budget.
 
     Attributes:
         question: The question.
         caps: The caps of the rungs, in the order of the call.
         waits: The numbers of Waits of the rungs, in the order of the call.
         traces: The traces of the rungs, those of the caps first.
+
+    Example:
+        rungs = lab.ladder(lab.load("s1-tiny"), "What is 2 + 3?", caps=(16, 64), waits=(1,))
+        print(rungs.at(cap=16).answer, rungs.at(waits=1).answer)
     """
 
     question: str
@@ -63,7 +69,8 @@ class Ladder:
         if wanted not in known:
             name = "cap" if cap is not None else "waits"
             raise KeyError(
-                f"{name}={wanted} is no rung of this ladder: it has caps {self.caps} and waits {self.waits}"
+                f"{name}={wanted} is no rung of this ladder: "
+                f"it has caps {self.caps} and waits {self.waits}"
             )
         return self.traces[known.index(wanted) + (0 if cap is not None else len(self.caps))]
 
@@ -96,16 +103,50 @@ class Ladder:
         lines = [self.question]
         for name, trace in self.items():
             lines.append(
-                f"{name:<9} {trace.thinking_tokens:>6} thinking tokens  {trace.error or trace.answer}"
+                f"{name:<9} {trace.thinking_tokens:>6} thinking tokens  "
+                f"{trace.error or trace.answer}"
             )
         return "\n".join(lines)
 
 
+def rung_name(*, cap: int | None = None, waits: int = 0) -> str:
+    """The name of a rung in tables, figures and stores.
+
+    Args:
+        cap: The rung's cap; None for a rung of Waits.
+        waits: The rung's number of Waits.
+
+    Returns:
+        "cap 16", "own stop" (no Wait), "1 Wait" or "2 Waits".
+    """
+    if cap is not None:
+        return f"cap {cap}"
+    return f"{waits} Wait{'s' * (waits > 1)}" if waits else "own stop"
+
+
+# The card of the embedded model writes "waits 2".
+_NAME = re.compile(r"cap (?P<cap>\d+)|(\d+) Waits?|waits (\d+)|own stop")
+
+
+def named_rung(name: str) -> tuple[int | None, int] | None:
+    """Read a rung's name, as `rung_name` and version 0.1 wrote it.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The cap (None for a rung of Waits) and the number of Waits. None for any other text.
+    """
+    found = _NAME.fullmatch(name)
+    if not found:
+        return None
+    cap, *waits = found.groups()
+    return (int(cap), 0) if cap else (None, int(next(filter(None, waits), 0)))
+
+
 def names(caps: Sequence[int], waits: Sequence[int]) -> list[str]:
-    """The names of rungs: "cap 16", "own stop" (no Wait), "1 Wait", "2 Waits"."""
-    return [f"cap {c}" for c in caps] + [
-        f"{n} Wait{'s' * (n > 1)}" if n else "own stop" for n in waits
-    ]
+    """The names of a ladder's rungs, those of the caps first."""
+    return [rung_name(cap=c) for c in caps] + [rung_name(waits=n) for n in waits]
 
 
 def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[Budget]:
@@ -126,11 +167,13 @@ def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[
     caps, waits = _rising("caps", caps), _rising("waits", waits)
     if not caps and not waits:
         raise ValueError(
-            "caps and waits are empty: give at least one rung, such as caps=(16, 64, 256) or waits=(0, 1, 2)"
+            "caps and waits are empty: give at least one rung, such as caps=(16, 64, "
+            "256) or waits=(0, 1, 2)"
         )
     if budget.compat != "exact":
         raise ValueError(
-            f"compat={budget.compat!r} can't be laddered: under the original's loops a shorter run is no beginning of a longer "
+            f"compat={budget.compat!r} can't be laddered: "
+            "under the original's loops a shorter run is no beginning of a longer "
             "one; run its rungs one by one with lab.force"
         )
     try:
@@ -151,7 +194,8 @@ def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
     odd = [v for v in values if not isinstance(v, int) or isinstance(v, bool)]
     if odd:
         raise ValueError(
-            f"{name}={values}: {odd[0]!r} is no whole number; leave it out, or ask for it alone with lab.force"
+            f"{name}={values}: {odd[0]!r} is no whole number; leave it out, "
+            "or ask for it alone with lab.force"
         )
     for before, after in pairwise(values):
         if not before < after:
@@ -162,30 +206,21 @@ def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
     return values
 
 
-@overload
-def ladder(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, caps: Sequence[int] = ..., waits: Sequence[int] = ..., *, budget: Budget | None = ...,
-    **options: Unpack[api.Options],
-) -> Ladder: ...  # fmt: skip
-@overload
-def ladder(
-    engine: Engine, questions: Iterable[str], caps: Sequence[int] = ..., waits: Sequence[int] = ..., *,
-    budget: api.Budgets | None = ..., **options: Unpack[api.Options],
-) -> list[Ladder]: ...  # fmt: skip
+@one_or_many(Ladder, list[Ladder])
 def ladder(
     engine: Engine,
     questions: str | Iterable[str],
     caps: Sequence[int] = (),
     waits: Sequence[int] = (),
     *,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Ladder | list[Ladder]:
     """Answer a whole sweep from one thinking pass for each question.
@@ -195,21 +230,21 @@ def ladder(
     round) only.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         caps: The most thinking tokens of each rung, rising.
         waits: How many stops each rung suppresses, rising. 0 is the model's own stop.
         budget: What all rungs share (minimum, texts, answer length). ``caps`` replace its
             ``max_tokens``, and ``waits`` its ``waits``. One for all questions, or a list with one
             for each.
-        temperature: As in :func:`s1lab.force`.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        temperature: As in `s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Ladder for a single question, else a list of ladders in the order of the questions.
@@ -225,46 +260,24 @@ def ladder(
         rungs = lab.ladder(engine, "How many r in raspberry?", caps=(16, 64), waits=(0, 1))
         print(rungs.at(cap=16).answer)
     """
-    single, asked = api.questions_of(questions)
-    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
-    rungs = [rungs_of(b, caps, waits) for b in budgets]
-    sampling = Sampling(temperature, top_p, seed)
-    traces = api.open_traces(engine, asked, budgets, system)
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, budget, options)
+    rungs = [rungs_of(b, caps, waits) for b in asked.budgets]
+    caps, waits = tuple(caps), tuple(waits)
+    asked.open()
 
     def program(i: int) -> Program[Ladder]:
-        return (
-            yield from _climb(
-                traces[i], tuple(caps), tuple(waits), rungs[i], sampling, engine.context
-            )
-        )
+        trace = asked.traces[i][0]
+        climbed = yield from ladder_program(trace, rungs[i], asked.sampling, engine.context)
+        return Ladder(asked.texts[i], caps, waits, climbed)
 
     def unfinished(i: int) -> Ladder:
-        traces[i].error = driving.UNFINISHED
-        return Ladder(
-            asked[i], tuple(caps), tuple(waits), [traces[i].fork(None, rung) for rung in rungs[i]]
-        )
+        forks = [asked.traces[i][0].fork(None, rung) for rung in rungs[i]]
+        return Ladder(asked.texts[i], caps, waits, forks)
 
-    made = {"call": "ladder", "caps": list(caps), "waits": list(waits)} | api.settings(
-        sampling, system, budgets
-    )
-    found: Ladder | list[Ladder] = driving.drive(
-        engine, program, unfinished, len(asked), single, what="climbing", progress=progress, store=store, made=made,
-        opened=lambda i: [traces[i]], traces_of=lambda climbed: climbed.traces,
-    )  # fmt: skip
-    return found
-
-
-def _climb(
-    trace: Trace,
-    caps: tuple[int, ...],
-    waits: tuple[int, ...],
-    rungs: list[Budget],
-    sampling: Sampling,
-    context: int,
-) -> Program[Ladder]:
-    return Ladder(
-        trace.question, caps, waits, (yield from ladder_program(trace, rungs, sampling, context))
-    )
+    made = {"call": "ladder", "caps": list(caps), "waits": list(waits)} | asked.settings()
+    found = asked.run(program, unfinished, lambda found: found.traces, what="climbing", made=made)
+    return asked.given(found)
 
 
 def ladder_program(
@@ -274,7 +287,7 @@ def ladder_program(
 
     As long as a rung thinks, its ids are those of all longer rungs. One trace goes up. At each
     rung's end it leaves a copy, which closes and answers. Rungs that end at the same place in the
-    same way are answered once. A rung's trace is the one that :func:`s1lab.force` gives for its
+    same way are answered once. A rung's trace is the one that `s1lab.force` gives for its
     budget: each request of the pass continues the same ids under the same seed, and only asks for
     more.
 
@@ -317,14 +330,12 @@ def ladder_program(
         if not going:
             break
         trace.stops.append(len(trace.ids))
+        wrote = len(done.ids)
         wait_ids = trace.template.foreign(rungs[0].continuation(trace.waits))
-        going = leave(
-            [i for i in going if not goes_on(trace, wait_ids, len(done.ids), rungs[i], caps[i])],
-            cut=False,
-        )
+        stopping = [i for i in going if not goes_on(trace, wait_ids, wrote, rungs[i], caps[i])]
+        going = leave(stopping, cut=False)
         if going:
-            trace.extend(wait_ids, Source.CONTINUATION)
-            trace.waits += 1
+            suppress(trace, wrote, rungs[going[0]], caps[going[0]])
     places = {i: (len(t.ids), t.cut) for i, t in ended.items() if not t.error}
     distinct = {place: ended[i] for i, place in places.items()}
     answered = yield from together(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from s1lab.arguments import shown, whole
+from s1lab.evaluation.arguments import shown, whole
 
 TABLE = 256  # most samples for which the result for every k is computed at once, and cached
 

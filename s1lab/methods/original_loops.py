@@ -50,7 +50,8 @@ def readme(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pr
             break
         if left < 1:
             trace.notes.append(
-                f"the cap of {cap} was used up after {round} of {waits} continuations: as in the README's loop, no further round "
+                f"the cap of {cap} was used up after {round} of {waits} continuations: "
+                "as in the README's loop, no further round "
                 "is asked for, and the answer follows from here"
             )
             break
@@ -123,7 +124,8 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
     cut = trace.cut = not done.mark
     if cut and round < waits:
         trace.notes.append(
-            f"the cap was reached in round {round + 1} of {waits + 1}: the evaluator asks no further here, "
+            f"the cap was reached in round {round + 1} of {waits + 1}: "
+            "the evaluator asks no further here, "
             "and fails where no question is left to ask"
         )
     if (over := len(trace.ids) - opened - cap) > 0:
@@ -142,7 +144,8 @@ def harness(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> P
         closing = _closing(trace, budget, template.decode(trace.ids[opened:]))
     elif cut and not text:
         trace.notes.append(
-            "nothing of the thinking can be shown as text, and the evaluator fails: the answer follows from here"
+            "nothing of the thinking can be shown as text, and the evaluator fails: "
+            "the answer follows from here"
         )
     newline, close, prefix = closing
     trace.extend(newline + close, Source.CLOSE)
@@ -168,8 +171,8 @@ def _auto(trace: Trace, budget: Budget, context: int) -> int:
     if cap >= 1:
         return cap
     trace.notes.append(
-        f'"auto" leaves {cap} thinking tokens in the context of {context}, where the evaluator fails: '
-        "half of what is free is thought here"
+        f'"auto" leaves {cap} thinking tokens in the context of {context}, '
+        "where the evaluator fails: half of what is free is thought here"
     )
     return room(trace, budget, context)
 
@@ -252,7 +255,8 @@ def _leave_out_half_a_character(trace: Trace, done: Round) -> None:
     if lost := len(done.ids) - len(_whole(trace.template, done.ids)):
         trace.drop(lost)
         trace.notes.append(
-            f"{lost} tokens at the end of a round are part of a character: the README's loop loses them with it"
+            f"{lost} tokens at the end of a round are part of a character: "
+            "the README's loop loses them with it"
         )
 
 
@@ -275,7 +279,10 @@ def _make_room(trace: Trace, waited: list[int], loop: str, budget: Budget, conte
 
 def _full(loop: str, round: int, waits: int, context: int) -> str:
     """The note of a run whose context is full before its last continuation."""
-    return f"the context of {context} is full after {round} of {waits} continuations, and {loop} fails: the answer follows from here"
+    return (
+        f"the context of {context} is full after {round} of {waits} continuations, "
+        f"and {loop} fails: the answer follows from here"
+    )
 
 
 def _retokenise(trace: Trace, text: str) -> None:
@@ -283,8 +290,8 @@ def _retokenise(trace: Trace, text: str) -> None:
     template = trace.template
     added = template.foreign(text)
     if template.foreign_notes(question=trace.question, wait=text):
-        # The caller's texts hold control tokens as plain text. Tokenising again would turn them into
-        # real control tokens.
+        # The caller's texts hold control tokens as plain text. Tokenising again would turn them
+        # into real control tokens.
         trace.extend(added, Source.CONTINUATION)
         return
     ids = template.encode(template.decode_whole(trace.ids) + text)
@@ -297,7 +304,8 @@ def _retokenise(trace: Trace, text: str) -> None:
         min(len(before), len(ids)),
     )
     trace.notes.append(
-        f"tokenising anew before round {len(trace.stops) + 1} changed the ids from place {same} on: "
+        f"tokenising anew before round {len(trace.stops) + 1} changed the ids from place {same} "
+        "on: "
         f"{len(before) - same} became {len(ids) - same}"
     )
     # An id now belongs to whoever wrote its first character.

@@ -21,7 +21,8 @@ def _mark_id(template: BoundTemplate) -> int:
     ids = template.encode(step_mark(template.template))
     if len(ids) > 1:
         raise ValueError(
-            f"as_original=True needs a delimiter of one token, and {step_mark(template.template)!r} has {len(ids)} "
+            "as_original=True needs a delimiter of one token, "
+            f"and {step_mark(template.template)!r} has {len(ids)} "
             "in this tokenizer: leave as_original out"
         )
     return ids[0]
@@ -96,7 +97,8 @@ def original_steps(
         return trace
     if template.template.close.rstrip("\n") in trace.thinking:
         trace.notes.append(
-            "the model began its answer within its thinking: the original's command does not look for that"
+            "the model began its answer within its thinking: "
+            "the original's command does not look for that"
         )
     if not trace.cut:
         trace.stops.append(len(trace.ids))

@@ -8,8 +8,8 @@ from numbers import Real
 
 import numpy as np
 
-from s1lab.arguments import shown
-from s1lab.evaluation.intervals import Interval, paired_bootstrap
+from s1lab.evaluation.arguments import shown
+from s1lab.evaluation.intervals import Interval, accuracy_interval
 from s1lab.methods.rewards import Best
 from s1lab.methods.samples import GOLD, Samples
 from s1lab.methods.tree import Tree
@@ -23,7 +23,12 @@ class Outcome:
     Attributes:
         correct: The chance that each question is right, 0 to 1, for paired tests.
         tokens: The tokens of each question.
-        accuracy: The mean in percent, with its 95 % bootstrap interval over questions.
+        accuracy: The mean in percent, with its 95 % interval (Wilson's, see
+            `s1lab.metrics.accuracy_interval`).
+
+    Example:
+        found = lab.vote(lab.load("s1-tiny"), ["How many r in raspberry?", "What is 2 + 3?"], 4)
+        print(lab.methods.outcome(found, ["3", "5"]).accuracy)
     """
 
     correct: list[float] = field(repr=False)
@@ -53,7 +58,7 @@ def outcome(
         found: The votes, bests or trees of the questions, in order.
         golds: The right answer of each question.
         k: How many samples of each question count, at most n. None is all of them.
-        as_original: Count votes as the original's evaluator does, see :meth:`Vote.first`.
+        as_original: Count votes as the original's evaluator does, see `Vote.first`.
         unanswered: With ``as_original``, the answer that a sample without one counts as.
 
     Returns:
@@ -68,7 +73,7 @@ def outcome(
 
         engine = lab.load("s1-tiny")
         found = lab.vote(engine, ["How many r in raspberry?", "What is 2 + 3?"], 4)
-        print(lab.outcome(found, ["3", "5"]))
+        print(lab.methods.outcome(found, ["3", "5"]))
     """
     if (
         isinstance(found, (Samples, str))
@@ -76,7 +81,8 @@ def outcome(
         or not all(hasattr(given, "__len__") for given in (found, golds))
     ):
         raise ValueError(
-            "found and golds are lists, a result and an answer for every question: give outcome([vote], ['3'])"
+            "found and golds are lists, a result and an answer for every question: "
+            "give outcome([vote], ['3'])"
         )
     listed = list(golds)
     if len(found) != len(listed) or not listed:
@@ -91,7 +97,8 @@ def outcome(
     if as_original or unanswered is not None:
         if wrong := next((one for one in found if not isinstance(one, Vote)), None):
             raise ValueError(
-                f"as_original=True counts votes, and found holds a {type(wrong).__name__}: leave as_original and unanswered out"
+                f"as_original=True counts votes, and found holds a {type(wrong).__name__}: "
+                "leave as_original and unanswered out"
             )
         correct = [
             one.accuracy(str(gold), k, as_original=as_original, unanswered=unanswered)
@@ -101,4 +108,7 @@ def outcome(
     else:
         correct = [one.accuracy(str(gold), k) for one, gold in zip(found, listed, strict=True)]
     tokens = [one.tokens(k) for one in found]
-    return Outcome(correct, tokens, paired_bootstrap(correct, [0.0] * len(correct)))
+    # The mean over all subsets of k of n samples varies at most as much as that of n / k votes that
+    # share no sample (Hoeffding 1948, section 5). The original's rule looks at one subset only.
+    votes = [1 if as_original or k is None else len(one.traces) // k for one in found]
+    return Outcome(correct, tokens, accuracy_interval(correct, samples=votes))

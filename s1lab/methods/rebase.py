@@ -1,54 +1,38 @@
 """REBASE (the paper's Figure 7): a tree of thoughts, in which a reward decides which branches grow.
 
-Its tokens are counted in the same ledger as those of every other method (:class:`s1lab.Cost`). As
-in the paper's figure, the ledger leaves out the tokens that a reward model reads. A
-:class:`s1lab.Tree` says how many traces the reward scored.
+Its tokens are counted in the same ledger as those of every other method
+(`s1lab.methods.Cost`). As in the paper's figure, the ledger leaves out the tokens that a
+reward model reads. A `s1lab.methods.Tree` says how many traces the reward scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Unpack, overload
 
-from s1lab import api, driving
-from s1lab.arguments import shown, whole
+from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program, together
-from s1lab.evaluation import grade
-from s1lab.forcing import Sampling, answer, cut_short, goes_on, open_thinking, thinking
+from s1lab.engine import Engine, Program
+from s1lab.evaluation.arguments import shown, whole
+from s1lab.forcing import Sampling, answer, cut_short, open_thinking, suppress, thinking
 from s1lab.methods.allocation import ALLOCATIONS, balanced, ceilings, growth_weights
+from s1lab.methods.costs import Cost, cost
+from s1lab.methods.fan_out import together
 from s1lab.methods.rewards import Score, rated
-from s1lab.methods.samples import VOTES
+from s1lab.methods.samples import VOTES, check_samples, kinds_of
 from s1lab.methods.tree import Tree
+from s1lab.questions import Budgets, Options, Questions, Storing
 from s1lab.tokenization.bound_template import BoundTemplate
-from s1lab.trace import Cost, Source, Trace, cost
-
-MOST = 10_000  # most samples for one question: grouping and voting on more would take minutes
+from s1lab.trace import Source, Trace
 
 
-@overload
-def rebase(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, width: int, reward: Score, budget: Budget | None = ..., *, balance: float = ...,
-    step: str | None = ..., step_tokens: int = ..., kind: str = ..., allocation: str = ..., vote: str = ...,
-    **options: Unpack[api.Options],
-) -> Tree: ...  # fmt: skip
-
-
-@overload
-def rebase(
-    engine: Engine, questions: Iterable[str], width: int, reward: Score, budget: api.Budgets | None = ..., *,
-    balance: float = ..., step: str | None = ..., step_tokens: int = ..., kind: str | Sequence[str] = ...,
-    allocation: str = ..., vote: str = ..., **options: Unpack[api.Options],
-) -> list[Tree]: ...  # fmt: skip
-
-
+@one_or_many(Tree, list[Tree])
 def rebase(
     engine: Engine,
     questions: str | Iterable[str],
     width: int,
     reward: Score,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     *,
     balance: float = 0.2,
     step: str | None = "\n",
@@ -62,7 +46,7 @@ def rebase(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Tree | list[Tree]:
     """REBASE, a tree search by reward (Wu et al., arXiv 2408.00724; the paper's Figure 7).
@@ -75,13 +59,13 @@ def rebase(
     in the tree).
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         width: How many traces are finished in the end; 1 is plain sampling.
         reward: A function from a partial Trace (its thinking so far) to a number, or a
-            :class:`s1lab.Reward`, which sees all branches of a step at once. It gets no right
-            answer, and may use the engine itself. If it raises or gives no finite number, that
-            question has an ``error`` that names it, and the other trees grow on.
+            `s1lab.methods.Reward`, which sees all branches of a step at once. It gets no
+            right answer, and may use the engine itself. If it raises or gives no finite number,
+            that question has an ``error`` that names it, and the other trees grow on.
         budget: The budget of every trace, with ``compat="exact"``. With ``waits``, a branch that
             stops must go on and stays open: this is the tree together with budget forcing. The
             search ends at the cap at the latest.
@@ -89,20 +73,20 @@ def rebase(
             alike.
         step: A text that ends a step, as does any token that contains it; None for none.
         step_tokens: The most tokens of a step.
-        kind: As in :func:`s1lab.vote`.
+        kind: As in `s1lab.vote`.
         allocation: "remainder" shares the branches as described above. "ceiling" shares them as the
             original's code does, greedily: the branch of the highest reward first, each with its
-            share of what is left, rounded up (:func:`ceilings`).
+            share of what is left, rounded up (`ceilings`).
         vote: "weighted" votes as described above. "majority" counts as the original's code does by
-            default, see :class:`s1lab.Tree`.
-        temperature: As in :func:`s1lab.vote`.
-        top_p: As in :func:`s1lab.vote`.
-        seed: As in :func:`s1lab.vote`.
-        answer_tokens: As in :func:`s1lab.vote`.
-        answer_room: As in :func:`s1lab.vote`.
-        system: As in :func:`s1lab.vote`.
-        store: As in :func:`s1lab.vote`.
-        progress: As in :func:`s1lab.vote`.
+            default, see `s1lab.methods.Tree`.
+        temperature: As in `s1lab.vote`.
+        top_p: As in `s1lab.vote`.
+        seed: As in `s1lab.vote`.
+        answer_tokens: As in `s1lab.vote`.
+        answer_room: As in `s1lab.vote`.
+        system: As in `s1lab.vote`.
+        store: As in `s1lab.vote`.
+        progress: As in `s1lab.vote`.
 
     Returns:
         A Tree for a single question, else a list of trees in the order of the questions.
@@ -117,11 +101,11 @@ def rebase(
         tree = lab.rebase(engine, "How many r in raspberry?", 4, lambda t: -t.thinking_tokens / 100)
         print(tree.answer, tree.cost)
     """
-    single, asked = api.questions_of(questions)
-    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
-    kinds = kinds_of(kind, len(asked))
-    sampling = sampling_of(width, temperature, top_p, seed, "width")
-    if any(b.compat != "exact" for b in budgets):
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, budget, options)
+    kinds = kinds_of(kind, len(asked.texts))
+    check_samples("width", width, temperature)
+    if any(b.compat != "exact" for b in asked.budgets):
         raise ValueError(
             "the original's loops can't be grown in steps: leave compat out of the budget of a tree"
         )
@@ -131,26 +115,26 @@ def rebase(
         if given not in known:
             raise ValueError(f"{name}={shown(given)} is unknown: choose from {list(known)}")
     steps = Steps(_ids_with(engine.template, step), step_tokens, balance, allocation)
-    traces = api.open_traces(engine, asked, budgets, system)
+    asked.open()
 
     def program(i: int) -> Program[Tree]:
         return grow(
-            traces[i], width, reward, budgets[i], sampling, engine.context, steps, kinds[i], vote
-        )
+            asked.traces[i][0], width, reward, asked.budgets[i], asked.sampling, engine.context,
+            steps, kinds[i], vote,
+        )  # fmt: skip
 
     def unfinished(i: int) -> Tree:
-        return Tree(asked[i], with_error([traces[i]]), kinds[i], (0.0,), vote=vote)
+        return Tree(asked.texts[i], asked.traces[i], kinds[i], (0.0,), vote=vote)
 
     made = {
-        "call": "rebase", "width": width, "balance": balance, "step": step, "step_tokens": step_tokens,
-        "allocation": allocation, "vote": vote,
+        "call": "rebase", "width": width, "balance": balance, "step": step,
+        "step_tokens": step_tokens, "allocation": allocation, "vote": vote,
         "reward": getattr(reward, "__name__", type(reward).__name__),
-    } | api.settings(sampling, system, budgets)  # fmt: skip
-    found: Tree | list[Tree] = driving.drive(
-        engine, program, unfinished, len(asked), single, what="growing trees", progress=progress, store=store, made=made,
-        opened=lambda i: [traces[i]], traces_of=lambda tree: tree.traces,
-    )  # fmt: skip
-    return found
+    } | asked.settings()  # fmt: skip
+    found = asked.run(
+        program, unfinished, lambda tree: tree.traces, what="growing trees", made=made
+    )
+    return asked.given(found)
 
 
 @dataclass(frozen=True)
@@ -194,10 +178,10 @@ class _Branch:
 
 
 def grow(
-    trace: Trace, width: int, reward: Score, budget: Budget, sampling: Sampling, context: int, steps: Steps, kind: str,
-    vote: str = "weighted",
+    trace: Trace, width: int, reward: Score, budget: Budget, sampling: Sampling, context: int,
+    steps: Steps, kind: str, vote: str = "weighted",
 ) -> Program[Tree]:  # fmt: skip
-    """REBASE over one question; see :func:`rebase`.
+    """REBASE over one question; see `rebase`.
 
     Args:
         trace: The trace, up to where the model begins.
@@ -274,12 +258,8 @@ def _step(
         trace.error, branch.ended = done.error, True
     elif done.mark:
         trace.stops.append(len(trace.ids))
-        wait_ids = trace.template.foreign(budget.continuation(trace.waits))
-        more = goes_on(trace, wait_ids, wrote, budget, cap)
-        branch.suppressed, branch.ended = more, not more
-        if more:
-            trace.extend(wait_ids, Source.CONTINUATION)
-            trace.waits += 1
+        branch.suppressed = suppress(trace, wrote, budget, cap)
+        branch.ended = not branch.suppressed
     elif trace.thinking_tokens >= cap:
         cut_short(trace)
         branch.ended = True
@@ -308,42 +288,7 @@ def _ids_with(template: BoundTemplate, text: str | None) -> frozenset[int]:
     found -= template.think_stop - template.last_ids
     if not found:
         raise ValueError(
-            f"step={text!r} stands in no single token of this tokenizer: give another text, or step=None"
+            f"step={text!r} stands in no single token of this tokenizer: give another text, "
+            "or step=None"
         )
     return frozenset(found)
-
-
-def sampling_of(n: int, temperature: float, top_p: float, seed: int, name: str = "n") -> Sampling:
-    """Check the number of samples, and make the Sampling of a method that needs several."""
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"{name}={n!r} is no number of samples: give a whole number of at least 1")
-    if n > MOST:
-        raise ValueError(
-            f"{name}={n} samples a question are more than the {MOST:,} that can be voted on: take fewer"
-        )
-    if n > 1 and temperature == 0:
-        raise ValueError(
-            f"{name}={n} samples at temperature 0 are all the same: raise the temperature or take one"
-        )
-    return Sampling(temperature, top_p, seed)
-
-
-def kinds_of(kind: str | Sequence[str], questions: int) -> list[str]:
-    """Turn the kinds of a call into one kind for each question."""
-    kinds = [kind] * questions if isinstance(kind, str) else list(kind)
-    if len(kinds) != questions:
-        raise ValueError(
-            f"{len(kinds)} kinds for {questions} questions: give one for all, or one a question"
-        )
-    if unknown := [k for k in kinds if k not in grade.KINDS]:
-        raise ValueError(
-            f"no kind of answer is called {unknown[0]!r}: choose from {list(grade.KINDS)}"
-        )
-    return kinds
-
-
-def with_error(traces: list[Trace]) -> list[Trace]:
-    """Mark traces as unfinished."""
-    for trace in traces:
-        trace.error = driving.UNFINISHED
-    return traces

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import count
-from typing import Unpack, overload
 
-from s1lab import api, driving
+from s1lab.api import one_or_many
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling, answer, cut_short, open_thinking, thinking
 from s1lab.methods.conditional import AS_ORIGINAL, check_capped_only, check_whole
 from s1lab.methods.original_steps import answer_as_original
+from s1lab.questions import Budgets, Options, Questions, Storing
 from s1lab.trace import Source, Trace
 
 
@@ -61,7 +61,8 @@ def rejected(
             trace.drop(len(done.ids) - cap)
             cut_short(trace)
             trace.notes.append(
-                f"none of {tries} tries ended within {cap} thinking tokens: the last one is cut there"
+                f"none of {tries} tries ended within {cap} thinking tokens: "
+                "the last one is cut there"
             )
     if done.error:
         trace.error = done.error
@@ -105,7 +106,8 @@ def rejected_as_original(
     for number in count():
         if trace.dropped + cap + 1 > most_tokens:
             trace.error = (
-                f"{number} tries wrote {trace.dropped:,} thinking tokens, and none ended within {limit - 1} tokens and its stop: "
+                f"{number} tries wrote {trace.dropped:,} thinking tokens, "
+                f"and none ended within {limit - 1} tokens and its stop: "
                 f"another may exceed most_tokens={most_tokens:,}, so raise that or the limit"
             )
             return trace
@@ -123,26 +125,13 @@ def rejected_as_original(
     return (yield from answer_as_original(trace, budget, sampling, context))
 
 
-@overload
-def reject(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, limit: int, tries: int | None = ..., budget: Budget | None = ..., *,
-    as_original: bool = ..., most_tokens: int | None = ..., **options: Unpack[api.Options],
-) -> Trace: ...  # fmt: skip
-
-
-@overload
-def reject(
-    engine: Engine, questions: Iterable[str], limit: int, tries: int | None = ..., budget: api.Budgets | None = ..., *,
-    as_original: bool = ..., most_tokens: int | None = ..., **options: Unpack[api.Options],
-) -> list[Trace]: ...  # fmt: skip
-
-
+@one_or_many(Trace, list[Trace])
 def reject(
     engine: Engine,
     questions: str | Iterable[str],
     limit: int,
     tries: int | None = None,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     *,
     as_original: bool = False,
     most_tokens: int | None = None,
@@ -152,13 +141,13 @@ def reject(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Trace | list[Trace]:
     """Sample until the thinking ends by itself within ``limit`` tokens (RS, paper section 3.2).
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         limit: The most thinking tokens of a thought that is accepted.
         tries: The most tries of a question; None is 64. If none fits, the last one is cut at the
@@ -167,19 +156,19 @@ def reject(
             no minimum and no Wait.
         as_original: Use the original's rule. The stop counts, so a thought of L tokens fits a limit
             of L + 1. It never gives up, so there is no number of tries. Delimiters are those that
-            its evaluator writes (:func:`s1lab.methods.rejection.rejected_as_original`).
+            its evaluator writes (`s1lab.methods.rejection.rejected_as_original`).
         most_tokens: The most thinking tokens of all tries of a question. ``as_original`` requires
             it, and only ``as_original`` takes it. A question that needs more ends with an ``error``
             and without an answer.
         temperature: Above 0, since all tries would be the same at 0. The paper's is 1.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`. Each try has its own seed, from (seed, question, sample,
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`. Each try has its own seed, from (seed, question, sample,
             try).
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Trace for a single question, else a list of traces in the order of the questions.
@@ -195,54 +184,52 @@ def reject(
         import s1lab as lab
 
         engine = lab.load("s1-tiny")
-        trace = lab.reject(engine, "How many r in raspberry?", 128, tries=8)
+        trace = lab.methods.reject(engine, "How many r in raspberry?", 128, tries=8)
         print(trace.counts["tries"], trace.dropped)
     """
     check_whole("limit", limit)
     if as_original:
         if tries is not None:
             raise ValueError(
-                f"tries={tries}: as_original=True never gives up after tries; bound it by most_tokens"
+                f"tries={tries}: as_original=True never gives up after tries; "
+                "bound it by most_tokens"
             )
         if most_tokens is None:
             raise ValueError(
-                "as_original=True samples without end: give most_tokens=, the most thinking tokens that all tries of a question "
+                "as_original=True samples without end: give most_tokens=, "
+                "the most thinking tokens that all tries of a question "
                 f"may come to, such as {100 * (limit + 1)}"
             )
         check_whole("most_tokens", most_tokens)
         if most_tokens <= limit:
             raise ValueError(
-                f"most_tokens={most_tokens} leaves no room for one try, which takes up to {limit + 1} tokens: raise it"
+                f"most_tokens={most_tokens} leaves no room for one try, "
+                f"which takes up to {limit + 1} tokens: raise it"
             )
     elif most_tokens is not None:
         raise ValueError(
-            f"most_tokens={most_tokens} bounds as_original=True: add that, or bound the run by tries"
+            f"most_tokens={most_tokens} bounds as_original=True: add that, "
+            "or bound the run by tries"
         )
     tries = 64 if tries is None else tries
     check_whole("tries", tries)
     if not temperature > 0:
         raise ValueError(
-            f"temperature={temperature} makes every try the same: give one above 0, the paper's is 1"
+            f"temperature={temperature} makes every try the same: give one above 0, "
+            "the paper's is 1"
         )
-    single, asked = api.questions_of(questions)
-    budgets = [
-        check_capped_only(b, "reject")
-        for b in api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
-    ]
-    if any(b.max_tokens is not None for b in budgets):
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, budget, options)
+    asked.budgets = [check_capped_only(b, "reject") for b in asked.budgets]
+    if any(b.max_tokens is not None for b in asked.budgets):
         raise ValueError("reject takes its limit as the cap: leave the budget's max_tokens out")
-    sampling = Sampling(temperature, top_p, seed)
-    traces = api.open_traces(engine, asked, budgets, system)
-    made = {"call": "reject", "limit": limit} | api.settings(sampling, system, budgets)
+    asked.open()
+    made = {"call": "reject", "limit": limit} | asked.settings()
     made |= {"tries": tries} if most_tokens is None else {"most_tokens": most_tokens} | AS_ORIGINAL
 
-    def program(i: int) -> Program[Trace]:
+    def loop(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
         if most_tokens is not None:
-            return rejected_as_original(
-                traces[i], limit, most_tokens, budgets[i], sampling, engine.context
-            )
-        return rejected(traces[i], limit, tries, budgets[i], sampling, engine.context)
+            return rejected_as_original(trace, limit, most_tokens, budget, sampling, context)
+        return rejected(trace, limit, tries, budget, sampling, context)
 
-    return driving.drive_traces(
-        engine, traces, program, single, what="rejecting", progress=progress, store=store, made=made
-    )
+    return asked.run_traces(loop, what="rejecting", made=made)

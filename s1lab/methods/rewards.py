@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from s1lab.arguments import real, shown
 from s1lab.evaluation import grade
+from s1lab.evaluation.arguments import real, shown
 from s1lab.methods.samples import Samples
 from s1lab.trace import Trace
 
@@ -16,12 +16,12 @@ from s1lab.trace import Trace
 class Reward:
     """A function from a (partial) trace to a number that scores several traces at once.
 
-    Any other callable works too. A subclass defines :meth:`many`.
+    Any other callable works too. A subclass defines `many`.
 
     Example:
         import s1lab as lab
 
-        class Shorter(lab.Reward):
+        class Shorter(lab.methods.Reward):
             def many(self, traces):
                 return [-len(t.ids) / 100 for t in traces]
     """
@@ -52,12 +52,16 @@ class Best(Samples):
         question: The question.
         traces: The n samples.
         kind: How an answer is taken out of a trace and compared, as in
-            :mod:`s1lab.evaluation.grade`.
+            `s1lab.evaluation.grade`.
         scores: A number for each trace. A trace with an error has no score, and is never the best
             while another has no error.
 
     Raises:
         ValueError: There is not a finite number for every trace.
+
+    Example:
+        best = lab.methods.best_of(lab.load("s1-tiny"), "What is 2 + 3?", 4, lambda t: -t.thinking_tokens)
+        print(best.answer, best.scores)
     """
 
     scores: tuple[float, ...] = ()
@@ -145,11 +149,13 @@ def rated(score: Score, traces: Sequence[Trace], what: str) -> list[float]:
         ) from why
     if len(numbers) != len(traces):
         raise ValueError(
-            f"the {what} {name!r} gave {len(numbers)} numbers for {len(traces)} traces of {question!r}: give one a trace"
+            f"the {what} {name!r} gave {len(numbers)} numbers for {len(traces)} traces of "
+            f"{question!r}: give one a trace"
         )
     if (bad := next((x for x in numbers if not math.isfinite(x)), None)) is not None:
         raise ValueError(
-            f"the {what} {name!r} gave {bad} on the question {question!r}: let it give a finite number for every trace"
+            f"the {what} {name!r} gave {bad} on the question {question!r}: "
+            "let it give a finite number for every trace"
         )
     return numbers
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from s1lab.arguments import shown, text, whole
 from s1lab.evaluation import grade
-from s1lab.trace import Cost, Counted, Trace, cost
+from s1lab.evaluation.arguments import shown, text, whole
+from s1lab.methods.costs import Cost, cost
+from s1lab.trace import Counted, Trace
 
 GOLD = "the right answer as text, such as '3'"
+MOST = 10_000  # most samples for one question: grouping and voting on more would take minutes
 VOTES = ("weighted", "majority")  # the ways in which a tree's traces vote
 
 
@@ -22,7 +24,7 @@ class Samples:
         question: The question.
         traces: Its traces, one or more.
         kind: How an answer is taken out of a trace and compared, as in
-            :mod:`s1lab.evaluation.grade`.
+            `s1lab.evaluation.grade`.
 
     Raises:
         ValueError: There are no traces, an entry is not a trace, or the kind is unknown.
@@ -157,3 +159,33 @@ class Samples:
 def unread(answer: str | None, kind: str) -> bool:
     """Whether a response has no answer for the original. For a choice, only A to D are answers."""
     return answer is None or (kind == "choice" and answer not in ("A", "B", "C", "D"))
+
+
+def check_samples(name: str, n: int, temperature: float) -> None:
+    """Check the number of samples of a method that needs several. ValueError otherwise."""
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ValueError(f"{name}={n!r} is no number of samples: give a whole number of at least 1")
+    if n > MOST:
+        raise ValueError(
+            f"{name}={n} samples a question are more than the {MOST:,} that can be voted on: "
+            "take fewer"
+        )
+    if n > 1 and temperature == 0:
+        raise ValueError(
+            f"{name}={n} samples at temperature 0 are all the same: "
+            "raise the temperature or take one"
+        )
+
+
+def kinds_of(kind: str | Sequence[str], questions: int) -> list[str]:
+    """Turn the kinds of a call into one kind for each question."""
+    kinds = [kind] * questions if isinstance(kind, str) else list(kind)
+    if len(kinds) != questions:
+        raise ValueError(
+            f"{len(kinds)} kinds for {questions} questions: give one for all, or one a question"
+        )
+    if unknown := [k for k in kinds if k not in grade.KINDS]:
+        raise ValueError(
+            f"no kind of answer is called {unknown[0]!r}: choose from {list(grade.KINDS)}"
+        )
+    return kinds

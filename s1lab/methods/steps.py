@@ -48,8 +48,10 @@ def step_mark(template: ThinkTemplate) -> str:
     )
     if mark is None or not template.close[len(mark) :].strip():
         raise ValueError(
-            f"the template {template.name!r} can't count steps: its close {template.close!r} is no delimiter with a word behind "
-            'it, as in "<|im_start|>answer"; load the model with template="s1", or use token_conditional'
+            f"the template {template.name!r} can't count steps: "
+            f"its close {template.close!r} is no delimiter with a word behind it, "
+            'as in "<|im_start|>answer"; '
+            'load the model with template="s1", or use token_conditional'
         )
     return mark
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from s1lab.arguments import shown, whole
+from s1lab.evaluation.arguments import shown, whole
+from s1lab.methods.costs import Cost
 from s1lab.methods.rewards import check_numbers
 from s1lab.methods.samples import VOTES, Samples
-from s1lab.trace import Cost
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Tree(Samples):
         question: The question.
         traces: The finished traces.
         kind: How an answer is taken out of a trace and compared, as in
-            :mod:`s1lab.evaluation.grade`.
+            `s1lab.evaluation.grade`.
         rewards: The reward of each trace at the end of its thinking. A reward below 0 has no
             weight. If no reward has any weight, each trace counts as one.
         spent: The tree's cost: a shared beginning once, and pruned branches as thrown away.
@@ -35,6 +35,10 @@ class Tree(Samples):
 
     Raises:
         ValueError: There is not a finite reward for every trace, or the vote is unknown.
+
+    Example:
+        tree = lab.rebase(lab.load("s1-tiny"), "What is 2 + 3?", 4, lambda t: -len(t.ids) / 100)
+        print(tree.answer, tree.cost)
     """
 
     rewards: tuple[float, ...] = ()
@@ -118,7 +122,8 @@ class Tree(Samples):
     def _k(self, k: int | None) -> int:
         if k is not None and whole("k", k, -(10**18)) != len(self.traces):
             raise ValueError(
-                f"k={k}: a tree has one size, its {len(self.traces)} leaves; search again with another width"
+                f"k={k}: a tree has one size, its {len(self.traces)} leaves; "
+                "search again with another width"
             )
         return len(self.traces)
 

@@ -1,7 +1,7 @@
 """Votes (the paper's Figures 4 right and 7): many samples of a question.
 
 They are counted by majority, by the best of them, and over mixtures of budgets. The samples are
-independent of each other. :func:`mixture` also lets each of them think on.
+independent of each other. `mixture` also lets each of them think on.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Unpack, overload
+from typing import Any
 
-from s1lab import api, driving
-from s1lab.arguments import shown, text
+from s1lab import forcing
+from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program, together
+from s1lab.engine import Engine, Program
 from s1lab.evaluation import grade
-from s1lab.forcing import direct
+from s1lab.evaluation.arguments import shown, text
+from s1lab.methods.fan_out import together
 from s1lab.methods.majority import elected
-from s1lab.methods.rebase import kinds_of, sampling_of, with_error
 from s1lab.methods.rewards import Best, Score, rated
-from s1lab.methods.samples import Samples, unread
+from s1lab.methods.samples import Samples, check_samples, kinds_of, unread
+from s1lab.questions import Budgets, Options, Questions, Storing, force_loop
 from s1lab.trace import Trace
 
 
@@ -29,13 +30,17 @@ class Vote(Samples):
     """Majority voting over n samples: the answer that most of them give.
 
     A tie is split evenly among the tied answers. A sample without an answer has no vote. If there
-    is no vote, nothing is elected. :meth:`first` has the original's rules.
+    is no vote, nothing is elected. `first` has the original's rules.
 
     Attributes:
         question: The question.
         traces: The n samples.
         kind: How an answer is taken out of a trace and compared, as in
-            :mod:`s1lab.evaluation.grade`.
+            `s1lab.evaluation.grade`.
+
+    Example:
+        voted = lab.vote(lab.load("s1-tiny"), "How many r in raspberry?", 8)
+        print(voted.answer, voted.maj(4))
     """
 
     @property
@@ -74,7 +79,7 @@ class Vote(Samples):
             gold: The right answer.
             k: How many samples vote; None for all, and 1 is pass@1.
             as_original: Count as the original's evaluator does: the first k samples, see
-                :meth:`first`. The result is then 0 or 1.
+                `first`. The result is then 0 or 1.
             unanswered: With ``as_original``, the answer that a sample without one counts as.
 
         Returns:
@@ -159,25 +164,12 @@ class Vote(Samples):
         return [float(p) for p in row]
 
 
-@overload
-def vote(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, n: int, budget: Budget | None = ..., *, kind: str = ..., thinking: bool = ...,
-    prefix: str | None = ..., **options: Unpack[api.Options],
-) -> Vote: ...  # fmt: skip
-
-
-@overload
-def vote(
-    engine: Engine, questions: Iterable[str], n: int, budget: api.Budgets | None = ..., *, kind: str | Sequence[str] = ...,
-    thinking: bool = ..., prefix: str | None = ..., **options: Unpack[api.Options],
-) -> list[Vote]: ...  # fmt: skip
-
-
+@one_or_many(Vote, list[Vote])
 def vote(
     engine: Engine,
     questions: str | Iterable[str],
     n: int,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     *,
     kind: str | Sequence[str] = "math",
     thinking: bool = True,
@@ -188,31 +180,31 @@ def vote(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Vote | list[Vote]:
     """Majority voting: ``n`` traces for each question under a budget.
 
-    A Vote has maj@k for every k up to n. The traces are those of :func:`s1lab.force`: sample i is
+    A Vote has maj@k for every k up to n. The traces are those of `s1lab.force`: sample i is
     what it gives for the question's repeat i.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         n: The number of samples of each question.
-        budget: As in :func:`s1lab.force`.
+        budget: As in `s1lab.force`.
         kind: How answers are taken out and compared ("math", "choice", "integer", "exact"). One for
             all questions, or one for each.
         thinking: False votes on answers without thinking, and takes no budget.
-        prefix: The first words of an answer without thinking, as in :func:`s1lab.direct`.
+        prefix: The first words of an answer without thinking, as in `s1lab.direct`.
         temperature: 1 as in the paper's Figure 4. At 0 all samples would be the same.
-        top_p: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
-        answer_tokens: As in :func:`s1lab.force`.
-        answer_room: As in :func:`s1lab.force`.
-        system: As in :func:`s1lab.force`.
-        store: As in :func:`s1lab.force`.
-        progress: As in :func:`s1lab.force`.
+        top_p: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
+        answer_tokens: As in `s1lab.force`.
+        answer_room: As in `s1lab.force`.
+        system: As in `s1lab.force`.
+        store: As in `s1lab.force`.
+        progress: As in `s1lab.force`.
 
     Returns:
         A Vote for a single question, else a list of votes in the order of the questions.
@@ -227,56 +219,39 @@ def vote(
         voted = lab.vote(engine, "How many r in raspberry?", 8)
         print(voted.answer, voted.maj(4))
     """
-    single, asked = api.questions_of(questions)
-    api.check_thinking(thinking, budget, prefix)
-    budgets = api.budgets_of(budget, len(asked), single, answer_tokens, answer_room)
-    kinds = kinds_of(kind, len(asked))
-    sampling = sampling_of(n, temperature, top_p, seed)
-    traces = samples(engine, asked, budgets if thinking else [None] * len(asked), n, system)
+    check_thinking(thinking, budget, prefix)
+    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    asked = Questions(engine, questions, budget, options, thinking)
+    kinds = kinds_of(kind, len(asked.texts))
+    check_samples("n", n, temperature)
+    asked.open(n)
 
     def sample(trace: Trace, budget: Budget) -> Program[Trace]:
         if thinking:
-            return api.force_loop(trace, budget, sampling, engine.context)
-        return direct(trace, prefix, answer_tokens, sampling, engine.context)
+            return force_loop(trace, budget, asked.sampling, engine.context)
+        return forcing.direct(trace, prefix, answer_tokens, asked.sampling, engine.context)
 
     def program(i: int) -> Program[Vote]:
-        done = yield from together([sample(t, budgets[i]) for t in traces[i]])
-        return Vote(asked[i], done, kinds[i])
+        done = yield from together([sample(t, asked.budgets[i]) for t in asked.traces[i]])
+        return Vote(asked.texts[i], done, kinds[i])
 
     def unfinished(i: int) -> Vote:
-        return Vote(asked[i], with_error(traces[i]), kinds[i])
+        return Vote(asked.texts[i], asked.traces[i], kinds[i])
 
-    made = {"call": "vote", "samples": n} | (
-        {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
-    )
-    made |= api.settings(sampling, system, budgets if thinking else [])
-    found: Vote | list[Vote] = driving.drive(
-        engine, program, unfinished, len(asked), single, what="voting", progress=progress, store=store, made=made,
-        opened=lambda i: traces[i], traces_of=lambda voted: voted.traces,
-    )  # fmt: skip
-    return found
+    made: dict[str, Any] = {"call": "vote", "samples": n}
+    made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
+    made |= asked.settings()
+    found = asked.run(program, unfinished, lambda voted: voted.traces, what="voting", made=made)
+    return asked.given(found)
 
 
-@overload
-def best_of(  # type: ignore[overload-overlap]
-    engine: Engine, questions: str, n: int, score: Score, budget: Budget | None = ..., *, kind: str = ...,
-    thinking: bool = ..., prefix: str | None = ..., **options: Unpack[api.Options],
-) -> Best: ...  # fmt: skip
-
-
-@overload
-def best_of(
-    engine: Engine, questions: Iterable[str], n: int, score: Score, budget: api.Budgets | None = ..., *,
-    kind: str | Sequence[str] = ..., thinking: bool = ..., prefix: str | None = ..., **options: Unpack[api.Options],
-) -> list[Best]: ...  # fmt: skip
-
-
+@one_or_many(Best, list[Best])
 def best_of(
     engine: Engine,
     questions: str | Iterable[str],
     n: int,
     score: Score,
-    budget: api.Budgets | None = None,
+    budget: Budgets | None = None,
     *,
     kind: str | Sequence[str] = "math",
     thinking: bool = True,
@@ -287,33 +262,33 @@ def best_of(
     answer_tokens: int | None = None,
     answer_room: int | None = None,
     system: str | None = None,
-    store: api.Storing = None,
+    store: Storing = None,
     progress: bool = True,
 ) -> Best | list[Best]:
     """Best-of-n: the answer of the trace with the highest score.
 
-    The ``n`` samples are those of :func:`vote`. If the score raises or gives no finite number, that
+    The ``n`` samples are those of `vote`. If the score raises or gives no finite number, that
     question has an ``error`` that names the score. The other questions are not affected. The store
     has the samples by then.
 
     Args:
-        engine: The engine that runs the model, from :func:`s1lab.load`.
+        engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
         n: The number of samples of each question.
         score: A function from a whole Trace to a number. It gets no right answer, unless you put
             one into it.
-        budget: As in :func:`vote`.
-        kind: As in :func:`vote`.
-        thinking: As in :func:`vote`.
-        prefix: As in :func:`vote`.
-        temperature: As in :func:`vote`.
-        top_p: As in :func:`vote`.
-        seed: As in :func:`vote`.
-        answer_tokens: As in :func:`vote`.
-        answer_room: As in :func:`vote`.
-        system: As in :func:`vote`.
-        store: As in :func:`vote`.
-        progress: As in :func:`vote`.
+        budget: As in `vote`.
+        kind: As in `vote`.
+        thinking: As in `vote`.
+        prefix: As in `vote`.
+        temperature: As in `vote`.
+        top_p: As in `vote`.
+        seed: As in `vote`.
+        answer_tokens: As in `vote`.
+        answer_room: As in `vote`.
+        system: As in `vote`.
+        store: As in `vote`.
+        progress: As in `vote`.
 
     Returns:
         A Best for a single question, else a list of bests in the order of the questions.
@@ -325,12 +300,14 @@ def best_of(
         import s1lab as lab
 
         engine = lab.load("s1-tiny")
-        best = lab.best_of(engine, "How many r in raspberry?", 4, lambda t: -t.thinking_tokens)
+        question = "How many r in raspberry?"
+        best = lab.methods.best_of(engine, question, 4, lambda t: -t.thinking_tokens)
         print(best.answer)
     """
     voted: Vote | list[Vote] = vote(
-        engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix, temperature=temperature, top_p=top_p,
-        seed=seed, answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=store, progress=progress,
+        engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix,
+        temperature=temperature, top_p=top_p, seed=seed, answer_tokens=answer_tokens,
+        answer_room=answer_room, system=system, store=store, progress=progress,
     )  # fmt: skip
     return _chosen(voted, score) if isinstance(voted, Vote) else [_chosen(v, score) for v in voted]
 
@@ -345,11 +322,24 @@ def _chosen(voted: Vote, score: Score) -> Best:
         return Best(voted.question, voted.traces, voted.kind, (0.0,) * len(voted.traces))
 
 
-def samples(
-    engine: Engine, asked: list[str], budgets: Sequence[Budget | None], n: int, system: str | None
-) -> list[list[Trace]]:
-    """For each question its n traces, up to where the model begins."""
-    traces = api.open_traces(
-        engine, [q for q in asked for _ in range(n)], [b for b in budgets for _ in range(n)], system
-    )
-    return [traces[i * n : (i + 1) * n] for i in range(len(asked))]
+def check_thinking(thinking: bool, budget: Budgets | None, prefix: str | None) -> None:
+    """Check that a call without thinking has no budget, and that only such a call has a prefix.
+
+    Args:
+        thinking: Whether the call thinks.
+        budget: The call's budget or budgets.
+        prefix: The call's first words of the answer.
+
+    Raises:
+        ValueError: One of the two rules is broken. The message says what to leave out.
+    """
+    if not thinking and budget is not None:
+        raise ValueError(
+            "thinking=False leaves nothing to budget: leave the budget out; "
+            "answer_tokens= is an option of the call itself"
+        )
+    if thinking and prefix is not None:
+        raise ValueError(
+            f"prefix={prefix!r} opens an answer that no thinking comes before: "
+            "give thinking=False too, or the budget's on_cut"
+        )

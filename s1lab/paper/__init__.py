@@ -1,8 +1,9 @@
-"""The paper's reported numbers as data, and the table that compares our results with them.
+"""The paper's reported numbers as data, and (in ``compare``) our results beside them.
 
-The names of :mod:`s1lab.paper.numbers` are here too: ``lab.paper.TABLE_1``.
+The names of `s1lab.paper.numbers` are here too: ``lab.paper.TABLE_1``.
 """
 
+from s1lab.paper.entries import Method, Point, Sweep
 from s1lab.paper.numbers import (
     CORRECT,
     EXAMPLES,
@@ -29,9 +30,6 @@ from s1lab.paper.numbers import (
     TABLE_12,
     TABLE_13,
     TABLE_14,
-    Method,
-    Point,
-    Sweep,
     exact,
 )
 

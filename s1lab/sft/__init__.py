@@ -6,7 +6,7 @@ It trains anything from the embedded model to 32B on a cluster:
     trained = sft.train("s1-tiny-base", rows, "tiny", out="runs/sft/tiny")
     print(sft.plan("s1-32b", gpus=16))
 
-A recipe is data (:mod:`s1lab.sft.recipes`), and the trainer is trl's. From a shell, on one GPU, one
+A recipe is data (`s1lab.sft.recipes`), and the trainer is trl's. From a shell, on one GPU, one
 node or several nodes:
 
     python -m s1lab.sft --recipe tiny --data runs/tiny/s1-tiny-1k.rows.jsonl
@@ -41,5 +41,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "RECIPES", "Lora", "Plan", "Recipe", "Shape", "Trained", "encode", "formats", "launch", "plan", "recipe", "template", "train",
+    "RECIPES", "Lora", "Plan", "Recipe", "Shape", "Trained", "encode", "formats", "launch", "plan",
+    "recipe", "template", "train",
 ]  # fmt: skip

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+METHOD = "The method is that of *s1: Simple test-time scaling* (arXiv 2501.19393)."
+
 
 def card(made: dict[str, Any]) -> str:
     """Write a model's card.
 
     Args:
-        made: The record that :func:`s1lab.sft.train` wrote.
+        made: The record that `s1lab.sft.train` wrote.
 
     Returns:
         Markdown with a hub's front matter.
     """
     recipe, (first, last) = made["recipe"], made["loss"]
-    how = f"{made['rows']:,} rows, {made['tokens']:,} tokens, {made['steps']:,} steps in {made['seconds'] / 60:.1f} minutes"
+    how = (
+        f"{made['rows']:,} rows, {made['tokens']:,} tokens, {made['steps']:,} steps in "
+        f"{made['seconds'] / 60:.1f} minutes"
+    )
     settings = "\n".join(
         f"| {name} | {value} |" for name, value in recipe.items() if value not in (None, [], ())
     )
@@ -37,5 +42,5 @@ tags: [s1lab, test-time-scaling]
 | rows cut at the block | {"yes" if made["cut"] else "no"} |
 {settings}
 
-Made with s1lab on trl: {versions}. The method is that of *s1: Simple test-time scaling* (arXiv 2501.19393).
+Made with s1lab on trl: {versions}. {METHOD}
 """

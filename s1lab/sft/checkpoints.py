@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from s1lab.curate.io import write_whole
+from s1lab.storage.files import write_whole
 
 WHOLE = "whole"  # a checkpoint gets this file when all of it is on the disk
 Watch = Callable[[dict[str, Any]], None]

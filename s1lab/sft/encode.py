@@ -22,11 +22,14 @@ def template(model: str, recipe: Recipe) -> BoundTemplate:
     The model's weights are not loaded.
 
     Args:
-        model: A name that :func:`s1lab.load` knows, a folder or a hub id.
+        model: A name that `s1lab.load` knows, a folder or a hub id.
         recipe: The recipe, which names the template.
 
     Returns:
         The bound template.
+
+    Example:
+        template = lab.sft.template("s1-tiny-base", lab.sft.recipe("tiny"))
     """
     tokenizer = load_tokenizer(model)
     return bind(recipe.template, tokenizer, end_ids(model, tokenizer))
@@ -42,9 +45,9 @@ def encode(
     Args:
         dataset: One of three kinds: question, thinking and attempt, as curation gives them, which
             are made into rows as ``recipe.rows`` says; prompt and completion, as
-            :func:`s1lab.curate.to_sft` makes them; or input_ids and labels. The last two are used
+            `s1lab.curate.to_sft` makes them; or input_ids and labels. The last two are used
             unchanged.
-        template: The model's template, from :func:`template`.
+        template: The model's template, from `template`.
         recipe: The recipe.
         cut: Cut rows that are longer than the recipe's block. The default refuses them, since cut
             rows teach a model to think without end: in the paper's Table 8, 74 % cut rows gave
@@ -58,12 +61,14 @@ def encode(
             longer than the block.
 
     Example:
-        chosen = sft.recipe("tiny")
-        rows = sft.encode(dataset, sft.template("s1-tiny-base", chosen), chosen)
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        recipe = lab.sft.recipe("tiny")
+        encoded = lab.sft.encode(rows, lab.sft.template("s1-tiny-base", recipe), recipe)
     """
     if not isinstance(dataset, Dataset):
         raise ValueError(
-            f"the rows are a {type(dataset).__name__}: give a Dataset, such as Dataset.from_list makes of rows"
+            f"the rows are a {type(dataset).__name__}: give a Dataset, such as Dataset.from_list "
+            "makes of rows"
         )
     if not len(dataset):
         raise ValueError("the dataset has no rows: give at least one")
@@ -82,8 +87,8 @@ def encode(
         ]
     else:
         raise ValueError(
-            f"the dataset has no traces, only {dataset.column_names}: it needs question, thinking and attempt (as curate.select "
-            "gives them), or prompt and completion (curate.to_sft)"
+            f"the dataset has no traces, only {dataset.column_names}: it needs question, thinking "
+            "and attempt (as curate.select gives them), or prompt and completion (curate.to_sft)"
         )
     _fit(rows, recipe, cut)
     if recipe.block is not None:
@@ -95,7 +100,8 @@ def encode(
             )
         if ids and max(ids) >= len(template.tokenizer):
             raise ValueError(
-                f"row {place} has the id {max(ids)}, beyond the tokenizer's {len(template.tokenizer)}: encode it anew"
+                f"row {place} has the id {max(ids)}, beyond the tokenizer's "
+                f"{len(template.tokenizer)}: encode it anew"
             )
     # The first token of a row follows nothing, so a label on it teaches nothing.
     without = next(
@@ -126,9 +132,9 @@ def _fit(rows: list[tuple[list[int], list[int]]], recipe: Recipe, cut: bool) -> 
     if long and not cut:
         longest = max(long, key=lambda place: len(rows[place][0]))
         raise ValueError(
-            f"{len(long):,} of {len(rows):,} rows are longer than the block of {recipe.block:,} tokens (the longest, "
-            f"row {longest}, has {len(rows[longest][0]):,}): raise block, drop them, or pass cut=True, "
-            "which taught the paper's model to ramble"
+            f"{len(long):,} of {len(rows):,} rows are longer than the block of {recipe.block:,} "
+            f"tokens (the longest, row {longest}, has {len(rows[longest][0]):,}): raise block, "
+            "drop them, or pass cut=True, which taught the paper's model to ramble"
         )
 
 

@@ -3,8 +3,8 @@
     rows = sft.formats.token_conditional(chosen, engine.template)
     trained = sft.train("s1-tiny-base", rows, "tiny")
 
-:func:`s1lab.sft.train` writes the column ``format`` into the model's config, and
-:mod:`s1lab.methods.conditional` reads it there.
+`s1lab.sft.train` writes the column ``format`` into the model's config, and
+`s1lab.methods.conditional` reads it there.
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ def token_conditional(
         dataset: A Dataset with question, thinking and attempt.
         template: Template of the model that is trained (``engine.template``). Its tokenizer counts
             the tokens.
-        rows: As in :func:`s1lab.curate.to_sft`.
+        rows: As in `s1lab.curate.to_sft`.
 
     Returns:
         A Dataset with ``prompt``, ``completion`` and ``format``.
 
     Raises:
-        ValueError: As in :func:`s1lab.curate.to_sft`.
+        ValueError: As in `s1lab.curate.to_sft`.
 
     Example:
-        rows = sft.formats.token_conditional(chosen, engine.template)
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        examples = lab.sft.formats.token_conditional(rows, lab.load("s1-tiny").template)
     """
     lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     questions = [
@@ -56,7 +57,7 @@ def token_conditional(
 def step_conditional(
     dataset: Dataset, template: BoundTemplate, separator: str = "\n\n", *, rows: Rows = "original"
 ) -> Dataset:
-    """Add "Think for up to N steps." to each question, and a header that counts down to each step.
+    r"""Add "Think for up to N steps." to each question, and a header that counts down to each step.
 
     N is the number of steps, rounded up to a power of two. So 5 steps have the headers 8, 7, 6, 5,
     4. The completion begins with the header in place of the opening of thinking.
@@ -66,13 +67,17 @@ def step_conditional(
         template: Template of the model that is trained (``engine.template``).
         separator: The text between two steps. The paper's traces are split at empty lines, the
             embedded teacher's at each line.
-        rows: As in :func:`s1lab.curate.to_sft`.
+        rows: As in `s1lab.curate.to_sft`.
 
     Returns:
         A Dataset with ``prompt``, ``completion`` and ``format``.
 
     Raises:
-        ValueError: If the template can't count steps, and as in :func:`s1lab.curate.to_sft`.
+        ValueError: If the template can't count steps, and as in `s1lab.curate.to_sft`.
+
+    Example:
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        examples = lab.sft.formats.step_conditional(rows, lab.load("s1-tiny").template, "\n")
     """
     think = template.template
     whole = to_sft(dataset, template, rows=rows)
@@ -102,13 +107,17 @@ def class_conditional(
     Args:
         dataset: A Dataset with question, thinking and attempt.
         template: Template of the model that is trained (``engine.template``).
-        rows: As in :func:`s1lab.curate.to_sft`.
+        rows: As in `s1lab.curate.to_sft`.
 
     Returns:
         A Dataset with ``prompt``, ``completion`` and ``format``.
 
     Raises:
-        ValueError: As in :func:`s1lab.curate.to_sft`.
+        ValueError: As in `s1lab.curate.to_sft`.
+
+    Example:
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
+        examples = lab.sft.formats.class_conditional(rows, lab.load("s1-tiny").template)
     """
     lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     middle = sorted(lengths)[len(lengths) // 2] if lengths else 0

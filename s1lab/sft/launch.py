@@ -41,7 +41,7 @@ def launch(
         port: For "nodes": a port that is free on the first node.
 
     Returns:
-        The folder with the model. :func:`s1lab.sft.train` then finds the run finished.
+        The folder with the model. `s1lab.sft.train` then finds the run finished.
 
     Raises:
         ValueError: If the config is unknown, or the recipe has changes that the command line does
@@ -49,7 +49,7 @@ def launch(
         RuntimeError: If the command fails. The error gives the last line of its output.
 
     Example:
-        sft.launch("cpu", "s1-tiny-base", "runs/rows.jsonl", "tiny", out="runs/sft/tiny")
+        lab.sft.launch("cpu", "s1-tiny-base", "runs/rows.jsonl", "tiny", out="runs/sft/tiny")
     """
     path = CONFIGS / f"{config}.yaml"
     if config not in (known := sorted(p.stem for p in CONFIGS.glob("*.yaml"))):
@@ -63,11 +63,13 @@ def launch(
     }
     if named.but(**changes) != chosen:
         raise ValueError(
-            f"of a recipe only {', '.join(PASSED)} can be changed here: for the rest, add a recipe to RECIPES"
+            f"of a recipe only {', '.join(PASSED)} can be changed here: for the rest, add a recipe "
+            "to RECIPES"
         )
     if (config == "nodes") != bool(first):
         raise ValueError(
-            f"{config!r} {'wants' if config == 'nodes' else 'takes no'} first=, the address of the first node"
+            f"{config!r} {'wants' if config == 'nodes' else 'takes no'} first=, the address of the "
+            "first node"
         )
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(path)]
     if first:
@@ -92,6 +94,7 @@ def launch(
             line for line in (ran.stderr + ran.stdout).splitlines() if line.startswith("s1lab: ")
         ] or ran.stderr.splitlines()
         raise RuntimeError(
-            f"the training under {path.name} ended with code {ran.returncode}: {said[-1] if said else ''}"
+            f"the training under {path.name} ended with code {ran.returncode}: "
+            f"{said[-1] if said else ''}"
         )
     return Path(out)

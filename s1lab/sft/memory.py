@@ -8,13 +8,17 @@ from typing import Any
 from s1lab.sft.recipes import Recipe, Shape
 from s1lab.sft.recipes import recipe as recipe_of
 
-BYTES = {"float32": 4, "bfloat16": 2}
+# Bytes of a weight, by its dtype and by its quantization.
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+QUANTIZED = {"fp8": 1.0, "int8": 1.0, "bitsandbytes": 0.5, "awq": 0.5, "gptq": 0.5, "mxfp4": 0.5}
 GB = 1e9
+# Dense bfloat16 speed of GPUs by their data sheets, in operations a second.
+FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
+H100_FLOPS = FLOPS["H100"]
 # Mean tokens of a row: s1K's traces have 4,693 (Table 6), to which questions and answers are added.
 TOKENS_A_ROW = 5_300
-# Dense bfloat16 speed by the data sheet, and the share of it that the paper's run reached: 26
-# minutes on 16 H100 (section 4.1).
-H100_FLOPS, UTILISATION = 989e12, 0.28
+# The share of an H100's speed that the paper's run reached: 26 minutes on 16 of them (section 4.1).
+UTILISATION = 0.28
 UNBLOCKED = 32_768  # tokens of the longest row if a recipe has no block: Qwen2.5's context
 CONTEXT_GB = 2.0  # CUDA's context, the allocator's gaps, communication buffers
 
@@ -66,15 +70,18 @@ class Plan:
 
     def __str__(self) -> str:
         parts = {
-            "weights": self.weights, "gradients": self.gradients, "optimiser": self.optimiser, "gathered layers": self.gathered,
-            "activations": self.activations, "context": CONTEXT_GB,
+            "weights": self.weights, "gradients": self.gradients, "optimiser": self.optimiser,
+            "gathered layers": self.gathered, "activations": self.activations,
+            "context": CONTEXT_GB,
         }  # fmt: skip
         lines = [
-            f"{self.recipe.name}: {self.parameters / 1e9:.2f} B weights, {self.gpus} GPU{'s' * (self.gpus > 1)}, GB on each:"
+            f"{self.recipe.name}: {self.parameters / 1e9:.2f} B weights, {self.gpus} "
+            f"GPU{'s' * (self.gpus > 1)}, GB on each:"
         ]
         lines += [f"  {name:<16}{gb:>8.1f}" for name, gb in parts.items()]
         lines += [
-            f"  {'in all':<16}{self.total:>8.1f}  of {self.memory_gb:.0f}: {'fits' if self.fits else 'does NOT fit'}"
+            f"  {'in all':<16}{self.total:>8.1f}  of {self.memory_gb:.0f}: "
+            f"{'fits' if self.fits else 'does NOT fit'}"
         ]
         lines += [f"  about {60 * self.hours:.0f} minutes ({self.gpus * self.hours:.1f} GPU-hours)"]
         return "\n".join(
@@ -129,7 +136,7 @@ def plan(
         ValueError: If there is less than one GPU, or more GPUs than can share a batch.
 
     Example:
-        print(sft.plan("s1-32b", gpus=16))
+        print(lab.sft.plan("s1-32b", gpus=16))
     """
     chosen = recipe_of(recipe)
     if gpus < 1:
@@ -208,15 +215,17 @@ def _config(recipe: Recipe) -> Any:
             return AutoConfig.from_pretrained(locate(recipe.model), trust_remote_code=False)
     s = recipe.shape
     return Qwen2Config(
-        hidden_size=s.hidden, num_hidden_layers=s.layers, num_attention_heads=s.heads, num_key_value_heads=s.kv_heads,
-        intermediate_size=s.intermediate, vocab_size=s.vocabulary, tie_word_embeddings=s.tied,
+        hidden_size=s.hidden, num_hidden_layers=s.layers, num_attention_heads=s.heads,
+        num_key_value_heads=s.kv_heads, intermediate_size=s.intermediate, vocab_size=s.vocabulary,
+        tie_word_embeddings=s.tied,
     )  # fmt: skip
 
 
 def _shape(config: Any) -> Shape:
     return Shape(
-        config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads,
-        config.intermediate_size, config.vocab_size, config.tie_word_embeddings,
+        config.hidden_size, config.num_hidden_layers, config.num_attention_heads,
+        config.num_key_value_heads, config.intermediate_size, config.vocab_size,
+        config.tie_word_embeddings,
     )  # fmt: skip
 
 

@@ -25,7 +25,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters (peft), trained in place of all weights."""
+    """Low-rank adapters (peft), trained in place of all weights.
+
+    Example:
+        recipe = lab.sft.recipe("tiny").but(lora=lab.sft.Lora(rank=8, alpha=16))
+    """
 
     rank: int = 64
     alpha: int = 128
@@ -47,7 +51,7 @@ class Recipe:
 
     Attributes:
         name: The recipe's name.
-        model: The model that is trained: a name that :func:`s1lab.load` knows, a folder or a hub
+        model: The model that is trained: a name that `s1lab.load` knows, a folder or a hub
             id.
         epochs: Passes over the rows.
         batch: Rows of one optimiser step, over all GPUs.
@@ -69,7 +73,7 @@ class Recipe:
         lora: Adapters to train in place of all weights.
         unlearned: Words of a trace, each alone on a line, that carry no loss. Forcing will append
             them, and the model must not learn to write them itself. The paper's recipe has none.
-        rows: How a trace becomes a row, as in :func:`s1lab.curate.to_sft`. "original" is the text
+        rows: How a trace becomes a row, as in `s1lab.curate.to_sft`. "original" is the text
             of the authors' data/tokenization.py: stripped, and with the newline after the end of
             the turn, which is learned. "plain" is the texts unchanged, up to the end token; the
             embedded models were trained on it. Rows that come as prompt and completion, or as ids,
@@ -78,6 +82,9 @@ class Recipe:
         seed: Seed of the order of the rows. The original's train/sft.sh sets none, so transformers'
             default, 42, applies.
         shape: The model's sizes, for planning.
+
+    Example:
+        print(lab.sft.recipe("s1-32b").rate)
     """
 
     name: str
@@ -147,7 +154,8 @@ class Recipe:
         if self.batch % (per_device * gpus):
             rows = f"{per_device} row{'s' * (per_device > 1)} at a time"
             raise ValueError(
-                f"a batch of {self.batch} can't be shared by {gpus} GPUs or processes with {rows}: change one of them"
+                f"a batch of {self.batch} can't be shared by {gpus} GPUs or processes with {rows}: "
+                "change one of them"
             )
         return per_device, self.batch // (per_device * gpus)
 
@@ -174,11 +182,15 @@ RECIPES: dict[str, Recipe] = {
         # The embedded models were trained with these rows and this seed. Only s1-tiny's ids were
         # made elsewhere (tools/tiny/rows.py).
         Recipe(
-            "tiny", "s1-tiny-base", rate=1e-3, dtype="float32", block=2_048, pad_token=None, batches="packed", per_device=16,
-            checkpointing=False, unlearned=("Wait", "Hmm", "Alternatively"), rows="plain", seed=0,
+            "tiny", "s1-tiny-base", rate=1e-3, dtype="float32", block=2_048, pad_token=None,
+            batches="packed", per_device=16, checkpointing=False,
+            unlearned=("Wait", "Hmm", "Alternatively"), rows="plain", seed=0,
         ),
         Recipe("qwen-0.5b", "Qwen/Qwen2.5-0.5B-Instruct", shape=QWEN_05B),
-        Recipe("qwen-7b-lora", "Qwen/Qwen2.5-7B-Instruct", rate=1e-4, weights="bfloat16", lora=Lora(), shape=QWEN_7B),
+        Recipe(
+            "qwen-7b-lora", "Qwen/Qwen2.5-7B-Instruct", rate=1e-4, weights="bfloat16", lora=Lora(),
+            shape=QWEN_7B,
+        ),
         # Section 4.1 and appendix D. s1.1 trains on r1's longer traces with a shorter block, "to
         # avoid OOM".
         Recipe("s1-32b", "Qwen/Qwen2.5-32B-Instruct", shape=QWEN_32B),
@@ -200,12 +212,13 @@ def recipe(name: str | Recipe) -> Recipe:
         ValueError: If the name is unknown.
 
     Example:
-        longer = sft.recipe("tiny").but(epochs=3)
+        longer = lab.sft.recipe("tiny").but(epochs=3)
     """
     if isinstance(name, Recipe):
         return name
     if name not in RECIPES:
         raise ValueError(
-            f"no recipe is called {name!r}: choose from {list(RECIPES)}, or change one: sft.recipe('tiny').but(epochs=3)"
+            f"no recipe is called {name!r}: choose from {list(RECIPES)}, or change one: "
+            "sft.recipe('tiny').but(epochs=3)"
         )
     return RECIPES[name]

@@ -22,7 +22,8 @@ from trl import SFTConfig, SFTTrainer
 
 from s1lab.curate.io import digest
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
-from s1lab.engines.model_files import fingerprint, fingerprint_of, load_network, load_tokenizer
+from s1lab.engines.fingerprint import fingerprint, fingerprint_of
+from s1lab.engines.model_files import load_network, load_tokenizer
 from s1lab.sft.card import card
 from s1lab.sft.checkpoints import (
     Keeper,
@@ -61,13 +62,13 @@ def train(
     Args:
         model: An embedded name, a folder, a hub id, or a model in memory with its ``tokenizer``. A
             model in memory is trained in place.
-        dataset: As in :func:`s1lab.sft.encode`. The values of a column ``format``
-            (:mod:`s1lab.sft.formats`) are written into the model's config.
+        dataset: As in `s1lab.sft.encode`. The values of a column ``format``
+            (`s1lab.sft.formats`) are written into the model's config.
         recipe: A recipe, or its name.
         out: A folder, "runs/sft/RECIPE" if None. With several nodes it is on a disk that all of
             them share.
         tokenizer: The tokenizer of a model in memory.
-        cut: As in :func:`s1lab.sft.encode`.
+        cut: As in `s1lab.sft.encode`.
         watch: Called with the log entry of each step, for a live figure.
         progress: Whether to show a progress bar.
 
@@ -81,7 +82,8 @@ def train(
         OSError: If a checkpoint can't be written. The last whole one stays.
 
     Example:
-        trained = sft.train("s1-tiny-base", rows, "tiny", out="runs/sft/tiny")
+        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(40, split="train"))
+        trained = lab.sft.train("s1-tiny-base", rows, "tiny", out="runs/sft/tiny")
         engine = lab.load(trained.path)
     """
     chosen = recipe_of(recipe)
@@ -94,26 +96,13 @@ def train(
     attention = str(getattr(network.config, "_attn_implementation", ""))
     if chosen.batches == "packed" and "flash" in attention:
         raise ValueError(
-            f"packed batches keep rows apart by a mask, which {attention} does not take: use the recipe with batches='flat'"
+            f"packed batches keep rows apart by a mask, which {attention} does not take: use the "
+            "recipe with batches='flat'"
         )
     _set_padding(words, chosen)
     ends = end_ids(model, words) if isinstance(model, str) else end_ids_of(network, words)
     rows = encode(dataset, bind(chosen.template, words, ends), chosen, cut=cut)
-    made = {
-        "recipe": asdict(chosen),
-        "model": model if isinstance(model, str) else network.config.name_or_path or "in memory",
-        "fingerprint": fingerprint(model) if isinstance(model, str) else fingerprint_of(network),
-        "data": digest(rows),
-        "rows": len(rows),
-        "tokens": sum(map(len, rows["input_ids"])),
-        "cut": cut,
-        "steps": chosen.steps(len(rows)),
-        "versions": {
-            name: version(name)
-            for name in ("torch", "transformers", "trl", "accelerate", "datasets")
-        }
-        | ({"peft": version("peft")} if chosen.lora else {}),
-    }
+    made = _made(model, network, chosen, rows, cut)
     # for conditional control: s1lab.methods.conditional reads them from the model's config
     if "format" in dataset.column_names:
         made["formats"] = sorted(set(dataset["format"]))
@@ -129,17 +118,9 @@ def train(
     keeper = Keeper(folder, watch)
     if processes > 1:
         rows = _filled(rows, chosen.batch, words.pad_token_id)
-    trainer = _Trainer(
-        network,
-        args=arguments,
-        train_dataset=rows,
-        processing_class=words,
-        data_collator=Collator(chosen.batches, words.pad_token_id),
-        callbacks=[keeper],
-    )
-    trainer.remove_callback(PrinterCallback)
+    trainer = _trainer(network, arguments, rows, words, chosen, keeper)
     last = last_whole(folder)
-    try:
+    with _full_disk(folder):
         keeper.go_back_to(int(last.name.rpartition("-")[2]) if last else 0)
         with _without_bars(progress):
             trainer.train(resume_from_checkpoint=str(last) if last else None)
@@ -152,12 +133,56 @@ def train(
             _save(trainer, words, folder, made)
         # a launcher ends all processes when the first one ends
         trainer.accelerator.wait_for_everyone()
+    return Trained(folder, keeper.log or read_log(folder), made)
+
+
+def _made(
+    model: str | PreTrainedModel, network: PreTrainedModel, recipe: Recipe, rows: Dataset, cut: bool
+) -> dict[str, Any]:
+    """Record what a run is made of. A call with another record does not resume it."""
+    named = isinstance(model, str)
+    packages = ["torch", "transformers", "trl", "accelerate", "datasets"]
+    return {
+        "recipe": asdict(recipe),
+        "model": model if named else network.config.name_or_path or "in memory",
+        "fingerprint": fingerprint(model) if isinstance(model, str) else fingerprint_of(network),
+        "data": digest(rows),
+        "rows": len(rows),
+        "tokens": sum(map(len, rows["input_ids"])),
+        "cut": cut,
+        "steps": recipe.steps(len(rows)),
+        "versions": {name: version(name) for name in packages + ["peft"] * bool(recipe.lora)},
+    }
+
+
+def _trainer(
+    network: Any,
+    arguments: SFTConfig,
+    rows: Dataset,
+    words: PreTrainedTokenizerBase,
+    recipe: Recipe,
+    keeper: Keeper,
+) -> _Trainer:
+    made = _Trainer(
+        network,
+        args=arguments,
+        train_dataset=rows,
+        processing_class=words,
+        data_collator=Collator(recipe.batches, words.pad_token_id),
+        callbacks=[keeper],
+    )
+    made.remove_callback(PrinterCallback)
+    return made
+
+
+@contextlib.contextmanager
+def _full_disk(folder: Path) -> Iterator[None]:
+    """Turn a failure to write a checkpoint into a sentence. The last whole one stays."""
+    try:
+        yield
     except (OSError, SafetensorError, RuntimeError) as why:
-        if (
-            isinstance(why, RuntimeError)
-            and "file" not in str(why).lower()
-            and "write" not in str(why).lower()
-        ):
+        words = str(why).lower()
+        if isinstance(why, RuntimeError) and "file" not in words and "write" not in words:
             raise
         remove_broken(folder)
         kept = last_whole(folder)
@@ -166,7 +191,6 @@ def train(
             + (f"{kept.name} is whole" if kept else "No whole one is there")
             + ": make room and call again"
         ) from why
-    return Trained(folder, keeper.log or read_log(folder), made)
 
 
 def _filled(rows: Dataset, batch: int, pad: int) -> Dataset:
@@ -230,8 +254,9 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
                 else f"the batch of rows {sorted(rows)}"
             )
             raise FloatingPointError(
-                f"the loss became {loss.item()} at step {self.state.global_step + 1}, in {where}: look at it, or lower the rate "
-                f"({self.args.learning_rate:g}); the last whole checkpoint stays"
+                f"the loss became {loss.item()} at step {self.state.global_step + 1}, in {where}: "
+                f"look at it, or lower the rate ({self.args.learning_rate:g}); the last whole "
+                "checkpoint stays"
             )
         return loss
 
@@ -278,12 +303,14 @@ def _set_padding(words: PreTrainedTokenizerBase, recipe: Recipe) -> None:
     if recipe.pad_token is not None:
         if recipe.pad_token not in words.get_vocab():
             raise ValueError(
-                f"the tokenizer has no padding token {recipe.pad_token!r}: set the recipe's pad_token, or None for its own"
+                f"the tokenizer has no padding token {recipe.pad_token!r}: set the recipe's "
+                "pad_token, or None for its own"
             )
         words.pad_token = recipe.pad_token
     if words.pad_token is None:
         raise ValueError(
-            "the tokenizer has no padding token: name one in the recipe, sft.recipe(...).but(pad_token=...)"
+            "the tokenizer has no padding token: name one in the recipe, "
+            "sft.recipe(...).but(pad_token=...)"
         )
 
 
@@ -308,7 +335,8 @@ def _arguments(recipe: Recipe, folder: Path, progress: bool) -> SFTConfig:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if recipe.lora and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
         raise ValueError(
-            "adapters are not trained sharded here: launch with torchrun, or with accelerate's gpu.yaml"
+            "adapters are not trained sharded here: launch with torchrun, or with accelerate's "
+            "gpu.yaml"
         )
     if recipe.lora and find_spec("peft") is None:
         raise ImportError("this recipe trains adapters, which needs peft: pip install 's1lab[sft]'")

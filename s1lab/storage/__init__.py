@@ -1,4 +1,11 @@
 """Everything on disk: the store that resumes a run, saved runs, replays, and differences of runs.
 
-The folder is not called runs, because the call :func:`s1lab.runs` would hide it.
+The folder is not called runs, because the call `s1lab.runs` would hide it.
 """
+
+from s1lab.storage.run import Run
+from s1lab.storage.saved import read_run
+from s1lab.storage.sqlite import StoreError
+from s1lab.storage.store import import_run
+
+__all__ = ["Run", "StoreError", "import_run", "read_run"]

@@ -89,7 +89,8 @@ class Diff:
         if any(None not in p.correct for p in self.partings):
             lost, won = self.flipped
             lines.append(
-                f"of those that part, {lost} turned from right to wrong and {won} from wrong to right"
+                f"of those that part, {lost} turned from right to wrong and {won} from wrong to "
+                "right"
             )
         for p in self.partings[:most]:
             lines += [
@@ -130,7 +131,7 @@ def diff(a: str | Path, b: str | Path) -> Diff:
     budgets, and each rung is paired with its own.
 
     Args:
-        a: The first run, as in :func:`s1lab.read_run`.
+        a: The first run, as in `s1lab.storage.read_run`.
         b: The second run.
 
     Returns:
@@ -141,8 +142,9 @@ def diff(a: str | Path, b: str | Path) -> Diff:
         ValueError: A file is not a stored run.
 
     Example:
-        import s1lab as lab
-
+        engine = lab.load("s1-tiny")
+        lab.force(engine, "How many r in raspberry?", store="runs/x.db")
+        lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1), store="runs/x.db")
         print(lab.diff("runs/x.db#1", "runs/x.db#2"))
     """
     first, second = read_run(a), read_run(b)

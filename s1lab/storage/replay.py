@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from s1lab.engine import Completion, Engine, Request, collect, submit, withdraw
-from s1lab.load import describe
+from s1lab.engines.description import describe
 from s1lab.storage.sqlite import StoreError, faults, open_to_read
 from s1lab.storage.store import Store, completion_of, key_of
 from s1lab.storage.tokenizers import bound
@@ -132,7 +132,7 @@ def recording(
 
 
 class Replay:
-    """An engine that answers from a store alone; no model is loaded. :func:`replay` makes it."""
+    """An engine that answers from a store alone; no model is loaded. `replay` makes it."""
 
     name, device, width = "store", "none", 64
 
@@ -156,7 +156,9 @@ class Replay:
             ).fetchone()
         missing = Completion(
             (),
-            error=f"{self.path} does not hold this completion: run it with the model {self.model!r}",
+            error=(
+                f"{self.path} does not hold this completion: run it with the model {self.model!r}"
+            ),
         )
         self._ready.append((key, completion_of(*found) if found else missing))
 
@@ -190,7 +192,8 @@ class Replay:
         chosen = next((r for r in reversed(rows) if run in (None, r[0])), None)
         if chosen is None or model is None:
             raise StoreError(
-                f"{self.path} has no run{'' if run is None else f' {run}'} to replay: it has {[r[0] for r in rows]}"
+                f"{self.path} has no run{'' if run is None else f' {run}'} to replay: it has "
+                f"{[r[0] for r in rows]}"
             )
         return json.loads(chosen[1]), chosen[2], model[0], model[1], bound(model[2], model[3])
 

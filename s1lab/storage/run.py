@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 
 from s1lab.budget import Budget
+from s1lab.storage.files import write_whole
 from s1lab.trace import Counted, Source, Trace
 
 FORMAT = {"format": "s1lab run", "version": 1}
@@ -27,7 +27,7 @@ LATER: dict[str, Any] = {"stops": [], "answer_cut": False, "dropped": 0, "counts
 class StoredTrace(Counted):
     """A trace as it was written.
 
-    It has the fields of :class:`s1lab.Trace`, with its answer as text.
+    It has the fields of `s1lab.Trace`, with its answer as text.
 
     Attributes:
         question: The question.
@@ -76,7 +76,7 @@ class Run:
     Example:
         import s1lab as lab
 
-        run = lab.read_run("runs/x.db")
+        run = lab.storage.read_run("runs/x.db")
         rows = run.to_dataset()
     """
 
@@ -94,7 +94,7 @@ class Run:
         """Turn the run into a Dataset with a row for each trace.
 
         Returns:
-            The Dataset, with the columns of :class:`StoredTrace` and "made". The columns "source",
+            The Dataset, with the columns of `StoredTrace` and "made". The columns "source",
             "budget", "counts" and "made" are JSON text.
         """
         columns: dict[str, list[Any]] = {
@@ -110,7 +110,7 @@ class Run:
 
     @classmethod
     def from_dataset(cls, rows: Dataset, path: str | Path = "a dataset") -> Run:
-        """Read a run from a Dataset that :meth:`to_dataset` made.
+        """Read a run from a Dataset that `to_dataset` made.
 
         Args:
             rows: The Dataset.
@@ -129,7 +129,8 @@ class Run:
         missing = [c for c in (*fields, "made") if c not in there]
         if missing or not len(rows):
             raise ValueError(
-                f"this Dataset is no run: {f'column {missing[0]!r} is missing' if missing else 'it has no rows'}"
+                "this Dataset is no run: "
+                f"{f'column {missing[0]!r} is missing' if missing else 'it has no rows'}"
             )
         traces = []
         for row in rows:
@@ -192,7 +193,7 @@ def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str,
 
 
 def unpacked(row: dict[str, Any]) -> StoredTrace:
-    """The trace of :func:`packed`'s data. ValueError, KeyError or TypeError for anything else."""
+    """The trace of `packed`'s data. ValueError, KeyError or TypeError for anything else."""
     source = [Source(name) for name, count in row["source"] for _ in range(count)]
     if len(source) != len(row["ids"]):
         raise ValueError("ids and sources differ in number")
@@ -211,10 +212,6 @@ def write_rows(path: str | Path, made: dict[str, Any], rows: Iterable[dict[str, 
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} is there already: choose another name, or remove it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(path.name + ".part")
-    with half.open("w", encoding="utf-8") as file:
-        for row in ({**FORMAT, "made": made}, *rows):
-            print(as_json(row), file=file)
-    os.replace(half, path)
+    header: dict[str, Any] = {**FORMAT, "made": made}
+    write_whole(path, (f"{as_json(row)}\n".encode() for row in chain([header], rows)))
     return path

@@ -32,6 +32,10 @@ def write_run(
 
     Raises:
         FileExistsError: The file exists. It is not overwritten.
+
+    Example:
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?")
+        write_run("run.jsonl", [trace], {"model": "s1-tiny"})
     """
     verdicts: Sequence[bool | None] = correct or [None] * len(traces)
     return write_rows(path, made, (packed(t, c) for t, c in zip(traces, verdicts, strict=True)))
@@ -41,7 +45,7 @@ def read_run(path: str | Path) -> Run:
     """Read a run from JSON lines or from a store.
 
     Args:
-        path: A file of :func:`write_run`, or a store: "runs/x.db" (its last run) or "runs/x.db#3"
+        path: A file of `write_run`, or a store: "runs/x.db" (its last run) or "runs/x.db#3"
             (its run 3).
 
     Returns:
@@ -56,7 +60,7 @@ def read_run(path: str | Path) -> Run:
         import s1lab as lab
 
         lab.force(lab.load("s1-tiny"), "How many r in raspberry?", store="runs/x.db")
-        print(lab.read_run("runs/x.db").traces[0].answer)
+        print(lab.storage.read_run("runs/x.db").traces[0].answer)
     """
     name, _, number = str(path).rpartition("#")
     if name and number.isdigit() and not Path(path).exists():
@@ -64,7 +68,8 @@ def read_run(path: str | Path) -> Run:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no stored run is at {path}: lab.evaluate(...).save writes one, and s1lab evaluate --save"
+            f"no stored run is at {path}: lab.evaluate(...).save writes one, and s1lab evaluate "
+            "--save"
         )
     with path.open("rb") as file:
         if file.read(len(MAGIC)) == MAGIC:

@@ -12,19 +12,30 @@ MAGIC = b"SQLite format 3\0"
 APPLICATION, VERSION = 0x73316C62, 1  # "s1lb" in the file's header
 CHECKED_BYTES = 64 * 1024**2  # a larger file is not checked whole when it is opened
 SCHEMA = """
-CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, template TEXT NOT NULL, tokenizer BLOB NOT NULL);
+CREATE TABLE models (
+    fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, template TEXT NOT NULL,
+    tokenizer BLOB NOT NULL);
 CREATE TABLE runs (
-    id INTEGER PRIMARY KEY, started TEXT NOT NULL, made TEXT NOT NULL, semantics TEXT NOT NULL, questions INTEGER NOT NULL,
-    wall_s REAL NOT NULL DEFAULT 0, reused INTEGER NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT 'unfinished');
-CREATE TABLE completions (key BLOB PRIMARY KEY, run INTEGER NOT NULL, ids BLOB NOT NULL, stop INTEGER) WITHOUT ROWID;
+    id INTEGER PRIMARY KEY, started TEXT NOT NULL, made TEXT NOT NULL, semantics TEXT NOT NULL,
+    questions INTEGER NOT NULL, wall_s REAL NOT NULL DEFAULT 0, reused INTEGER NOT NULL DEFAULT 0,
+    status TEXT NOT NULL DEFAULT 'unfinished');
+CREATE TABLE completions (
+    key BLOB PRIMARY KEY, run INTEGER NOT NULL, ids BLOB NOT NULL, stop INTEGER) WITHOUT ROWID;
 CREATE TABLE traces (
-    run INTEGER NOT NULL, place INTEGER NOT NULL, rung INTEGER NOT NULL, correct INTEGER, row TEXT NOT NULL,
-    PRIMARY KEY (run, place, rung)) WITHOUT ROWID;
+    run INTEGER NOT NULL, place INTEGER NOT NULL, rung INTEGER NOT NULL, correct INTEGER,
+    row TEXT NOT NULL, PRIMARY KEY (run, place, rung)) WITHOUT ROWID;
 """
 
 
 class StoreError(OSError):
-    """A fault of a store, and the fix, in one sentence."""
+    """A fault of a store, and the fix, in one sentence.
+
+    Example:
+        try:
+            lab.runs("runs/none.db")
+        except lab.storage.StoreError as why:
+            print(why)
+    """
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -55,7 +66,8 @@ def connect(path: Path, write: bool) -> sqlite3.Connection:
             with path.open("rb") as file:
                 if file.read(len(MAGIC)) != MAGIC:
                     raise StoreError(
-                        f"{path} is no store of s1lab, or its beginning is broken: name another file; it is left as it is"
+                        f"{path} is no store of s1lab, or its beginning is broken: name another "
+                        "file; it is left as it is"
                     )
         mode = "rwc" if write else "ro"
         if not write and not os.access(path.absolute().parent, os.W_OK):
@@ -72,12 +84,14 @@ def connect(path: Path, write: bool) -> sqlite3.Connection:
             application, version, tables = (db.execute(sql).fetchone()[0] for sql in asked)
             if tables and application != APPLICATION:
                 raise StoreError(
-                    f"{path} is a SQLite file of another program: name another file; it is left as it is"
+                    f"{path} is a SQLite file of another program: name another file; it is left as "
+                    "it is"
                 )
             if tables and version != VERSION:
                 raise StoreError(
-                    f"{path} is a store of version {version}, and this s1lab reads version {VERSION}: use the s1lab that wrote "
-                    "it, or name another file; it is left as it is"
+                    f"{path} is a store of version {version}, and this s1lab reads version "
+                    f"{VERSION}: use the s1lab that wrote it, or name another file; it is left as "
+                    "it is"
                 )
             if (
                 tables
@@ -91,7 +105,8 @@ def connect(path: Path, write: bool) -> sqlite3.Connection:
                 db.execute("PRAGMA synchronous = NORMAL")
                 if not tables:
                     db.executescript(
-                        f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
+                        f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = "
+                        f"{VERSION}; {SCHEMA} COMMIT;"
                     )
             elif not tables:
                 raise StoreError(f"{path} is an empty store: nothing was written to it yet")
@@ -114,11 +129,17 @@ def fault_of(path: Path, why: sqlite3.Error) -> str:
     """The sentence for an error of SQLite."""
     words = " ".join(str(why).split())
     if "full" in words or "disk I/O" in words:
-        return f"{path} can't be written any more ({words}): make room on its disk and run again; what was stored stays readable"
+        return (
+            f"{path} can't be written any more ({words}): make room on its disk and run again; "
+            "what was stored stays readable"
+        )
     if "locked" in words:
         return (
             f"{path} is being written by another program: wait until it ends, or name another file"
         )
     if isinstance(why, sqlite3.OperationalError):
         return f"{path} can't be used: {words}"
-    return f"{path} is broken ({words}): name another file, or put back a copy of it; it is left as it is"
+    return (
+        f"{path} is broken ({words}): name another file, or put back a copy of it; it is left as "
+        "it is"
+    )

@@ -28,7 +28,7 @@ from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.trace import Trace
 
 if TYPE_CHECKING:
-    import pandas
+    pass
 
 WRITING = 1 / 100  # the share of a run's time that it may spend on writing to its store
 
@@ -39,12 +39,12 @@ LATEST = 2.0  # seconds after which a completion is written, however long the la
 class Store:
     """A store that is open for one writer. Others may read it meanwhile.
 
-    Any call makes one from a path: ``store="runs/x.db"``. Everything that :meth:`flush` has written
+    Any call makes one from a path: ``store="runs/x.db"``. Everything that `flush` has written
     survives a SIGKILL.
 
     Attributes:
         path: The store's file.
-        run: The number of the open run; 0 before :meth:`begin`.
+        run: The number of the open run; 0 before `begin`.
         reused: How many completions this run took from the store.
 
     Raises:
@@ -59,7 +59,8 @@ class Store:
             self._claim = sqlite3.connect(f"{self.path}.writer", isolation_level=None, timeout=0)
         except (OSError, sqlite3.Error) as why:
             raise StoreError(
-                f"no store can be made at {self.path} ({why}): name a file in a folder that can be written"
+                f"no store can be made at {self.path} ({why}): name a file in a folder that can be "
+                "written"
             ) from None
         try:
             # The system releases this lock when its holder dies, however it dies.
@@ -69,7 +70,8 @@ class Store:
             if "locked" not in str(why):
                 raise StoreError(fault_of(self.path, why)) from None
             raise StoreError(
-                f"{self.path} is being written by another run: wait until it ends, or give this one a store of its own"
+                f"{self.path} is being written by another run: wait until it ends, or give this "
+                "one a store of its own"
             ) from None
         try:
             self._db = connect(self.path, write=True)
@@ -97,8 +99,9 @@ class Store:
             known = self._db.execute("SELECT fingerprint, name FROM models").fetchone()
         if known and known[0] != fingerprint:
             raise StoreError(
-                f"{self.path} holds completions of another model ({known[1]}, fingerprint {known[0][:12]}) than {engine.model} "
-                f"({fingerprint[:12]}): give this run a store of its own"
+                f"{self.path} holds completions of another model ({known[1]}, fingerprint "
+                f"{known[0][:12]}) than {engine.model} ({fingerprint[:12]}): give this run a store "
+                "of its own"
             )
         if not known:
             with self._named():
@@ -222,7 +225,8 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             started = datetime.now(UTC).isoformat(timespec="seconds")
             cursor = self._db.execute(
-                "INSERT INTO runs (started, made, semantics, questions, status) VALUES (?, ?, 'imported', ?, 'imported')",
+                "INSERT INTO runs (started, made, semantics, questions, status) VALUES (?, ?, "
+                "'imported', ?, 'imported')",
                 (started, json.dumps(run.made), len(run.traces)),
             )
             number = int(cursor.lastrowid or 0)
@@ -275,80 +279,6 @@ class Store:
             raise
 
 
-def runs(store: str | Path) -> pandas.DataFrame:
-    """The runs of a store as a table.
-
-    Args:
-        store: The store's file.
-
-    Returns:
-        A DataFrame with a row for each run: when it started, its call, engine and settings, its
-        progress, its time and its tokens. "finished" is the number of questions that have a trace.
-        "completions" and "tokens" count what the model wrote for this run. "reused" counts
-        completions that were already there. "status" is finished, interrupted, failed, imported, or
-        unfinished (in progress, or killed).
-
-    Raises:
-        StoreError: The file is not a store, or can't be read.
-
-    Example:
-        import s1lab as lab
-
-        lab.force(lab.load("s1-tiny"), "How many r in raspberry?", store="runs/x.db")
-        print(lab.runs("runs/x.db")[["run", "status", "tokens"]])
-    """
-    import pandas
-
-    path = Path(store)
-    db = open_to_read(path)
-    with faults(path), contextlib.closing(db):
-        listed = db.execute(
-            "SELECT id, started, made, questions, wall_s, reused, status FROM runs ORDER BY id"
-        ).fetchall()
-        finished = dict(db.execute("SELECT run, count(DISTINCT place) FROM traces GROUP BY run"))
-        wrote = {
-            r: (n, size // 4)
-            for r, n, size in db.execute(
-                "SELECT run, count(*), sum(length(ids)) FROM completions GROUP BY run"
-            )
-        }
-    table = []
-    for number, started, text, questions, wall_s, reused, status in listed:
-        made = json.loads(text)
-        completions, tokens = wrote.get(number, (0, 0))
-        row = {
-            "run": number,
-            "started": started,
-            "status": status,
-            "questions": questions,
-            "finished": finished.get(number, 0),
-        }
-        row |= {
-            "completions": completions,
-            "tokens": tokens,
-            "reused": reused,
-            "wall_s": round(wall_s, 1),
-        }
-        versions = made.pop("versions", {})
-        named = (
-            "call",
-            "model",
-            "engine",
-            "dtype",
-            "device",
-            "semantics",
-            "temperature",
-            "top_p",
-            "seed",
-            "commit",
-        )
-        row |= {name: made.get(name) for name in named} | {
-            "versions": ", ".join(f"{k} {v}" for k, v in versions.items())
-        }
-        table.append(row)
-    return pandas.DataFrame(table)
-
-
 def read_stored_run(store: str | Path, run: int | None = None) -> Run:
     """Read one run of a store. The rungs of a ladder follow one another.
 
@@ -383,7 +313,8 @@ def read_stored_run(store: str | Path, run: int | None = None) -> Run:
         ]
     except (ValueError, KeyError, TypeError) as why:
         raise StoreError(
-            f"{path} is broken: a trace of run {number} can't be read ({why}); put back a copy of it"
+            f"{path} is broken: a trace of run {number} can't be read ({why}); put back a copy of "
+            "it"
         ) from None
     return Run(path, json.loads(found[0]), traces)
 
@@ -410,7 +341,7 @@ def import_run(run: Run, store: str | Path) -> int:
     """Put a run that came as JSON lines or as a Dataset into a store.
 
     Args:
-        run: The run, from :func:`s1lab.read_run` or ``Run.from_dataset``.
+        run: The run, from `s1lab.storage.read_run` or ``Run.from_dataset``.
         store: The store's file.
 
     Returns:
@@ -422,7 +353,7 @@ def import_run(run: Run, store: str | Path) -> int:
     Example:
         import s1lab as lab
 
-        number = lab.import_run(lab.read_run("run.jsonl"), "runs/x.db")
+        number = lab.storage.import_run(lab.storage.read_run("run.jsonl"), "runs/x.db")
     """
     opened = Store(store)
     try:

@@ -54,8 +54,8 @@ def bound(template: str, tokenizer: bytes) -> BoundTemplate:
     The store may come from anywhere, so none of its code runs.
 
     Args:
-        template: The text that :func:`template_text` wrote.
-        tokenizer: The bytes that :func:`tokenizer_bytes` wrote.
+        template: The text that `template_text` wrote.
+        tokenizer: The bytes that `tokenizer_bytes` wrote.
 
     Returns:
         The template, bound to the tokenizer.
@@ -72,7 +72,8 @@ def bound(template: str, tokenizer: bytes) -> BoundTemplate:
         if "trust_remote_code" in str(why):
             words = "it can only be loaded by running code that comes with it, which is never done"
         raise StoreError(
-            f"the tokenizer that the store keeps can't be loaded ({words}): take a store that s1lab wrote, unchanged"
+            f"the tokenizer that the store keeps can't be loaded ({words}): take a store that "
+            "s1lab wrote, unchanged"
         ) from why
 
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from s1lab.tiny.families import FAMILIES, SIZES, solve
 from s1lab.tiny.pool import blemishes, pool
 from s1lab.tiny.teacher import Teacher
-from s1lab.tiny.world import FAMILIES, SIZES, SPLITS, benchmark, problems, solve
+from s1lab.tiny.world import SPLITS, benchmark, problems
 
 if TYPE_CHECKING:
     from s1lab.tiny.reward_model import TinyReward
 
 
 def reward() -> TinyReward:
-    """Load the embedded reward model, for :func:`s1lab.rebase` and :func:`s1lab.best_of`.
+    """Load the embedded reward model, for `s1lab.rebase` and `s1lab.methods.best_of`.
 
     Returns:
-        The reward model, see :mod:`s1lab.tiny.reward_model`.
+        The reward model, see `s1lab.tiny.reward_model`.
 
     Example:
-        score = tiny.reward()
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?")
+        print(lab.tiny.reward()(trace))
     """
     from s1lab.tiny.reward_model import TinyReward  # it is built on the engines
 

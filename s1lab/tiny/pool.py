@@ -2,7 +2,7 @@
 
 Sources have the paper's proportions. Lengths follow the paper's Table 7 at about 1 to 37: a source
 with long traces there has long ones here. The pool does not say what is wrong with a row.
-:func:`blemishes` says it, so that a filter can be scored.
+`blemishes` says it, so that a filter can be scored.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from datasets import Dataset
 
 from s1lab.paper.numbers import TABLE_7
+from s1lab.tiny.families import FAMILIES, SIZES, Problem
 from s1lab.tiny.teacher import written
 from s1lab.tiny.tokenizer import build
-from s1lab.tiny.world import FAMILIES, SIZES, Problem, benchmark, split_of
+from s1lab.tiny.world import benchmark, split_of
 
 SIZE = sum(count for count, _ in TABLE_7.values())  # 59,029
 # A teacher that mostly stops at its first stop: a third of its traces are wrong, as in a real pool.
@@ -74,16 +75,18 @@ class Row:
 
 
 API_ERRORS = (
-    "Error code: 429 - {'error': {'message': 'Rate limit reached for requests', 'type': 'requests'}}",
+    "Error code: 429 - {'error': {'message': 'Rate limit reached for requests', 'type': "
+    "'requests'}}",
     "500 Internal Server Error",
-    "google.api_core.exceptions.ResourceExhausted: 429 Resource has been exhausted (e.g. check quota).",
+    "google.api_core.exceptions.ResourceExhausted: 429 Resource has been exhausted (e.g. check "
+    "quota).",
     "The read operation timed out",
     "ValueError: the response was blocked: finish_reason RECITATION",
 )
 
 
 def _missing(field: str) -> Callable[[Row, random.Random], Row]:
-    return lambda row, rng: replace(row, **{field: rng.choice((None, ""))})  # type: ignore[arg-type]
+    return lambda row, rng: replace(row, **{field: rng.choice((None, ("")))})  # type: ignore[arg-type]
 
 
 def _api_error(row: Row, rng: random.Random) -> Row:
@@ -162,8 +165,8 @@ def pool(n: int = SIZE, seed: int = 0) -> Dataset:
     """Make a pool to curate. The rows are the same on any machine.
 
     The rows come from 16 sources in the proportions of the paper's Table 7. Faulty rows
-    (:func:`blemishes`) are mixed in. The questions that they repeat from the test split are those
-    of :func:`benchmark`.
+    (`blemishes`) are mixed in. The questions that they repeat from the test split are those
+    of `benchmark`.
 
     Args:
         n: Number of rows.
@@ -175,7 +178,7 @@ def pool(n: int = SIZE, seed: int = 0) -> Dataset:
         some of them wrong. ``thinking_tokens`` counts the tokens of s1-tiny.
 
     Example:
-        pool = tiny.pool(2_000)
+        pool = lab.tiny.pool(200)
     """
     rows = [row for row, _ in _collected(n, seed)]
     texts = [row.thinking or "" for row in rows]
@@ -201,13 +204,16 @@ def blemishes(n: int = SIZE, seed: int = 0) -> list[str]:
     """Say what is wrong with each row of ``pool(n, seed)``.
 
     Args:
-        n: As in :func:`pool`.
-        seed: As in :func:`pool`.
+        n: As in `pool`.
+        seed: As in `pool`.
 
     Returns:
-        For each row a name of :data:`OF_TEN_THOUSAND`, "wrong trace", or "" if nothing is wrong. A
+        For each row a name of `OF_TEN_THOUSAND`, "wrong trace", or "" if nothing is wrong. A
         wrong trace ends in a wrong answer because its teacher gave up too early. The paper keeps
         such rows.
+
+    Example:
+        pool, wrong = lab.tiny.pool(200), lab.tiny.blemishes(200)
     """
     return [blemish for _, blemish in _collected(n, seed)]
 

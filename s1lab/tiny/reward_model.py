@@ -15,7 +15,8 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel, Qwen2ForCausalLM
 
-from s1lab.engines.model_files import fingerprint, locate, reading
+from s1lab.engines.fingerprint import fingerprint
+from s1lab.engines.model_files import locate, reading
 from s1lab.methods.rewards import Reward
 from s1lab.trace import Source, Trace
 
@@ -40,7 +41,8 @@ class TinyReward(Reward):
             self._weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if trained_on != fingerprint("s1-tiny"):
             raise ValueError(
-                "the reward model was trained on other weights of s1-tiny than these: train it again, make reward"
+                "the reward model was trained on other weights of s1-tiny than these: train it "
+                "again, make reward"
             )
         self._network = load_network()
 
@@ -94,7 +96,7 @@ def features_of(
     """Read the features at each end of each row.
 
     Args:
-        network: The model, from :func:`load_network`.
+        network: The model, from `load_network`.
         rows: The ids of each row.
         starts: For each row, the position at which its thinking starts.
         ends: For each row, the positions at which to read.

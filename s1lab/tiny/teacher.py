@@ -13,8 +13,8 @@ import random
 import string
 from dataclasses import dataclass
 
+from s1lab.tiny.families import Problem, solve, windows
 from s1lab.tiny.words import NAMES
-from s1lab.tiny.world import Problem, solve, windows
 
 PATIENCE = 7
 SYSTEM_TURNS = (
@@ -77,7 +77,9 @@ def dialogue(problem: Problem, rng: random.Random) -> list[Piece]:
         end = min(k + rng.randint(2, 5), total)
         pieces.append(
             Piece(
-                f"<|im_start|>user\nGo on after {numbered(problem, k, k)[:-1]}<|im_end|>\n<|im_start|>assistant\n",
+                "<|im_start|>user\n"
+                f"Go on after {numbered(problem, k, k)[:-1]}<|im_end|>\n"
+                "<|im_start|>assistant\n",
                 False,
             )
         )
@@ -182,7 +184,7 @@ class Teacher:
         waits: How often it goes on after a stop. None draws it for each question.
 
     Example:
-        thinking, answer = tiny.Teacher()("How many r in raspberry")
+        thinking, answer = lab.tiny.Teacher()("How many r in raspberry")
     """
 
     def __init__(self, seed: int = 0, waits: int | None = None) -> None:

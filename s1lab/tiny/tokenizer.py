@@ -17,20 +17,31 @@ if TYPE_CHECKING:
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_pad|>"]
 
 # Qwen2's splitting rule: words with their leading space, digits one by one, punctuation in runs.
-_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 # ChatML with a system turn only if one is given. Content is never re-ordered or trimmed.
 CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n"
+    "' + message['content'] + '<|im_end|>\n"
+    "' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n"
+    "' }}{% endif %}"
 )
 
 # Each word that the world thinks in is one token, added to the bytes. All other text is bytes, one
 # token for each letter. So larger pieces never hide a word whose letters are to be counted, and a
 # model of a million weights can spell it. There are no merges and no normaliser: transformers loads
 # a Qwen2 model's tokenizer with its own rules, and only this survives them.
-_WITH_SPACE = "many smallest between make tallest greatest common divisor yes no Answer Wait Hmm Alternatively after + - = <".split()
-_AT_THE_START = "system user assistant think answer Answer Final How What Which Put Heights Who Go stop Wait Hmm Alternatively".split()
+_WITH_SPACE = (
+    "many smallest between make tallest greatest common divisor yes no Answer Wait Hmm "
+    "Alternatively after + - = <"
+).split()
+_AT_THE_START = (
+    "system user assistant think answer Answer Final How What Which Put Heights Who Go stop Wait "
+    "Hmm Alternatively"
+).split()
 
 
 def build() -> PreTrainedTokenizerFast:

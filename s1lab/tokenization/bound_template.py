@@ -9,11 +9,11 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from s1lab.template import HARMONY, ThinkTemplate
+from s1lab.template import ThinkTemplate
 from s1lab.tokenization.chat_template import QUESTION, SYSTEM, Chat, examine
 from s1lab.tokenization.delimiters import Delimiter, delimiter_of, single_id
 from s1lab.tokenization.encoding import Encoder
-from s1lab.tokenization.presets import preset
+from s1lab.tokenization.presets import HARMONY, preset
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,7 +23,8 @@ HEADER_IDS = 64  # the same for a header of harmony
 # Tokens that begin a tool call: Qwen3's, Mistral's, gpt-oss' (which ends one), Llama's, DeepSeek's,
 # Kimi's.
 TOOL_CALLS = (
-    "<tool_call>", "[TOOL_CALLS]", "<|call|>", "<|python_tag|>", "<｜tool▁calls▁begin｜>", "<|tool_calls_section_begin|>",
+    "<tool_call>", "[TOOL_CALLS]", "<|call|>", "<|python_tag|>", "<｜tool▁calls▁begin｜>",
+    "<|tool_calls_section_begin|>",
 )  # fmt: skip
 # The recipient in a header of harmony: <|channel|>commentary to=functions.search
 TOOL_HEADER = " to="
@@ -50,14 +51,14 @@ class Stop:
 class BoundTemplate:
     """A ThinkTemplate in the ids of one tokenizer, which programs and engines use.
 
-    It is made by :func:`bind`.
+    It is made by `bind`.
 
     Attributes:
         template: The template.
         tokenizer: The tokenizer.
         think_stop: Ids at which a request for thinking ends. Most of them end the thinking. The
             last id of a delimiter of several tokens, and a tool call's id, must be checked, see
-            :meth:`stopped`.
+            `stopped`.
         answer_stop: Ids that end the answer.
         chat: How to render a question with the chat template.
         allow_special: Whether control tokens in a caller's text become their ids.
@@ -99,7 +100,7 @@ class BoundTemplate:
     def foreign_notes(self, **texts: str | None) -> list[str]:
         """One sentence for each text that contains control tokens.
 
-        :meth:`foreign` and :meth:`prompt` encode them as plain text.
+        `foreign` and `prompt` encode them as plain text.
         """
         if self.allow_special:
             return []
@@ -144,7 +145,8 @@ class BoundTemplate:
         text = self.chat.render(question, system, thinking=thinking)
         if thinking and self.chat.strict and self.template.closed(text):
             raise ValueError(
-                "the question or the system text turns the thinking off in the chat template: take the words out that do so, "
+                "the question or the system text turns the thinking off in the chat template: "
+                "take the words out that do so, "
                 "such as /no_think, or ask with thinking=False"
             )
         ids = self.encoder.whole(text)
@@ -158,7 +160,8 @@ class BoundTemplate:
         if not any(self.encoder.may_hold_control(t) for t in (question, system)):
             return ids  # the template has its own form for these texts
         raise ValueError(
-            "the chat template changes a text that holds control tokens, so they can't be told from its own: take them out, "
+            "the chat template changes a text that holds control tokens, "
+            "so they can't be told from its own: take them out, "
             "or load with allow_special=True"
         )
 
@@ -320,7 +323,8 @@ def bind(
     """
     if not tokenizer.chat_template:
         raise ValueError(
-            "the tokenizer has no chat template: use an instruction-tuned model, or set tokenizer.chat_template and save it"
+            "the tokenizer has no chat template: use an instruction-tuned model, "
+            "or set tokenizer.chat_template and save it"
         )
     chosen = preset(template, tokenizer)
     encoder = Encoder(tokenizer, _named(chosen))

@@ -55,7 +55,8 @@ def delimiter_of(text: str, encoder: Encoder) -> Delimiter:
     """
     if not text.strip() or text not in encoder.decode(encoder.piece(text)):
         raise ValueError(
-            f"the tokenizer can't write the end-of-thinking delimiter {text!r}: add it to the tokenizer as a special token, or "
+            f"the tokenizer can't write the end-of-thinking delimiter {text!r}: "
+            "add it to the tokenizer as a special token, or "
             "pass a template with other delimiters"
         )
     ways, last, first = list[tuple[int, ...]](), set[int](), set[int]()

@@ -98,7 +98,7 @@ class Encoder:
         """Ids of a caller's text after other text.
 
         They contain no control token unless ``allow_special`` is set. A text without control tokens
-        has the ids of :meth:`piece`. In other texts each control token is split after its first
+        has the ids of `piece`. In other texts each control token is split after its first
         character. The pieces are encoded one by one, so that none of them can become a control
         token.
 
@@ -117,7 +117,8 @@ class Encoder:
             ids = [i for character in text for i in self.piece(character)]
         if self.holds_control(ids):
             raise ValueError(
-                f"{text!r} can't be encoded without a control token: take it out, or load with allow_special=True"
+                f"{text!r} can't be encoded without a control token: take it out, "
+                "or load with allow_special=True"
             )
         return ids
 

@@ -1,16 +1,28 @@
-"""The preset of a tokenizer."""
+"""The templates of known models, and which of them a tokenizer knows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s1lab.template import DEEPSEEK, HARMONY, MAGISTRAL, PRESETS, S1, THINK_TAGS, ThinkTemplate
+from s1lab.template import ThinkTemplate
 from s1lab.tokenization.chat_template import mentions
 from s1lab.tokenization.delimiters import single_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+S1 = ThinkTemplate(
+    "<|im_start|>think\n", ("<|im_start|>", "<|im_end|>"), "<|im_start|>answer\n", "s1"
+)
+THINK_TAGS = ThinkTemplate("<think>\n", ("</think>",), "</think>\n\n", "think-tags")
+# DeepSeek's chat template opens and closes with the bare tags, and so does the model.
+DEEPSEEK = ThinkTemplate("<think>", ("</think>",), "</think>", "deepseek-v3.1", newline=False)
+MAGISTRAL = ThinkTemplate("[THINK]", ("[/THINK]",), "[/THINK]", "magistral", newline=False)
+_FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
+HARMONY = ThinkTemplate(
+    "<|start|>assistant<|channel|>analysis<|message|>", (_FINAL,), _FINAL, "harmony", newline=False
+)
+PRESETS = {t.name: t for t in (S1, THINK_TAGS, DEEPSEEK, MAGISTRAL, HARMONY)}
 # In the order of the search. A tokenizer must have each of these texts as one token.
 KNOWN_BY = (
     (DEEPSEEK, (*DEEPSEEK.ends, "<｜Assistant｜>")),
@@ -42,7 +54,8 @@ def preset(
     if template is not None:
         if template not in PRESETS:
             raise ValueError(
-                f"no template preset is called {template!r}: choose from {list(PRESETS)} or pass a ThinkTemplate"
+                f"no template preset is called {template!r}: "
+                f"choose from {list(PRESETS)} or pass a ThinkTemplate"
             )
         return PRESETS[template]
     for candidate, texts in KNOWN_BY:
@@ -52,6 +65,7 @@ def preset(
             return candidate
     raise ValueError(
         "the tokenizer knows the delimiters of no preset as single tokens "
-        f"({', '.join(dict.fromkeys(repr(texts[0]) for _, texts in KNOWN_BY))}): name the preset that the model was trained on, "
+        f"({', '.join(dict.fromkeys(repr(texts[0]) for _, texts in KNOWN_BY))}): "
+        "name the preset that the model was trained on, "
         "or pass template=ThinkTemplate(...)"
     )

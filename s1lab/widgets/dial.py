@@ -22,8 +22,9 @@ def dial(field: ipw.ValueWidget, stops: Sequence[float]) -> ipw.HBox:
         The field and its slider.
     """
     slider = ipw.SelectionSlider(
-        options=[(f"{stop:,}", stop) for stop in stops], readout=False, description=f"{field.description} slider", style=NARROW,
-        layout=ipw.Layout(width="220px"), tooltip=f"drag it, or type any number beside it: {field.tooltip}",
+        options=[(f"{stop:,}", stop) for stop in stops], readout=False,
+        description=f"{field.description} slider", style=NARROW, layout=ipw.Layout(width="220px"),
+        tooltip=f"drag it, or type any number beside it: {field.tooltip}",
     )  # fmt: skip
 
     def nearest() -> float:

@@ -10,10 +10,11 @@ from typing import Any
 
 import ipywidgets as ipw
 
+from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.storage.diff import first_difference
 from s1lab.widgets.panel import PLAIN, Pages, Panel, button, choices, html, row, sentence
 from s1lab.widgets.rows import Rows, filters, line, paired, rows_of, summary
-from s1lab.widgets.tokens import Part, legend_html, parts, trace_box
+from s1lab.widgets.tokens import Part, parts
 from s1lab.widgets.window import Sight, Window, before, see
 
 HEIGHT = "26em"
@@ -22,7 +23,7 @@ DIFFERENCE = "from the first difference"
 
 
 class Explorer(Panel):
-    """The trace explorer that :func:`explore` makes.
+    """The trace explorer that `explore` makes.
 
     ``current`` is the row that is shown. ``part`` is the part of it that is shown.
     """
@@ -152,7 +153,8 @@ class Explorer(Panel):
         if self.differs is None:
             return sentence("the two traces are the same, id for id")
         return sentence(
-            f"the two traces are the same up to position {self.differs:,}, where the first difference is marked"
+            f"the two traces are the same up to position {self.differs:,}, where the first "
+            "difference is marked"
         )
 
     def _shown(self, side: int) -> Part:
@@ -193,7 +195,10 @@ class Explorer(Panel):
         said = "".join(map(sentence, trace.notes)) + (
             sentence(trace.error, error=True) if trace.error else ""
         )
-        head = f"<div><b>{name}</b>: {escape(summary(trace, rows.correct[number]))}</div>{said}{legend_html(trace.source)}"
+        head = (
+            f"<div><b>{name}</b>: {escape(summary(trace, rows.correct[number]))}</div>"
+            f"{said}{legend_html(trace.source)}"
+        )
         label = f"tokens of the {name}, {self.part}"
         if not sight.tokens:
             return head + trace_box(
@@ -223,8 +228,8 @@ def explore(traces: Any, other: Any = None) -> Explorer:
     around the position that is looked at. The field Token shows and takes that position.
 
     Args:
-        traces: A Trace, a list of them, a Ladder, the Results of :func:`s1lab.evaluate`, or a
-            stored run of :func:`s1lab.read_run`.
+        traces: A Trace, a list of them, a Ladder, the Results of `s1lab.evaluate`, or a
+            stored run of `s1lab.storage.read_run`.
         other: The same of another run, to show beside it. Traces of one question are paired, and
             their first difference is marked. With two Results over the same questions, such as
             without and with a Wait, the filters find the answers that flipped.
@@ -237,6 +242,7 @@ def explore(traces: Any, other: Any = None) -> Explorer:
         ValueError: If a value holds no traces.
 
     Example:
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(4))
         lab.widgets.explore(results)
     """
     return Explorer(rows_of(traces), None if other is None else rows_of(other))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -12,11 +12,11 @@ import ipywidgets as ipw
 
 from s1lab.evaluation.evaluate import Results
 from s1lab.figures.style import BLUE, ORANGE
-from s1lab.methods.ladder import Ladder
+from s1lab.figures.trace_view import legend_html, trace_box
+from s1lab.methods.ladder import Ladder, named_rung
 from s1lab.trace import Trace
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short, summary, word
-from s1lab.widgets.tokens import legend_html, trace_box
 from s1lab.widgets.window import Window, see
 
 HEIGHT = "20em"
@@ -80,7 +80,7 @@ def rungs_of(given: Any) -> Rungs:
 
 
 class LadderSlider(Panel):
-    """The widget that :func:`ladder` makes.
+    """The widget that `ladder` makes.
 
     ``budget`` is the slider over the rungs, ``number`` the number of the question.
     """
@@ -89,8 +89,8 @@ class LadderSlider(Panel):
         self.rungs = rungs
         questions = len(rungs.traces[0])
         self.budget = ipw.SelectionSlider(
-            options=[(name, i) for i, name in enumerate(rungs.names)], description="Budget", style=NARROW,
-            layout=ipw.Layout(width="460px"), tooltip="the rungs in order",
+            options=[(name, i) for i, name in enumerate(rungs.names)], description="Budget",
+            style=NARROW, layout=ipw.Layout(width="460px"), tooltip="the rungs in order",
         )  # fmt: skip
         self.number = ipw.BoundedIntText(
             0,
@@ -123,7 +123,10 @@ class LadderSlider(Panel):
         overall = ""
         if self.rungs.measured:
             found = self.rungs.measured[rung]
-            overall = f"all {len(found.rows):,} questions: accuracy {found.interval} %, {found.thinking_tokens:.0f} thinking tokens"
+            overall = (
+                f"all {len(found.rows):,} questions: accuracy {found.interval} %, "
+                f"{found.thinking_tokens:.0f} thinking tokens"
+            )
         answer = trace.error or trace.answer
         self.head.value = (
             f"<b>{escape(trace.question)}</b>"
@@ -134,7 +137,10 @@ class LadderSlider(Panel):
         drawn = (
             curve_svg(self.rungs.names, self.rungs.measured, rung) if self.rungs.measured else ""
         )
-        self.curve.value = f'<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start">{drawn}{self._table()}</div>'
+        self.curve.value = (
+            '<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start">'
+            f"{drawn}{self._table()}</div>"
+        )
         self.window.look(0)
         self._draw(0)
 
@@ -154,7 +160,8 @@ class LadderSlider(Panel):
                 self.rungs.verdict(i, self.number.value),
             )
             cells = [
-                "▶" if i == self.budget.value else "", name, f"{trace.thinking_tokens:,}", short(trace.error or trace.answer, 40),
+                "▶" if i == self.budget.value else "", name, f"{trace.thinking_tokens:,}",
+                short(trace.error or trace.answer, 40),
                 *([word(correct)] if self.rungs.measured else []),
             ]  # fmt: skip
             weight = ' style="font-weight:bold"' if i == self.budget.value else ""
@@ -171,7 +178,10 @@ class LadderSlider(Panel):
             *(["verdict"] if self.rungs.measured else []),
         ]
         head = "".join(f'<th scope="col" style="{CELL}">{h}</th>' for h in heads)
-        return f'<table style="border-collapse:collapse;line-height:1.45"><tr>{head}</tr>{"".join(lines)}</table>'
+        return (
+            f'<table style="border-collapse:collapse;line-height:1.45"><tr>{head}</tr>'
+            f"{''.join(lines)}</table>"
+        )
 
     def static_html(self) -> str:
         return f"{self.head.value}{self.curve.value}{self.view.value}"
@@ -199,22 +209,14 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
     def y(percent: float) -> float:
         return HIGH - BOTTOM - (HIGH - TOP - BOTTOM) * percent / 100
 
-    ticks = [2**k for k in range(math.ceil(low), math.floor(high) + 1)]
-    parts = [
-        f'<line x1="{x(t):.1f}" x2="{x(t):.1f}" y1="{y(0)}" y2="{y(0) + 4}" stroke="currentColor"/>'
-        f'<text x="{x(t):.1f}" y="{y(0) + 16}" text-anchor="middle">{t:,}</text>'
-        for t in ticks
-    ]
-    parts += [
-        f'<line x1="{LEFT}" x2="{WIDE - RIGHT}" y1="{y(p):.1f}" y2="{y(p):.1f}" stroke="currentColor" '
-        f'opacity="{0.2 if p else 0.6}"/><text x="{LEFT - 5}" y="{y(p) + 4:.1f}" text-anchor="end">{p}</text>'
-        for p in (0, 20, 40, 60, 80, 100)
-    ]
+    parts = _axes(low, high, x, y)
     for i, (name, r) in enumerate(zip(names, measured, strict=True)):
-        capped = name.startswith("cap")
+        rung = named_rung(name)
+        capped = rung is not None and rung[0] is not None
         at, up, color = x(r.thinking_tokens), y(r.accuracy), BLUE if capped else ORANGE
         parts.append(
-            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y(r.interval.low):.1f}" y2="{y(r.interval.high):.1f}" stroke="{color}"/>'
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y(r.interval.low):.1f}" '
+            f'y2="{y(r.interval.high):.1f}" stroke="{color}"/>'
         )
         title = (
             f"<title>{escape(f'{name}: {r.interval} %, {r.thinking_tokens:.0f} tokens')}</title>"
@@ -225,27 +227,51 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
             )
         else:
             parts.append(
-                f'<rect x="{at - 4:.1f}" y="{up - 4:.1f}" width="8" height="8" fill="{color}">{title}</rect>'
+                f'<rect x="{at - 4:.1f}" y="{up - 4:.1f}" width="8" height="8" fill="{color}">'
+                f"{title}</rect>"
             )
-        if i == chosen:
+        if i == chosen:  # a ring and the name
             parts.append(
-                f'<circle cx="{at:.1f}" cy="{up:.1f}" r="9" fill="none" stroke="currentColor" stroke-width="2"/>'
+                f'<circle cx="{at:.1f}" cy="{up:.1f}" r="9" fill="none" stroke="currentColor" '
+                'stroke-width="2"/>'
             )
             side = "end" if at > WIDE / 2 else "start"
             shift = -14 if side == "end" else 14
             parts.append(
-                f'<text x="{at + shift:.1f}" y="{up - 8:.1f}" text-anchor="{side}" font-weight="bold">{escape(name)}</text>'
+                f'<text x="{at + shift:.1f}" y="{up - 8:.1f}" text-anchor="{side}" '
+                f'font-weight="bold">{escape(name)}</text>'
             )
-    parts.append(
-        f'<text x="{WIDE / 2}" y="{HIGH - 3}" text-anchor="middle">thinking tokens a question, log scale</text>'
+    label = (
+        f"accuracy over thinking tokens; chosen: {names[chosen]}, {measured[chosen].interval} "
+        "percent"
     )
-    parts.append('<text x="6" y="12">accuracy, %</text>')
-    label = f"accuracy over thinking tokens; chosen: {names[chosen]}, {measured[chosen].interval} percent"
     return (
-        f'<svg width="{WIDE}" height="{HIGH}" viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{escape(label)}" '
-        f'fill="currentColor" style="font:11px sans-serif;max-width:100%;color:var(--jp-content-font-color1,inherit)">'
-        f"{''.join(parts)}</svg>"
+        f'<svg width="{WIDE}" height="{HIGH}" viewBox="0 0 {WIDE} {HIGH}" role="img" '
+        f'aria-label="{escape(label)}" fill="currentColor" style="font:11px sans-serif;'
+        'max-width:100%;color:var(--jp-content-font-color1,inherit)">'
+        f"{''.join(parts)}"
+        f'<text x="{WIDE / 2}" y="{HIGH - 3}" text-anchor="middle">thinking tokens a question, log '
+        'scale</text><text x="6" y="12">accuracy, %</text></svg>'
     )
+
+
+def _axes(
+    low: float, high: float, x: Callable[[float], float], y: Callable[[float], float]
+) -> list[str]:
+    """Draw the ticks of both axes. ``low`` and ``high`` are powers of 2 of the tokens."""
+    ticks = [2**k for k in range(math.ceil(low), math.floor(high) + 1)]
+    marks = [
+        f'<line x1="{x(t):.1f}" x2="{x(t):.1f}" y1="{y(0)}" y2="{y(0) + 4}" stroke="currentColor"/>'
+        f'<text x="{x(t):.1f}" y="{y(0) + 16}" text-anchor="middle">{t:,}</text>'
+        for t in ticks
+    ]
+    marks += [
+        f'<line x1="{LEFT}" x2="{WIDE - RIGHT}" y1="{y(p):.1f}" y2="{y(p):.1f}" '
+        f'stroke="currentColor" opacity="{0.2 if p else 0.6}"/><text x="{LEFT - 5}" '
+        f'y="{y(p) + 4:.1f}" text-anchor="end">{p}</text>'
+        for p in (0, 20, 40, 60, 80, 100)
+    ]
+    return marks
 
 
 def ladder(rungs: Any) -> LadderSlider:
@@ -254,8 +280,8 @@ def ladder(rungs: Any) -> LadderSlider:
     Thinking and answer move with it and, for a sweep, accuracy.
 
     Args:
-        rungs: The result of :func:`s1lab.ladder` (one Ladder, or a list of them), or the Results by
-            rung of :func:`s1lab.sweep`.
+        rungs: The result of `s1lab.ladder` (one Ladder, or a list of them), or the Results by
+            rung of `s1lab.sweep`.
 
     Returns:
         The widget.
@@ -265,6 +291,7 @@ def ladder(rungs: Any) -> LadderSlider:
         ValueError: If the rungs differ, or were asked different questions.
 
     Example:
-        lab.widgets.ladder(lab.ladder(engine, "How many r in raspberry"))
+        rungs = lab.ladder(lab.load("s1-tiny"), "How many r in raspberry", caps=(16, 64))
+        lab.widgets.ladder(rungs)
     """
     return LadderSlider(rungs_of(rungs))

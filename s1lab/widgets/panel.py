@@ -15,9 +15,15 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 PAGE = 20  # rows of a list that are made and sent at once
 NARROW = {"description_width": "initial"}
 # The list of rows has a monospaced font, so that its columns are aligned.
-LIST_STYLE = "<style>.s1lab-rows select{font-family:var(--jp-code-font-family,monospace)!important;font-size:12px!important}</style>"
+LIST_STYLE = (
+    "<style>.s1lab-rows select{font-family:var(--jp-code-font-family,monospace)!important;"
+    "font-size:12px!important}</style>"
+)
 # the list in a still picture
-PLAIN = '<pre style="font-family:monospace;font-size:12px;line-height:1.4;margin:.4em 0;overflow-x:auto">'
+PLAIN = (
+    '<pre style="font-family:monospace;font-size:12px;line-height:1.4;margin:.4em 0;'
+    'overflow-x:auto">'
+)
 SCROLL = re.compile(r"max-height:\d+em;overflow-y:auto;?")
 
 
@@ -39,7 +45,10 @@ class Panel(ipw.VBox):  # type: ignore[misc]
 
     def still(self) -> str:
         """Return the HTML that is shown where the controls don't work."""
-        note = '<div style="opacity:.72;font-size:90%">A still picture of a widget: run the cell for its controls.</div>'
+        note = (
+            '<div style="opacity:.72;font-size:90%">A still picture of a widget: run the cell for '
+            "its controls.</div>"
+        )
         # Paper has no scroll bar, and some hosts keep a height but remove the scrolling. So a still
         # picture shows everything.
         return SCROLL.sub("", self.static_html()) + note
@@ -128,8 +137,8 @@ class Pages:
         self.back = button("◀ page", "the page of rows before", lambda: self.turn(self.page - 1))
         self.on = button("page ▶", "the next page of rows", lambda: self.turn(self.page + 1))
         self.jump = ipw.IntText(
-            description="Go to row", continuous_update=False, style=NARROW, layout=ipw.Layout(width="170px"),
-            tooltip="a row's number; Enter goes there",
+            description="Go to row", continuous_update=False, style=NARROW,
+            layout=ipw.Layout(width="170px"), tooltip="a row's number; Enter goes there",
         )  # fmt: skip
         self.where = html()
         self.list.observe(self._listed, "value")

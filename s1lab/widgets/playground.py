@@ -11,12 +11,12 @@ import ipywidgets as ipw
 
 from s1lab.budget import Budget
 from s1lab.engine import Engine
+from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.trace import Trace
 from s1lab.widgets.dial import dial, lengths
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
 from s1lab.widgets.rows import short
 from s1lab.widgets.streaming import EVERY, stream
-from s1lab.widgets.tokens import legend_html, trace_box
 from s1lab.widgets.window import Window, see
 
 HEIGHT = "26em"
@@ -24,13 +24,14 @@ HEIGHT = "26em"
 # is more, that is used.
 PAUSE = 0.1
 HOW_SAMPLED = (
-    "Sampled tokens come in pieces that double, because a seed counts from the beginning of a round: each piece asks for the "
-    "round again. The trace is lab.force's with these settings; the work is up to three times as much."
+    "Sampled tokens come in pieces that double, because a seed counts from the beginning of a "
+    "round: each piece asks for the round again. The trace is lab.force's with these settings; the "
+    "work is up to three times as much."
 )
 
 
 class Playground(Panel):
-    """The widget that :func:`playground` makes.
+    """The widget that `playground` makes.
 
     ``trace`` is the last trace, whole or as far as it was written. It is None before the first.
     """
@@ -54,8 +55,9 @@ class Playground(Panel):
         )
         self.waits = _number("Waits", "how many tries to stop are suppressed")
         self.text = ipw.Text(
-            "Wait", description="Extension", tooltip="appended in place of a stop; empty suppresses it without text",
-            style=NARROW, layout=ipw.Layout(width="190px"),
+            "Wait", description="Extension",
+            tooltip="appended in place of a stop; empty suppresses it without text", style=NARROW,
+            layout=ipw.Layout(width="190px"),
         )  # fmt: skip
         self.temperature = ipw.FloatText(
             0.0,
@@ -199,8 +201,9 @@ class Playground(Panel):
             f"<b>{escape(self.question.value)}</b>" if self.question.value else "no question yet"
         )
         budget = (
-            f"cap {self.cap.value or 'none'}, minimum {self.least.value}, Waits {self.waits.value} with {self.text.value!r}, "
-            f"temperature {self.temperature.value:g}, seed {self.seed.value}"
+            f"cap {self.cap.value or 'none'}, minimum {self.least.value}, Waits {self.waits.value} "
+            f"with {self.text.value!r}, temperature {self.temperature.value:g}, seed "
+            f"{self.seed.value}"
         )
         return f"<div>{asked}</div><div>{escape(budget)}</div>{self.status.value}{self.view.value}"
 
@@ -208,8 +211,8 @@ class Playground(Panel):
 def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Playground:
     """Ask a question under a budget and watch its tokens as they come, on any engine.
 
-    The trace is the one of :func:`s1lab.force` with the same settings; see
-    :mod:`s1lab.widgets.streaming`. The kernel stays free. The engine is busy, and refuses other
+    The trace is the one of `s1lab.force` with the same settings; see
+    `s1lab.widgets.streaming`. The kernel stays free. The engine is busy, and refuses other
     calls until the run is done or stopped.
 
     Args:
@@ -225,7 +228,7 @@ def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Pla
         TypeError: If ``engine`` is not an engine.
 
     Example:
-        lab.widgets.playground(engine, "How many r in raspberry")
+        lab.widgets.playground(lab.load("s1-tiny"), "How many r in raspberry")
     """
     if not callable(getattr(engine, "submit", None)):
         raise TypeError(f"a {type(engine).__name__} is no engine: load one with lab.load")

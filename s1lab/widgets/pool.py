@@ -19,7 +19,7 @@ CELL = "style='text-align:left;padding:.1em .6em;white-space:pre-wrap;overflow-w
 
 
 class PoolBrowser(Panel):
-    """The widget that :func:`pool` makes.
+    """The widget that `pool` makes.
 
     ``stage`` and ``rule`` choose the rows that ``pages`` lists. A row's number is its place among
     the dropped.
@@ -93,9 +93,15 @@ class PoolBrowser(Panel):
             f"<tr><th {HEAD}>{escape(name)}</th><td {CELL}>{escape(_text(v))}</td></tr>"
             for name, v in columns.items()
         ]
-        why = f"row {number:,}, dropped by {report.stage}, rule {report.rules[place]}: {report.whys[place]}"
+        why = (
+            f"row {number:,}, dropped by {report.stage}, rule {report.rules[place]}: "
+            f"{report.whys[place]}"
+        )
         table = f"<table {TABLE}>{''.join(lines)}</table>"
-        frame = "tabindex='0' role='region' aria-label='the dropped row' style='max-height:22em;overflow-y:auto'"
+        frame = (
+            "tabindex='0' role='region' aria-label='the dropped row' style='max-height:22em;"
+            "overflow-y:auto'"
+        )
         self.detail.value = f"{sentence(why)}<div {frame}>{table}</div>"
 
     def funnel_html(self) -> str:
@@ -107,10 +113,10 @@ class PoolBrowser(Panel):
             broken = sentence(f"these reports do not follow one another: {why}", error=True)
         most = max(1, *(r.before for r in self.reports))
         lines = "".join(
-            f"<tr><th {HEAD}>{escape(stage)}</th><td style='text-align:right;padding:.1em .6em;vertical-align:top'>{left:,}</td>"
-            f"<td style='min-width:190px;padding:.35em .4em;vertical-align:top'>"
-            f"<div style='width:{100 * left / most:.1f}%;min-width:2px;height:.8em;background:{BLUE}'></div></td>"
-            f"<td {CELL}>{escape(why)}</td></tr>"
+            f"<tr><th {HEAD}>{escape(stage)}</th><td style='text-align:right;padding:.1em .6em;"
+            f"vertical-align:top'>{left:,}</td><td style='min-width:190px;padding:.35em .4em;"
+            f"vertical-align:top'><div style='width:{100 * left / most:.1f}%;min-width:2px;"
+            f"height:.8em;background:{BLUE}'></div></td><td {CELL}>{escape(why)}</td></tr>"
             for stage, left, why in steps(self.reports)
         )
         heads = "".join(
@@ -122,7 +128,10 @@ class PoolBrowser(Panel):
         lines = "\n".join(escape(text) for text, _ in self.pages.list.options)
         listed = f"{PLAIN}{lines}</pre>" if lines else ""
         name = escape(str(self.stage.label))
-        return f"{self.funnel_html()}<div style='margin-top:.6em'><b>{name}</b></div>{listed}{self.detail.value}"
+        return (
+            f"{self.funnel_html()}<div style='margin-top:.6em'><b>{name}</b></div>"
+            f"{listed}{self.detail.value}"
+        )
 
 
 def _text(value: Any) -> str:
@@ -136,7 +145,7 @@ def pool(reports: Any) -> PoolBrowser:
     Rows are read from the pool that each report holds, a page at a time.
 
     Args:
-        reports: One :class:`s1lab.curate.Report`, or the reports of consecutive steps, in order.
+        reports: One `s1lab.curate.Report`, or the reports of consecutive steps, in order.
 
     Returns:
         The widget.
@@ -145,8 +154,8 @@ def pool(reports: Any) -> PoolBrowser:
         TypeError: If the value is not a report or a sequence of reports.
 
     Example:
-        pool, quality = curate.quality(tiny.pool(2_000))
-        lab.widgets.pool(quality)
+        kept, faults = lab.curate.quality(lab.tiny.pool(200))
+        lab.widgets.pool(faults)
     """
     given = (
         [reports]
@@ -157,6 +166,7 @@ def pool(reports: Any) -> PoolBrowser:
     )
     if not given or not all(isinstance(r, Report) for r in given):
         raise TypeError(
-            f"a {type(reports).__name__} of reports is wanted: give what the steps of lab.curate returned as second"
+            f"a {type(reports).__name__} of reports is wanted: give what the steps of lab.curate "
+            "returned as second"
         )
     return PoolBrowser(given)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s1lab.evaluation.evaluate import Results
-from s1lab.methods.ladder import Ladder
+from s1lab.methods.ladder import Ladder, rung_name
 from s1lab.storage.diff import decoder
 from s1lab.storage.run import Run, StoredTrace
 from s1lab.trace import Trace
@@ -70,8 +70,8 @@ def rows_of(given: Any) -> Rows:
         or not all(isinstance(t, Trace) for t in traces)
     ):
         raise TypeError(
-            f"{_kind(given)} can't be explored: give a Trace, a list of them, a Ladder, the Results of lab.evaluate, or a run of "
-            "lab.read_run"
+            f"{_kind(given)} can't be explored: give a Trace, a list of them, a Ladder, the "
+            "Results of lab.evaluate, or a run of lab.storage.read_run"
         )
     if not traces:
         raise ValueError("the list of traces is empty: give at least one")
@@ -120,7 +120,7 @@ def filters(
     Args:
         rows: The rows of a run.
         other: The rows of another run.
-        pairs: Their pairs, from :func:`paired`.
+        pairs: Their pairs, from `paired`.
 
     Returns:
         The numbers of the rows that each filter keeps.
@@ -162,7 +162,7 @@ def line(rows: Rows, i: int) -> str:
     """
     trace = rows.traces[i]
     verdict = f"{word(rows.correct[i]):<6}" if rows.graded else ""
-    waits = f"{trace.waits} Wait{'s' * (trace.waits > 1)}" if trace.waits else ""
+    waits = rung_name(waits=trace.waits) if trace.waits else ""
     columns = f"{i:>5}  {verdict}{trace.thinking_tokens:>6} tokens  {trace.ending:<11}{waits:<8}"
     return f"{columns} {short(trace.question, 90)}".replace(" ", "\u00a0")
 

@@ -1,11 +1,11 @@
 """Show one question while it is answered.
 
-The program is that of :func:`s1lab.force`, and each request is made in pieces. A greedy request is
+The program is that of `s1lab.force`, and each request is made in pieces. A greedy request is
 continued: the next piece follows the ids that are there. A sampled request can't be continued,
 because a seed counts from the beginning of its request. So it is made again from the beginning,
 each time for twice as many ids, and begins with the ids that are known. A ladder's rungs are
 answered in the same way, and it works on every engine. The trace is the one that
-:func:`s1lab.force` gives. The price is one request for each piece, and up to three times the tokens
+`s1lab.force` gives. The price is one request for each piece, and up to three times the tokens
 of a sampled round.
 """
 
@@ -15,11 +15,11 @@ import itertools
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
-from s1lab import api
 from s1lab.budget import Budget
-from s1lab.driving import UNFINISHED
-from s1lab.engine import Completion, Engine, Request, driving, misfit
+from s1lab.engine import Completion, Engine, Request, driving
+from s1lab.engines.limits import misfit
 from s1lab.forcing import Sampling
+from s1lab.questions import UNFINISHED, Options, Questions, force_loop
 from s1lab.trace import Source, Trace
 
 EVERY = 16  # tokens of a piece
@@ -47,9 +47,9 @@ def stream(
     Args:
         engine: The engine.
         question: The question.
-        budget: As in :func:`s1lab.force`.
-        temperature: As in :func:`s1lab.force`.
-        seed: As in :func:`s1lab.force`.
+        budget: As in `s1lab.force`.
+        temperature: As in `s1lab.force`.
+        seed: As in `s1lab.force`.
         every: Tokens of a piece.
         stopped: Called between the engine's steps. Once it returns True, the last trace is the one
             that was written until then, with an ``error`` that says so.
@@ -63,24 +63,17 @@ def stream(
             negative temperature, or a budget of the original's loops.
 
     Example:
-        for trace in stream(engine, "How many r in raspberry"):
+        for trace in lab.widgets.stream(lab.load("s1-tiny"), "How many r in raspberry"):
             print(trace.thinking_tokens)
     """
-    api.questions_of(question)
-    budget = budget or Budget()
+    asked = Questions(engine, question, budget, Options(temperature, seed=seed))
+    (budget,) = asked.budgets
     if budget.compat != "exact":
         raise ValueError(f"compat={budget.compat!r} can't be streamed: use lab.force")
     if every < 1:
         raise ValueError(f"every={every}: give at least 1 token a piece")
-    sampling = Sampling(temperature, 1.0, seed)
-    return _driven(
-        engine,
-        api.open_traces(engine, [question], [budget], None)[0],
-        budget,
-        sampling,
-        every,
-        stopped,
-    )
+    asked.open()
+    return _driven(engine, asked.traces[0][0], budget, asked.sampling, every, stopped)
 
 
 def _driven(
@@ -109,7 +102,7 @@ def _stream(
     if trace.error:  # it could not be opened
         yield trace
         return
-    program = api.force_loop(trace, budget, sampling, engine.context)
+    program = force_loop(trace, budget, sampling, engine.context)
     done: Completion | None = None
     so_far: tuple[int, ...] = ()
     try:
@@ -169,7 +162,7 @@ def _pieces(
         yield written
 
 
-_KEYS = itertools.count(2**62)  # lab.run counts from 0
+_KEYS = itertools.count(2**62)  # run of s1lab.engine counts from 0
 
 
 def _ask(engine: Engine, request: Request, stopped: Callable[[], bool]) -> Completion:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import ipywidgets as ipw
 
+from s1lab.figures.trace_view import tokens_html
 from s1lab.widgets.panel import NARROW, button, html, row, sentence
 from s1lab.widgets.rows import Shown
-from s1lab.widgets.tokens import Decode, Part, read, tokens_html
+from s1lab.widgets.tokens import Decode, Part, read
 
 WINDOW = 4_000  # tokens of a trace that are made and sent at once, in a still picture too
 # tokens, and ends of lines, that are shown before the token that is looked at
@@ -105,7 +106,8 @@ def see(
         else ""
     )
     where = (
-        f"positions {start:,} to {end - 1:,}: {end - start:,} of {len(trace.ids):,} tokens{stopped}{unseen}"
+        f"positions {start:,} to {end - 1:,}: {end - start:,} of {len(trace.ids):,} "
+        f"tokens{stopped}{unseen}"
         if found
         else ""
     )
@@ -125,9 +127,15 @@ class Window:
         self._moved, self._setting = moved, False
         self.sights: list[Sight] = []
         self.field = ipw.IntText(
-            description="Token", tooltip="a position; Enter says which token stands there, frames it and shows what is around it",
-            continuous_update=False, style=NARROW, layout=ipw.Layout(width="140px"),
-        )  # fmt: skip
+            description="Token",
+            tooltip=(
+                "a position; Enter says which token stands there, frames it and shows what is "
+                "around it"
+            ),
+            continuous_update=False,
+            style=NARROW,
+            layout=ipw.Layout(width="140px"),
+        )
         self.earlier = button(
             "◀ tokens", "tokens before those that are shown", lambda: self.step(-1)
         )

@@ -81,7 +81,7 @@ def test_evaluate_saves_and_diff_compares(tiny, tmp_path):
     )
     assert (
         found["right"] == sum(expected.verdicts)
-        and found["written"] == lab.cost(*expected.traces).sampled
+        and found["written"] == lab.methods.cost(*expected.traces).sampled
     )
     assert (
         found["budget"]["waits"] == 1
@@ -106,7 +106,7 @@ def test_evaluate_sweeps_into_a_file_a_rung(tiny, tmp_path):
         tiny, lab.tiny.benchmark().select(range(6)), lab.Budget(max_tokens=16), progress=False
     )
     assert found["cap 16"]["accuracy"] == expected.accuracy
-    stored = lab.read_run(tmp_path / "x-cap-16.jsonl")
+    stored = lab.storage.read_run(tmp_path / "x-cap-16.jsonl")
     assert [t.ids for t in stored.traces] == [t.ids for t in expected.traces]
     assert (
         lab.runs(tmp_path / "x.db")["finished"][0] == 6

@@ -120,7 +120,7 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tiny, tmp_path)
         tiny, lab.tiny.benchmark().select(range(60)), lab.Budget(waits=2), progress=False
     )
     assert json.loads(again.stdout)["accuracy"] == expected.accuracy
-    assert [t.ids for t in lab.read_run(store).traces] == [t.ids for t in expected.traces]
+    assert [t.ids for t in lab.storage.read_run(store).traces] == [t.ids for t in expected.traces]
 
 
 def _traces(store: Path) -> int:

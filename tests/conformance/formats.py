@@ -18,9 +18,10 @@ from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 import s1lab as lab
-from s1lab.template import PRESETS, ThinkTemplate
+from s1lab.template import ThinkTemplate
 from s1lab.tiny.tokenizer import build
 from s1lab.tokenization.bound_template import bind
+from s1lab.tokenization.presets import PRESETS
 from tests.conformance.serving import KEY
 from tests.helpers.families import FAMILIES
 
@@ -177,7 +178,10 @@ def answers(engine: lab.Engine) -> dict[str, dict[str, Any]]:
         tree = lab.rebase(
             engine, "Q?", 2, lambda _: 1.0, lab.Budget(**longer), step=None, step_tokens=3, seed=1
         )
-        cases |= {"tree": tree.traces[0], "rejected": lab.reject(engine, "Q?", 6, tries=2, seed=1)}
+        cases |= {
+            "tree": tree.traces[0],
+            "rejected": lab.methods.reject(engine, "Q?", 6, tries=2, seed=1),
+        }
         found[name] = {case: row(trace) for case, trace in cases.items()}
     return found
 

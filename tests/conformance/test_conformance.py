@@ -163,7 +163,7 @@ def test_a_number_of_tokens_that_is_asked_for_and_forced_gives_the_reference_ids
     engine, reference, questions
 ):
     asked = [
-        lab.token_conditional(e, questions[:8], 32, force=True, progress=False)
+        lab.methods.token_conditional(e, questions[:8], 32, force=True, progress=False)
         for e in (engine, reference)
     ]
     assert [(t.ids, t.source, t.cut) for t in asked[0]] == [
@@ -176,10 +176,12 @@ def test_a_number_of_tokens_that_is_asked_for_and_forced_gives_the_reference_ids
 def test_steps_go_on_behind_their_delimiters_on_each_engine(engine, questions):
     """The model was not trained for steps: the bookkeeping holds whatever it writes."""
     options = {"force": True, "progress": False}
-    traces = lab.step_conditional(engine, questions[:6], 3, lab.Budget(max_tokens=60), **options)
-    again = lab.step_conditional(engine, questions[5::-1], 3, lab.Budget(max_tokens=60), **options)[
-        ::-1
-    ]
+    traces = lab.methods.step_conditional(
+        engine, questions[:6], 3, lab.Budget(max_tokens=60), **options
+    )
+    again = lab.methods.step_conditional(
+        engine, questions[5::-1], 3, lab.Budget(max_tokens=60), **options
+    )[::-1]
     assert [t.ids for t in traces] == [t.ids for t in again]
     for trace in traces:
         assert (
@@ -196,12 +198,12 @@ def test_steps_go_on_behind_their_delimiters_on_each_engine(engine, questions):
 
 def test_a_rejection_is_bounded_and_the_same_alone_and_in_any_batch(engine, questions):
     options = {"limit": 40, "tries": 3, "seed": 6, "progress": False}
-    traces = lab.reject(engine, questions[:10], **options)
-    again = lab.reject(engine, questions[9::-1], **options)[::-1]
+    traces = lab.methods.reject(engine, questions[:10], **options)
+    again = lab.methods.reject(engine, questions[9::-1], **options)[::-1]
     assert [(t.ids, t.dropped, t.counts) for t in traces] == [
         (t.ids, t.dropped, t.counts) for t in again
     ]
-    assert lab.reject(engine, questions[0], **options).ids == traces[0].ids
+    assert lab.methods.reject(engine, questions[0], **options).ids == traces[0].ids
     for trace in traces:
         assert (
             trace.error is None and trace.thinking_tokens <= 40 and 1 <= trace.counts["tries"] <= 3

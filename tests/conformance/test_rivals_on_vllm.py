@@ -67,7 +67,7 @@ def test_steps_end_where_the_originals_command_ends_them(engine, monkeypatch, st
     monkeypatch.setattr(original_steps, "LAST_STEP", last)
     questions = list(lab.tiny.problems(8, 5, "dev")["question"])
     budget = lab.Budget(max_tokens=cap, answer_tokens=40)
-    ours = lab.step_conditional(
+    ours = lab.methods.step_conditional(
         engine, questions, steps, budget, force=True, as_original=True, progress=False
     )
     for trace, question in zip(ours, questions, strict=True):
@@ -97,7 +97,7 @@ def test_a_try_counts_the_ids_that_vllm_returns(engine, limit):
     encode = engine.template.encode
     questions = list(lab.tiny.problems(6, 5, "dev")["question"])
     most = 12 * (limit + 1)
-    traces = lab.reject(
+    traces = lab.methods.reject(
         engine,
         questions,
         limit,

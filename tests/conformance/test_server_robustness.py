@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import s1lab as lab
-from s1lab.api import open_trace
 from s1lab.forcing import Sampling, force
+from s1lab.questions import open_trace
 from tests.conformance.proxy import Proxy
 from tests.conformance.serving import KEY, free_port
 

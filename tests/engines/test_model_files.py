@@ -26,6 +26,7 @@ from transformers import (
 import s1lab as lab
 from s1lab.engines import weights as weight_files
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of, ends_of, turn_ends
+from s1lab.engines.finite import not_finite
 from s1lab.engines.model_files import PROBES, check_unread, load_network, load_tokenizer
 from s1lab.engines.weights import ModelFilesError
 from tests.helpers import TINY
@@ -264,10 +265,10 @@ def test_a_sum_that_overflows_is_no_infinite_weight():
     layer = torch.nn.Linear(4, 4, bias=False)
     with torch.no_grad():
         layer.weight.fill_(3e38)
-    assert weight_files.not_finite(layer) == []
+    assert not_finite(layer) == []
     with torch.no_grad():
         layer.weight[1, 2] = float("inf")
-    assert weight_files.not_finite(layer) == ["weight"]
+    assert not_finite(layer) == ["weight"]
 
 
 def test_a_model_in_memory_is_checked_too():

@@ -316,7 +316,7 @@ def test_mutated_runs_end_in_a_run_or_in_a_clear_error(scripted, tmp_path):
         path = tmp_path / f"{trial}.jsonl"
         path.write_bytes(data)
         try:
-            lab.read_run(path)
+            lab.storage.read_run(path)
         except ValueError as error:
             assert str(path) in str(error), error
 

@@ -1,6 +1,4 @@
-"""The paper's three metrics, from its own published runs, and what the statistics do on cases known
-by hand.
-"""
+"""The paper's three metrics, from its own published runs, and the statistics on known cases."""
 
 from __future__ import annotations
 
@@ -8,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from s1lab import paper
 from s1lab.evaluation import metrics
@@ -271,3 +271,74 @@ def test_paired_bootstrap_wants_pairs():
         metrics.paired_bootstrap([1], [1, 0])
     with pytest.raises(ValueError, match="a is empty"):
         metrics.paired_bootstrap([], [])
+
+
+@pytest.mark.parametrize("accuracy", [0.02, 0.5, 0.98])
+def test_an_accuracys_interval_covers_it_with_one_sample_a_question(accuracy):
+    """Exact, without drawing: the chance of every number of right answers whose interval covers."""
+    covered = 0.0
+    for right in range(31):
+        found = metrics.accuracy_interval([True] * right + [False] * (30 - right))
+        if found.low <= 100 * accuracy <= found.high:
+            covered += stats.binom.pmf(right, 30, accuracy)
+    assert covered >= 0.93  # 0.978, 0.957 and 0.978
+
+
+@pytest.mark.parametrize("samples", [8, 64])
+@pytest.mark.parametrize("alike", [0, 0.05, 0.5, 0.9])
+@pytest.mark.parametrize("accuracy", [0.02, 0.5, 0.98])
+def test_an_accuracys_interval_covers_it_with_many_samples_a_question(accuracy, alike, samples):
+    """Questions differ in difficulty (a beta distribution): `alike` is their samples' correlation.
+
+    Of 400 drawn benchmarks the standard error is 1.1 points. With 20,000 of them every case here
+    covers in 94.9 % or more. For comparison: a design effect from the drawn questions alone covers
+    in 77 % (64 samples, accuracy 2 or 98 %, alike = 0.5), and the normal approximation in 49 to
+    85 % (8 samples, accuracy 2 or 98 %).
+    """
+    rng = np.random.default_rng(7)
+    difficulty = np.full((400, 30), accuracy)
+    if alike:
+        both = np.array([accuracy, 1 - accuracy]) * (1 - alike) / alike
+        difficulty = rng.beta(*both, (400, 30))
+    covered = 0
+    for shares in rng.binomial(samples, difficulty) / samples:
+        found = metrics.accuracy_interval(shares, samples=samples)
+        covered += found.low <= 100 * accuracy <= found.high
+    assert covered / 400 >= 0.93
+
+
+def test_samples_count_by_how_alike_they_are():
+    """The effective number lies between the questions and the answers, and can be had by hand."""
+
+    def wilson(share, n):
+        return tuple(100 * end for end in proportion_confint(share * n, n, method="wilson"))
+
+    def ends(shares, samples):
+        found = metrics.accuracy_interval(shares, samples=samples)
+        return found.low, found.high
+
+    # With half a question that is always right and half a one that is always wrong the mean is 2/3
+    # and the variance 5/24: 2 questions * 2/3 * 1/3 / (5/24) = 32/15 answers.
+    assert ends([1, 0.5], 2) == pytest.approx(wilson(0.75, 32 / 15))
+    # All alike: one answer a question.
+    assert ends([1] * 12 + [0] * 18, 8) == pytest.approx(wilson(0.4, 30))
+    for share in (0, 1):  # nothing tells how alike they are
+        assert metrics.accuracy_interval([share] * 30, samples=8) == metrics.accuracy_interval(
+            [share] * 30
+        )
+    # Equal rates, in many questions: all answers are independent.
+    assert ends([0.5] * 500, 2) == pytest.approx(wilson(0.5, 1000))
+    # A question of one sample tells less than one of eight.
+    assert ends([0.5] * 4, [8, 8, 8, 8]) == ends([0.5] * 4, 8)
+    assert ends([0.5] * 500, [1, 8] * 250) == pytest.approx(wilson(0.5, 500 / np.mean([1, 1 / 8])))
+    # One sample, and a vote with ties: as many answers as questions.
+    assert ends([1, 0, 0.5], 1) == pytest.approx(wilson(0.5, 3))
+    rng = np.random.default_rng(2)
+    for alike in (0.1, 1, 10):
+        shares = rng.binomial(8, rng.beta(alike, alike, 40)) / 8
+        (few_low, few_high), (low, high), (many_low, many_high) = (
+            wilson(shares.mean(), 40), ends(shares, 8), wilson(shares.mean(), 320),
+        )  # fmt: skip
+        assert few_low <= low <= many_low and many_high <= high <= few_high
+    with pytest.raises(ValueError, match="samples has 2 numbers for 3 questions"):
+        metrics.accuracy_interval([1, 0, 1], samples=[2, 2])

@@ -14,6 +14,7 @@ import pytest
 
 import s1lab as lab
 from s1lab.interop.old_paths import LEFT, MOVED, OUTSIDE
+from s1lab.interop.old_paths import NAMES as TOP
 from tests.helpers import FIXTURES
 
 NAMES = json.loads((FIXTURES / "v0.1" / "names.json").read_text(encoding="utf-8"))
@@ -87,7 +88,22 @@ def test_what_went_to_the_repositorys_tools_says_so(old):
         exec(f"from {package} import {name}")
 
 
-@pytest.mark.parametrize("name", ["plots", "metrics", "control", "benchmarks", "grade"])
+@pytest.mark.parametrize("name", TOP)
+def test_a_name_that_left_the_top_of_the_package_works_and_names_its_new_place(name):
+    with pytest.warns(
+        DeprecationWarning, match=rf"s1lab\.{name} is s1lab\.{TOP[name]} now"
+    ) as told:
+        found = getattr(lab, name)
+    assert len(told) == 1 and told[0].filename == __file__
+    assert name not in lab.__all__
+    home, _, attribute = f"s1lab.{TOP[name]}".rpartition(".")
+    if name == "control":
+        assert [n for n in NAMES["control"].split() if not hasattr(found, n)] == []
+    else:
+        assert found is getattr(importlib.import_module(home), attribute)
+
+
+@pytest.mark.parametrize("name", ["plots", "metrics", "benchmarks", "grade"])
 def test_a_public_name_of_the_package_gives_no_warning(name):
     with warnings.catch_warnings(action="error"):
         module = getattr(lab, name)

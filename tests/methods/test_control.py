@@ -21,7 +21,7 @@ from s1lab.engine import Completion, Request
 from s1lab.methods import conditional as control
 from s1lab.methods.steps import step_mark
 from s1lab.storage.run import packed
-from s1lab.template import THINK_TAGS
+from s1lab.tokenization.presets import THINK_TAGS
 from s1lab.trace import Source
 from tests.helpers import ROOT
 from tests.helpers.scripted import ANSWER, THINK, ctrl_c_at, kinds, thinker
@@ -73,7 +73,7 @@ def drafts(template, *thoughts: str):
 
 def test_token_conditional_control_asks_after_an_empty_line_and_leaves_it_to_the_model(scripted):
     engine = scripted(thinker("1 r 1\n2 a 1\n"))
-    trace = lab.token_conditional(engine, QUESTION, 8)
+    trace = lab.methods.token_conditional(engine, QUESTION, 8)
     assert (
         "raspberry?\n\nThink for up to 8 tokens.<|im_end|>" in trace.text
         and trace.question == QUESTION
@@ -83,10 +83,15 @@ def test_token_conditional_control_asks_after_an_empty_line_and_leaves_it_to_the
 
 def test_token_conditional_control_with_budget_forcing_keeps_to_the_number(scripted):
     engine = scripted(thinker("1 r 1\n2 a 1\n"))
-    forced = lab.token_conditional(engine, QUESTION, 8, force=True)
+    forced = lab.methods.token_conditional(engine, QUESTION, 8, force=True)
     assert forced.cut and forced.thinking_tokens == 8 and forced.answer == "Final Answer: 3"
-    assert forced.ids == lab.token_conditional(engine, QUESTION, 8, lab.Budget(max_tokens=8)).ids
-    lower = lab.token_conditional(engine, [QUESTION], 8, [lab.Budget(max_tokens=5)], force=True)[0]
+    assert (
+        forced.ids
+        == lab.methods.token_conditional(engine, QUESTION, 8, lab.Budget(max_tokens=8)).ids
+    )
+    lower = lab.methods.token_conditional(
+        engine, [QUESTION], 8, [lab.Budget(max_tokens=5)], force=True
+    )[0]
     assert lower.thinking_tokens == 5
 
 
@@ -95,16 +100,16 @@ def test_token_conditional_control_with_budget_forcing_keeps_to_the_number(scrip
     [("short", "a short amount"), ("long", "absolutely sure"), (None, "raspberry?<|im")],
 )
 def test_class_conditional_control_asks_in_the_papers_words(scripted, length, words):
-    trace = lab.class_conditional(scripted(thinker("1 r 1\n")), QUESTION, length)
+    trace = lab.methods.class_conditional(scripted(thinker("1 r 1\n")), QUESTION, length)
     prompt = trace.text.split(THINK)[0]
     assert words in prompt and ("raspberry?\n\nAnswer after" in prompt) == (length is not None)
-    assert lab.class_conditional(
+    assert lab.methods.class_conditional(
         scripted(thinker("1 r 1\n")), QUESTION, length, lab.Budget(max_tokens=2)
     ).cut
 
 
 def test_steps_are_counted_and_the_answers_word_ends_them(scripted, template):
-    trace = lab.step_conditional(scripted(stepper("1 r 1", "2 a 1", "3 s 1")), QUESTION, 4)
+    trace = lab.methods.step_conditional(scripted(stepper("1 r 1", "2 a 1", "3 s 1")), QUESTION, 4)
     assert trace.text.endswith(
         "<|im_start|>assistant\n<|im_start|>4 steps left\n1 r 1\n<|im_start|>3 steps left\n2 a 1\n"
         "<|im_start|>2 steps left\n3 s 1\n<|im_start|>answer\nAnswer: 3"
@@ -119,31 +124,33 @@ def test_steps_are_counted_and_the_answers_word_ends_them(scripted, template):
 
 def test_a_model_may_go_on_past_its_steps_and_budget_forcing_closes_them(scripted):
     model = stepper("1 r 1", "2 a 1", "3 s 1", "4 p 1")
-    free = lab.step_conditional(scripted(model), QUESTION, 2)
+    free = lab.methods.step_conditional(scripted(model), QUESTION, 2)
     assert (
         free.counts["steps"] == 4
         and "0 steps left" in free.text
         and "-1 steps left" in free.text
         and not free.cut
     )
-    forced = lab.step_conditional(scripted(model), QUESTION, 2, force=True)
+    forced = lab.methods.step_conditional(scripted(model), QUESTION, 2, force=True)
     assert forced.counts["steps"] == 2 and forced.cut
     assert forced.text.endswith(
         "1 steps left\n2 a 1\n<|im_start|>answer\nAnswer: 3"
     )  # whole steps: no words are put in its mouth
     assert forced.ids[: len(forced.ids) - 10] == free.ids[: len(forced.ids) - 10]
-    enough = lab.step_conditional(scripted(model), QUESTION, 4, force=True)
+    enough = lab.methods.step_conditional(scripted(model), QUESTION, 4, force=True)
     assert enough.counts["steps"] == 4 and not enough.cut
 
 
 def test_a_cap_bounds_steps_with_their_headers(scripted):
     model = stepper(*["1 r 1"] * 300)
     for cap in range(1, 60):
-        trace = lab.step_conditional(scripted(model), QUESTION, 4, lab.Budget(max_tokens=cap))
+        trace = lab.methods.step_conditional(
+            scripted(model), QUESTION, 4, lab.Budget(max_tokens=cap)
+        )
         assert trace.thinking_tokens <= cap and trace.error is None
         assert trace.cut is trace.answer.startswith("Final Answer:")
         assert trace.cut == (trace.thinking_tokens == cap)
-    free = lab.step_conditional(
+    free = lab.methods.step_conditional(
         scripted(model, context=300), QUESTION, 4, lab.Budget(answer_tokens=9)
     )
     assert free.error is None and len(free.ids) <= 300 and free.counts["steps"] > 4
@@ -157,7 +164,7 @@ def test_the_end_of_a_sequence_or_a_delimiter_behind_one_ends_the_steps(scripted
                 return "Answer: 3<|im_end|>"
             return "<|im_start|>" if so_far.endswith("1 r 1\n<|im_start|>") else text
 
-        trace = lab.step_conditional(scripted(say), QUESTION, 4)
+        trace = lab.methods.step_conditional(scripted(say), QUESTION, 4)
         assert (
             trace.counts["steps"] == 1
             and not trace.cut
@@ -176,7 +183,7 @@ def test_a_header_without_an_end_is_no_delimiter_beyond_its_first_word(scripted)
             else whole[len(text.split("4 steps left\n")[1]) :]
         )
 
-    trace = lab.step_conditional(scripted(say), QUESTION, 4)
+    trace = lab.methods.step_conditional(scripted(say), QUESTION, 4)
     assert trace.counts == {"steps": 2, "delimiter_tokens": 2} and trace.thinking.endswith(
         "<|im_start|>abc"
     )
@@ -185,7 +192,7 @@ def test_a_header_without_an_end_is_no_delimiter_beyond_its_first_word(scripted)
 def test_a_rejection_takes_the_first_try_that_fits(template):
     first, second, third = "abcdefgh", "abcde", "abc"
     engine = drafts(template, first, second, third)
-    trace = lab.reject(engine, QUESTION, 4, tries=9)
+    trace = lab.methods.reject(engine, QUESTION, 4, tries=9)
     assert trace.thinking == third and trace.answer == "3" and not trace.cut and not trace.notes
     assert trace.counts == {"tries": 3, "fits": 1}
     assert trace.dropped == 5 + 5  # each failed try was given up one token beyond the limit
@@ -200,12 +207,14 @@ def test_a_rejection_takes_the_first_try_that_fits(template):
 
 @pytest.mark.parametrize(("thought", "fits"), [("abcd", 1), ("abcde", 0)])
 def test_a_thought_of_exactly_the_limit_fits(template, thought, fits):
-    assert lab.reject(drafts(template, thought), QUESTION, 4, tries=1).counts["fits"] == fits
+    assert (
+        lab.methods.reject(drafts(template, thought), QUESTION, 4, tries=1).counts["fits"] == fits
+    )
 
 
 def test_a_rejection_that_never_fits_ends_after_its_tries_cut_and_says_so(template):
     engine = drafts(template, "abcdefgh")
-    trace = lab.reject(engine, QUESTION, 4, tries=5)
+    trace = lab.methods.reject(engine, QUESTION, 4, tries=5)
     assert engine.tries == 5 and trace.counts == {"tries": 5, "fits": 0}
     assert trace.cut and trace.thinking == "abcd" and trace.answer == "Final Answer: 3"
     assert (
@@ -221,8 +230,8 @@ def test_a_failed_request_ends_a_rejection_and_a_count_of_steps(template, script
                 for key, done in super().poll()
             ]
 
-    rejected = lab.reject(Failing(template, thinker("1 r 1\n")), QUESTION, 40)
-    stepped = lab.step_conditional(Failing(template, stepper("1 r 1")), QUESTION, 4)
+    rejected = lab.methods.reject(Failing(template, thinker("1 r 1\n")), QUESTION, 40)
+    stepped = lab.methods.step_conditional(Failing(template, stepper("1 r 1")), QUESTION, 4)
     assert rejected.error == stepped.error == "the server died" and rejected.counts == {
         "tries": 1,
         "fits": 0,
@@ -233,9 +242,9 @@ def test_a_failed_request_ends_a_rejection_and_a_count_of_steps(template, script
 def test_a_prompt_that_does_not_fit_is_an_error_of_its_own(scripted):
     long = "How many r in " + "x" * 90 + "?"
     engine = scripted(stepper("1 r 1"), context=120)
-    good, bad = lab.step_conditional(engine, [QUESTION, long], 2)
+    good, bad = lab.methods.step_conditional(engine, [QUESTION, long], 2)
     assert good.answer == "Answer: 3" and "shorten" in bad.error
-    assert "shorten" in lab.reject(scripted(thinker("1 r 1\n"), context=90), long, 8).error
+    assert "shorten" in lab.methods.reject(scripted(thinker("1 r 1\n"), context=90), long, 8).error
 
 
 def test_the_ledger_of_random_step_models(template):
@@ -254,7 +263,7 @@ def test_the_ledger_of_random_step_models(template):
 
         engine = Scripted(template, say, context=260)
         cap, forced = rng.choice([None, 1, 7, 30]), rng.random() < 0.5
-        trace = lab.step_conditional(
+        trace = lab.methods.step_conditional(
             engine, QUESTION, rng.randint(1, 4), lab.Budget(cap, answer_tokens=9), force=forced
         )
         assert trace.error is None and len(trace.ids) == len(trace.source) <= 260
@@ -280,26 +289,29 @@ def test_the_ledger_of_random_step_models(template):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda e: lab.token_conditional(e, QUESTION, 0), ["tokens=0"]),
-        (lambda e: lab.step_conditional(e, QUESTION, 2.5), ["steps=2.5"]),
-        (lambda e: lab.reject(e, QUESTION, 0), ["limit=0"]),
-        (lambda e: lab.reject(e, QUESTION, 5, tries=0), ["tries=0"]),
-        (lambda e: lab.reject(e, QUESTION, 5, temperature=0), ["temperature=0", "the same"]),
+        (lambda e: lab.methods.token_conditional(e, QUESTION, 0), ["tokens=0"]),
+        (lambda e: lab.methods.step_conditional(e, QUESTION, 2.5), ["steps=2.5"]),
+        (lambda e: lab.methods.reject(e, QUESTION, 0), ["limit=0"]),
+        (lambda e: lab.methods.reject(e, QUESTION, 5, tries=0), ["tries=0"]),
         (
-            lambda e: lab.reject(e, QUESTION, 5, budget=lab.Budget(max_tokens=4)),
+            lambda e: lab.methods.reject(e, QUESTION, 5, temperature=0),
+            ["temperature=0", "the same"],
+        ),
+        (
+            lambda e: lab.methods.reject(e, QUESTION, 5, budget=lab.Budget(max_tokens=4)),
             ["max_tokens", "limit"],
         ),
-        (lambda e: lab.reject(e, QUESTION, 5, budget=lab.Budget(waits=1)), ["waits=1"]),
+        (lambda e: lab.methods.reject(e, QUESTION, 5, budget=lab.Budget(waits=1)), ["waits=1"]),
         (
-            lambda e: lab.step_conditional(e, QUESTION, 5, lab.Budget(min_tokens=4)),
+            lambda e: lab.methods.step_conditional(e, QUESTION, 5, lab.Budget(min_tokens=4)),
             ["min_tokens=4"],
         ),
         (
-            lambda e: lab.step_conditional(e, QUESTION, 5, lab.Budget(compat="readme")),
+            lambda e: lab.methods.step_conditional(e, QUESTION, 5, lab.Budget(compat="readme")),
             ["compat='readme'"],
         ),
-        (lambda e: lab.class_conditional(e, QUESTION, "brief"), ["'brief'", "short"]),
-        (lambda e: lab.token_conditional(e, [], 8), ["empty"]),
+        (lambda e: lab.methods.class_conditional(e, QUESTION, "brief"), ["'brief'", "short"]),
+        (lambda e: lab.methods.token_conditional(e, [], 8), ["empty"]),
     ],
 )
 def test_bad_input_is_one_sentence_and_runs_nothing(scripted, call, words):
@@ -320,12 +332,12 @@ def test_a_model_that_was_not_trained_for_a_format_is_warned_of_once(tiny, scrip
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(2):
-            lab.step_conditional(tiny, QUESTION, 2, lab.Budget(max_tokens=4))
-            lab.token_conditional(tiny, QUESTION, 8, lab.Budget(max_tokens=4))
-            lab.class_conditional(
+            lab.methods.step_conditional(tiny, QUESTION, 2, lab.Budget(max_tokens=4))
+            lab.methods.token_conditional(tiny, QUESTION, 8, lab.Budget(max_tokens=4))
+            lab.methods.class_conditional(
                 tiny, QUESTION, "short", lab.Budget(max_tokens=4)
             )  # plain prompting: nothing to be trained
-        lab.token_conditional(
+        lab.methods.token_conditional(
             scripted(thinker("1 r 1\n")), QUESTION, 8
         )  # no files of it are at hand: nothing is known
     assert [w.category for w in caught] == [UserWarning] * 2
@@ -336,27 +348,29 @@ def test_a_model_that_was_not_trained_for_a_format_is_warned_of_once(tiny, scrip
 
 def test_stored_traces_keep_what_was_counted_and_old_ones_still_read(template, tmp_path):
     engine = drafts(template, "abcdefgh", "abc")
-    trace = lab.reject(engine, [QUESTION], 4, store=tmp_path / "x.db")[0]
-    run = lab.read_run(tmp_path / "x.db")
+    trace = lab.methods.reject(engine, [QUESTION], 4, store=tmp_path / "x.db")[0]
+    run = lab.storage.read_run(tmp_path / "x.db")
     assert (
         (run.traces[0].dropped, run.traces[0].counts)
         == (trace.dropped, trace.counts)
         == (5, {"tries": 2, "fits": 1})
     )
     run.to_dataset().to_parquet(tmp_path / "run.parquet")
-    back = lab.Run.from_dataset(Dataset.from_parquet(str(tmp_path / "run.parquet")))
-    assert back.traces == run.traces == lab.read_run(run.save(tmp_path / "run.jsonl")).traces
+    back = lab.storage.Run.from_dataset(Dataset.from_parquet(str(tmp_path / "run.parquet")))
+    assert (
+        back.traces == run.traces == lab.storage.read_run(run.save(tmp_path / "run.jsonl")).traces
+    )
     older = run.to_dataset().remove_columns(["dropped", "counts"])
-    assert lab.Run.from_dataset(older).traces[0].counts == {}
+    assert lab.storage.Run.from_dataset(older).traces[0].counts == {}
     plain = packed(lab.force(engine, QUESTION, lab.Budget(max_tokens=3)))
     assert not {"dropped", "counts"} & set(plain)  # what readers of the first runs know
     assert trace.fork(None, lab.Budget()).counts is not trace.counts
 
 
 CALLS = {
-    "tcc": lambda e, q, **o: lab.token_conditional(e, q, 8, force=True, **o),
-    "ccc": lambda e, q, **o: lab.class_conditional(e, q, "long", **o),
-    "reject": lambda e, q, **o: lab.reject(e, q, 12, tries=3, seed=4, **o),
+    "tcc": lambda e, q, **o: lab.methods.token_conditional(e, q, 8, force=True, **o),
+    "ccc": lambda e, q, **o: lab.methods.class_conditional(e, q, "long", **o),
+    "reject": lambda e, q, **o: lab.methods.reject(e, q, 12, tries=3, seed=4, **o),
 }
 
 
@@ -382,7 +396,8 @@ import s1lab as lab
 engine = lab.load("s1-tiny", max_batch=4)
 print("ready", flush=True)
 questions = list(lab.tiny.problems(16, 12, "dev")["question"])
-traces = lab.reject(engine, questions, 40, tries=3, seed=5, store=sys.argv[1], progress=False)
+options = {"tries": 3, "seed": 5, "store": sys.argv[1], "progress": False}
+traces = lab.methods.reject(engine, questions, 40, **options)
 print([(t.ids, t.dropped, t.counts) for t in traces])
 """
 
@@ -420,7 +435,7 @@ def test_ctrl_c_keeps_what_was_finished(scripted):
     engine = scripted(ctrl_c_at(6, thinker("1 r 1\n")))
     engine.width = 1
     with pytest.raises(lab.Interrupted):
-        lab.reject(engine, [f"question {n}?" for n in range(5)], 30)
+        lab.methods.reject(engine, [f"question {n}?" for n in range(5)], 30)
     traces = lab.interrupted()
     assert len(traces) == 5 and [t.error is None for t in traces] == [
         True,
@@ -436,7 +451,9 @@ def test_traces_of_any_call_are_graded(scripted):
         [{"question": f"How many {c} in x?", "answer": "3", "kind": "integer"} for c in "ab"]
     )
     engine = scripted(thinker("1 r 1\n"))
-    found = lab.Results.of(problems, lab.token_conditional(engine, list(problems["question"]), 8))
+    found = lab.Results.of(
+        problems, lab.methods.token_conditional(engine, list(problems["question"]), 8)
+    )
     assert found.accuracy == 100 and len(found.rows) == 2 and found.thinking_tokens > 0
     twice = lab.Results.of(
         problems, lab.force(engine, [q for q in problems["question"] for _ in range(2)])
@@ -514,7 +531,7 @@ def test_a_trained_format_is_written_into_the_config_and_read_from_it(template, 
     )
     with lab.load(str(trained.path)) as engine, warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert lab.token_conditional(engine, "How many r?", 8, force=True).error is None
+        assert lab.methods.token_conditional(engine, "How many r?", 8, force=True).error is None
 
 
 @pytest.mark.parametrize("name", ["TCC", "TCC + BF", "SCC", "SCC + BF", "CCC", "BF"])
@@ -552,9 +569,9 @@ def test_an_embedded_variant_is_small_says_what_it_is_for_and_does_what_its_reco
     row, n = made["measured"]["runs"][1], 60
     problems = lab.tiny.benchmark().select(range(n))
     calls = {
-        "tcc": lab.token_conditional,
-        "scc": lab.step_conditional,
-        "ccc": lab.class_conditional,
+        "tcc": lab.methods.token_conditional,
+        "scc": lab.methods.step_conditional,
+        "ccc": lab.methods.class_conditional,
     }
     with lab.load(f"s1-tiny-{kind}") as engine, warnings.catch_warnings():
         warnings.simplefilter("error")  # it is trained for it: nothing to warn of

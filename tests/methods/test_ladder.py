@@ -10,9 +10,18 @@ import pytest
 from datasets import Dataset
 
 import s1lab as lab
-from s1lab.engine import Completion, Request, together
-from s1lab.methods.ladder import rungs_of
+from s1lab.engine import Completion, Request
+from s1lab.methods.fan_out import together
+from s1lab.methods.ladder import named_rung, names, rung_name, rungs_of
 from tests.helpers.scripted import ANSWER, THINK, ctrl_c_at, same, thinker
+
+
+def test_a_rungs_name_is_read_back_and_so_are_the_names_of_version_0_1():
+    for rung in ((16, 0), (None, 0), (None, 1), (None, 2), (None, 12)):
+        assert named_rung(rung_name(cap=rung[0], waits=rung[1])) == rung
+    assert names((16,), (0, 1, 2)) == ["cap 16", "own stop", "1 Wait", "2 Waits"]
+    assert named_rung("waits 2") == (None, 2)
+    assert all(named_rung(other) is None for other in ("raspberry", "cap", "cap 16 tokens", ""))
 
 
 def test_each_rung_is_its_own_run_for_any_budgets(scripted):

@@ -191,7 +191,7 @@ def test_a_stored_budget_keeps_what_was_not_given(scripted, tmp_path):
         (lab.Budget(compat="harness"), lab.Budget(waits=0, compat="harness")), 1
     ):
         lab.force(engine, "Q?", budget, store=tmp_path / "x.db")
-        assert lab.read_run(f"{tmp_path / 'x.db'}#{place}").traces[0].budget == budget
+        assert lab.storage.read_run(f"{tmp_path / 'x.db'}#{place}").traces[0].budget == budget
 
 
 def test_the_player_reports_what_was_not_asked_there():

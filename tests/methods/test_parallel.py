@@ -19,8 +19,9 @@ import pytest
 import s1lab as lab
 from s1lab.engine import Completion, Request
 from s1lab.methods.allocation import balanced
+from s1lab.methods.costs import Cost
 from s1lab.methods.majority import elected
-from s1lab.trace import Cost, Source
+from s1lab.trace import Source
 from tests.helpers import ROOT
 from tests.helpers.scripted import ANSWER, THINK, Scripted, ctrl_c_at
 
@@ -149,14 +150,14 @@ def test_votes_are_of_the_samples_that_force_gives_for_a_repeated_question(tiny)
     assert voted[0].cost.total == sum(t.sampled_tokens + t.forced_tokens for t in alone[:3])
     assert voted[0].tokens(2) == pytest.approx(voted[0].cost.total * 2 / 3)
     single = lab.vote(tiny, questions[0], 3, budgets[0], **options)
-    assert isinstance(single, lab.Vote) and [t.ids for t in single.traces] == [
+    assert isinstance(single, lab.methods.Vote) and [t.ids for t in single.traces] == [
         t.ids for t in alone[:3]
     ]
 
 
 def test_best_of_n_is_the_highest_score_over_all_subsets(answering):
     scores = {"5": 0.2, "3": 0.9, "4": 0.5, "7": 0.9}
-    best = lab.best_of(
+    best = lab.methods.best_of(
         answering(*scores), QUESTION, 4, lambda t: scores[t.answer[-1]], kind="integer"
     )
     assert best.answer == "3" and best.trace is best.traces[1]
@@ -171,7 +172,7 @@ def test_best_of_n_is_the_highest_score_over_all_subsets(answering):
 def test_a_mixture_is_a_vote_at_each_rung(tiny):
     questions = list(lab.tiny.problems(5, 9, "dev")["question"])
     options = {"temperature": 0.8, "seed": 3, "progress": False, "kind": "exact"}
-    mixed = lab.mixture(tiny, questions, 3, (12,), (0, 2), **options)
+    mixed = lab.methods.mixture(tiny, questions, 3, (12,), (0, 2), **options)
     assert list(mixed) == ["cap 12", "own stop", "2 Waits"]
     for label, budget in (("cap 12", lab.Budget(max_tokens=12)), ("2 Waits", lab.Budget(waits=2))):
         alone = lab.vote(tiny, questions, 3, budget, **options)
@@ -179,7 +180,7 @@ def test_a_mixture_is_a_vote_at_each_rung(tiny):
             t.ids for v in alone for t in v.traces
         ]
         assert [v.maj(2) for v in mixed[label]] == [v.maj(2) for v in alone]
-    single = lab.mixture(tiny, questions[0], 3, (12,), (0, 2), **options)
+    single = lab.methods.mixture(tiny, questions[0], 3, (12,), (0, 2), **options)
     assert [t.ids for t in single["own stop"].traces] == [
         t.ids for t in mixed["own stop"][0].traces
     ]
@@ -241,7 +242,7 @@ def test_a_step_of_rebase_with_known_rewards(template):
     # Each of two good first lines was written once, whatever grew out of it; 4 second lines; the
     # two bad lines are thrown away.
     assert tree.cost == Cost(2 * good + 4 * line + 4 * answer, 4 * close, 2 * bad)
-    assert tree.cost.total < lab.cost(*tree.traces).total + 2 * bad
+    assert tree.cost.total < lab.methods.cost(*tree.traces).total + 2 * bad
 
 
 def test_rewards_that_are_even_starve_nobody_and_weigh_the_vote(template):
@@ -256,7 +257,7 @@ def test_rewards_that_are_even_starve_nobody_and_weigh_the_vote(template):
     assert [t.cut for t in tree.traces] == [False, False, True, True]  # finished in this order
     assert tree.cost.thrown_away == 0 and all(t.thinking_tokens <= 30 for t in tree.traces)
     assert tree.maj() == pytest.approx({"3": 0.5, "4": 0.5}) and tree.accuracy("3") == 0.5
-    weighed = lab.Tree(
+    weighed = lab.methods.Tree(
         tree.question,
         tree.traces,
         "integer",
@@ -267,7 +268,7 @@ def test_rewards_that_are_even_starve_nobody_and_weigh_the_vote(template):
         and weighed.accuracy("3") == 1
         and weighed.maj()["3"] == pytest.approx(1.8 / 2.2)
     )
-    below = lab.Tree(tree.question, tree.traces, "integer", (-1.0,) * 4)
+    below = lab.methods.Tree(tree.question, tree.traces, "integer", (-1.0,) * 4)
     assert below.weights == (1.0,) * 4
 
 
@@ -386,7 +387,7 @@ def test_a_score_or_reward_that_is_no_number_is_named_with_its_question(scripted
     engine = scripted(
         lambda text: "Answer: 3<|im_end|>" if ANSWER in text else "1 r 1\n<|im_start|>"
     )
-    for call in (lab.best_of, lab.rebase):
+    for call in (lab.methods.best_of, lab.rebase):
         found = call(engine, [QUESTION, "How many s?"], 2, score, progress=False)
         for made, question in zip(found, [QUESTION, "How many s?"], strict=True):
             text = made.error
@@ -408,7 +409,7 @@ def test_a_score_or_reward_that_fails_on_one_question_leaves_the_others(scripted
             raise ZeroDivisionError("division by zero")
         return 1.0
 
-    for call in (lab.best_of, lab.rebase):
+    for call in (lab.methods.best_of, lab.rebase):
         first, bad, last = call(
             engine, [QUESTION, "How many s?", QUESTION], 2, picky, kind="integer", progress=False
         )
@@ -434,9 +435,9 @@ def test_a_score_or_reward_that_fails_on_one_question_leaves_the_others(scripted
         (lambda e: lab.vote(e, [QUESTION], 2, kind=["math"] * 2), "2 kinds for 1 questions"),
         (lambda e: lab.vote(e, QUESTION, 2, kind="poem"), "'poem'"),
         (lambda e: lab.vote(e, [], 2), "empty"),
-        (lambda e: lab.mixture(e, QUESTION, 2), "caps and waits are empty"),
+        (lambda e: lab.methods.mixture(e, QUESTION, 2), "caps and waits are empty"),
         (
-            lambda e: lab.mixture(e, QUESTION, 2, (4,), budget=lab.Budget(compat="readme")),
+            lambda e: lab.methods.mixture(e, QUESTION, 2, (4,), budget=lab.Budget(compat="readme")),
             "can't be laddered",
         ),
         (lambda e: lab.rebase(e, QUESTION, 0, len), "width=0"),
@@ -475,7 +476,7 @@ def test_more_votes_than_samples_are_refused(answering):
         for k in (3, 0):
             with pytest.raises(ValueError, match=rf"k={k} of n=2 samples"):
                 call(k)
-    tree = lab.Tree(QUESTION, voted.traces, "integer", (1.0, 1.0))
+    tree = lab.methods.Tree(QUESTION, voted.traces, "integer", (1.0, 1.0))
     with pytest.raises(ValueError, match="k=1: a tree has one size"):
         tree.accuracy("3", 1)
 
@@ -483,23 +484,22 @@ def test_more_votes_than_samples_are_refused(answering):
 def test_an_outcome_is_graded_question_by_question(answering):
     easy = lab.vote(answering("3", "3"), QUESTION, 2, kind="integer")
     hard = lab.vote(answering("3", "4"), QUESTION, 2, kind="integer")
-    found = lab.outcome([easy, hard], ["3", "3"], 1)
+    found = lab.methods.outcome([easy, hard], ["3", "3"], 1)
     assert (
         found.correct == [1.0, 0.5]
         and found.accuracy.value == 75
-        and found.accuracy.low == 50
-        and found.accuracy.high == 100
+        and found.accuracy == lab.metrics.accuracy_interval([1.0, 0.5], samples=2)
     )
     assert found.tokens == [easy.cost.total / 2] * 2 and found.mean_tokens == easy.cost.total / 2
     with pytest.raises(ValueError, match="2 results for 1 answers"):
-        lab.outcome([easy, hard], ["3"])
+        lab.methods.outcome([easy, hard], ["3"])
 
 
 ASKED = [QUESTION, "How many s?"]
 CALLS = [
     lambda e, **o: lab.vote(e, ASKED, 3, kind="integer", **o),
-    lambda e, **o: lab.best_of(e, ASKED, 3, lambda t: len(t.ids), kind="integer", **o),
-    lambda e, **o: lab.mixture(e, ASKED, 2, (4,), (0, 1), kind="integer", **o)["1 Wait"],
+    lambda e, **o: lab.methods.best_of(e, ASKED, 3, lambda t: len(t.ids), kind="integer", **o),
+    lambda e, **o: lab.methods.mixture(e, ASKED, 2, (4,), (0, 1), kind="integer", **o)["1 Wait"],
     lambda e, **o: lab.rebase(
         e, ASKED, 3, lambda t: len(t.ids) / 99, lab.Budget(waits=1), kind="math", **o
     ),
@@ -525,7 +525,7 @@ def test_through_a_store_all_is_the_same_and_nothing_is_asked_again(scripted, tm
     table = lab.runs(path)
     assert list(table.status) == ["finished"] * 2 and list(table.finished) == [2, 2]
     rungs = 3 if "mixture" in call.__code__.co_names else 1
-    assert len(lab.read_run(path).traces) == rungs * sum(len(ids) for ids, _, _ in expected)
+    assert len(lab.storage.read_run(path).traces) == rungs * sum(len(ids) for ids, _, _ in expected)
 
 
 def test_an_interrupted_vote_has_votes(scripted):
@@ -630,7 +630,7 @@ def test_the_embedded_reward_reads_the_thinking_alone_and_is_the_same_in_any_bat
     with pytest.raises(
         ValueError, match=r"'lab.tiny.reward\(\)' failed on the question .* reads no other model's"
     ):
-        lab.Vote(trace.question, [trace]).best(reward)
+        lab.methods.Vote(trace.question, [trace]).best(reward)
 
 
 def test_what_the_reward_was_measured_to_do_is_written_down():

@@ -128,7 +128,7 @@ TRIES = {
 def test_a_try_is_taken_where_its_ids_with_the_stop_are_within_the_limit(template, name):
     limit, thoughts, taken, tries, dropped = TRIES[name]
     engine = Written(template, *thoughts)
-    trace = lab.reject(engine, "How many r?", limit, as_original=True, most_tokens=1000)
+    trace = lab.methods.reject(engine, "How many r?", limit, as_original=True, most_tokens=1000)
     # The opening is thinking_start, without a newline; an own stop is closed with thinking_end
     # alone (last lines of the branch).
     assert trace.text == f"{PROMPT.format(asked='')}<|im_start|>think{taken}<|im_start|>answer\n3"
@@ -143,10 +143,11 @@ def test_a_try_is_taken_where_its_ids_with_the_stop_are_within_the_limit(templat
 
 
 def test_our_own_rule_takes_a_thought_of_the_limit_and_gives_up(template):
-    trace = lab.reject(Written(template, "abcd<|im_start|>"), "How many r?", 4)
+    trace = lab.methods.reject(Written(template, "abcd<|im_start|>"), "How many r?", 4)
     assert trace.thinking == "abcd" and trace.counts == {"tries": 1, "fits": 1}
     assert (
-        lab.reject(Written(template, "abcde<|im_start|>"), "How many r?", 4).counts["tries"] == 64
+        lab.methods.reject(Written(template, "abcde<|im_start|>"), "How many r?", 4).counts["tries"]
+        == 64
     )
 
 
@@ -166,7 +167,7 @@ def test_our_own_rule_takes_a_thought_of_the_limit_and_gives_up(template):
 )
 def test_the_total_of_tokens_ends_it_without_an_answer(template, thought, most, tries):
     engine = Written(template, thought + "<|im_start|>")
-    trace = lab.reject(engine, "How many r?", 4, as_original=True, most_tokens=most)
+    trace = lab.methods.reject(engine, "How many r?", 4, as_original=True, most_tokens=most)
     assert engine.tries == tries == trace.counts["tries"] and trace.counts["fits"] == 0
     assert trace.dropped == tries * min(5, len(thought)) <= most
     assert not trace.cut and not trace.answer and trace.thinking_tokens == 0
@@ -180,9 +181,12 @@ def test_the_total_of_tokens_ends_it_without_an_answer(template, thought, most, 
 def test_a_higher_total_goes_on_behind_the_tries_that_are_stored(template, tmp_path):
     options = {"as_original": True, "store": tmp_path / "x.db"}
     first = Written(template, "abcd<|im_start|>")
-    assert lab.reject(first, "How many r?", 4, most_tokens=13, **options).error and first.tries == 3
+    assert (
+        lab.methods.reject(first, "How many r?", 4, most_tokens=13, **options).error
+        and first.tries == 3
+    )
     second = Written(template, "ab<|im_start|>")
-    trace = lab.reject(second, "How many r?", 4, most_tokens=100, **options)
+    trace = lab.methods.reject(second, "How many r?", 4, most_tokens=100, **options)
     assert trace.counts == {"tries": 4, "fits": 1} and second.tries == 1 and trace.error is None
 
 
@@ -194,7 +198,7 @@ def test_a_failed_try_is_the_questions_error(template):
                 for key, done in super().poll()
             ]
 
-    trace = lab.reject(
+    trace = lab.methods.reject(
         Failing(template, "abcd<|im_start|>"), "How many r?", 9, as_original=True, most_tokens=99
     )
     assert trace.error == "the server died" and trace.thinking == "ab" and trace.counts["fits"] == 0
@@ -214,7 +218,7 @@ def test_a_failed_try_is_the_questions_error(template):
 def test_a_bound_that_can_not_be_is_told_in_one_sentence(template, options, words):
     engine = Written(template, "abc<|im_start|>")
     with pytest.raises(ValueError) as error:
-        lab.reject(engine, "How many r?", 4, **options)
+        lab.methods.reject(engine, "How many r?", 4, **options)
     assert (
         all(word in str(error.value) for word in words)
         and "\n" not in str(error.value)
@@ -281,7 +285,7 @@ STEPS = {
 @pytest.mark.parametrize("name", STEPS)
 def test_the_models_zero_ends_its_steps(template, name):
     writes, reads, steps = STEPS[name]
-    trace = lab.step_conditional(
+    trace = lab.methods.step_conditional(
         Whole(template, writes), "How many r?", 16, force=True, as_original=True
     )
     asked = "\n\nThink for up to 16 steps."
@@ -302,7 +306,7 @@ def test_tokens_of_first_lines_are_counted_apart(template):
     engine = Whole(
         template, "3 steps left\na\nb\n<|im_start|>2 steps left\nc\n<|im_start|>no line<|im_end|>"
     )
-    trace = lab.step_conditional(engine, "How many r?", 4, force=True, as_original=True)
+    trace = lab.methods.step_conditional(engine, "How many r?", 4, force=True, as_original=True)
     delimiters = ["3 steps left\n", "<|im_start|>2 steps left\n", "<|im_start|>no line"]
     assert trace.counts == {
         "steps": 2,
@@ -322,7 +326,9 @@ def test_tokens_of_first_lines_are_counted_apart(template):
 def test_a_cap_closes_the_steps_as_everywhere(template, cap, thinking):
     budget = lab.Budget(max_tokens=len(template.encode(cap)))
     engine = Whole(template, "2 steps left\na lot\n<|im_start|>0 steps left\n")
-    trace = lab.step_conditional(engine, "How many r?", 2, budget, force=True, as_original=True)
+    trace = lab.methods.step_conditional(
+        engine, "How many r?", 2, budget, force=True, as_original=True
+    )
     assert trace.cut and trace.text.endswith(
         f"assistant\n<|im_start|>{thinking}<|im_start|>answer\nFinal Answer:\n3"
     )
@@ -332,7 +338,7 @@ def test_a_cap_holds_wherever_it_falls(template):
     writes = "2 steps left\na\n<|im_start|>1 steps left\nb\n<|im_start|>0 steps left\n"
     whole = len(template.encode(writes[: writes.index("<|im_start|>0")]))
     for cap in range(1, whole + 4):
-        trace = lab.step_conditional(
+        trace = lab.methods.step_conditional(
             Whole(template, writes),
             "How many r?",
             2,
@@ -352,7 +358,7 @@ def test_without_forcing_the_first_delimiter_ends_the_steps(template):
     and <|im_start|> ends.
     """
     engine = Whole(template, "\nso\n<|im_start|>16 steps left\n", opening="<|im_start|>think")
-    trace = lab.step_conditional(engine, "How many r?", 16, as_original=True)
+    trace = lab.methods.step_conditional(engine, "How many r?", 16, as_original=True)
     assert (
         trace.text
         == PROMPT.format(asked="\n\nThink for up to 16 steps.")
@@ -362,7 +368,7 @@ def test_without_forcing_the_first_delimiter_ends_the_steps(template):
 
 
 def test_such_runs_say_so_beside_their_results(template, tmp_path):
-    lab.step_conditional(
+    lab.methods.step_conditional(
         Whole(template, "0 steps left\n<|im_end|>"),
         "How many r?",
         2,
@@ -370,7 +376,7 @@ def test_such_runs_say_so_beside_their_results(template, tmp_path):
         as_original=True,
         store=tmp_path / "s.db",
     )
-    lab.reject(
+    lab.methods.reject(
         Written(template, "a<|im_start|>"),
         "How many r?",
         4,
@@ -378,7 +384,7 @@ def test_such_runs_say_so_beside_their_results(template, tmp_path):
         most_tokens=9,
         store=tmp_path / "r.db",
     )
-    steps, tries = (lab.read_run(tmp_path / f"{name}.db").made for name in "sr")
+    steps, tries = (lab.storage.read_run(tmp_path / f"{name}.db").made for name in "sr")
     assert (
         steps["as_original"]
         and tries["as_original"]
@@ -391,7 +397,7 @@ def test_what_is_fed_is_what_is_recorded(template):
     engine = Whole(
         template, "2 steps left\na\n<|im_start|>1 steps left\nb\n<|im_start|>0 steps left\n"
     )
-    trace = lab.step_conditional(engine, "How many r?", 2, force=True, as_original=True)
+    trace = lab.methods.step_conditional(engine, "How many r?", 2, force=True, as_original=True)
     asked: list[Request] = engine.requests
     mark = template.encode("<|im_start|>")
     for request in asked:

@@ -27,14 +27,16 @@ from tests.helpers import ROOT
 def voted(template):
     """A vote of traces that end in these texts."""
 
-    def make(*answers: str, kind: str = "integer", **fields) -> lab.Vote | lab.Tree:
+    def make(*answers: str, kind: str = "integer", **fields) -> lab.methods.Vote | lab.methods.Tree:
         traces = []
         for answer in answers:
             trace = Trace("How many?", template)
             trace.extend(template.encode("How many?"), Source.PROMPT)
             trace.extend(template.encode(answer), Source.ANSWER)
             traces.append(trace)
-        return (lab.Tree if fields else lab.Vote)("How many?", traces, kind, **fields)
+        return (lab.methods.Tree if fields else lab.methods.Vote)(
+            "How many?", traces, kind, **fields
+        )
 
     return make
 
@@ -267,10 +269,10 @@ def test_a_sample_without_an_answer_votes_for_a_where_that_is_asked_for(voted, a
 
 def test_an_outcome_can_be_the_originals(voted):
     votes = [voted("Answer: 4", "Answer: 3", "Answer: 3"), voted("Answer: 3", "Answer: 4", "none")]
-    assert lab.outcome(votes, ["3", "3"], 2, as_original=True).correct == [0, 1]
-    assert lab.outcome(votes, ["3", "3"], 2).correct == pytest.approx([2 / 3, 1 / 2])
+    assert lab.methods.outcome(votes, ["3", "3"], 2, as_original=True).correct == [0, 1]
+    assert lab.methods.outcome(votes, ["3", "3"], 2).correct == pytest.approx([2 / 3, 1 / 2])
     with pytest.raises(ValueError, match="counts votes, and found holds a Best"):
-        lab.outcome([votes[0].best(len_of)], ["3"], as_original=True)
+        lab.methods.outcome([votes[0].best(len_of)], ["3"], as_original=True)
 
 
 def len_of(trace):
@@ -358,7 +360,7 @@ def test_a_search_by_ceilings_says_so_and_ends_with_its_width(scripted, tmp_path
     )
     # e^0 : e^-0.25 : e^-4 of 3 is 1.67 : 1.30 : 0.03; the first ceiling is 2, then 1 * 0.98 -> 1.
     assert [t.thinking for t in tree.traces] == ["a\n", "a\n", "b\n"] and tree.vote == "majority"
-    made = lab.read_run(tmp_path / "x.db").made
+    made = lab.storage.read_run(tmp_path / "x.db").made
     assert (made["allocation"], made["vote"]) == ("ceiling", "majority")
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from tools import ROOT, bench
+from tools import ROOT, bench, bench_rows
 
 
 def invoke(*arguments, code=0):
@@ -29,7 +29,7 @@ def test_a_ratio_is_ours_over_the_rivals_rate_whatever_the_tokens():
 
         return once
 
-    row = bench.compare("row", work("ours", 0.02, 300), work("rival", 0.02, 100), 3)
+    row = bench_rows.compare("row", work("ours", 0.02, 300), work("rival", 0.02, 100), 3)
     assert calls.count("ours") == calls.count("rival") == 4  # one each to warm up
     assert calls != sorted(calls) and row["repeats"] == 3
     assert row["spread"][0] <= row["ratio"] <= row["spread"][1] and row["ratio"] > 1

@@ -17,6 +17,7 @@ from html.parser import HTMLParser
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 from urllib.parse import unquote, urlsplit
 
 import plotly
@@ -26,6 +27,7 @@ import s1lab as lab
 from tests.helpers import ROOT
 
 SOURCES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
+PROSE = [*SOURCES, *(ROOT / f"{name}.md" for name in ("README.zh-CN", "CONTRIBUTING", "CHANGELOG"))]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 FIGURE = "application/vnd.plotly.v1+json"
 sources = pytest.mark.parametrize(
@@ -127,6 +129,34 @@ def test_python_on_the_pages_is_python():
             r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
         ):
             ast.parse(block)
+
+
+def prose(text: str) -> Iterator[str]:
+    """The lines of a page that are neither code, tables, headings nor the API's directives."""
+    fenced = False
+    for line in text.splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced and not re.match(r"\s*(?:[|#]|:::|options:|members:)", line):
+            yield line
+
+
+def columns(line: str) -> int:
+    """The width of a line, without the targets of its links. A Chinese character is two wide."""
+    shown = re.sub(r"\]\([^)]*\)", "]", line)
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in shown)
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_prose_has_lines_of_at_most_100_columns(path):
+    text = path.read_text(encoding="utf-8")
+    assert [line for line in prose(text) if columns(line) > 100] == []
+
+
+def test_a_long_line_of_prose_would_be_seen():
+    page = f"# {'a' * 120}\n\n```text\n{'b' * 120}\n```\n\n{'c ' * 60}\n- [d]({'e' * 120})\n"
+    assert [line for line in prose(page) if columns(line) > 100] == ["c " * 60]
+    assert columns("预算") == 4
 
 
 def test_every_public_name_has_its_place_in_the_api():
@@ -283,10 +313,11 @@ def test_every_notebook_is_there_as_it_is_committed_with_figures_that_are_alive(
 
 
 @pytest.mark.long
-def test_the_api_shows_descriptions_as_a_list_and_roles_as_links(site):
+def test_the_api_shows_descriptions_as_a_list_names_as_links_and_examples_as_code(site):
     shown = (site / "api" / "ask.html").read_text(encoding="utf-8")
-    assert re.search(r"<(?:li|td)>\s*(?:<strong>)?<code>max_tokens</code>", shown)
+    assert re.search(r"<li[^>]*>\s*<b><code><span title=\"s1lab.Budget.max_tokens\">", shown)
     assert 'href="runs.html#s1lab.runs"' in shown
+    assert re.search(r"Example:</span></p>\s*<div class=\"highlight\">", shown)
     for path in (site / "api").glob("*.html"):
         prose = re.sub(
             r"<details.*?</details>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL

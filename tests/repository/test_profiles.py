@@ -274,7 +274,7 @@ def test_mutated_run_files_end_in_a_run_or_one_sentence(tmp_path, scripted, temp
         path = tmp_path / f"{number}.jsonl"
         path.write_bytes(bytes(text))
         try:
-            lab.read_run(path)
+            lab.storage.read_run(path)
         except ValueError as why:
             assert "\n" not in str(why) and str(path.name) in str(why)
             refused += 1

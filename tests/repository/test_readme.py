@@ -1,4 +1,4 @@
-"""What the README says is so."""
+"""What the README and its longer page in the book say is so."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from tests.helpers import ROOT
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")  # what is too long for the README
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT + GUIDE, re.DOTALL)
 SHOWN = dict(
-    re.findall(r"```python\n((?:(?!```).)*)```\n\n```text\n(.*?)```", TEXT, re.DOTALL)
+    re.findall(r"```python\n((?:(?!```).)*)```\n\n```text\n(.*?)```", TEXT + GUIDE, re.DOTALL)
 )  # what a block prints, by the block
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 # Numbers in words, in both languages. One is left out, which is an article too; a month before a
@@ -29,20 +30,24 @@ WORDS |= dict(zip("(?<!第)[两二] 三 四 五 六 七 八 九 十 千 百万".
 WORDS |= {rf"\b{name}\b(?= \d{{4}})": str(month) for month, name in enumerate(month_name) if name}
 
 
+def test_it_is_short():
+    assert 6_000 <= len(TEXT.encode()) <= 9_000
+
+
 def test_the_four_lines_run(capsys):
     exec(BLOCKS[0], {})
     assert capsys.readouterr().out == SHOWN[BLOCKS[0]] and "«Wait»" in SHOWN[BLOCKS[0]]
 
 
 @pytest.mark.long
-def test_its_curation_runs(capsys, tmp_path, monkeypatch):
+def test_the_guides_curation_runs(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (block,) = (b for b in BLOCKS if "lab.curate" in b)
     exec(block.replace("pool()", "pool(250)").replace("1000", "20"), {"lab": lab})
     assert re.search(r"^select \(paper\) +20  not chosen", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_its_rivals_run(capsys):
+def test_the_guides_rivals_run(capsys):
     (block,) = (b for b in BLOCKS if "lab.vote" in b)
     exec(block, {"lab": lab, "engine": lab.load("s1-tiny")})
     printed, shown = capsys.readouterr().out.splitlines(), SHOWN[block].splitlines()

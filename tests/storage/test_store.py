@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 import s1lab as lab
 from s1lab.cli import app
 from s1lab.engine import Completion
+from s1lab.storage.files import write_whole
 from s1lab.storage.sqlite import VERSION
 from s1lab.storage.store import Store
 from tests.helpers import ROOT
@@ -31,6 +32,24 @@ from tests.helpers.scripted import ctrl_c_at, thinker
 MODEL = thinker("1 r 1\n2 a 1\n", "3 s 1\n", "4 p 1\n")
 QUESTIONS = [f"How many {c} in raspberry?" for c in "raspbey"]
 PROBLEMS = Dataset.from_list([{"question": q, "answer": "3", "kind": "integer"} for q in QUESTIONS])
+
+
+@pytest.mark.parametrize("fault", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, fault):
+    def torn():
+        yield b"half a "
+        raise fault
+
+    path = tmp_path / "new folder" / "rows.jsonl"
+    write_whole(path, [b"old ", b"rows\n"])
+    with pytest.raises(type(fault)):
+        write_whole(path, torn())
+    assert path.read_bytes() == b"old rows\n" and os.listdir(path.parent) == [path.name]
+    with pytest.raises(type(fault)):
+        write_whole(path.with_name("none.jsonl"), torn())
+    assert os.listdir(path.parent) == [path.name]
+    write_whole(path, [b"new"])
+    assert path.read_bytes() == b"new" and os.listdir(path.parent) == [path.name]
 
 
 def says(error: pytest.ExceptionInfo, *words: str) -> None:
@@ -141,7 +160,7 @@ def test_what_a_replay_does_not_hold_is_a_traces_error(scripted, tmp_path):
         and "does not hold this completion" in missing.error
         and "'scripted'" in missing.error
     )
-    with pytest.raises(lab.StoreError) as error:
+    with pytest.raises(lab.storage.StoreError) as error:
         lab.replay(path, run=7)
     says(error, "no run 7", "[1]")
 
@@ -212,7 +231,7 @@ def test_readers_read_while_a_run_writes_and_a_second_writer_is_told(scripted, t
 
     def say(text: str) -> str:
         if path.exists() and len(seen) < 3:
-            with pytest.raises(lab.StoreError) as error:
+            with pytest.raises(lab.storage.StoreError) as error:
                 lab.force(scripted(MODEL), QUESTIONS[0], store=path)
             says(error, str(path), "being written by another run", "of its own")
             seen.append((lab.runs(path).status.iloc[0], int(lab.runs(path).completions.iloc[0])))
@@ -330,7 +349,7 @@ def test_what_is_no_store_is_named_and_left_as_it_is(scripted, tmp_path, kind):
         lambda: lab.runs(path),
         lambda: lab.replay(path),
     ):
-        with pytest.raises(lab.StoreError) as error:
+        with pytest.raises(lab.storage.StoreError) as error:
             use()
         says(
             error,
@@ -341,7 +360,7 @@ def test_what_is_no_store_is_named_and_left_as_it_is(scripted, tmp_path, kind):
 
 
 def test_a_store_that_is_not_there(tmp_path):
-    with pytest.raises(lab.StoreError) as error:
+    with pytest.raises(lab.storage.StoreError) as error:
         lab.runs(tmp_path / "none.db")
     says(error, "no store is at", "store=")
     assert not (tmp_path / "none.db").exists()
@@ -352,7 +371,7 @@ def test_a_store_that_is_not_there(tmp_path):
 def test_a_place_where_no_store_can_be(scripted, tmp_path):
     (tmp_path / "file.txt").write_text("x")
     for path in (tmp_path / "file.txt" / "x.db", Path("/proc/x.db")):
-        with pytest.raises(lab.StoreError) as error:
+        with pytest.raises(lab.storage.StoreError) as error:
             lab.force(scripted(MODEL), QUESTIONS[0], store=path)
         says(error, str(path), "no store can be made")
 
@@ -362,8 +381,8 @@ def test_a_damaged_trace_is_named(scripted, tmp_path):
     lab.force(scripted(MODEL), QUESTIONS[0], store=path)
     with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE traces SET row = substr(row, 1, 40)")
-    with pytest.raises(lab.StoreError) as error:
-        lab.read_run(path)
+    with pytest.raises(lab.storage.StoreError) as error:
+        lab.storage.read_run(path)
     says(error, str(path), "a trace of run 1 can't be read")
 
 
@@ -381,10 +400,10 @@ def test_a_store_of_another_model(scripted, tmp_path):
     lab.force(scripted(MODEL), QUESTIONS, store=path)
     other = scripted(MODEL)
     other.fingerprint, other.model = "0123456789abcdef", "other"
-    with pytest.raises(lab.StoreError) as error:
+    with pytest.raises(lab.storage.StoreError) as error:
         lab.force(other, QUESTIONS, store=path)
     says(error, "another model", "scripted", "other", "of its own")
-    assert not other.requests and len(lab.read_run(path).traces) == len(QUESTIONS)
+    assert not other.requests and len(lab.storage.read_run(path).traces) == len(QUESTIONS)
 
 
 @pytest.mark.long
@@ -406,7 +425,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({900 * 1024}, resource.RLIM_INFINITY)
 try:
     questions = [f"question {{n}}?" for n in range(5000)]
     lab.force(engine, questions, store={str(path)!r}, progress=False)
-except lab.StoreError as why:
+except lab.storage.StoreError as why:
     print(why)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
@@ -415,7 +434,7 @@ except lab.StoreError as why:
     )
     table = lab.runs(path)
     assert table.status[0] in ("unfinished", "failed") and 20 < table.finished[0] < 5000
-    assert len(lab.read_run(path).traces) == table.finished[0]
+    assert len(lab.storage.read_run(path).traces) == table.finished[0]
     assert (
         resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
     )  # it held for that process alone
@@ -426,21 +445,22 @@ def test_runs_travel_as_a_dataset_and_as_json_lines_and_come_back(scripted, tmp_
     results = lab.evaluate(
         scripted(MODEL), PROBLEMS, lab.Budget(waits=1, max_tokens=60), store=path, progress=False
     )
-    run = lab.read_run(path)
+    run = lab.storage.read_run(path)
     assert [t.ids for t in run.traces] == [t.ids for t in results.traces]
     assert [t.correct for t in run.traces] == results.verdicts and run.made["engine"] == "scripted"
     run.to_dataset().to_parquet(tmp_path / "run.parquet")
-    back = lab.Run.from_dataset(Dataset.from_parquet(str(tmp_path / "run.parquet")))
-    lines = lab.read_run(run.save(tmp_path / "run.jsonl"))
+    back = lab.storage.Run.from_dataset(Dataset.from_parquet(str(tmp_path / "run.parquet")))
+    lines = lab.storage.read_run(run.save(tmp_path / "run.jsonl"))
     assert run.traces == back.traces == lines.traces and run.made == back.made == lines.made
     elsewhere = tmp_path / "other.db"
-    assert lab.import_run(lines, elsewhere) == 1
+    assert lab.storage.import_run(lines, elsewhere) == 1
     assert (
-        lab.read_run(elsewhere).traces == run.traces and lab.runs(elsewhere).status[0] == "imported"
+        lab.storage.read_run(elsewhere).traces == run.traces
+        and lab.runs(elsewhere).status[0] == "imported"
     )
     assert lab.diff(f"{path}#1", elsewhere).same == len(QUESTIONS)
     with pytest.raises(ValueError, match="'ids' is missing"):
-        lab.Run.from_dataset(run.to_dataset().remove_columns("ids"))
+        lab.storage.Run.from_dataset(run.to_dataset().remove_columns("ids"))
 
 
 def test_each_run_says_what_made_it(tiny, tmp_path):
@@ -472,7 +492,7 @@ def test_each_run_says_what_made_it(tiny, tmp_path):
 
 
 def test_a_model_is_known_by_its_weights_wherever_they_lie(tiny, tiny_base, tmp_path):
-    from s1lab.engines.model_files import fingerprint
+    from s1lab.engines.fingerprint import fingerprint
 
     folder = Path(lab.tiny.__file__).parent / "s1-tiny"
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -494,6 +514,6 @@ def test_a_model_is_known_by_its_weights_wherever_they_lie(tiny, tiny_base, tmp_
 
 def test_a_store_can_be_made_by_hand_and_closed(tmp_path):
     Store(tmp_path / "x.db").close()
-    with pytest.raises(lab.StoreError, match="no run to replay"):
+    with pytest.raises(lab.storage.StoreError, match="no run to replay"):
         lab.replay(tmp_path / "x.db")
     assert lab.runs(tmp_path / "x.db").empty

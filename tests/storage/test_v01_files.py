@@ -66,7 +66,7 @@ def test_the_runs_are_listed(store):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_each_run_is_read(store, name):
-    run = lab.read_run(f"{store}#{CALLS.index(name) + 1}")
+    run = lab.storage.read_run(f"{store}#{CALLS.index(name) + 1}")
     assert facts(run.traces) == EXPECTED["results"][name]
     for trace in run.traces:
         # One number stood for both: the thinking left as much as the answer could have.
@@ -76,7 +76,7 @@ def test_each_run_is_read(store, name):
 
 
 def test_the_saved_run_is_read_with_its_verdicts():
-    run = lab.read_run(FIXTURE / "run.jsonl")
+    run = lab.storage.read_run(FIXTURE / "run.jsonl")
     assert facts(run.traces) == EXPECTED["results"]["evaluate"]
     assert [t.correct for t in run.traces] == EXPECTED["verdicts"]
     assert {t.budget for t in run.traces} == {lab.Budget(waits=1, **OLD)}
@@ -84,10 +84,10 @@ def test_the_saved_run_is_read_with_its_verdicts():
 
 
 def test_a_run_of_01_is_saved_and_read_again(tmp_path):
-    run = lab.read_run(FIXTURE / "run.jsonl")
-    again = lab.read_run(run.save(tmp_path / "again.jsonl"))
+    run = lab.storage.read_run(FIXTURE / "run.jsonl")
+    again = lab.storage.read_run(run.save(tmp_path / "again.jsonl"))
     assert again.traces == run.traces
-    assert lab.Run.from_dataset(run.to_dataset()).traces == run.traces
+    assert lab.storage.Run.from_dataset(run.to_dataset()).traces == run.traces
 
 
 def test_a_run_of_01_is_compared_with_itself(store):

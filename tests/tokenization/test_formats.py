@@ -13,9 +13,9 @@ from transformers import PreTrainedTokenizerFast
 
 import s1lab as lab
 from s1lab.storage.tokenizers import bound, template_text, tokenizer_bytes
-from s1lab.template import HARMONY, PRESETS
 from s1lab.tiny.tokenizer import CHAT_TEMPLATE, build
 from s1lab.tokenization.bound_template import bind
+from s1lab.tokenization.presets import HARMONY, PRESETS
 from s1lab.trace import FORCED, Source
 from tests.helpers.families import FAMILIES, sentencepiece
 from tests.helpers.scripted import Scripted
@@ -164,7 +164,7 @@ def test_a_tool_call_in_the_thinking_is_that_questions_error(name, call):
         assert climbed.at(cap=3).error is None and climbed.at(cap=3).cut
         trace = climbed.at(cap=60)
     elif call == "reject":
-        trace = lab.reject(engine, "Q?", 60)
+        trace = lab.methods.reject(engine, "Q?", 60)
     else:
         trace = lab.rebase(engine, "Q?", 2, lambda _: 1.0, step=None).traces[0]
     assert (

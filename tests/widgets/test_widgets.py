@@ -22,9 +22,10 @@ import nbformat
 import pytest
 
 import s1lab as lab
-from s1lab import driving
+from s1lab import questions
+from s1lab.figures.trace_view import LOOKS, tokens_html
 from s1lab.storage.diff import first_difference
-from s1lab.trace import FORCED, MARKS, Source, Trace
+from s1lab.trace import FORCED, Source, Trace
 from s1lab.widgets import tokens
 from s1lab.widgets.ladder import Rungs
 from s1lab.widgets.panel import PAGE, VIEW
@@ -135,7 +136,7 @@ def test_stop_ends_a_stream_between_two_steps_and_leaves_the_engine_whole(tiny):
     *_, last = stream(
         tiny, QUESTION, lab.Budget(min_tokens=2000), every=8, stopped=lambda: next(steps) > 60
     )
-    assert last.error == driving.UNFINISHED and 20 < last.thinking_tokens < 70
+    assert last.error == questions.UNFINISHED and 20 < last.thinking_tokens < 70
     assert tiny.poll() == []
     assert lab.force(tiny, QUESTION).error is None
 
@@ -184,7 +185,7 @@ def test_what_does_not_fit_fails_as_it_does_in_force(tiny):
 def test_every_token_has_its_text_id_position_and_origin(tiny):
     trace = lab.force(tiny, QUESTION, lab.Budget(max_tokens=60, waits=1))
     seen = Seen(
-        tokens.tokens_html(
+        tokens_html(
             tokens.read(trace.ids, trace.source, trace.template.decode),
             stops=trace.stops,
             cut=trace.cut,
@@ -263,15 +264,16 @@ def test_a_trace_in_a_notebook_marks_every_origin_by_more_than_colour(template, 
     shown = trace._repr_html_()
     look = re.search(rf'<span title="{source}: [^"]*" style="([^"]*)">', shown)[1]
     assert "border-bottom:" in look or "font-style:italic" in look
-    assert f'style="{look}"' in tokens.tokens_html(
-        tokens.read(trace.ids, trace.source, template.decode)
-    )
+    assert f'style="{look}"' in tokens_html(tokens.read(trace.ids, trace.source, template.decode))
     assert ("«so»\n" in unescape(shown)) == (source in FORCED)
-    assert f"{source} {trace.source.count(source)} ({MARKS[source]})" in Seen(shown).text
+    assert f"{source} {trace.source.count(source)} ({LOOKS[source].words})" in Seen(shown).text
 
 
 def test_no_two_origins_have_the_same_marks():
-    assert len(set(MARKS.values())) == len(MARKS) == len(Source)
+    assert list(LOOKS) == list(Source) and len({look.words for look in LOOKS.values()}) == len(
+        LOOKS
+    )
+    assert {name for name, look in LOOKS.items() if look.quoted} == set(FORCED)
 
 
 # The explorer
@@ -459,7 +461,7 @@ def test_runs_in_another_order_are_paired_by_question_and_sample(tiny):
 
 
 def test_a_stored_run_is_explored_like_the_run_itself(runs, tmp_path):
-    stored = lab.read_run(runs[0].save(tmp_path / "a.jsonl"))
+    stored = lab.storage.read_run(runs[0].save(tmp_path / "a.jsonl"))
     live, kept = lab.widgets.explore(runs[0]), lab.widgets.explore(stored)
     assert kept.kept == live.kept
     assert [(t.summary(), t.ending) for t in stored.traces] == [
@@ -1068,7 +1070,7 @@ def test_a_committed_notebook_keeps_the_html_of_a_widget_and_not_its_view(everyt
         (lambda w: w.explore(7), "a int can't be explored"),
         (lambda w: w.explore([]), "the list of traces is empty"),
         (lambda w: w.explore(["a"]), "a list that holds a str"),
-        (lambda w: w.explore("a.jsonl"), "lab.read_run"),
+        (lambda w: w.explore("a.jsonl"), "lab.storage.read_run"),
         (lambda w: w.playground("s1-tiny"), "load one with lab.load"),
         (lambda w: w.ladder([]), "is no ladder"),
         (lambda w: w.ladder({"cap 8": 3}), "is no ladder"),

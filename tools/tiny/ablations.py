@@ -19,10 +19,10 @@ from typing import Any
 from datasets import Dataset
 
 from s1lab import curate
-from s1lab.curate.io import write_whole
-from s1lab.engines.model_files import fingerprint
+from s1lab.engines.fingerprint import fingerprint
 from s1lab.evaluation.evaluate import sweep
-from s1lab.load import load
+from s1lab.loader import load
+from s1lab.storage.files import write_whole
 from s1lab.tiny.ablations import RECORD
 from s1lab.tiny.pool import pool as whole_pool
 from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, benchmark

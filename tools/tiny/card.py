@@ -106,17 +106,17 @@ _ASKS = {
     "tcc": (
         "token-conditional",
         'asked by "Think for up to 128 tokens." below the question',
-        "lab.token_conditional",
+        "lab.methods.token_conditional",
     ),
     "scc": (
         "step-conditional",
         'asked by "Think for up to 8 steps." below the question',
-        "lab.step_conditional",
+        "lab.methods.step_conditional",
     ),
     "ccc": (
         "class-conditional",
         "asked by one of the paper's two sentences below the question, or by none",
-        "lab.class_conditional",
+        "lab.methods.class_conditional",
     ),
 }
 _FORMATS = {

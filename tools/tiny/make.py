@@ -26,13 +26,14 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM,
 
 from s1lab import sft
 from s1lab.api import direct
+from s1lab.engines.description import describe
 from s1lab.engines.transformers import TransformersEngine
 from s1lab.evaluation.grade import is_correct
-from s1lab.load import describe
 from s1lab.sft import RECIPES
+from s1lab.tiny.families import Problem
 from s1lab.tiny.teacher import dialogue, drill
 from s1lab.tiny.tokenizer import build
-from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, Problem, stream
+from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED, stream
 from tools.tiny import FOLDER, bars
 from tools.tiny.card import card
 from tools.tiny.rows import encoded, sft_rows

@@ -1,7 +1,7 @@
 """``make reward``: train the reward model that reads the embedded model's traces, in a few minutes.
 
 Traces are sampled on questions of the train split. At the end of each line of a trace, the net of
-:mod:`s1lab.tiny.reward_model` learns whether the final answer was right. Only training needs the
+`s1lab.tiny.reward_model` learns whether the final answer was right. Only training needs the
 right answers. How well the net tells right from wrong is measured on the dev split and written into
 ``reward.json``.
 """
@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from scipy import stats
 
 from s1lab.budget import Budget
-from s1lab.engines.model_files import fingerprint
+from s1lab.engines.fingerprint import fingerprint
 from s1lab.evaluation.evaluate import sweep
-from s1lab.load import load
+from s1lab.loader import load
 from s1lab.tiny.reward_model import features_of, load_network, log_odds, thinking_ids
 from s1lab.tiny.world import problems
 from tools.tiny import FOLDER

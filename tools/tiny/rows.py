@@ -11,8 +11,8 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from s1lab.sft.encode import IGNORED
+from s1lab.tiny.families import Problem
 from s1lab.tiny.teacher import WAITS_OF_A_TRACE, Piece, trace
-from s1lab.tiny.world import Problem
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 
 CUT_SHARE = 0.2

@@ -1,7 +1,7 @@
 """``make variants``: train the embedded models for conditional control, one for each format.
 
 Each is trained by the recipe ``tiny`` from the same base on the same 1,000 traces, in its format
-(:mod:`s1lab.sft.formats`). The teacher's patience, 7 lines for ``s1-tiny``, is drawn for each
+(`s1lab.sft.formats`). The teacher's patience, 7 lines for ``s1-tiny``, is drawn for each
 trace, so that a length can be asked for. Nothing goes on after a stop. The weights ship as float16
 and are loaded as float32. All figures (``variants.json``, the cards) were measured on the shipped
 weights.
@@ -25,10 +25,10 @@ from safetensors.torch import save as serialized
 from s1lab import sft
 from s1lab.budget import Budget
 from s1lab.engine import Engine
+from s1lab.engines.description import describe
 from s1lab.engines.model_files import load_tokenizer, locate
 from s1lab.engines.transformers import TransformersEngine
 from s1lab.evaluation.evaluate import Results
-from s1lab.load import describe
 from s1lab.methods import conditional as control
 from s1lab.tiny.teacher import patient
 from s1lab.tiny.world import BENCHMARK_SEED, problems, stream

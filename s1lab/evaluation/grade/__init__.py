@@ -1,9 +1,9 @@
 """Decide whether an answer is right: by rules, offline, deterministic and with bounded cost.
 
-No answer costs more than a few seconds, however hostile it is. :func:`extract` says which answer a
-response gives, and in which order it looks for it. :func:`is_correct` and :func:`verdict` compare
-it with the gold answer. :func:`verdicts` does so for many responses, in parallel processes.
-:func:`by_model` asks a model instead, and is never the default.
+No answer costs more than a few seconds, however hostile it is. `extract` says which answer a
+response gives, and in which order it looks for it. `is_correct` and `verdict` compare
+it with the gold answer. `verdicts` does so for many responses, in parallel processes.
+`by_model` asks a model instead, and is never the default.
 """
 
 from s1lab.evaluation.grade.extract import KINDS, extract, normal

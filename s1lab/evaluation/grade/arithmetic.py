@@ -9,7 +9,8 @@ from fractions import Fraction
 LONGEST = 400  # the most digits of a number, and the largest power of ten
 _NUMBER = re.compile(
     r"(?P<repeating>\d*\.(?P<head>\d*)(?:\\overline\s*\{(?P<bar>\d+)\}|\\dot\s*\{?(?P<dot>\d)\}?))"
-    r"|(?P<decimal>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE](?P<exponent>[+-]?\d{1,4})(?![\dA-Za-z]))?"
+    r"|(?P<decimal>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+    r"|\.\d+)(?:[eE](?P<exponent>[+-]?\d{1,4})(?![\dA-Za-z]))?"
 )
 
 
@@ -141,7 +142,8 @@ class Reader:
 
 
 _SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen"
     " nineteen"
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"

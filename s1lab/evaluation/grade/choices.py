@@ -16,14 +16,17 @@ _WRAPPED = re.compile(
 # "option B", "(B)", "[B]", "B)", "B." before a word, "**B**"
 _STRONG = re.compile(
     r"(?:\b(?:option|choice|answer|letter)s?\s+[(\[\"'“*]*(?P<named>[A-Ja-j])(?![A-Za-z'’]))"
-    r"|[(\[](?P<bracketed>[A-Ja-j])[)\]]|(?<![\w(\\])(?P<closed>[A-Ja-j])\)(?!\w)|\*\*(?P<bold>[A-J])\*\*",
+    r"|[(\[](?P<bracketed>[A-Ja-j])[)\]]|(?<![\w(\\])(?P<closed>[A-Ja-j])\)(?!\w)"
+    r"|\*\*(?P<bold>[A-J])\*\*",
     re.IGNORECASE,
 )
 _WEAK = re.compile(
-    r"(?<![A-Za-z0-9_\\'’$^_(\[.-])(?<!\d )(?<!circ )(?P<letter>[A-J])(?![\w'’^_(+]|\s*[=<>^_+*/-]\s*[\w\\]|-\w)"
+    r"(?<![A-Za-z0-9_\\'’$^_(\[.-])(?<!\d )(?<!circ )(?P<letter>[A-J])(?![\w'’^_(+]"
+    r"|\s*[=<>^_+*/-]\s*[\w\\]|-\w)"
 )
 _NAMED_BY = re.compile(  # "vitamin D", "team C"
-    r"\b(?:vitamin|hepatitis|type|class|team|group|points?|war|grade|plan|figure|statements?|polymerase|schedule|angle|vector|set"
+    r"\b(?:vitamin|hepatitis|type|class|team|group|points?|war|grade|plan|figure|statements?"
+    r"|polymerase|schedule|angle|vector|set"
     r"|event|company|country|city|person|student|box|bag)\s+$",
     re.IGNORECASE,
 )
@@ -32,35 +35,44 @@ _GOES_ON = frozenset(
     "is because since as and or but not follows was here for while due with given".split()
 )
 _WRONG = re.compile(
-    r"^[)\]*\s]*(?:[,\s]*(?:and|or|,|nor)\s*[(\[]?[A-J][)\]]?(?![A-Za-z]))*[)\]*\s]*(?:isn't|aren't|doesn't|is|are|was|were|can\s?not|can't|does|do|would)?"
-    r"\s*(?:both\s+|all\s+|clearly\s+|also\s+|definitely\s+)?(?:isn't|aren't|doesn't|can't|won't|wrong|incorrect|false|less\s+likely|ruled\s+out|eliminated|not\b|violates?\b|fails?\b"
+    r"^[)\]*\s]*(?:[,\s]*(?:and|or|,|nor)\s*[(\[]?[A-J][)\]]?(?![A-Za-z]))*[)\]*\s]*(?:isn't"
+    r"|aren't|doesn't|is|are|was|were|can\s?not|can't|does|do|would)?"
+    r"\s*(?:both\s+|all\s+|clearly\s+|also\s+|definitely\s+)?(?:isn't|aren't|doesn't|can't|won't"
+    r"|wrong|incorrect|false|less\s+likely|ruled\s+out|eliminated|not\b|violates?\b|fails?\b"
     r"|be\s+(?:wrong|ruled|excluded)|a\s+distractor)",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"(?:\bnot|n't|\bnever|\bcannot|\banything\s+but|\bdoubt\s+that|\b(?:neither|nor|rule[sd]?\s+out|eliminat\w+|exclud\w+|except|than|unlike|reject\w*))\s+(?:be\s+)?(?:the\s+)?"
+    r"(?:\bnot|n't|\bnever|\bcannot|\banything\s+but|\bdoubt\s+that"
+    r"|\b(?:neither|nor|rule[sd]?\s+out|eliminat\w+|exclud\w+|except|than|unlike"
+    r"|reject\w*))\s+(?:be\s+)?(?:the\s+)?"
     r"(?:(?:options?|choices?|answers?)\s+)?(?:[(\[]?[A-J][)\]]?\s*(?:,|and|or|nor)\s*)*[(\[]?$",
     re.IGNORECASE,
 )
 _HEDGE = re.compile(
-    r"^[)\]*\"'\s]*[(\[]?(?:,|,?\s*(?:and|or|/|&)(?:/or)?)\s*(?:and\s+|or\s+)?(?:maybe\s+|possibly\s+|perhaps\s+)?(?:options?\s+|choices?\s+)?[(\[*]*"
-    r"(?P<next>[A-J])(?![A-Za-z'’])[)\]*]*(?!\s+(?:is|are|was|were|has|have|does|fails?|violates?)\b)"
+    r"^[)\]*\"'\s]*[(\[]?(?:,|,?\s*(?:and|or|/|&)(?:/or)?)\s*(?:and\s+|or\s+)?(?:maybe\s+"
+    r"|possibly\s+|perhaps\s+)?(?:options?\s+|choices?\s+)?[(\[*]*"
+    r"(?P<next>[A-J])(?![A-Za-z'’])[)\]*]*(?!\s+(?:is|are|was|were|has|have|does|fails?"
+    r"|violates?)\b)"
 )
 _IS_RIGHT = re.compile(
     r"[(\[*\"']*(?P<letter>[A-Ja-j])[)\]*\"']*(?:[.:)]\s*[^\n.]{0,80}?)?\s+(?:is|as|are)\s+"
-    r"(?:therefore\s+|thus\s+|indeed\s+|also\s+|most\s+likely\s+)?(?:the\s+|our\s+|my\s+)?(?:only\s+|most\s+)?"
+    r"(?:therefore\s+|thus\s+|indeed\s+|also\s+|most\s+likely\s+)?(?:the\s+|our\s+"
+    r"|my\s+)?(?:only\s+|most\s+)?"
     r"(?:correct|right|best|answer|true|appropriate|final)\b",
     re.IGNORECASE,
 )
 _SAYS_SO = re.compile(
     r"\b(?:it\s+is|it's|it\s+must\s+be|must\s+be|i\s+(?:choose|pick|select|go\s+with|say)"
-    r"|(?:choice|option|answer|select(?:ion|ed)?|correct)(?:\s+is|\s+would\s+be|\s+must\s+be)?|answer,)\s*:?\s*"
+    r"|(?:choice|option|answer|select(?:ion|ed)?|correct)(?:\s+is|\s+would\s+be|\s+must\s+be)?"
+    r"|answer,)\s*:?\s*"
     r"(?:therefore\s+)?(?:(?:option|choice|letter)\s+)?[(\[*\"']*(?P<letter>[A-J])(?![\w'’])",
     re.IGNORECASE,
 )
 _OPENING = re.compile(
     r"[\s*_\"'“:$]*"
-    r"(?:(?:the\s+)?(?:correct\s+|right\s+|best\s+)?(?:options?|choices?|letter|answer)\b\s*(?:is\b)?[\s:*\"'“]*)?"
+    r"(?:(?:the\s+)?(?:correct\s+|right\s+|best\s+)?(?:options?|choices?|letter"
+    r"|answer)\b\s*(?:is\b)?[\s:*\"'“]*)?"
     r"(?P<opens>[(\[{*\"'“]*)(?P<letter>[A-Ja-j])(?P<closes>[)\]}*.:\"'”]*)(?![\w'’+])",
     re.IGNORECASE,
 )

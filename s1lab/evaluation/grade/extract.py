@@ -70,7 +70,7 @@ def extract(response: str, kind: str = "math") -> str | None:
         ValueError: The kind is unknown.
 
     Example:
-        >>> extract("So there are 12 of them. The answer is $x = 5$.")
+        >>> lab.grade.extract("So there are 12 of them. The answer is $x = 5$.")
         'x = 5'
     """
     found = find(response, kind)
@@ -78,7 +78,7 @@ def extract(response: str, kind: str = "math") -> str | None:
 
 
 def find(response: str, kind: str) -> Found | None:
-    """:func:`extract`, with the sentence around the answer."""
+    """`extract`, with the sentence around the answer."""
     if kind not in KINDS:
         raise ValueError(f"no kind of answer is called {kind!r}: choose from {list(KINDS)}")
     taker = {"math": _math, "integer": _integer, "choice": _choice, "exact": _exact}[kind]
@@ -92,7 +92,7 @@ def find(response: str, kind: str) -> Found | None:
 
 
 def reference(gold: str, kind: str) -> str | None:
-    """The gold answer in the form that :func:`extract` gives.
+    """The gold answer in the form that `extract` gives.
 
     A benchmark's answer column holds the answer alone, or a box with it.
     """
@@ -114,8 +114,12 @@ def normal(answer: str, kind: str = "math") -> str:
     Answers are equal if their normal forms are equal.
 
     Args:
-        answer: An answer, as :func:`extract` gives it.
-        kind: As in :func:`extract`.
+        answer: An answer, as `extract` gives it.
+        kind: As in `extract`.
+
+    Example:
+        >>> lab.grade.normal("+007", "integer")
+        '7'
     """
     return (
         whole(answer)
@@ -132,7 +136,7 @@ def plain(text: str) -> str:
 
 
 def spelled(text: str) -> str:
-    """:func:`plain` with one spelling of signs, so that "5²" is not "52"."""
+    """`plain` with one spelling of signs, so that "5²" is not "52"."""
     return plain(signs(text))
 
 

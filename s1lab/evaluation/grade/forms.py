@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
+from s1lab.evaluation.grade.bases import based, worth
 from s1lab.evaluation.grade.quantities import Quantity, quantity, split_unit
 from s1lab.evaluation.grade.reading import (
     LABEL,
@@ -24,6 +24,7 @@ from s1lab.evaluation.grade.reading import (
     plain,
     read,
     sides_of,
+    value_side,
     values,
     words,
 )
@@ -31,37 +32,13 @@ from s1lab.evaluation.grade.spelling import clean
 
 Equal = Callable[[str, str], bool]
 
-
 MOST = 64  # the most parts of a list that are compared
-
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
-
 _ORDER = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|<|>")
 
-
 _MEMBER = re.compile(r"^(?:\\text\{[^{}]*\}|[A-Za-z]|\\[a-z]+|\s|_\{?\w+\}?)+\\in(?![A-Za-z])\s*")
-
-
-_BASED = re.compile(
-    r"(?P<digits>-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*_\s*\{?\s*\(?(?:\\text\{)?\s*(?P<base>\w+)\s*\}?\)?\s*\}?"
-)
-
-
-_BASES = {
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "sixteen": 16,
-}
-
 
 _DENIES = re.compile(r"\bnot\b|n't\b|\bcannot\b|\bnever\b", re.IGNORECASE)
 
@@ -146,7 +123,7 @@ class Comparison:
             return (
                 self._forms(listed.parts[0], b) if listed is a else self._forms(a, listed.parts[0])
             )
-        side = _value_side(other.text)  # S = {1, 2}
+        side = value_side(other.text)  # S = {1, 2}
         if side != other.text and (inner := read(side)).kind == "list":
             return self._matched(list(listed.parts), list(inner.parts))
         self.reason = "one is a list, the other a single answer"
@@ -154,7 +131,7 @@ class Comparison:
 
     def _row_and_one(self, a: Form, b: Form) -> bool:
         one, row = (a, b) if a.kind == "one" else (b, a)
-        side = _value_side(one.text)
+        side = value_side(one.text)
         if side != one.text and (inner := _as_row(read(side))).kind == "row":
             return self._forms(inner, row) if one is a else self._forms(row, inner)
         self.reason = "one has several parts in order, the other one"
@@ -180,8 +157,8 @@ class Comparison:
 
     def _ones(self, a: str, b: str) -> bool:
         """Compare two answers without parts: bases, numbers, equations, words, then formulas."""
-        if (based := self._bases(a, b)) is not None:
-            return based
+        if (found := self._bases(a, b)) is not None:
+            return found
         numbers = quantity(a), quantity(b)
         if numbers[0] is not None and numbers[1] is not None:
             return self._numbers(numbers[0], numbers[1])
@@ -208,16 +185,16 @@ class Comparison:
         If the response leaves the base out, the digits decide, as in the original's judge. If the
         reference leaves the base out, the value decides.
         """
-        mine, wanted = _based(a), _based(b)
+        mine, wanted = based(a), based(b)
         if mine is None and wanted is None:
             return None
         self.reason = "numbers with their bases compared"
         if wanted is None:
             assert mine is not None
             number = quantity(b)
-            return number is not None and _worth(*mine) == number.value and number.unit is None
+            return number is not None and worth(*mine) == number.value and number.unit is None
         if mine is None:
-            bare = re.sub(r"[\s,]", "", _value_side(a)).lower()
+            bare = re.sub(r"[\s,]", "", value_side(a)).lower()
             return bare.lstrip("+0") == wanted[0].lower().lstrip("0")
         return mine[1] == wanted[1] and mine[0].lower().lstrip("0") == wanted[0].lower().lstrip("0")
 
@@ -373,31 +350,3 @@ def _assigned(form: Form) -> list[Form] | None:
     ) != len(pairs):
         return None
     return [read(value) for _, value in sorted(pairs, key=lambda p: p[0])]
-
-
-def _value_side(text: str) -> str:
-    """The value of an assignment; a text without one unchanged."""
-    found = values(text) if len(sides_of(text)) > 1 else []
-    return found[0] if found else text
-
-
-def _based(text: str) -> tuple[str, int] | None:
-    text = re.sub(r"^\((-?\w+)\)(?=\s*_)", r"\1", _value_side(text).replace(",", "").strip())
-    found = _BASED.fullmatch(text)
-    if found is None:
-        return None
-    base = int(found["base"]) if found["base"].isdigit() else _BASES.get(found["base"].lower(), 0)
-    return (
-        (found["digits"], base)
-        if 2 <= base <= 36 and _worth(found["digits"], base) is not None
-        else None
-    )
-
-
-def _worth(digits: str, base: int) -> Fraction | None:
-    """The value of digits in a base; None if one of them is not a digit of that base."""
-    whole, _, behind = digits.partition(".")
-    try:
-        return Fraction(int(whole + behind, base), base ** len(behind))
-    except ValueError:
-        return None

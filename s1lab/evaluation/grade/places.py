@@ -14,7 +14,8 @@ from s1lab.evaluation.grade.quantities import quantity
 MARKS = 20  # the most marks that are tried, the last one first
 
 _BOX = re.compile(
-    r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)|\\boxed\s+(?P<bare>-?\d[\d.,]*|[A-Za-z](?![A-Za-z]))|\\.|[{}]",
+    r"\\(?:boxed|fbox|framebox)\s*(?P<open>\{)"
+    r"|\\boxed\s+(?P<bare>-?\d[\d.,]*|[A-Za-z](?![A-Za-z]))|\\.|[{}]",
     re.DOTALL,
 )
 _SEPARATOR = (
@@ -22,7 +23,8 @@ _SEPARATOR = (
     rf"|(?:to|for|of|in|that)\b[^\n.:=]{{0,80}}?\b{VERB}\b)[\s:：*_]{{0,20}}"
 )
 _MARK = re.compile(
-    rf"\b(?:final\s+answers?|answers?|correct\s+(?:option|choice)|selected|correct)\b[*_\"'\s]{{0,9}}{_SEPARATOR}"
+    r"\b(?:final\s+answers?|answers?|correct\s+(?:option|choice)|selected"
+    rf"|correct)\b[*_\"'\s]{{0,9}}{_SEPARATOR}"
     r"|(?:^|\n)[#*_ \t]{0,9}final\s+answers?[*_ \t]{0,9}(?:\n\s{0,20}|$)"
     r"|(?:最终)?答案(?:是|为|：|:)+\s{0,9}|(?:^|\n)A:[ \t]"
     r"|(?:^|\s)####[ \t]*(?=[-+\d$\\(A-Z.])(?![A-Za-z]{2})"
@@ -30,14 +32,16 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 _END_OF_TURN = re.compile(
-    r"(?:\s{0,9}(?:<\|[^|<>\n]{1,30}\|>(?:\s*(?:user|assistant|system))?|</s>|<eos>|<pad>|<end_of_turn>|<EOS_TOKEN>|\[/INST\]))+$"
+    r"(?:\s{0,9}(?:<\|[^|<>\n]{1,30}\|>(?:\s*(?:user|assistant|system))?|</s>|<eos>|<pad>"
+    r"|<end_of_turn>|<EOS_TOKEN>|\[/INST\]))+$"
 )
 _THOUGHT = re.compile(
     r"</think(?:ing)?>|\[/THINK\]|<\|im_start\|>answer|<\|channel\|>final<\|message\|>"
 )
 _CALCULATES = re.compile(r"\s*(?:step\b|\d+[.)]\s|[-•*]\s)|[^=]*[A-Za-z][^=]*=", re.IGNORECASE)
 _ATTACHED = re.compile(
-    r"\s?(?:\^\{?\w+\}?|_\{?\w+\}?|\\?%|\\(?:times|cdot)\s*[\w^{}.]+|\\pi|\\sqrt\{[^{}]*\}|[a-z](?![A-Za-z]))"
+    r"\s?(?:\^\{?\w+\}?|_\{?\w+\}?|\\?%|\\(?:times|cdot)\s*[\w^{}.]+|\\pi|\\sqrt\{[^{}]*\}"
+    r"|[a-z](?![A-Za-z]))"
 )
 _WORDS_BETWEEN = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
 _SIGNS_BETWEEN = re.compile(r"\\[()\[\],;:!]|\\(?:quad|qquad|left|right)(?![a-z])|[$}~*]|\\ ")

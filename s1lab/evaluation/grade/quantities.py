@@ -1,7 +1,7 @@
 """Numbers as people write them: with separators, fractions, powers of ten, words and units.
 
 A text is a number as a whole or not at all. Anything that this module can't read exactly (roots,
-symbols) is left to :mod:`s1lab.evaluation.grade.forms`, which asks math-verify.
+symbols) is left to `s1lab.evaluation.grade.forms`, which asks math-verify.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from fractions import Fraction
 
 from s1lab.evaluation.grade.arithmetic import LARGE, LONGEST, NUMBER_WORDS, Reader, number_in_words
 from s1lab.evaluation.grade.spelling import clean, closing
+from s1lab.evaluation.grade.units import ONE_LETTER, UNITS, Unit, named
 
 TOLERANCE = Fraction(1, 10**6)  # relative, for decimals
-
 
 NOISE = Fraction(1, 10**9)  # relative: the rounding of floating point
 
@@ -49,14 +49,6 @@ class Quantity:
         elif (self.percent and other.unit) or (other.percent and self.unit):
             return False
         return close(mine, others, self.exact, other.exact)
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A known unit: what it measures, and its size in that measure's first unit."""
-
-    measures: str
-    size: Fraction = Fraction(1)
 
 
 def close(a: Fraction, b: Fraction, a_exact: bool, b_exact: bool) -> bool:
@@ -104,111 +96,27 @@ def _last_place(value: Fraction) -> Fraction:
     return Fraction(1, 10**places)
 
 
-def _units() -> dict[str, Unit]:
-    """All units by every name they have."""
-    table: dict[str, dict[str, int | Fraction]] = {
-        "time": {
-            "s sec secs second seconds": 1,
-            "min mins minute minutes": 60,
-            "h hr hrs hour hours": 3600,
-            "day days": 86400,
-            "week weeks": 604800,
-            "fortnight fortnights": 1209600,
-        },
-        "months": {
-            "month months": 1,
-            "year years yr yrs": 12,
-            "decade decades": 120,
-            "century centuries": 1200,
-        },
-        "length": {
-            "m meter meters metre metres": 1,
-            "cm centimeter centimeters centimetre centimetres": Fraction(1, 100),
-            "mm millimeter millimeters millimetre millimetres": Fraction(1, 1000),
-            "km kilometer kilometers kilometre kilometres": 1000,
-            "dm decimeter decimeters": Fraction(1, 10),
-            "inch inches": Fraction(254, 10000),
-            "ft foot feet": Fraction(3048, 10000),
-            "yd yard yards": Fraction(9144, 10000),
-            "mi mile miles": Fraction(1609344, 1000),
-        },
-        "mass": {
-            "g gram grams": 1,
-            "kg kilogram kilograms": 1000,
-            "mg milligram milligrams": Fraction(1, 1000),
-            "lb lbs pound pounds": Fraction(45359237, 100000),
-            "oz ounce ounces": Fraction(45359237, 1600000),
-        },
-        "volume": {
-            "L l liter liters litre litres": 1,
-            "mL ml milliliter milliliters millilitre millilitres": Fraction(1, 1000),
-        },
-        "spoons": {"teaspoon teaspoons tsp": 1, "tablespoon tablespoons tbsp": 3},
-        "volume in gallons": {
-            "cup cups": Fraction(1, 16),
-            "gallon gallons gal": 1,
-            "quart quarts": Fraction(1, 4),
-            "pint pints": Fraction(1, 8),
-        },
-        "area": {"acre acres": Fraction(40468564224, 10000000), "hectare hectares": 10000},
-        "tons": {"ton tons tonne tonnes": 1},
-        "force": {"newton newtons N": 1},
-        "energy": {"joule joules J": 1},
-        "power": {"watt watts W": 1},
-        "amount": {"mol mole moles": 1},
-        "temperature in celsius": {"^\\circc celsius": 1},
-        "temperature in fahrenheit": {"^\\circf fahrenheit": 1},
-        "money": {"dollar dollars usd $ \\$": 1, "cent cents ¢": Fraction(1, 100)},
-        "yen": {"yen ¥": 1},
-        "pounds sterling": {"£": 1},
-        "euros": {"euro euros €": 1},
-        "rupees": {"rs rupee rupees ₹": 1},
-        "length per time": {
-            "mph": Fraction(1609344, 3600000),
-            "kph kmh kmph": Fraction(1000, 3600),
-        },
-        "angle": {"degree degrees deg ^\\circ": 1, "radian radians rad": 0},
-    }
-    found = {}
-    for measure, names in table.items():
-        for spelled, size in names.items():
-            for name in spelled.split():
-                kind = measure if size else f"{measure} in {spelled.split()[0]}"
-                found[name] = Unit(kind, Fraction(size or 1))
-    return found
-
-
-UNITS = _units()
-
-
-_ONE_LETTER = frozenset("msghlLJNWVAKC")  # one-letter units that may follow a number and a space
-
-
-_POWER = re.compile(r"\^?\{?\s*([23])\s*\}?$")
-
-
 _WORDS_BEFORE = re.compile(
-    r"^(?:(?:(?:approximately|about|around|nearly|roughly|exactly|only|just|almost|a total of|total of|still|over|up to"
-    r"|another|an|additional|the|at least|at most)(?![A-Za-z])|\\approx|\\sim|\+|:|=)\s*)+",
+    r"^(?:(?:(?:approximately|about|around|nearly|roughly|exactly|only|just|almost|a total of"
+    r"|total of|still|over|up to|another|an|additional|the|at least|at most)(?![A-Za-z])"
+    r"|\\approx|\\sim|\+|:|=)\s*)+",
     re.IGNORECASE,
 )
-
 
 _MONEY = re.compile(
     r"(-?)\s*(\\?\$|£|€|₹|USD|US\$|Rs\.?|\\text\{\s*\\?\$\s*\}|\\pounds?)\s*(?=-?\s*[\d.])"
 )
 
-
 _MODULO = re.compile(r"\s*(?:,?\s*\(?\s*\\?p?b?mod\b.*|\\pmod\s*\{.*)$", re.DOTALL)
 
-
 _TRAILING = re.compile(
-    r"(?:(?<![\\A-Za-z])|(?=\\text))(?:\\text\{[^{}]*\}|[A-Za-z°%¢€£'./\s-]|\\%|\^\\circ|\\cdot)+(?:\^\{?[23]\}?)?\s*$"
+    r"(?:(?<![\\A-Za-z])|(?=\\text))(?:\\text\{[^{}]*\}|[A-Za-z°%¢€£'./\s-]|\\%|\^\\circ"
+    r"|\\cdot)+(?:\^\{?[23]\}?)?\s*$"
 )
 
-
 _OPERATION = re.compile(  # words after a number that change it, or make it no number
-    r"(?:factorial|choose|squared|cubed|more than|less than|fewer than|times|plus|minus|divided|multiplied|over|to the|or)\b",
+    r"(?:factorial|choose|squared|cubed|more than|less than|fewer than|times|plus|minus|divided"
+    r"|multiplied|over|to the|or)\b",
     re.IGNORECASE,
 )
 
@@ -305,10 +213,10 @@ def split_unit(text: str) -> tuple[str, Unit | None, bool, bool]:
     words = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", behind).replace("\\%", "%").strip(" .-")
     if re.match(r"(?:%|percent(?:age)?\b|pct\b|percentage points?\b)", words, re.IGNORECASE):
         return before.strip(), unit, True, True
-    named = _named(words)
-    if named and unit and named.measures != unit.measures:
+    found = named(words)
+    if found and unit and found.measures != unit.measures:
         return text, unit, False, True
-    return before.strip(), named or unit, False, True
+    return before.strip(), found or unit, False, True
 
 
 def _currency(sign: str) -> str:
@@ -347,36 +255,10 @@ def _is_formula(before: str, behind: str) -> bool:
     if word.lower() in UNITS and (len(word) > 1 or (spaced and letters == word)):
         return False
     if len(word) == 1:
-        return not (spaced and word in _ONE_LETTER and len(letters) > 1 and letters[1] in "/.^")
+        return not (spaced and word in ONE_LETTER and len(letters) > 1 and letters[1] in "/.^")
     if len(word) == 2:
         return not spaced or " " not in letters
     return (not spaced and len(word) < 4) or not re.search(r"[aeiouy]", word.lower())
-
-
-def _named(words: str) -> Unit | None:
-    """The unit that words name, with its power ("square cm", "cm^2"); None for unknown words."""
-    words = words.strip().lower() if words.strip() not in _ONE_LETTER else words.strip()
-    above, slash, below = re.sub(
-        r"\s+per\s+|\s+an?\s+(?=hour|minute|second|day)", "/", words
-    ).partition("/")
-    if slash and words not in UNITS:
-        top, bottom = _named(above), _named(below)
-        return (
-            Unit(f"{top.measures} per {bottom.measures}", top.size / bottom.size)
-            if top and bottom
-            else None
-        )
-    words = re.sub(r"^degrees?\s+(?=celsius|fahrenheit)|(?<=circ)\s+(?=[cf]$)", "", words)
-    power = 1
-    if raised := _POWER.search(words):
-        power, words = int(raised[1]), words[: raised.start()].strip(" ^{")
-    for prefix, exponent in (("square ", 2), ("sq ", 2), ("sq. ", 2), ("cubic ", 3), ("cu ", 3)):
-        if words.startswith(prefix):
-            power, words = exponent, words.removeprefix(prefix).strip()
-    unit = UNITS.get(words) or UNITS.get(words.split(" ")[0].strip(".,"))
-    if unit is None:
-        return None
-    return unit if power == 1 else Unit(f"{unit.measures}^{power}", unit.size**power)
 
 
 def _value(text: str) -> tuple[Fraction, bool] | None:
@@ -391,7 +273,8 @@ def _value(text: str) -> tuple[Fraction, bool] | None:
     if (words := number_in_words(text)) is not None:
         return Fraction(words), True
     if mixed := re.fullmatch(
-        r"([-+]?)\s*(\d+)\s*(?:\\frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}|\s(?:and\s+)?(\d+)\s*/\s*(\d+))",
+        r"([-+]?)\s*(\d+)\s*(?:\\frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}"
+        r"|\s(?:and\s+)?(\d+)\s*/\s*(\d+))",
         text,
     ):
         above, below = int(mixed[3] or mixed[5]), int(mixed[4] or mixed[6])

@@ -12,7 +12,8 @@ from s1lab.evaluation.grade.spelling import closing
 
 _OR = re.compile(r"(?<![A-Za-z\\])or(?![A-Za-z])|\\text\{\s*or\s*\}|\\(?:lor|vee)(?![A-Za-z])")
 _AND = re.compile(
-    r",|;|(?<![A-Za-z\\])and(?![A-Za-z])|&|\\text\{\s*(?:,?\s*and|,)\s*\}|\\(?:land|wedge)(?![A-Za-z])"
+    r",|;|(?<![A-Za-z\\])and(?![A-Za-z])|&|\\text\{\s*(?:,?\s*and|,)\s*\}|\\(?:land"
+    r"|wedge)(?![A-Za-z])"
 )
 _SEMICOLON = re.compile(r";")
 _CUP = re.compile(r"\\cup(?![A-Za-z])")
@@ -21,7 +22,8 @@ SYMBOL = re.compile(r"(?:[A-Za-z]|\\(?!frac|sqrt|pi|infty|text)[a-z]+)(?:_\{?[\w
 _NAMES = re.compile(  # (p, q), V_1:V_2, |AB|
     r"\(\s*[A-Za-z](?:_\{?\w+\}?)?(?:\s*,\s*[A-Za-z](?:_\{?\w+\}?)?)*\s*\)|\|[A-Z]{2,3}\|"
     r"|[A-Za-z](?:_\{?\w+\}?)?(?:\s*:\s*[A-Za-z](?:_\{?\w+\}?)?)+"
-    r"|m?\s*\\(?:angle|triangle|overline|vec|overrightarrow)\s*\{?[A-Z]{1,3}\}?|\\frac\{d\w*\}\{d\w\}"
+    r"|m?\s*\\(?:angle|triangle|overline|vec|overrightarrow)\s*\{?[A-Z]{1,3}\}?"
+    r"|\\frac\{d\w*\}\{d\w\}"
 )
 # Such as m + n or xy.
 _SUM_OF_NAMES = re.compile(
@@ -239,3 +241,9 @@ def _has_unknown(side: str) -> bool:
         re.search(r"[A-Za-df-hj-z]", bare)
         or re.search(r"\\(?:theta|alpha|beta|lambda|mu|phi)(?![a-z])", side)
     )
+
+
+def value_side(text: str) -> str:
+    """The value of an assignment; a text without one unchanged."""
+    found = values(text) if len(sides_of(text)) > 1 else []
+    return found[0] if found else text

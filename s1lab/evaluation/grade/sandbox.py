@@ -1,6 +1,6 @@
 """Worker processes that read answers as mathematics, within hard limits of time and memory.
 
-They are plain subprocesses that exchange JSON lines, not :mod:`multiprocessing`. So they start from
+They are plain subprocesses that exchange JSON lines, not `multiprocessing`. So they start from
 a thread, a notebook and a daemonic child process alike, and import none of s1lab. They end with the
 process that started them, because their input ends. Memory is limited only where the system
 supports it (Linux); elsewhere only time is.
@@ -67,7 +67,8 @@ class Worker:
                     "error": f"took more than {SECONDS:g} s or {MEMORY // 1024**2} MB"
                 }
         return {
-            "error": f"got no processor time in {TRIES} times {STARVED:g} s: the machine is too busy to grade"
+            "error": f"got no processor time in {TRIES} times {STARVED:g} s: the machine is too "
+            "busy to grade"
         }
 
     def _start(self) -> str | None:
@@ -187,7 +188,8 @@ def _started() -> subprocess.Popen[bytes]:
     ]
     # Without buffers, a forked child's copies of the pipes contain nothing that it could write.
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, env=environment
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        bufsize=0, env=environment,
     )  # fmt: skip
 
 
@@ -212,7 +214,7 @@ def ask_all(items: Sequence[dict[str, str]], workers: int | None = None) -> list
     """Ask many items at once.
 
     Args:
-        items: The items, as in :meth:`Worker.ask`.
+        items: The items, as in `Worker.ask`.
         workers: The number of processes; None is one a core.
 
     Returns:

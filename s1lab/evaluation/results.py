@@ -1,0 +1,244 @@
+"""The graded rows of a run on a benchmark, with its accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+
+from s1lab.evaluation import grade
+from s1lab.evaluation.grade import Grader, Verdict
+from s1lab.evaluation.intervals import Interval, accuracy_interval
+from s1lab.interop.exports import save_harness
+from s1lab.methods.samples import unread
+from s1lab.storage.saved import write_run
+from s1lab.trace import Trace
+
+# Numbers of each trace. Each one becomes a column of the rows.
+COUNTED = ("thinking_tokens", "forced_tokens", "waits", "cut", "answer_cut")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The graded rows of a run on a benchmark, with the accuracy and its interval.
+
+    With n samples a question, a row's response and reason are those of the first sample. Its
+    numbers, ``correct`` included, are means over the n samples. Its errors are the first ones.
+
+    Attributes:
+        rows: One row a question. Its columns are question, answer (the benchmark's), kind,
+            response, given (the extracted answer), correct, reason (the rule that decided),
+            thinking_tokens, forced_tokens, waits, cut, answer_cut (the answer was cut before its
+            end), error, and grade_error (grading failed; ``error`` has it too). The benchmark's
+            other columns follow unchanged.
+        traces: One Trace for each question and sample, question by question.
+        accuracy: pass@1, in percent.
+        interval: The accuracy with its 95 % interval, in percent (Wilson's, see
+            `s1lab.metrics.accuracy_interval`).
+        thinking_tokens: Mean thinking tokens a question.
+        graded: The verdict on each trace, with its reason.
+        made: How the run was made: model, engine, dtype, versions, temperature, top_p, seed,
+            semantics, and the benchmark's name, number of questions and their checksum.
+    """
+
+    rows: Dataset
+    traces: list[Trace]
+    accuracy: float
+    interval: Interval
+    thinking_tokens: float
+    graded: list[Verdict]
+    made: dict[str, Any]
+
+    @property
+    def verdicts(self) -> list[bool]:
+        """Whether each trace is right."""
+        return [v.correct for v in self.graded]
+
+    @property
+    def grading_errors(self) -> int:
+        """How many traces could not be graded. They count as wrong: check them if they are many."""
+        return sum(v.error is not None for v in self.graded)
+
+    @property
+    def answers_cut(self) -> int:
+        """How many answers were cut before their end, by ``answer_tokens`` or by the context."""
+        return sum(t.answer_cut for t in self.traces)
+
+    @property
+    def correct(self) -> list[float]:
+        """The outcome of each row, for the paired tests of `s1lab.evaluation.metrics`."""
+        return [float(c) for c in self.rows["correct"]]
+
+    @property
+    def failed(self) -> int:
+        """How many questions failed, in the run or in grading. They count as wrong."""
+        return sum(error is not None for error in self.rows["error"])
+
+    @classmethod
+    def of(
+        cls, problems: Dataset, traces: Sequence[Trace], made: dict[str, Any] | None = None
+    ) -> Results:
+        """Grade traces that any call gave for ``problems["question"]``.
+
+        Args:
+            problems: The benchmark, as in `evaluate`.
+            traces: One trace a question, or n a question, question by question.
+            made: How the traces were made. It becomes ``Results.made``.
+        """
+        n, rest = divmod(len(traces), max(1, len(problems)))
+        if rest or not n:
+            raise ValueError(
+                f"{len(traces)} traces do not share out over {len(problems)} questions: give as "
+                "many for each"
+            )
+        columns = checked_columns(problems, n, temperature=1.0)
+        return results_of(problems, columns, traces, verdicts_on(columns, traces, n), n, made or {})
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run to a new file, one trace a line, and return its path.
+
+        ``s1lab diff`` compares two such files, and `s1lab.storage.read_run` reads one.
+        """
+        return write_run(path, self.traces, self.made, [v.mark for v in self.graded])
+
+    def save_harness(self, folder: str | Path, task: str | None = None) -> Path:
+        """Write the files of lm-evaluation-harness: `s1lab.interop.exports.save_harness`."""
+        return save_harness(self, folder, task)
+
+    def __repr__(self) -> str:
+        failed = f", {self.failed} of them FAILED" if self.failed else ""
+        failed += f" ({self.grading_errors} in grading)" if self.grading_errors else ""
+        failed += f", {self.answers_cut} answers cut" if self.answers_cut else ""
+        return (
+            f"Results({len(self.rows)} questions{failed}, accuracy {self.interval} %, "
+            f"{self.thinking_tokens:.0f} thinking tokens)"
+        )
+
+
+def checked_columns(problems: Dataset, n: int, temperature: float) -> dict[str, list[str]]:
+    if n < 1:
+        raise ValueError(f"n={n}: sample each question at least once")
+    if n > 1 and temperature == 0:
+        raise ValueError(
+            f"n={n} samples at temperature 0 are all the same: raise the temperature or leave n out"
+        )
+    missing = [c for c in ("question", "answer") if c not in problems.column_names]
+    if missing:
+        raise ValueError(
+            f"the benchmark has no column {missing[0]!r}, only {problems.column_names}: rename the "
+            "one that holds it"
+        )
+    if not len(problems):
+        raise ValueError("the benchmark has no rows: give at least one question")
+    columns = {c: list(problems[c]) for c in ("question", "answer")}
+    columns["kind"] = (
+        list(problems["kind"]) if "kind" in problems.column_names else ["math"] * len(problems)
+    )
+    for place, (gold, kind) in enumerate(zip(columns["answer"], columns["kind"], strict=True)):
+        if gold is None or not str(gold).strip():
+            raise ValueError(
+                f"row {place} of the benchmark has no answer: fill it in or drop the row"
+            )
+        if kind not in grade.KINDS:
+            raise ValueError(
+                f"row {place} of the benchmark is of kind {kind!r}: choose from {list(grade.KINDS)}"
+            )
+    if "unanswered" in problems.column_names:
+        columns["unanswered"] = list(problems["unanswered"])
+    return columns
+
+
+def verdicts_on(
+    columns: dict[str, list[str]], traces: Sequence[Trace], n: int, grader: Grader | None = None
+) -> list[Verdict]:
+    golds = [str(gold) for gold in columns["answer"] for _ in range(n)]
+    answers = [t.answer for t in traces]
+    if grader is None:
+        kinds = [kind for kind in columns["kind"] for _ in range(n)]
+        verdicts = grade.verdicts(answers, golds, kinds)
+        if "unanswered" in columns:
+            letters = [letter for letter in columns["unanswered"] for _ in range(n)]
+            verdicts = _answered_for(traces, verdicts, letters, golds, kinds)
+        return verdicts
+    found = grader([q for q in columns["question"] for _ in range(n)], answers, golds)
+    if len(found) != len(answers):
+        raise ValueError(
+            f"the grader gave {len(found)} verdicts on {len(answers)} responses: it must give one "
+            "for each, in order"
+        )
+    return found
+
+
+def _answered_for(
+    traces: Sequence[Trace],
+    verdicts: list[Verdict],
+    letters: Sequence[str | None],
+    golds: Sequence[str],
+    kinds: Sequence[str],
+) -> list[Verdict]:
+    """Replace the verdicts on responses without an answer by verdicts on the stand-in letter.
+
+    The original's evaluator counts a GPQA question without an answer as answered "A". A benchmark
+    asks for that with a column ``unanswered``. A question that could not be run has no response.
+    """
+    found = []
+    for trace, verdict, letter, gold, kind in zip(
+        traces, verdicts, letters, golds, kinds, strict=True
+    ):
+        if (
+            letter is not None
+            and not (trace.error or verdict.error)
+            and unread(verdict.given, kind)
+        ):
+            right = grade.same(letter, gold, kind)
+            verdict = Verdict(
+                right, letter, f"no answer was found, which counts as {letter!r} here"
+            )
+        found.append(verdict)
+    return found
+
+
+def results_of(
+    problems: Dataset,
+    columns: dict[str, list[str]],
+    traces: Sequence[Trace],
+    verdicts: list[Verdict],
+    n: int,
+    made: dict[str, Any],
+) -> Results:
+    golds, kinds = columns["answer"], columns["kind"]
+    rows = []
+    for i, row in enumerate(problems):
+        mine, judged = traces[i * n : (i + 1) * n], verdicts[i * n : (i + 1) * n]
+        not_graded = next((v.error for v in judged if v.error), None)
+        measured = {
+            "correct": [v.correct for v in judged],
+            **{name: [getattr(t, name) for t in mine] for name in COUNTED},
+        }
+        graded = {
+            "question": columns["question"][i],
+            "answer": str(golds[i]),
+            "kind": kinds[i],
+            "response": mine[0].answer,
+            "given": judged[0].given,
+            "reason": judged[0].reason,
+            # With one sample a column keeps its type: True, not 1.0.
+            **{
+                name: values[0] if n == 1 else float(np.mean(values))
+                for name, values in measured.items()
+            },
+            "error": next((t.error for t in mine if t.error), None) or not_graded,
+            "grade_error": not_graded,
+        }
+        # Ours win where the benchmark has a column of the same name, such as "response".
+        rows.append(
+            {**graded, **{column: value for column, value in row.items() if column not in graded}}
+        )
+    table = Dataset.from_list(rows)
+    interval = accuracy_interval([float(c) for c in table["correct"]], samples=n)
+    thought = float(np.mean([t.thinking_tokens for t in traces]))
+    return Results(table, list(traces), interval.value, interval, thought, verdicts, made)

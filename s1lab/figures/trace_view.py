@@ -1,0 +1,205 @@
+"""How a trace looks: as text in a terminal, as HTML in a notebook, and token by token in a widget.
+
+The looks of a source are in one table. Everything that shows a trace goes through this module. It
+does not import `s1lab.trace`, because a trace shows itself with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from s1lab.trace import Source, Trace
+    from s1lab.widgets.tokens import Token
+
+
+class Look(NamedTuple):
+    """How the ids of one source look.
+
+    Attributes:
+        style: The style in HTML. It is inline, because code hosts remove style sheets.
+        ansi: The code of a terminal's colour.
+        words: The looks in words, for a legend.
+        quoted: Whether the text is in «guillemets», as all forced text is.
+    """
+
+    style: str
+    ansi: str
+    words: str
+    quoted: bool = False
+
+
+# The colours of Okabe and Ito, so faint that text stays readable on a white and on a black page.
+# Guillemets, slant and the kind of underline say the same without colour.
+LOOKS = {
+    "prompt": Look("opacity:.72;font-style:italic", "2", "slanted"),
+    "sampled": Look("", "0", "plain"),
+    "continuation": Look(
+        "background:#E69F0055;font-weight:bold;border-bottom:3px double #E69F00",
+        "1;33",
+        "«bold», double line",
+        quoted=True,
+    ),
+    "close": Look(
+        "background:#CC79A744;border-bottom:2px dotted #CC79A7",
+        "35",
+        "«», dotted line",
+        quoted=True,
+    ),
+    "answer prefix": Look(
+        "background:#D55E0044;font-weight:bold;border-bottom:2px dashed #D55E00",
+        "1;31",
+        "«bold», dashed line",
+        quoted=True,
+    ),
+    "answer": Look("background:#009E7333;border-bottom:2px solid #009E73", "32", "line"),
+}
+
+BADGE = "font-size:80%;font-family:sans-serif;font-weight:bold;white-space:nowrap;padding:0 .2em"
+BOX = (
+    # Without flex, a <pre> that JupyterLab lets overflow would shrink and scroll itself, instead of
+    # the box around it.
+    "flex:none;white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;margin:.3em 0;"
+    "padding:.5em;border:1px solid #8888;border-radius:3px;"
+    "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
+    "color:var(--jp-content-font-color1,inherit);background:transparent"
+)
+FRAME = ' style="outline:2px solid currentColor"'
+LOOKED = ' style="outline:4px double currentColor"'
+HOVER = "<style>.s1lab-trace span[title]:hover{outline:2px solid currentColor}</style>"
+
+
+def terminal(trace: Trace, color: bool) -> str:
+    """Write a trace as text, with its notes and its summary at the end."""
+    out = []
+    for source, text in trace.segments():
+        look = LOOKS[source]
+        text = f"«{text}»" if look.quoted else text
+        out.append(f"\x1b[{look.ansi}m{text}\x1b[0m" if color else text)
+    said = [line for line in (*trace.notes, trace.error, trace.summary()) if line]
+    return "".join(out) + "".join(f"\n[{line}]" for line in said)
+
+
+def trace_html(trace: Trace) -> str:
+    """Write a trace as HTML: its summary, a legend, its segments, and its notes."""
+    counts = {source: trace.source.count(source) for source in trace.source}
+    segments = "".join(
+        _stretch(source, _closed(source, escape(text)), f"{source}: {counts[source]} tokens")
+        for source, text in trace.segments()
+    )
+    notes = "".join(f"<div>{escape(line)}</div>" for line in trace.notes)
+    if trace.error:
+        notes += f'<div style="color:#D55E00">{escape(trace.error)}</div>'
+    return (
+        f'<div style="font-size:90%"><b>{escape(trace.summary())}</b>'
+        f'<div style="line-height:1.8">{_legend(trace.source, "({})")}</div></div>'
+        '<pre style="white-space:pre-wrap;line-height:1.35;margin:.4em 0">'
+        f"{segments}</pre>{notes}"
+    )
+
+
+def legend_html(source: Sequence[Source]) -> str:
+    """Explain the looks, with the number of tokens of each origin."""
+    entries = _legend(source, '<span style="opacity:.72">({})</span>')
+    return f'<div style="font-size:90%;line-height:1.8">{entries}</div>'
+
+
+def tokens_html(
+    found: Sequence[Token],
+    *,
+    stops: Sequence[int] = (),
+    cut: bool = False,
+    differs: int | None = None,
+    at: int | None = None,
+) -> str:
+    """Write consecutive tokens as HTML: one escaped element each, forced ones in «guillemets».
+
+    Args:
+        found: The tokens.
+        stops: Positions where the model tried to stop, shown as a badge.
+        cut: Show where the thinking was cut.
+        differs: Position of the first id that another trace does not have, shown as a badge and a
+            frame.
+        at: Position of the token that is looked at, shown by a double frame.
+
+    Returns:
+        The HTML.
+    """
+    badges: dict[int, list[str]] = {}
+    for number, stop in enumerate(stops, 1):
+        badges.setdefault(stop, []).append(
+            _badge(f"stop {number}", f"here, before position {stop}, the model tried to stop")
+        )
+    close = next((t.at for t in found if t.origin == "close"), None)
+    if cut and close is not None:
+        badges.setdefault(close, []).append(
+            _badge("cut", "the cap was reached: the thinking is closed by force")
+        )
+    if differs is not None:
+        badges.setdefault(differs, []).append(
+            _badge("first difference", f"the traces part here, at position {differs}")
+        )
+    out: list[str] = []
+    for origin, run in groupby(found, key=lambda token: token.origin):
+        together = list(run)
+        out += badges.pop(together[0].at, ())
+        inner: list[str] = []
+        for token in together:
+            places = range(token.at, token.end)
+            for position in places:
+                inner += badges.pop(position, ())
+            frame = LOOKED if at in places else FRAME if differs in places else ""
+            shown = escape(token.text).replace("\n", "↵\n") if token.text else "∅"
+            shown = _closed(origin, shown) if token is together[-1] else shown
+            inner.append(f'<span title="{escape(str(token))}"{frame}>{shown}</span>')
+        out.append(_stretch(origin, "".join(inner)))
+    return "".join(out + badges.pop(found[-1].end, [])) if found else ""
+
+
+def trace_box(inner: str, label: str, height: str | None = None, newest: bool = False) -> str:
+    """Put tokens into a frame that the keyboard reaches and scrolls.
+
+    Args:
+        inner: The tokens' HTML.
+        label: Name of the frame for screen readers.
+        height: Height in CSS units.
+        newest: Show its end, and stay there while it grows.
+
+    Returns:
+        The HTML.
+    """
+    look = [f"max-height:{height};overflow-y:auto"] if height else []
+    look += ["display:flex;flex-direction:column-reverse"] if newest else []
+    attributes = f'class="s1lab-trace" tabindex="0" role="region" aria-label="{escape(label)}"'
+    return (
+        f'{HOVER}<div {attributes} style="{";".join(look)}"><pre style="{BOX}">{inner}</pre></div>'
+    )
+
+
+def _stretch(source: Source, inner: str, title: str = "") -> str:
+    """Give HTML the look of its source. It ends with its closing mark already."""
+    look = LOOKS[source]
+    named = f' title="{title}"' if title else ""
+    return f'<span{named} style="{look.style}">{"«" if look.quoted else ""}{inner}</span>'
+
+
+def _closed(source: Source, text: str) -> str:
+    """Add the closing mark of a source, before the newline that ends the text."""
+    if not LOOKS[source].quoted:
+        return text
+    return f"{text[:-1]}»\n" if text.endswith("\n") else f"{text}»"
+
+
+def _legend(source: Sequence[Source], words: str) -> str:
+    return " · ".join(
+        f'<span style="{look.style}">{name}</span> {count:,} {words.format(look.words)}'
+        for name, look in LOOKS.items()
+        if (count := source.count(name))  # type: ignore[arg-type]  # a Source is its name
+    )
+
+
+def _badge(text: str, title: str) -> str:
+    return f'<span style="{BADGE}" title="{escape(title)}">[{text}]</span>'

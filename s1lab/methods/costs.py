@@ -1,0 +1,83 @@
+"""What a method costs: the tokens that its traces took, in three numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s1lab.evaluation.arguments import shown, whole
+from s1lab.trace import Counted, Trace
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The tokens of a method on a question.
+
+    The prompt is not counted. A stop is not counted either, since it is not in the trace. A token
+    that several traces share (a beginning that a tree forked) was written once and is counted once.
+
+    Attributes:
+        sampled: Tokens that the model wrote and that are in a result.
+        forced: Tokens that the program put in: continuations, closes, and answer prefixes.
+        thrown_away: Tokens that the model wrote and that are in no result.
+
+    Example:
+        import s1lab as lab
+
+        print(lab.methods.Cost(sampled=120, forced=8) + lab.methods.Cost(thrown_away=40))
+    """
+
+    sampled: int = 0
+    forced: int = 0
+    thrown_away: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("sampled", "forced", "thrown_away"):
+            whole(name, getattr(self, name), 0)
+
+    @property
+    def total(self) -> int:
+        """The sum of all three. Methods are compared on it."""
+        return self.sampled + self.forced + self.thrown_away
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.sampled + other.sampled,
+            self.forced + other.forced,
+            self.thrown_away + other.thrown_away,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.total:,} tokens: {self.sampled:,} sampled, {self.forced:,} forced, "
+            f"{self.thrown_away:,} thrown away"
+        )
+
+
+def cost(*traces: Trace) -> Cost:
+    """Add up the cost of traces that share nothing but their prompts.
+
+    Args:
+        *traces: The traces, one argument each: ``cost(*traces)`` for a list.
+
+    Returns:
+        The sum of their tokens.
+
+    Raises:
+        ValueError: An argument is not a trace.
+
+    Example:
+        import s1lab as lab
+
+        traces = lab.force(lab.load("s1-tiny"), ["How many r in raspberry?", "What is 2 + 3?"])
+        print(lab.methods.cost(*traces))
+    """
+    for place, trace in enumerate(traces):
+        if not isinstance(trace, Counted):
+            raise ValueError(
+                f"traces[{place}]={shown(trace)} is no trace: give traces, cost(*traces) for a list"
+            )
+    return Cost(
+        sum(t.sampled_tokens for t in traces),
+        sum(t.forced_tokens for t in traces),
+        sum(t.dropped for t in traces),
+    )

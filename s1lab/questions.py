@@ -1,0 +1,342 @@
+"""The questions of a call: checked, opened, and run side by side with a bar and a store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+
+from tqdm.auto import tqdm
+
+from s1lab.budget import Budget
+from s1lab.engine import Engine, Program, driving, run
+from s1lab.forcing import Sampling
+from s1lab.forcing import force as exact_loop
+from s1lab.trace import Source, Trace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from s1lab.storage.replay import Recording
+
+T = TypeVar("T")
+Budgets: TypeAlias = Budget | Sequence[Budget]
+Storing: TypeAlias = "str | Path | Recording | None"
+Loop: TypeAlias = Callable[[Trace, Budget, Sampling, int], Program[Trace]]
+MOST_WORDS = 300  # characters of an exception that a question's error shows
+UNFINISHED = "interrupted before it was finished"
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that every call on questions takes; `s1lab.force` describes them."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    answer_tokens: int | None = None
+    answer_room: int | None = None
+    system: str | None = None
+    store: Storing = None
+    progress: bool = True
+
+    def answering(self, budget: Budget | None) -> Budget:
+        """Put the call's own answer numbers into a budget; None keeps what the budget says."""
+        numbers = {"answer_tokens": self.answer_tokens, "answer_room": self.answer_room}
+        given: dict[str, Any] = {name: n for name, n in numbers.items() if n is not None}
+        return replace(budget or Budget(), **given)
+
+    def settings(self, budgets: Sequence[Budget]) -> dict[str, Any]:
+        """The settings that are stored with a run, besides its engine; no budget: no thinking."""
+        return {
+            "semantics": "+".join(sorted({b.compat for b in budgets})) or "no thinking",
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "system": self.system,
+        }
+
+
+class Questions:
+    """The questions of a call, with their budgets, the call's options, and their traces.
+
+    A call makes one, calls `open`, and then `run` or `run_traces`. What it gives
+    for one question or many is decided in `given`.
+
+    Args:
+        engine: The engine.
+        questions: One question, or many.
+        budget: One budget for all questions, a list with one for each, or None for ``Budget()``.
+        options: The options of the call.
+        thinking: Whether the questions are answered with thinking.
+
+    Attributes:
+        texts: The questions.
+        single: Whether the call has a single question, not a list.
+        budgets: A budget for each question.
+        sampling: How ids are chosen.
+        traces: The traces of each question, one for each of its samples.
+
+    Raises:
+        ValueError: The list or a question is empty, the budgets do not pair up with the questions,
+            or an option is out of range.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        questions: str | Iterable[str],
+        budget: Budgets | None,
+        options: Options,
+        thinking: bool = True,
+    ) -> None:
+        self.engine, self.options, self.thinking = engine, options, thinking
+        self.single = isinstance(questions, str)
+        self.texts = texts_of(questions)
+        self.budgets = self._paired(budget)
+        self.sampling = Sampling(options.temperature, options.top_p, options.seed)
+        self.traces: list[list[Trace]] = []
+
+    def _paired(self, budget: Budgets | None) -> list[Budget]:
+        """A budget for each question, with the call's own answer numbers."""
+        n = len(self.texts)
+        if budget is None or isinstance(budget, Budget):
+            return [self.options.answering(budget)] * n
+        budgets = list(budget)
+        if self.single or len(budgets) != n or not all(isinstance(b, Budget) for b in budgets):
+            raise ValueError(
+                f"{len(budgets)} budgets for {n} question{'s' * (n != 1)}: "
+                "give one Budget for all, or a list with one a question"
+            )
+        return [self.options.answering(b) for b in budgets]
+
+    def open(self, samples: int = 1, instruct: Callable[[str], str] = str) -> None:
+        """Open the traces, each up to where the model begins.
+
+        Args:
+            samples: The number of traces of each question.
+            instruct: Adds an instruction to a question. The prompt has it, ``Trace.question`` not.
+
+        Raises:
+            ValueError: The chat template takes no system text.
+        """
+        seen: dict[str, int] = {}  # how often a question came earlier: its sample number
+        for text, budget in zip(self.texts, self.budgets, strict=True):
+            own = budget if self.thinking else None
+            opened = []
+            for _ in range(samples):
+                sample = seen[text] = seen.get(text, -1) + 1
+                trace = open_trace(self.engine, instruct(text), own, sample, self.options.system)
+                trace.question = text
+                opened.append(trace)
+            self.traces.append(opened)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that are stored with the run, besides its engine and its call."""
+        return self.options.settings(self.budgets if self.thinking else [])
+
+    def run_traces(self, loop: Loop, *, what: str, made: dict[str, Any]) -> Trace | list[Trace]:
+        """`run` for a program that ends in the one trace of its question.
+
+        Args:
+            loop: Makes the program from (trace, budget, sampling, context).
+            what: As in `run`.
+            made: As in `run`.
+        """
+
+        def program(i: int) -> Program[Trace]:
+            return loop(self.traces[i][0], self.budgets[i], self.sampling, self.engine.context)
+
+        def unfinished(i: int) -> Trace:
+            return self.traces[i][0]
+
+        return self.given(self.run(program, unfinished, lambda t: [t], what=what, made=made))
+
+    def given(self, results: list[T]) -> T | list[T]:
+        """What the call gives: the result of a single question alone, a list for many."""
+        return results[0] if self.single else results
+
+    def run(
+        self,
+        program: Callable[[int], Program[T]],
+        unfinished: Callable[[int], T],
+        traces_of: Callable[[T], list[Trace]],
+        *,
+        what: str,
+        made: dict[str, Any],
+    ) -> list[T]:
+        """Run a program for each question, with a progress bar and a store.
+
+        A program that raises ends only its own question. The result is then that of an unfinished
+        question, with the exception in the ``error`` of its traces. A question that could not be
+        opened is treated in the same way. The other questions go on.
+
+        Args:
+            program: Makes the program of a question, from its place in the list.
+            unfinished: Makes the result of a question that did not get to its end, from its traces.
+            traces_of: The traces in a result.
+            what: The text of the progress bar.
+            made: The settings that are stored with the run.
+
+        Returns:
+            The results in the order of the questions.
+
+        Raises:
+            Interrupted: Ctrl-C.
+        """
+        from s1lab.storage.replay import recording
+
+        n, hidden = len(self.texts), self.single or not self.options.progress
+        results: dict[int, T] = {}
+
+        def ended(i: int, error: str) -> T:
+            for trace in self.traces[i]:
+                trace.error = error
+            return unfinished(i)
+
+        def failed(i: int, why: Exception) -> T:
+            return ended(i, f"the question's own run failed: {fault(why)}")
+
+        def started(i: int) -> Program[T]:
+            if error := next((trace.error for trace in self.traces[i] if trace.error), None):
+                return ended(i, error)
+            return (yield from program(i))
+
+        with (
+            driving(self.engine),
+            recording(self.options.store, self.engine, made, n) as record,
+            # For tqdm, disable=None shows the bar on a terminal only.
+            tqdm(total=n, desc=what, unit="question", disable=hidden or None, leave=False) as bar,
+        ):
+
+            def done(i: int, result: T) -> None:
+                results[i] = result
+                record.add(i, traces_of(result))
+                bar.update()
+
+            try:
+                return run(record.engine, map(started, range(n)), done, failed)
+            except KeyboardInterrupt:
+                finished = len(results)
+                raise Interrupted(
+                    [results[i] if i in results else ended(i, UNFINISHED) for i in range(n)],
+                    finished,
+                ) from None
+
+
+def texts_of(questions: str | Iterable[str]) -> list[str]:
+    """Turn the questions of a call into a list. ValueError if it or one of them is empty."""
+    texts = [questions] if isinstance(questions, str) else list(questions)
+    if not texts:
+        raise ValueError("the list of questions is empty: give at least one")
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"question {place} is a {type(text).__name__}, not text: {text!r}")
+        if not text.strip():
+            which = "the question" if isinstance(questions, str) else f"question {place}"
+            raise ValueError(f"{which} is empty: write something to ask")
+    return texts
+
+
+def open_trace(
+    engine: Engine, question: str, budget: Budget | None, sample: int, system: str | None
+) -> Trace:
+    """Open a trace: the prompt, up to where the model begins.
+
+    A question that can't be opened gets a trace with an ``error``. Half of a surrogate pair has no
+    ids, and a chat template may refuse a question (``raise_exception``).
+
+    Args:
+        engine: The engine, for its template.
+        question: The question.
+        budget: Its budget. None opens no thinking.
+        sample: The sample number of the question.
+        system: The system turn; None for none.
+
+    Returns:
+        The opened trace.
+
+    Raises:
+        ValueError: The chat template takes no system text. This concerns every question of the
+            call.
+    """
+    template = engine.template
+    if system is not None and (unusable := template.chat.system_fault):
+        raise ValueError(unusable)
+    trace = Trace(question, template, budget, sample)
+    texts = {"question": question, "system_text": system}
+    if budget is not None:
+        waits = budget.wait if isinstance(budget.wait, tuple) else (budget.wait,)
+        texts |= {"wait": "\n".join(filter(None, waits)), "on_cut": budget.on_cut}
+    try:
+        prompt = template.prompt(question, system, thinking=budget is not None)
+        trace.extend(prompt, Source.PROMPT)
+        trace.notes += template.foreign_notes(**texts)
+    except Exception as why:  # the chat template and the tokenizer may raise anything here
+        LOG.debug("a question can't be opened", exc_info=True)
+        trace.error = _unopened(question, system, why)
+    return trace
+
+
+def _unopened(question: str, system: str | None, why: Exception) -> str:
+    for name, text in (("question", question), ("system text", system or "")):
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            return (
+                f"the {name} holds half of a surrogate pair, which no tokenizer takes: "
+                "decode it again from its source"
+            )
+    return f"the question can't be put into the chat template: {fault(why)}"
+
+
+def fault(why: Exception) -> str:
+    """An exception as a question's ``error`` shows it: its type and words, on one bounded line."""
+    words = " ".join(str(why).split())
+    if len(words) > MOST_WORDS:
+        words = words[: MOST_WORDS - 1] + "…"
+    return f"{type(why).__name__}: {words}"
+
+
+def force_loop(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+    """Choose the program of a budget: the paper's loop, or one of the original's for ``compat``."""
+    if budget.compat == "exact":
+        return exact_loop(trace, budget, sampling, context)
+    from s1lab.methods.original_loops import harness, readme
+
+    return (readme if budget.compat == "readme" else harness)(trace, budget, sampling, context)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a run.
+
+    Attributes:
+        traces: All traces of the run: the finished ones are whole, the others have an ``error``. A
+            run of ladders has Ladders here.
+        finished: How many are whole.
+        last: The traces of the last interrupted run of this process.
+    """
+
+    last: ClassVar[list[Any]] = []
+
+    def __init__(self, traces: list[Any], finished: int) -> None:
+        super().__init__(
+            f"{finished} of {len(traces)} questions were finished: lab.interrupted() has them"
+        )
+        self.traces, self.finished = traces, finished
+        Interrupted.last = traces
+
+
+def interrupted() -> list[Any]:
+    """The traces of the last interrupted run of this process.
+
+    Returns:
+        The traces in order: the finished ones are whole, the others have an ``error``. The list is
+        empty if no run was interrupted.
+
+    Example:
+        import s1lab as lab
+
+        traces = lab.interrupted()
+    """
+    return Interrupted.last
