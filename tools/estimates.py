@@ -77,7 +77,7 @@ def recipe_of(given: dict[str, Any], profile: Profile) -> Recipe:
 
 
 def _sft(p: dict[str, Any], profile: Profile) -> Estimate:
-    chosen = _recipe(p, profile)
+    chosen = recipe_of(p, profile)
     size, h = _asked(p)
     tokens = size * sum(h.direct) + _curve(size, h, p["caps"], [0, *p["waits"]])
     machine, what = (
@@ -122,7 +122,8 @@ def _scaling(p: dict[str, Any], _: Profile) -> Estimate:
     doubt = min(p["doubt_size"], n)
     tokens = _curve(n, h, p["caps"], p["waits"]) + 3 * doubt * (h.after(4) - h.own + 4 * h.answer)
     return (
-        f"{n} questions on a ladder of {len(p['caps']) + len(p['waits'])} rungs; {doubt} with other words",
+        f"{n} questions on a ladder of {len(p['caps']) + len(p['waits'])} rungs; "
+        f"{doubt} with other words",
         tokens,
         0.0,
     )
@@ -147,7 +148,8 @@ def _benchmarks(p: dict[str, Any], _: Profile) -> Estimate:
         base = h.direct[0 if p["prefix"] else 1] if p["base"] else 0
         tokens, asked = (tokens + n * base + _curve(n, h, [], [0, *p["waits"]]), asked + n)
     return (
-        f"{asked} questions with {len(p['waits'])} numbers of Waits{', and the base model' if p['base'] else ''}",
+        f"{asked} questions with {len(p['waits'])} numbers of Waits"
+        f"{', and the base model' if p['base'] else ''}",
         tokens,
         0.0,
     )
