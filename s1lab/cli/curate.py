@@ -110,7 +110,7 @@ def curate(
             left = after(lab.curate.decontaminate(left, tests, ngram))
             left = after(lab.curate.deduplicate(left))
             if difficulty:
-                models = {"engine": engine, "progress": told_by_terminal()}
+                models: dict[str, Any] = {"engine": engine, "progress": told_by_terminal()}
                 models |= given.engine_options(option, api_key)
                 left = after(
                     lab.curate.difficulty(left, difficulty, prefix=prefix, store=store, **models)
