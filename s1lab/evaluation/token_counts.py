@@ -120,9 +120,9 @@ def habit(benchmark: str, model: str = "") -> Habit:
         {rung: p.tokens for p in c if (rung := named_rung(p.how))}
         for c in (curve, paper.FIGURE_4_LEFT)
     )
-    own, caps = tokens[None, 0], _capped(tokens)
+    own, caps = published[None, 0], _capped(published)
     longer = {w: forced[None, w] / forced[None, 0] for w in (2, 4, 6)}
-    if first := tokens.get((None, 2)):  # the figure's own
+    if first := published.get((None, 2)):  # the figure's own
         longer = {w: ratio * first / own / longer[2] for w, ratio in longer.items()}
     if "s1.1" in model:
         own *= S11_LONGER
