@@ -116,7 +116,7 @@ def habit(benchmark: str, model: str = "") -> Habit:
         return Habit(own, _capped(tokens), ((0.0, own), *waits), answer=5.5, direct=(3.7, 44.1))
     _, found = known(benchmark)
     curve = paper.FIGURE_1[found.paper if found and found.paper in paper.FIGURE_1 else "AIME24"]
-    tokens, forced = (
+    published, forced = (
         {rung: p.tokens for p in c if (rung := named_rung(p.how))}
         for c in (curve, paper.FIGURE_4_LEFT)
     )
