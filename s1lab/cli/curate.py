@@ -110,36 +110,23 @@ def curate(
             left = after(lab.curate.decontaminate(left, tests, ngram))
             left = after(lab.curate.deduplicate(left))
             if difficulty:
-                models = {"engine": engine} | given.engine_options(option, api_key)
-                asked = lab.curate.difficulty(
-                    left,
-                    difficulty,
-                    prefix=prefix,
-                    store=store,
-                    progress=told_by_terminal(),
-                    **models,
+                models: dict[str, Any] = {"engine": engine, "progress": told_by_terminal()}
+                models |= given.engine_options(option, api_key)
+                left = after(
+                    lab.curate.difficulty(left, difficulty, prefix=prefix, store=store, **models)
                 )
-                left = after(asked)
-            left = after(
-                lab.curate.select(
-                    left, chosen, seed, variant, domain=domain, long_tokens=long_tokens
-                )
-            )
+            columns: dict[str, Any] = {"domain": domain, "long_tokens": long_tokens}
+            left = after(lab.curate.select(left, chosen, seed, variant, **columns))
         digest = lab.curate.write(left, out)
-        steps = [_facts(step) for step in reports]
         facts = {
             "pool": str(pool) if pool else "embedded",
-            "steps": steps,
+            "steps": [_facts(step) for step in reports],
             "rows": len(left),
             "out": str(out),
             "sha256": digest,
             "report": str(report),
         }
-        dropped = [list(zip(step.rows, step.rules, step.whys, strict=True)) for step in reports]
-        whole = facts | {
-            "steps": [step | {"rows": rows} for step, rows in zip(steps, dropped, strict=True)]
-        }
-        write_whole(report, [f"{json.dumps(whole, ensure_ascii=False)}\n".encode()])
+        _write_report(report, facts, reports)
         notes = [f"({step.stage}: {note})" for step in reports for note in step.notes]
         text = [
             lab.curate.funnel(*reports),
@@ -148,6 +135,16 @@ def curate(
             f"wrote {report}: each drop, and why",
         ]
     tell(facts, "\n".join(text), as_json)
+
+
+def _write_report(path: Path, facts: dict[str, Any], reports: list[Report]) -> None:
+    """Write the facts as JSON, with each dropped row of each step."""
+    steps = [
+        _facts(step) | {"rows": list(zip(step.rows, step.rules, step.whys, strict=True))}
+        for step in reports
+    ]
+    whole = json.dumps(facts | {"steps": steps}, ensure_ascii=False)
+    write_whole(path, [f"{whole}\n".encode()])
 
 
 def _facts(step: Report) -> dict[str, Any]:

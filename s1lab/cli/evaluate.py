@@ -87,17 +87,14 @@ def evaluate(
       s1lab evaluate --model http://host:8000/v1 --api-key env:KEY --benchmark aime24
     """
     with work(goes_on(store)):
-        swept_caps, swept_waits = (
-            numbers("--sweep-caps", sweep_caps),
-            numbers("--sweep-waits", sweep_waits),
-        )
+        rungs = numbers("--sweep-caps", sweep_caps), numbers("--sweep-waits", sweep_waits)
         sweeping = sweep_caps is not None or sweep_waits is not None
         if sweeping and (not thinking or max_tokens is not None or waits):
             raise ValueError(
                 "a sweep has its caps and Waits from --sweep-caps and --sweep-waits: leave out the "
                 "other budget"
             )
-        names = rung_names(swept_caps, swept_waits) if sweeping else [""]
+        names = rung_names(*rungs) if sweeping else [""]
         files = {name: _rung_file(save, name) for name in names}
         for file in files.values():
             new_file("--save", file)
@@ -120,18 +117,7 @@ def evaluate(
             compat,  # type: ignore[arg-type]
             answer_room,
         )
-        if not thinking and budget != lab.Budget(
-            answer_tokens=answer_tokens, answer_room=answer_room
-        ):
-            raise ValueError(
-                "--no-thinking leaves nothing to budget: leave the options of the budget out but "
-                "--answer-tokens"
-            )
-        if thinking and prefix is not None:
-            raise ValueError(
-                "--prefix opens an answer that no thinking comes before: give --no-thinking too, "
-                "or --on-cut"
-            )
+        _check_thinking(thinking, prefix, budget)
         with given.load(model, engine, option, api_key) as loaded, warnings.catch_warnings():
             warnings.simplefilter("ignore", AnswersCut)  # the report below shows it
             asked: dict[str, Any] = {
@@ -139,39 +125,45 @@ def evaluate(
                 "system": system, "store": store, "progress": told_by_terminal(),
             }  # fmt: skip
             if sweeping:
-                found = lab.sweep(loaded, problems, swept_caps, swept_waits, budget, **asked)
+                found = lab.sweep(loaded, problems, *rungs, budget, **asked)
             elif thinking:
                 found = {"": lab.evaluate(loaded, problems, budget, **asked)}
             else:
-                found = {
-                    "": lab.evaluate(
-                        loaded,
-                        problems,
-                        thinking=False,
-                        prefix=prefix,
-                        answer_tokens=answer_tokens,
-                        **asked,
-                    )
-                }
+                asked |= {"thinking": False, "prefix": prefix, "answer_tokens": answer_tokens}
+                found = {"": lab.evaluate(loaded, problems, **asked)}
         for name, file in files.items():
             if file:
                 found[name].save(file)
-        written = {name: str(file) if file else None for name, file in files.items()}
-        facts = {
-            name: _facts(results) | {"saved": written[name]} for name, results in found.items()
-        }
         shared: dict[str, Any] = {
             "made": next(iter(found.values())).made,
             "budget": asdict(budget) if thinking else None,
             "store": str(store) if store else None,
         }
+        facts = {
+            name: _facts(results) | {"saved": str(files[name]) if files[name] else None}
+            for name, results in found.items()
+        }
         text = _text(found, _said(budget) if thinking else "no thinking", benchmark)
-        text += [f"saved {file}" for file in written.values() if file] + (
-            [f"stored in {store}"] if store else []
-        )
+        text += [f"saved {file}" for file in files.values() if file]
+        text += [f"stored in {store}"] if store else []
     tell(shared | ({"rungs": facts} if sweeping else facts[""]), "\n".join(text), as_json)
     if any(results.failed for results in found.values()):
         raise typer.Exit(FAILED)
+
+
+def _check_thinking(thinking: bool, prefix: str | None, budget: lab.Budget) -> None:
+    """Refuse a budget without thinking, and the first words of an answer with it."""
+    bare = lab.Budget(answer_tokens=budget.answer_tokens, answer_room=budget.answer_room)
+    if not thinking and budget != bare:
+        raise ValueError(
+            "--no-thinking leaves nothing to budget: leave the options of the budget out but "
+            "--answer-tokens"
+        )
+    if thinking and prefix is not None:
+        raise ValueError(
+            "--prefix opens an answer that no thinking comes before: give --no-thinking too, or "
+            "--on-cut"
+        )
 
 
 def _problems(

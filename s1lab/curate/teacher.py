@@ -13,6 +13,7 @@ from s1lab.budget import Budget
 from s1lab.curate.report import Report, account, needs, with_column
 from s1lab.engine import Engine
 from s1lab.evaluation.grade import verdicts
+from s1lab.trace import Trace
 
 Teacher = Callable[[str], tuple[str, str]]
 
@@ -70,24 +71,16 @@ def traces(
     )
     needs(pool, "the questions", question="text")
     asked = list(pool["question"])
-    rows: list[dict[str, Any]]
     if callable(teacher):
         rows = [_taught(teacher, question) for question in asked]
     else:
-        written = force(
-            teacher, asked, budget, temperature=temperature, seed=seed, system=system, store=store,
-            progress=progress,
-        )  # fmt: skip
         rows = [
-            {
-                "thinking": t.thinking,
-                "attempt": t.answer,
-                "thinking_tokens": t.thinking_tokens,
-                "cut": t.cut,
-                "error": t.error,
-            }
-            for t in written
-        ]
+            _written(trace)
+            for trace in force(
+                teacher, asked, budget, temperature=temperature, seed=seed, system=system,
+                store=store, progress=progress,
+            )
+        ]  # fmt: skip
     golds = list(pool["answer"]) if "answer" in pool.column_names else [None] * len(rows)
     kinds = list(pool["kind"]) if "kind" in pool.column_names else ["math"] * len(rows)
     graded = [
@@ -95,17 +88,12 @@ def traces(
         for place, (row, gold) in enumerate(zip(rows, golds, strict=True))
         if gold and not row["error"]
     ]
-    attempts, right = (
+    judgements = verdicts(
         [rows[place]["attempt"] for place in graded],
         [str(golds[place]) for place in graded],
+        [kinds[place] or "math" for place in graded],
     )
-    judged = dict(
-        zip(
-            graded,
-            verdicts(attempts, right, [kinds[place] or "math" for place in graded]),
-            strict=True,
-        )
-    )
+    judged = dict(zip(graded, judgements, strict=True))
     drops = {}
     for place, (row, gold) in enumerate(zip(rows, golds, strict=True)):
         found = judged.get(place)
@@ -125,6 +113,16 @@ def traces(
         else ["no answers to grade against"]
     )
     return account("traces", table, drops, notes)
+
+
+def _written(trace: Trace) -> dict[str, Any]:
+    return {
+        "thinking": trace.thinking,
+        "attempt": trace.answer,
+        "thinking_tokens": trace.thinking_tokens,
+        "cut": trace.cut,
+        "error": trace.error,
+    }
 
 
 def _taught(teacher: Teacher, question: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from s1lab.engines.model_files import load_tokenizer
 from s1lab.engines.reply import ReplyError, body_of, check
 from s1lab.engines.retries import Retries
 from s1lab.engines.server_card import card_of, versions_of
-from s1lab.engines.vocabulary import rows_of
+from s1lab.engines.vocabulary import outside, rows_of
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 
@@ -158,7 +158,7 @@ class ServerEngine:
         self.template = bound(loaded, end_ids(where, loaded))
         self._vocabulary = len(loaded)
         self._rows = rows_of(where)
-        self._outside = frozenset(range(self._vocabulary, self._rows or 0))
+        self._outside = outside(self._vocabulary, self._rows)
         said = card.get("max_model_len")
         context = max_model_len if max_model_len is not None else said
         if not _whole(context) or context < 2:
@@ -318,9 +318,7 @@ class ServerEngine:
                     if stop not in stops:  # the server stopped at a stop of its own
                         written.append(stop)
                         stop = None
-                # Qwen's models have rows beyond their vocabulary and sometimes choose one. Such an
-                # id can't be decoded: continue from there with all of them masked. If their number
-                # is known, they are stops, so that nothing is written after one.
+                # An id past the vocabulary: continue from there with all of them masked.
                 if undecodable:
                     if masked:
                         raise ReplyError(

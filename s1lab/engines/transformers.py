@@ -88,36 +88,22 @@ class TransformersEngine:
         if isinstance(model, PreTrainedModel):
             if tokenizer is None:
                 raise ValueError("a loaded model comes with tokenizer=its tokenizer")
-            self.network, self.model, self._from_files = (
-                model,
-                model.name_or_path or type(model).__name__,
-                False,
-            )
+            self.network, self._from_files = model, False
+            self.model = model.name_or_path or type(model).__name__
         else:
             self.model, self._from_files = str(model), True
             if dtype == "auto" and device == "cpu":
                 dtype = torch.float32
             tokenizer = load_tokenizer(self.model, trust_remote_code=trust_remote_code)
             self.network = load_network(self.model, dtype, trust_remote_code=trust_remote_code)
-        self.network = self.network.to(device).eval()  # type: ignore[arg-type]
-        for parameter in self.network.parameters():
-            parameter.requires_grad_(False)
-        check_finite(self.model, self.network)
+        self._prepare(device)
         config = self.network.config
-        if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
-            raise ValueError(
-                f"{self.model} has layers of sliding or linear attention, which this engine does "
-                "not batch: use vLLM"
-            )
-        ends = (
-            end_ids(self.model, tokenizer)
-            if self._from_files
-            else end_ids_of(self.network, tokenizer)
-        )
         self.template = bind(
             template,
             tokenizer,
-            ends,
+            end_ids(self.model, tokenizer)
+            if self._from_files
+            else end_ids_of(self.network, tokenizer),
             chat_template_kwargs=chat_template_kwargs,
             allow_special=allow_special,
         )
@@ -143,6 +129,19 @@ class TransformersEngine:
         self._queue: deque[_Row] = deque()
         self._rows: list[_Row] = []
         self._shelf = Shelf(keep_bytes)
+
+    def _prepare(self, device: str) -> None:
+        """Move the network to its device, and check that this engine can run it."""
+        self.network = self.network.to(device).eval()  # type: ignore[arg-type]
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(False)
+        check_finite(self.model, self.network)
+        kinds = getattr(self.network.config, "layer_types", None) or ()
+        if any(kind != "full_attention" for kind in kinds):
+            raise ValueError(
+                f"{self.model} has layers of sliding or linear attention, which this engine does "
+                "not batch: use vLLM"
+            )
 
     def submit(self, key: int, request: Request) -> None:
         row = _Row(key, request, list(request.ids))

@@ -8,14 +8,10 @@ step, and the loop needs no messages. With tensor or pipeline parallelism vLLM h
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import itertools
-import os
-import random
-import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,22 +19,24 @@ from typing import Any
 from s1lab.engine import Completion, Request
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
-from s1lab.engines.finite import finite, not_numbers
+from s1lab.engines.finite import not_numbers
 from s1lab.engines.interrupts import interrupt_later
 from s1lab.engines.limits import misfit
-from s1lab.engines.model_files import check_unread, code_needed, load_tokenizer, locate
-from s1lab.engines.vocabulary import check_embeddings, rows_of
-from s1lab.engines.weights import ModelFilesError, one_line
+from s1lab.engines.model_files import check_unread, load_tokenizer, locate
+from s1lab.engines.vllm_load import check_options, import_vllm, start
+from s1lab.engines.vocabulary import check_embeddings, outside, rows_of
+from s1lab.engines.weights import ModelFilesError
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import bind
 
-# Checked at load. This project ran only 0.32.0. Versions near it are allowed but not tried.
-SUPPORTED = (0, 20), (0, 33)
-CPU_CACHE_BYTES = 2 * 1024**3
 _LIVE: weakref.WeakSet[VllmEngine] = weakref.WeakSet()
 # Options that change the written ids.
 DECIDING = ("revision", "quantization", "kv_cache_dtype", "hf_overrides", "speculative_config")
-CPU_BLOCK = 32  # ids in a cache block; vLLM's 128 for CPUs is too large for short prefixes
+CPU_OPTIONS = {
+    "kv_cache_memory_bytes": 2 * 1024**3,
+    "block_size": 32,  # ids in a cache block; vLLM's 128 for CPUs is too large for short prefixes
+    "enforce_eager": True,
+}
 
 
 class VllmEngine:
@@ -89,20 +87,16 @@ class VllmEngine:
     ) -> None:
         if not isinstance(trust_remote_code, bool):
             raise ValueError(f"trust_remote_code={trust_remote_code!r}: give True or False")
-        self._version = _import_vllm()
-        from vllm import EngineArgs
+        self._version = import_vllm()
         from vllm.platforms import current_platform
-        from vllm.v1.engine.llm_engine import LLMEngine
 
         self.model = str(model)
         self.parallel = {
             "tensor_parallel_size": tensor_parallel_size,
             "pipeline_parallel_size": pipeline_parallel_size,
         }
-        where, tokenizer = (
-            locate(self.model),
-            load_tokenizer(self.model, trust_remote_code=trust_remote_code),
-        )
+        where = locate(self.model)
+        tokenizer = load_tokenizer(self.model, trust_remote_code=trust_remote_code)
         self.template = bind(
             template,
             tokenizer,
@@ -112,17 +106,12 @@ class VllmEngine:
         )
         cpu = current_platform.is_cpu()
         if cpu:
-            options = {
-                "kv_cache_memory_bytes": CPU_CACHE_BYTES,
-                "block_size": CPU_BLOCK,
-                "enforce_eager": True,
-            } | options
+            options = CPU_OPTIONS | options
             dtype = "float32" if dtype == "auto" else dtype
         arguments = {
             "model": where,
             "dtype": dtype,
-            "tensor_parallel_size": tensor_parallel_size,
-            "pipeline_parallel_size": pipeline_parallel_size,
+            **self.parallel,
             "max_model_len": max_model_len,
             "enable_prefix_caching": True,
             # The model's own config would add its temperature and penalties.
@@ -131,12 +120,7 @@ class VllmEngine:
             "use_tqdm_on_load": False,
             "trust_remote_code": trust_remote_code,
         }
-        unknown = set(options) - set(EngineArgs.__dataclass_fields__)
-        if unknown:
-            raise ValueError(
-                f"vLLM has no option {sorted(unknown)[0]!r}: the ones it has are those of its "
-                "EngineArgs"
-            )
+        check_options(options)
         if options.get("load_format", "auto") in ("auto", "safetensors"):
             check_unread(self.model, trust_remote_code=trust_remote_code)
         rows = rows_of(self.model)
@@ -144,15 +128,7 @@ class VllmEngine:
             check_embeddings(self.model, self.template, rows)
         for other in list(_LIVE):
             other.close()
-        with _as_it_was(), _in_this_process(), _not_finite() as bad:
-            try:
-                self.llm: Any = LLMEngine.from_engine_args(EngineArgs(**arguments | options))
-            except Exception as why:  # several libraries may raise anything here
-                if "trust_remote_code" in str(why):
-                    raise ModelFilesError(code_needed(self.model)) from why
-                raise ValueError(
-                    f"vLLM can't load {self.model!r} ({type(why).__name__}: {one_line(why, 300)})"
-                ) from why
+        self.llm, bad = start(self.model, arguments | options)
         _LIVE.add(self)
         if bad:
             self.close()
@@ -164,7 +140,7 @@ class VllmEngine:
         self._options = options
         self._vocabulary = len(tokenizer)
         self._embedded = int(config.get_vocab_size())
-        self._outside = frozenset(range(self._vocabulary, self._embedded))
+        self._outside = outside(self._vocabulary, self._embedded)
         if rows is None:  # the files need their own code to say it
             check_embeddings(self.model, self.template, self._embedded)
         self._flying: dict[str, _Flight] = {}
@@ -306,95 +282,3 @@ class _Flight:
 
     def __post_init__(self) -> None:
         self.written: list[int] = []
-
-
-def _import_vllm() -> str:
-    """Import vLLM and return its version, if that is supported."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its many warnings are about itself
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    try:
-        import vllm
-    except ImportError as why:
-        raise ImportError(
-            f"vLLM can't be imported ({why}): on a GPU machine pip install 's1lab[vllm]', on a CPU "
-            'follow the repository\'s CONTRIBUTING.md; or load with engine="transformers"'
-        ) from why
-    version = tuple(int(part) for part in vllm.__version__.split(".")[:2] if part.isdigit())
-    oldest, newest = SUPPORTED
-    if not oldest <= version <= newest:
-        raise ImportError(
-            f"vLLM {vllm.__version__} is not supported: install one from "
-            f"{'.'.join(map(str, oldest))} to {'.'.join(map(str, newest))}"
-        )
-    return str(vllm.__version__)
-
-
-@contextlib.contextmanager
-def _as_it_was() -> Iterator[None]:
-    """Undo the changes that vLLM makes to the process it loads in.
-
-    It sets seeds, disables ``torch.set_num_threads``, and changes the environment. Text that its
-    libraries write to standard error meanwhile is held back, and shown if the load fails.
-    """
-    import numpy as np
-    import torch
-
-    threads, states = (
-        torch.set_num_threads,
-        (random.getstate(), np.random.get_state(), torch.get_rng_state()),
-    )
-    real = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(real, held.read())
-            raise
-        finally:
-            os.dup2(real, 2)
-            os.close(real)
-            torch.set_num_threads = threads
-            random.setstate(states[0])
-            np.random.set_state(states[1])
-            torch.set_rng_state(states[2])
-            os.environ.pop("VLLM_DIST_IDENT", None)
-
-
-@contextlib.contextmanager
-def _not_finite() -> Iterator[list[str]]:
-    """Collect the names of weights that are NaN or infinite while vLLM loads a model.
-
-    They are checked as they are read, in the dtype that vLLM converts them to, so that no file is
-    read twice. A later check is not possible: on CPUs vLLM packs weights into its own form. With
-    several ranks other processes load the weights, and they are not checked.
-    """
-    from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
-
-    bad: list[str] = []
-    read = DefaultModelLoader.get_all_weights
-
-    def checked(self: Any, model_config: Any, model: Any) -> Iterator[tuple[str, Any]]:
-        for name, weight in read(self, model_config, model):
-            if not finite(weight, model_config.dtype):
-                bad.append(name)
-            yield name, weight
-
-    DefaultModelLoader.get_all_weights = checked
-    try:
-        yield bad
-    finally:
-        DefaultModelLoader.get_all_weights = read
-
-
-@contextlib.contextmanager
-def _in_this_process() -> Iterator[None]:
-    """Make vLLM keep its core in this process. The environment is restored afterwards."""
-    name = "VLLM_ENABLE_V1_MULTIPROCESSING"
-    before = os.environ.get(name)
-    os.environ[name] = "0"
-    try:
-        yield
-    finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})

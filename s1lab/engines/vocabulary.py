@@ -30,6 +30,19 @@ def rows_of(model: str) -> int | None:
         return None
 
 
+def outside(tokens: int, rows: int | None) -> frozenset[int]:
+    """The ids past the vocabulary that a model can choose.
+
+    Qwen's models have such rows and sometimes choose one. It can't be decoded. So an engine makes
+    these ids stops, and continues from there with all of them masked.
+
+    Args:
+        tokens: How many tokens the tokenizer has.
+        rows: How many ids the model's output has; None if that is not known.
+    """
+    return frozenset(range(tokens, rows or 0))
+
+
 def check_embeddings(model: str, template: BoundTemplate, rows: int) -> None:
     """Compare a tokenizer with the rows of the model's embeddings.
 

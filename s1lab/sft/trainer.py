@@ -101,21 +101,7 @@ def train(
     _set_padding(words, chosen)
     ends = end_ids(model, words) if isinstance(model, str) else end_ids_of(network, words)
     rows = encode(dataset, bind(chosen.template, words, ends), chosen, cut=cut)
-    made = {
-        "recipe": asdict(chosen),
-        "model": model if isinstance(model, str) else network.config.name_or_path or "in memory",
-        "fingerprint": fingerprint(model) if isinstance(model, str) else fingerprint_of(network),
-        "data": digest(rows),
-        "rows": len(rows),
-        "tokens": sum(map(len, rows["input_ids"])),
-        "cut": cut,
-        "steps": chosen.steps(len(rows)),
-        "versions": {
-            name: version(name)
-            for name in ("torch", "transformers", "trl", "accelerate", "datasets")
-        }
-        | ({"peft": version("peft")} if chosen.lora else {}),
-    }
+    made = _made(model, network, chosen, rows, cut)
     # for conditional control: s1lab.methods.conditional reads them from the model's config
     if "format" in dataset.column_names:
         made["formats"] = sorted(set(dataset["format"]))
@@ -131,17 +117,9 @@ def train(
     keeper = Keeper(folder, watch)
     if processes > 1:
         rows = _filled(rows, chosen.batch, words.pad_token_id)
-    trainer = _Trainer(
-        network,
-        args=arguments,
-        train_dataset=rows,
-        processing_class=words,
-        data_collator=Collator(chosen.batches, words.pad_token_id),
-        callbacks=[keeper],
-    )
-    trainer.remove_callback(PrinterCallback)
+    trainer = _trainer(network, arguments, rows, words, chosen, keeper)
     last = last_whole(folder)
-    try:
+    with _full_disk(folder):
         keeper.go_back_to(int(last.name.rpartition("-")[2]) if last else 0)
         with _without_bars(progress):
             trainer.train(resume_from_checkpoint=str(last) if last else None)
@@ -154,12 +132,56 @@ def train(
             _save(trainer, words, folder, made)
         # a launcher ends all processes when the first one ends
         trainer.accelerator.wait_for_everyone()
+    return Trained(folder, keeper.log or read_log(folder), made)
+
+
+def _made(
+    model: str | PreTrainedModel, network: PreTrainedModel, recipe: Recipe, rows: Dataset, cut: bool
+) -> dict[str, Any]:
+    """Record what a run is made of. A call with another record does not resume it."""
+    named = isinstance(model, str)
+    packages = ["torch", "transformers", "trl", "accelerate", "datasets"]
+    return {
+        "recipe": asdict(recipe),
+        "model": model if named else network.config.name_or_path or "in memory",
+        "fingerprint": fingerprint(model) if isinstance(model, str) else fingerprint_of(network),
+        "data": digest(rows),
+        "rows": len(rows),
+        "tokens": sum(map(len, rows["input_ids"])),
+        "cut": cut,
+        "steps": recipe.steps(len(rows)),
+        "versions": {name: version(name) for name in packages + ["peft"] * bool(recipe.lora)},
+    }
+
+
+def _trainer(
+    network: Any,
+    arguments: SFTConfig,
+    rows: Dataset,
+    words: PreTrainedTokenizerBase,
+    recipe: Recipe,
+    keeper: Keeper,
+) -> _Trainer:
+    made = _Trainer(
+        network,
+        args=arguments,
+        train_dataset=rows,
+        processing_class=words,
+        data_collator=Collator(recipe.batches, words.pad_token_id),
+        callbacks=[keeper],
+    )
+    made.remove_callback(PrinterCallback)
+    return made
+
+
+@contextlib.contextmanager
+def _full_disk(folder: Path) -> Iterator[None]:
+    """Turn a failure to write a checkpoint into a sentence. The last whole one stays."""
+    try:
+        yield
     except (OSError, SafetensorError, RuntimeError) as why:
-        if (
-            isinstance(why, RuntimeError)
-            and "file" not in str(why).lower()
-            and "write" not in str(why).lower()
-        ):
+        words = str(why).lower()
+        if isinstance(why, RuntimeError) and "file" not in words and "write" not in words:
             raise
         remove_broken(folder)
         kept = last_whole(folder)
@@ -168,7 +190,6 @@ def train(
             + (f"{kept.name} is whole" if kept else "No whole one is there")
             + ": make room and call again"
         ) from why
-    return Trained(folder, keeper.log or read_log(folder), made)
 
 
 def _filled(rows: Dataset, batch: int, pad: int) -> Dataset:

@@ -136,69 +136,20 @@ def examine(
         if not mentions(tokenizer, v)
     ]
     prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
-    if strict and closed(prompt):
-        switch = next(
-            (
-                s
-                for s in _switches(tokenizer, kwargs)
-                if not closed(_tried(tokenizer, parts, {**kwargs, s: True}, prompt))
-            ),
-            None,
-        )
-        if switch is None:
-            given = next((s for s in SWITCHES if kwargs.get(s) is False), None)
-            raise ValueError(
-                f"chat_template_kwargs={{{given!r}: False}} closes the thinking before it begins: "
-                "leave it out; lab.direct and evaluate(thinking=False) ask without thinking"
-                if given
-                else (
-                    f"the chat template of {name} closes the thinking before it begins, and "
-                    "neither enable_thinking=True nor thinking=True opens it: name the switch that "
-                    "does, as in chat_template_kwargs={'reasoning': True}"
-                )
-            )
+    if strict and (
+        switch := _opening_switch(tokenizer, name, parts, kwargs, prompt, closed, opened)
+    ):
         kwargs[switch] = True
         prompt = _render(tokenizer, QUESTION, None, parts, kwargs)
         notes.append(OFF.format(switch))
-    elif strict and not opened(prompt):
-        # Granite's template asks for thinking in its system turn if thinking=True is given.
-        for switch in _switches(tokenizer, kwargs):
-            on, off = (
-                _tried(tokenizer, parts, {**kwargs, switch: value}, prompt)
-                for value in (True, False)
-            )
-            if on != prompt and off == prompt and (opened(on) or _same_end(on, prompt)):
-                kwargs[switch], prompt = True, on
-                notes.append(OFF.format(switch))
-                break
-    # A form without thinking is closed, does not open what the usual form opens, or says so before
-    # the assistant's turn, as Hunyuan's /no_think does. Any other end belongs to another format
-    # than the user's.
-    without = None
-    for switch in SWITCHES if strict else ():
-        if mentions(tokenizer, switch):
-            other = _tried(tokenizer, parts, {**kwargs, switch: False}, prompt)
-            told = other != prompt and _same_end(other, prompt)
-            if closed(other) or (opened(prompt) and not opened(other)) or told:
-                without = {switch: False}
-                break
+    without = (
+        _without_thinking(tokenizer, parts, kwargs, prompt, closed, opened) if strict else None
+    )
     system_fault = _system_fault(tokenizer, name, parts, kwargs)
     if system_fault:
         notes.append(system_fault)
-    if "strftime_now" not in kwargs:
-        then, later = (
-            _tried(tokenizer, parts, {**kwargs, "strftime_now": at.strftime}, "") for at in _CLOCKS
-        )
-        if then != later:
-            variable = (
-                "'date_string': '26 Jul 2024'"
-                if mentions(tokenizer, "date_string")
-                else "'strftime_now': '2024-07-26'"
-            )
-            notes.append(
-                "the chat template puts the day into each prompt, so a store answers for runs of "
-                f"the same day only: chat_template_kwargs={{{variable}}} fixes it"
-            )
+    if dated := _dated(tokenizer, parts, kwargs):
+        notes.append(dated)
     changed = (
         [what for what, odd in ODD.items() if _changes(tokenizer, parts, kwargs, odd)]
         if strict
@@ -209,6 +160,90 @@ def examine(
             f"the chat template changes some questions: it cuts or escapes {', '.join(changed)}"
         )
     return Chat(tokenizer, kwargs, parts, without, system_fault, tuple(notes), strict)
+
+
+def _opening_switch(
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+    parts: bool,
+    kwargs: Mapping[str, Any],
+    prompt: str,
+    closed: Callable[[str], bool],
+    opened: Callable[[str], bool],
+) -> str | None:
+    """The switch that turns thinking on; None if it is on, or the template has no such switch.
+
+    Raises:
+        ValueError: The template closes the thinking, and no known switch opens it.
+    """
+    if opened(prompt) and not closed(prompt):
+        return None
+
+    def tried(switch: str, value: bool) -> str:
+        return _tried(tokenizer, parts, {**kwargs, switch: value}, prompt)
+
+    if not closed(prompt):
+        # Granite's template asks for thinking in its system turn if thinking=True is given.
+        for switch in _switches(tokenizer, kwargs):
+            on, off = tried(switch, True), tried(switch, False)
+            if on != prompt and off == prompt and (opened(on) or _same_end(on, prompt)):
+                return switch
+        return None
+    for switch in _switches(tokenizer, kwargs):
+        if not closed(tried(switch, True)):
+            return switch
+    if given := next((s for s in SWITCHES if kwargs.get(s) is False), None):
+        raise ValueError(
+            f"chat_template_kwargs={{{given!r}: False}} closes the thinking before it begins: "
+            "leave it out; lab.direct and evaluate(thinking=False) ask without thinking"
+        )
+    raise ValueError(
+        f"the chat template of {name} closes the thinking before it begins, and neither "
+        "enable_thinking=True nor thinking=True opens it: name the switch that does, as in "
+        "chat_template_kwargs={'reasoning': True}"
+    )
+
+
+def _without_thinking(
+    tokenizer: PreTrainedTokenizerBase,
+    parts: bool,
+    kwargs: Mapping[str, Any],
+    prompt: str,
+    closed: Callable[[str], bool],
+    opened: Callable[[str], bool],
+) -> dict[str, bool] | None:
+    """The variables of a prompt without thinking, if the template has such a form.
+
+    That form is closed, does not open what the usual form opens, or says so before the assistant's
+    turn, as Hunyuan's /no_think does. Any other end belongs to another format than the user's.
+    """
+    for switch in SWITCHES:
+        if mentions(tokenizer, switch):
+            other = _tried(tokenizer, parts, {**kwargs, switch: False}, prompt)
+            told = other != prompt and _same_end(other, prompt)
+            if closed(other) or (opened(prompt) and not opened(other)) or told:
+                return {switch: False}
+    return None
+
+
+def _dated(
+    tokenizer: PreTrainedTokenizerBase, parts: bool, kwargs: Mapping[str, Any]
+) -> str | None:
+    """A note on a template that puts the day into each prompt, if it does."""
+    if "strftime_now" in kwargs:
+        return None
+    then, later = (
+        _tried(tokenizer, parts, {**kwargs, "strftime_now": at.strftime}, "") for at in _CLOCKS
+    )
+    if then == later:
+        return None
+    variable = "'strftime_now': '2024-07-26'"
+    if mentions(tokenizer, "date_string"):
+        variable = "'date_string': '26 Jul 2024'"
+    return (
+        "the chat template puts the day into each prompt, so a store answers for runs of the same "
+        f"day only: chat_template_kwargs={{{variable}}} fixes it"
+    )
 
 
 def _variables(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:

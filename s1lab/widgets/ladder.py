@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -209,18 +209,7 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
     def y(percent: float) -> float:
         return HIGH - BOTTOM - (HIGH - TOP - BOTTOM) * percent / 100
 
-    ticks = [2**k for k in range(math.ceil(low), math.floor(high) + 1)]
-    parts = [
-        f'<line x1="{x(t):.1f}" x2="{x(t):.1f}" y1="{y(0)}" y2="{y(0) + 4}" stroke="currentColor"/>'
-        f'<text x="{x(t):.1f}" y="{y(0) + 16}" text-anchor="middle">{t:,}</text>'
-        for t in ticks
-    ]
-    parts += [
-        f'<line x1="{LEFT}" x2="{WIDE - RIGHT}" y1="{y(p):.1f}" y2="{y(p):.1f}" '
-        f'stroke="currentColor" opacity="{0.2 if p else 0.6}"/><text x="{LEFT - 5}" '
-        f'y="{y(p) + 4:.1f}" text-anchor="end">{p}</text>'
-        for p in (0, 20, 40, 60, 80, 100)
-    ]
+    parts = _axes(low, high, x, y)
     for i, (name, r) in enumerate(zip(names, measured, strict=True)):
         rung = named_rung(name)
         capped = rung is not None and rung[0] is not None
@@ -241,7 +230,7 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
                 f'<rect x="{at - 4:.1f}" y="{up - 4:.1f}" width="8" height="8" fill="{color}">'
                 f"{title}</rect>"
             )
-        if i == chosen:
+        if i == chosen:  # a ring and the name
             parts.append(
                 f'<circle cx="{at:.1f}" cy="{up:.1f}" r="9" fill="none" stroke="currentColor" '
                 'stroke-width="2"/>'
@@ -252,11 +241,6 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
                 f'<text x="{at + shift:.1f}" y="{up - 8:.1f}" text-anchor="{side}" '
                 f'font-weight="bold">{escape(name)}</text>'
             )
-    parts.append(
-        f'<text x="{WIDE / 2}" y="{HIGH - 3}" text-anchor="middle">thinking tokens a question, log '
-        "scale</text>"
-    )
-    parts.append('<text x="6" y="12">accuracy, %</text>')
     label = (
         f"accuracy over thinking tokens; chosen: {names[chosen]}, {measured[chosen].interval} "
         "percent"
@@ -265,8 +249,29 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
         f'<svg width="{WIDE}" height="{HIGH}" viewBox="0 0 {WIDE} {HIGH}" role="img" '
         f'aria-label="{escape(label)}" fill="currentColor" style="font:11px sans-serif;'
         'max-width:100%;color:var(--jp-content-font-color1,inherit)">'
-        f"{''.join(parts)}</svg>"
+        f"{''.join(parts)}"
+        f'<text x="{WIDE / 2}" y="{HIGH - 3}" text-anchor="middle">thinking tokens a question, log '
+        'scale</text><text x="6" y="12">accuracy, %</text></svg>'
     )
+
+
+def _axes(
+    low: float, high: float, x: Callable[[float], float], y: Callable[[float], float]
+) -> list[str]:
+    """Draw the ticks of both axes. ``low`` and ``high`` are powers of 2 of the tokens."""
+    ticks = [2**k for k in range(math.ceil(low), math.floor(high) + 1)]
+    marks = [
+        f'<line x1="{x(t):.1f}" x2="{x(t):.1f}" y1="{y(0)}" y2="{y(0) + 4}" stroke="currentColor"/>'
+        f'<text x="{x(t):.1f}" y="{y(0) + 16}" text-anchor="middle">{t:,}</text>'
+        for t in ticks
+    ]
+    marks += [
+        f'<line x1="{LEFT}" x2="{WIDE - RIGHT}" y1="{y(p):.1f}" y2="{y(p):.1f}" '
+        f'stroke="currentColor" opacity="{0.2 if p else 0.6}"/><text x="{LEFT - 5}" '
+        f'y="{y(p) + 4:.1f}" text-anchor="end">{p}</text>'
+        for p in (0, 20, 40, 60, 80, 100)
+    ]
+    return marks
 
 
 def ladder(rungs: Any) -> LadderSlider:
