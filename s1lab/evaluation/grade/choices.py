@@ -29,12 +29,16 @@ _NAMED_BY = re.compile(  # "vitamin D", "team C"
 )
 _WORD_AFTER = re.compile(r"\s+([a-z]+)")
 _GOES_ON = frozenset(
-    "is because since as and or but not follows was here for while due with given".split()
+    "is because since as and or but not follows was here for while due with given it".split()
 )
 _WRONG = re.compile(
-    r"^[)\]*\s]*(?:[,\s]*(?:and|or|,|nor)\s*[(\[]?[A-J][)\]]?(?![A-Za-z]))*[)\]*\s]*(?:isn't|aren't|doesn't|is|are|was|were|can\s?not|can't|does|do|would)?"
-    r"\s*(?:both\s+|all\s+|clearly\s+|also\s+|definitely\s+)?(?:isn't|aren't|doesn't|can't|won't|wrong|incorrect|false|less\s+likely|ruled\s+out|eliminated|not\b|violates?\b|fails?\b"
-    r"|be\s+(?:wrong|ruled|excluded)|a\s+distractor)",
+    r"^[)\]*\s]*(?:[,\s]*(?:and|or|,|nor)\s*[(\[]?[A-J][)\]]?(?![A-Za-z]))*[)\]*\s]*"
+    r"(?:isn't|aren't|doesn't|is|are|was|were|can\s?not|can't|can|could|may|might|must|should"
+    r"|does|do|would|:)?"
+    r"\s*(?:both\s+|all\s+|clearly\s+|also\s+|definitely\s+)?"
+    r"(?:isn't|aren't|doesn't|can't|won't|wrong|incorrect|false|less\s+likely|ruled\s+out"
+    r"|eliminated|excluded|out\b(?!\s+of)|not\b|violates?\b|fails?\b"
+    r"|be\s+(?:wrong|ruled|excluded|eliminated|rejected|discarded|dismissed)|a\s+distractor)",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
@@ -46,9 +50,15 @@ _HEDGE = re.compile(
     r"^[)\]*\"'\s]*[(\[]?(?:,|,?\s*(?:and|or|/|&)(?:/or)?)\s*(?:and\s+|or\s+)?(?:maybe\s+|possibly\s+|perhaps\s+)?(?:options?\s+|choices?\s+)?[(\[*]*"
     r"(?P<next>[A-J])(?![A-Za-z'’])[)\]*]*(?!\s+(?:is|are|was|were|has|have|does|fails?|violates?)\b)"
 )
+# The "A or" before "D is correct".
+_OTHER_BEFORE = re.compile(
+    r"(?<![\w'’])(?P<other>[A-J])[)\]*]*,?\s*(?:\b(?:and|or)|/|&)\s*"
+    r"(?:maybe\s+|possibly\s+|perhaps\s+)?(?:options?\s+|choices?\s+)?[(\[*\"']*$"
+)
 _IS_RIGHT = re.compile(
     r"[(\[*\"']*(?P<letter>[A-Ja-j])[)\]*\"']*(?:[.:)]\s*[^\n.]{0,80}?)?\s+(?:is|as|are)\s+"
-    r"(?:therefore\s+|thus\s+|indeed\s+|also\s+|most\s+likely\s+)?(?:the\s+|our\s+|my\s+)?(?:only\s+|most\s+)?"
+    r"(?:therefore\s+|thus\s+|indeed\s+|also\s+|both\s+|all\s+|most\s+likely\s+)?"
+    r"(?:the\s+|our\s+|my\s+)?(?:only\s+|most\s+)?"
     r"(?:correct|right|best|answer|true|appropriate|final)\b",
     re.IGNORECASE,
 )
@@ -112,7 +122,11 @@ def unmarked_option(text: str) -> str | None:
     if several := _several(text):
         return several
     restated = _RESTATED.match(lines[0]) if len(lines) == 1 else None
-    if restated and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) <= 1:
+    if (
+        restated
+        and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) <= 1
+        and not _WRONG.match(lines[0][restated.end(restated.lastindex or 0) :])
+    ):
         return str(next(filter(None, restated.groups()))).upper()
     for pattern in (_IS_RIGHT, _SAYS_SO):
         said = [
@@ -121,7 +135,12 @@ def unmarked_option(text: str) -> str | None:
             if _stands(text, m) and not _denied(text, m.start("letter"), m.end("letter"))
         ]
         if said:
-            return _with_others(text, said[-1]["letter"].upper(), said[-1].end("letter"))
+            letter, begin = said[-1]["letter"].upper(), said[-1].start("letter")
+            joined = _OTHER_BEFORE.search(text[max(0, begin - 60) : begin])
+            found = _with_others(text, letter, said[-1].end("letter"))
+            if joined and joined["other"] != letter:
+                return f"{joined['other']} or {found}"
+            return found
     return _last_of(text[-4_000:], whole=text)
 
 

@@ -49,6 +49,12 @@ _BASED = re.compile(
 )
 
 
+# "221 (base 3)", "221_{base 3}", "221 in base three"
+_BASE_IN_WORDS = re.compile(
+    r"(?:_\s*\{?\s*|(?<=[\w)])\s*\(?\s*(?:in\s+)?)base[\s-]*(\w+)\s*[)}]?\s*$", re.IGNORECASE
+)
+
+
 _BASES = {
     "two": 2,
     "three": 3,
@@ -382,6 +388,8 @@ def _value_side(text: str) -> str:
 
 
 def _based(text: str) -> tuple[str, int] | None:
+    text = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text)
+    text = _BASE_IN_WORDS.sub(r"_{\1}", text)
     text = re.sub(r"^\((-?\w+)\)(?=\s*_)", r"\1", _value_side(text).replace(",", "").strip())
     found = _BASED.fullmatch(text)
     if found is None:

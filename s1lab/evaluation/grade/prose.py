@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 from s1lab.evaluation.grade.arithmetic import NUMBER_WORDS, number_in_words
-from s1lab.evaluation.grade.quantities import quantity, split_unit
+from s1lab.evaluation.grade.quantities import PARTS, quantity, split_unit
 from s1lab.evaluation.grade.spelling import clean, signs
 
 LONGEST = 2_000  # the most characters of a text that is read as an answer
@@ -49,7 +49,8 @@ _ONE_LETTER = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'*")
 # A number inside a calculation is not an amount by itself: "the square root of 3", "2π/3".
 _OPERATED = re.compile(
     r"^\(|^\s?(?:\\?pi\b|\\?sqrt|√|\\times|\\cdot|/\s?[A-Za-z]|!|choose\b|factorial\b|squared\b|cubed\b"
-    r"|(?:times|plus|minus|divided\s+by|multiplied\s+by)\s+\d|to\s+the\s+\w+\s+power)"
+    r"|(?:times|plus|minus|divided\s+by|multiplied\s+by)\s+(?:\d|[b-hj-z]\b)"
+    r"|(?:less|more)\s+than\s+[b-hj-z]\b|to\s+the\s+\w+\s+power)"
 )
 _OPERATES = re.compile(
     r"(?:/|[A-Za-z]\(|\^|\*|\b(?:root|log(?:arithm)?|half|third|quarter|sine|cosine|tangent|percent|%)\s+of|\btwice|\bthrice|\bdouble"
@@ -64,15 +65,13 @@ _WORDED = (  # the calculations in words that are understood
     (re.compile(r"^(?:a|one)\s+dozen\b", re.IGNORECASE), "12"),
     (re.compile(r"\b(\d+)\s+squared\b", re.IGNORECASE), r"\1^2"),
     (re.compile(r"\b(\d+)\s+cubed\b", re.IGNORECASE), r"\1^3"),
-    (
-        re.compile(
-            r"\b(\w+)\s*[,(]?\s*(?:in\s+)?base[\s-]*(\d+|two|three|four|five|six|seven|eight|nine|sixteen)\)?",
-            re.IGNORECASE,
-        ),
-        r"\1_{\2}",
-    ),
 )
-_PARTS = {
+_BASE = re.compile(  # "221 in base 3", "221 (base three)"
+    r"\b(\w+)\s*[,(]?\s*(?:in\s+)?"
+    r"base[\s-]*(\d+|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen)\)?",
+    re.IGNORECASE,
+)
+_PART_NAMES = {
     "half": 2,
     "third": 3,
     "fourth": 4,
@@ -85,7 +84,7 @@ _PARTS = {
     "tenth": 10,
 }
 _PART = re.compile(
-    rf"\b([a-z]+)[\s-](half|{'|'.join(p for p in _PARTS if p != 'half')})s?\b(?!\s+of\b)",
+    rf"\b([a-z]+)[\s-](half|{'|'.join(p for p in _PART_NAMES if p != 'half')})s?\b(?!\s+of\b)",
     re.IGNORECASE,
 )
 _SIGNED = re.compile(rf"\b(?:negative|minus)\s+({NUMBER_WORDS.pattern})", re.IGNORECASE)
@@ -172,12 +171,17 @@ def worded(sentence: str) -> str:
     sentence = _PART.sub(_part, sentence)
     for pattern, written in _WORDED:
         sentence = pattern.sub(written, sentence)
-    return sentence
+    return _BASE.sub(_in_base, sentence)
+
+
+def _in_base(found: re.Match[str]) -> str:
+    base = found[2] if found[2].isdigit() else number_in_words(found[2])
+    return f"{found[1]}_{{{base}}}"
 
 
 def _part(found: re.Match[str]) -> str:
     above = 1 if found[1].lower() in ("a", "one") else number_in_words(found[1])
-    return f"{above}/{_PARTS[found[2].lower()]}" if above is not None else found[0]
+    return f"{above}/{_PART_NAMES[found[2].lower()]}" if above is not None else found[0]
 
 
 def last_answered(text: str) -> tuple[str, str] | None:
@@ -268,7 +272,10 @@ def number_in(text: str) -> str | None:
     if any(_BOUND.search(_before(text, m)) for m in found) and len(found) <= 2:
         return None  # "greater than 3", "between 3 and 5" give no number
     for first, second in pairwise(found):
-        if _EITHER.fullmatch(text[first.end("number") : second.start("number")]):
+        end = max(first.end("number"), first.end("below"))
+        between = text[end : second.start("number")]
+        rounded = first["below"] and re.search(r"\b(?:about|approximately|roughly)\b", between)
+        if _EITHER.fullmatch(between) and not rounded:
             return f"{_with_unit(first)} or {_with_unit(second)}"
     if (compound := _compound(text, found)) is not None:
         return compound
@@ -409,7 +416,7 @@ def _with_unit(number: re.Match[str]) -> str:
     if number["money"]:
         return f"{text} dollars" if "$" in number["money"] else text
     unit = (number["unit"] or "").strip()
-    if unit.lower() in ("hundred", "thousand", "million", "billion", "trillion", "dozen"):
+    if unit.lower() in ("hundred", "thousand", "million", "billion", "trillion", "dozen", *PARTS):
         return f"{text} {unit}"
     amount = quantity(f"{text} {unit}") if len(unit) > 1 else None
     return f"{text} {unit}" if amount and amount.unit else text

@@ -39,6 +39,8 @@ _WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|texttt|textsf|mathrm|mathbf|mathit|mathsf|mathtt|mathnormal|boldsymbol|bm"
     r"|mbox|hbox|emph|underline|operatorname\*?)\s*\{([^{}]*)\}"
 )
+# Upright letters that are units behind a number. The others are symbols: e, i, x.
+_UNIT_LETTERS = frozenset("msghlLJNWVAKCFTHPR")
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _SHORT = re.compile(r"\\(frac|dfrac|tfrac|cfrac)\s*([0-9A-Za-z])\s*([0-9A-Za-z])")
 _HALF_SHORT = re.compile(r"\\(?:frac|dfrac|tfrac|cfrac)\s*(\d)\s*(\{)")
@@ -109,6 +111,7 @@ def clean(text: str) -> str:
     text = re.sub(r"\\\(|\\\)|\\\[|\\\]|(?<!\\)\$\$?(?!\s*\d)|(?<!\\)\$(?=[^$]*\$)", " ", text)
     text = re.sub(r"[_^]?\{\s*\}", "", text)
     text = re.sub(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times ", text)
+    text = re.sub(r"(?<=\d)\s+[xX]\s+(?=\\?\$?\d)", r" \\times ", text)
     text = text.replace("\\cdotp", "\\cdot").replace("\\colon", ":")
     for _ in range(3):  # wrappers inside wrappers
         text = _WRAPPER.sub(_unwrapped, text)
@@ -168,7 +171,10 @@ def _unwrapped(match: re.Match[str]) -> str:
         return " "
     if re.fullmatch(r"\(?[A-Za-z]\)?", inside):
         before = match.string[: match.start()].rstrip()
-        return f"\\text{{ {inside}}}" if before[-1:].isdigit() else f" {inside} "
+        unit = inside in _UNIT_LETTERS and before[-1:].isdigit()
+        return f"\\text{{ {inside}}}" if unit else f" {inside} "
+    if inside in ("pi", "\\pi"):
+        return " \\pi "
     if re.fullmatch(r"(?:and|or|,|;|&)", inside):
         return f" {inside} "
     if not re.search(r"[A-Za-z]{2}", inside):
