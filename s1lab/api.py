@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict, Unpack, overload
 
+from s1lab.arguments import shown
 from s1lab.budget import Budget, check_answer
 from s1lab.driving import Storing as Storing
 from s1lab.driving import drive_traces, fault
@@ -218,6 +219,8 @@ def questions_of(questions: str | Iterable[str]) -> tuple[bool, list[str]]:
         ValueError: The list is empty, or a question is empty or is not text.
     """
     single = isinstance(questions, str)
+    if not isinstance(questions, Iterable):
+        raise ValueError(f"questions={shown(questions)} is no text: give one, or a list of them")
     asked = [questions] if isinstance(questions, str) else list(questions)
     if not asked:
         raise ValueError("the list of questions is empty: give at least one")
@@ -260,6 +263,10 @@ def budgets_of(
     """
     if budget is None or isinstance(budget, Budget):
         return [with_answer(budget, answer_tokens, answer_room)] * n
+    if isinstance(budget, str) or not isinstance(budget, Iterable):
+        raise ValueError(
+            f"budget={shown(budget)} is no Budget: give one, or a list with one a question"
+        )
     budgets = list(budget)
     if single or len(budgets) != n or not all(isinstance(b, Budget) for b in budgets):
         raise ValueError(
@@ -330,6 +337,8 @@ def open_trace(
         ValueError: The chat template takes no system text. This concerns every question of the
             call.
     """
+    if system is not None and not isinstance(system, str):
+        raise ValueError(f"system={shown(system)} is no text: give one, or None for no system turn")
     if system is not None and (unusable := engine.template.chat.system_fault):
         raise ValueError(unusable)
     trace = Trace(question, engine.template, budget, sample)

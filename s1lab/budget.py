@@ -119,6 +119,8 @@ class Budget:
             raise ValueError(
                 f"wait={self.wait!r} is no text to append: give one, several as a tuple, or None for none"
             )
+        if self.on_cut is not None and not isinstance(self.on_cut, str):
+            raise ValueError(f"on_cut={self.on_cut!r} is no text: give one, or None for none")
         check_answer(self.answer_tokens, self.answer_room)
         if self.compat not in get_args(Compat):
             raise ValueError(

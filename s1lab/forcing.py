@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from s1lab.arguments import real, whole
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Program, Request
 from s1lab.trace import Source, Trace
@@ -32,11 +33,9 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.temperature >= 0:
-            raise ValueError(
-                f"temperature={self.temperature} is negative: use 0 for greedy, 0.7 or so to sample"
-            )
-        if not 0 < self.top_p <= 1:
+        real("temperature", self.temperature, "0 for greedy, 0.7 or so to sample", low=0)
+        whole("seed", self.seed, None)
+        if not 0 < real("top_p", self.top_p, "1 to keep every token") <= 1:
             raise ValueError(f"top_p={self.top_p} is outside (0, 1]: use 1 to keep every token")
 
     def seed_of(self, trace: Trace, round: int | str) -> int:

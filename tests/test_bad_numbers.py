@@ -146,7 +146,7 @@ def calls(traces):
 
 def complaint(call, arguments, name):
     """What is wrong with a call's answer to a bad argument; None for one sentence that names it."""
-    asked = f"{call.__qualname__}({name}={arguments[name]!r:.60})"
+    asked = f"{call.__qualname__}({name}={arguments.get(name)!r:.60})"
     try:
         found = call(**arguments)
     except ValueError as error:
@@ -270,3 +270,50 @@ def test_values_agree_with_scipy_and_with_formulas_of_the_books():
         paired=True, vectorized=True, method="percentile", n_resamples=10_000, rng=np.random.default_rng(1),
     ).confidence_interval  # fmt: skip
     assert (ours.low, ours.high) == pytest.approx((100 * theirs.low, 100 * theirs.high), abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("temperature", ["x", None, True, NAN, INF, -1]),
+        ("top_p", ["x", None, True, NAN, 0, 2]),
+        ("seed", ["x", None, True, 1.5]),
+        ("kind", [None, 5, "poem"]),
+        ("questions", [None, 5]),
+        ("budget", ["x", 5]),
+        ("system", [5]),
+        ("n", ["x", None, True, 1.5, NAN, 0]),
+    ],
+)
+def test_the_calls_that_run_name_the_bad_argument(tiny, name, bad):
+    good = {"questions": "How many o in honey?", "n": 2}
+    for value in bad:
+        said = complaint(lambda **given: lab.vote(tiny, **given), good | {name: value}, name)
+        assert not said
+    if name in ("temperature", "top_p", "seed", "budget", "n"):
+        rows = {"problems": lab.tiny.problems(1)}
+        for value in bad:
+            assert not complaint(
+                lambda **given: lab.evaluate(tiny, **given), rows | {name: value}, name
+            )
+            assert not complaint(
+                lambda **given: lab.sweep(tiny, caps=[4], **given), rows | {name: value}, name
+            )
+
+
+def test_what_is_no_benchmark_no_reward_and_no_text_is_named(tiny):
+    question, rows = "How many o in honey?", lab.tiny.problems(1)
+    for call, name in (
+        (lambda: lab.evaluate(tiny, rows[:1]), "problems"),
+        (lambda: lab.sweep(tiny, "aime24", [4]), "problems"),
+        (lambda: lab.sweep(tiny, rows, 5), "caps"),
+        (lambda: lab.best_of(tiny, question, 2, 5), "score"),
+        (lambda: lab.rebase(tiny, question, 2, None), "reward"),
+        (lambda: lab.rebase(tiny, question, 2, len, step=5), "step"),
+        (lambda: lab.Budget(on_cut=5), "on_cut"),
+        (lambda: lab.grade.extract(5), "response"),
+        (lambda: lab.grade.normal("5", "poem"), "poem"),
+        (lambda: lab.grade.same("5", None), "answer"),
+        (lambda: lab.grade.verdicts(None, ["5"]), "responses"),
+    ):
+        assert not complaint(call, {}, name)

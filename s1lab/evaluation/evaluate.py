@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from s1lab.api import Budgets, Storing, check_thinking, direct, force, settings
+from s1lab.api import Budgets, Storing, budgets_of, check_thinking, direct, force, settings
+from s1lab.arguments import shown, whole
 from s1lab.budget import Budget
 from s1lab.engine import Engine
 from s1lab.evaluation import grade
@@ -22,7 +23,7 @@ from s1lab.evaluation.intervals import Interval, accuracy_interval
 from s1lab.forcing import Sampling
 from s1lab.interop.exports import save_harness
 from s1lab.load import describe
-from s1lab.methods.ladder import ladder, names
+from s1lab.methods.ladder import ladder, names, rungs_of
 from s1lab.methods.samples import unread
 from s1lab.storage.replay import recording
 from s1lab.storage.saved import write_run
@@ -181,7 +182,7 @@ def evaluate(
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
     check_thinking(thinking, budget, prefix)
-    asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
+    asked = budgets_of(budget, len(columns["question"]), single=False)
     sampling = Sampling(temperature, top_p, seed)
     made = _made(
         engine, problems, columns["question"], sampling, system, asked if thinking else [], n
@@ -250,11 +251,8 @@ def sweep(
     """
     columns = _checked(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
-    budgets = (
-        budget
-        if budget is None or isinstance(budget, Budget)
-        else [b for b in budget for _ in range(n)]
-    )
+    budgets = [b for b in budgets_of(budget, len(columns["question"]), False) for _ in range(n)]
+    rungs_of(budgets[0], caps, waits)  # before the store is opened
     sampling = Sampling(temperature, top_p, seed)
     made = _made(engine, problems, columns["question"], sampling, system, [Budget()], n) | {
         "call": "sweep"
@@ -335,8 +333,12 @@ def _made(
 
 
 def _checked(problems: Dataset, n: int, temperature: float) -> dict[str, list[str]]:
-    if n < 1:
-        raise ValueError(f"n={n}: sample each question at least once")
+    if not hasattr(problems, "column_names"):
+        raise ValueError(
+            f"problems={shown(problems)} is no Dataset: load one with lab.benchmarks.load, "
+            "or make one with datasets.Dataset.from_list"
+        )
+    whole("n", n)
     if n > 1 and temperature == 0:
         raise ValueError(
             f"n={n} samples at temperature 0 are all the same: raise the temperature or leave n out"

@@ -18,7 +18,7 @@ from s1lab.engine import Engine, Program, together
 from s1lab.evaluation import grade
 from s1lab.forcing import Sampling, answer, cut_short, goes_on, open_thinking, thinking
 from s1lab.methods.allocation import ALLOCATIONS, balanced, ceilings, growth_weights
-from s1lab.methods.rewards import Score, rated
+from s1lab.methods.rewards import Score, check_score, rated
 from s1lab.methods.samples import VOTES
 from s1lab.methods.tree import Tree
 from s1lab.tokenization.bound_template import BoundTemplate
@@ -127,6 +127,9 @@ def rebase(
         )
     growth_weights((), 0, balance)
     whole("step_tokens", step_tokens)
+    check_score("reward", reward)
+    if step is not None and not isinstance(step, str):
+        raise ValueError(f"step={shown(step)} is no text that ends a step: give one, or None")
     for name, given, known in (("allocation", allocation, ALLOCATIONS), ("vote", vote, VOTES)):
         if given not in known:
             raise ValueError(f"{name}={shown(given)} is unknown: choose from {list(known)}")
@@ -330,6 +333,8 @@ def sampling_of(n: int, temperature: float, top_p: float, seed: int, name: str =
 
 def kinds_of(kind: str | Sequence[str], questions: int) -> list[str]:
     """Turn the kinds of a call into one kind for each question."""
+    if not isinstance(kind, (str, Sequence)):
+        raise ValueError(f"kind={shown(kind)} is unknown: choose from {list(grade.KINDS)}")
     kinds = [kind] * questions if isinstance(kind, str) else list(kind)
     if len(kinds) != questions:
         raise ValueError(

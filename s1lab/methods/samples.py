@@ -147,7 +147,7 @@ class Samples:
         n = len(self.traces)
         if k is None:
             return n
-        if whole("k", k, -(10**18)) not in range(1, n + 1):
+        if whole("k", k, None) not in range(1, n + 1):
             raise ValueError(
                 f"k={k} of n={n} samples: k is at least 1 and at most n; take more samples for it"
             )

@@ -19,7 +19,7 @@ from s1lab.evaluation import grade
 from s1lab.forcing import direct
 from s1lab.methods.majority import elected
 from s1lab.methods.rebase import kinds_of, sampling_of, with_error
-from s1lab.methods.rewards import Best, Score, rated
+from s1lab.methods.rewards import Best, Score, check_score, rated
 from s1lab.methods.samples import Samples, unread
 from s1lab.trace import Trace
 
@@ -328,6 +328,7 @@ def best_of(
         best = lab.best_of(engine, "How many r in raspberry?", 4, lambda t: -t.thinking_tokens)
         print(best.answer)
     """
+    check_score("score", score)
     voted: Vote | list[Vote] = vote(
         engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix, temperature=temperature, top_p=top_p,
         seed=seed, answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=store, progress=progress,
