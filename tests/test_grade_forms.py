@@ -46,6 +46,7 @@ WHOLE = [  # what can't be read as a whole is never equal to a part of itself
     (r"\boxed{3\text{ pi}}", "3", False),
     (r"\boxed{3\mathrm{x}}", "3x", True),
     (r"\boxed{3\,\mathrm{J}}", "3", True),
+    (r"\boxed{5\text{ d}}", "5", True),
     # a space between digits is not nothing
     ("The answer is 1 1/2.", "11/2", False),
     (r"\boxed{12 7/8}", "127/8", False),
@@ -312,6 +313,9 @@ CHOICES = [
     ("B and C are out; A it is.", "A", True),
     ("A and D could be excluded, so B", "B", True),
     ("(B) is false", "B", False),
+    ("(A) False", "A", True),
+    ("(D) Cannot be determined", "D", True),
+    ("B) not enough information", "B", True),
 ]
 
 

@@ -34,7 +34,7 @@ _GOES_ON = frozenset(
 _WRONG = re.compile(
     r"^[)\]*\s]*(?:[,\s]*(?:and|or|,|nor)\s*[(\[]?[A-J][)\]]?(?![A-Za-z]))*[)\]*\s]*"
     r"(?:isn't|aren't|doesn't|is|are|was|were|can\s?not|can't|can|could|may|might|must|should"
-    r"|does|do|would|:)?"
+    r"|does|do|would)?"
     r"\s*(?:both\s+|all\s+|clearly\s+|also\s+|definitely\s+)?"
     r"(?:isn't|aren't|doesn't|can't|won't|wrong|incorrect|false|less\s+likely|ruled\s+out"
     r"|eliminated|excluded|out\b(?!\s+of)|not\b|violates?\b|fails?\b"
@@ -72,6 +72,11 @@ _OPENING = re.compile(
     r"[\s*_\"'“:$]*"
     r"(?:(?:the\s+)?(?:correct\s+|right\s+|best\s+)?(?:options?|choices?|letter|answer)\b\s*(?:is\b)?[\s:*\"'“]*)?"
     r"(?P<opens>[(\[{*\"'“]*)(?P<letter>[A-Ja-j])(?P<closes>[)\]}*.:\"'”]*)(?![\w'’+])",
+    re.IGNORECASE,
+)
+# "(B) is false". But "(B) false" and "(D) cannot be determined" repeat the option's own text.
+_IS_WRONG = re.compile(
+    r"[)\]*\s]*\s(?:is|was)\s+(?:not\s+(?:the\s+)?(?:correct|right|answer)|wrong|incorrect|false)\b",
     re.IGNORECASE,
 )
 # Such as "(B) 5 m/s".
@@ -125,7 +130,7 @@ def unmarked_option(text: str) -> str | None:
     if (
         restated
         and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) <= 1
-        and not _WRONG.match(lines[0][restated.end(restated.lastindex or 0) :])
+        and not _IS_WRONG.match(lines[0][restated.end(restated.lastindex or 0) :])
     ):
         return str(next(filter(None, restated.groups()))).upper()
     for pattern in (_IS_RIGHT, _SAYS_SO):

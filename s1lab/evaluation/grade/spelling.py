@@ -39,7 +39,8 @@ _WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|texttt|textsf|mathrm|mathbf|mathit|mathsf|mathtt|mathnormal|boldsymbol|bm"
     r"|mbox|hbox|emph|underline|operatorname\*?)\s*\{([^{}]*)\}"
 )
-# Upright letters that are units behind a number. The others are symbols: e, i, x.
+# Upright letters that are units behind a number. The others are symbols, such as e and i. Words
+# are in \text{}, so there only the commonest symbols are taken as such.
 _UNIT_LETTERS = frozenset("msghlLJNWVAKCFTHPR")
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _SHORT = re.compile(r"\\(frac|dfrac|tfrac|cfrac)\s*([0-9A-Za-z])\s*([0-9A-Za-z])")
@@ -171,7 +172,8 @@ def _unwrapped(match: re.Match[str]) -> str:
         return " "
     if re.fullmatch(r"\(?[A-Za-z]\)?", inside):
         before = match.string[: match.start()].rstrip()
-        unit = inside in _UNIT_LETTERS and before[-1:].isdigit()
+        symbol = inside in "eixn" if match[0].startswith("\\text{") else inside not in _UNIT_LETTERS
+        unit = not symbol and before[-1:].isdigit()
         return f"\\text{{ {inside}}}" if unit else f" {inside} "
     if inside in ("pi", "\\pi"):
         return " \\pi "
