@@ -76,7 +76,8 @@ class Counted:
         """One line: thinking and forced tokens, Waits, how the thinking ended, a cut answer."""
         waits = f", {self.waits} wait{'s' if self.waits != 1 else ''}" if self.waits else ""
         answer = ", answer cut" if self.answer_cut else ""
-        return f"{self.thinking_tokens} thinking tokens, {self.forced_tokens} forced{waits}, {self.ending}{answer}"
+        counts = f"{self.thinking_tokens} thinking tokens, {self.forced_tokens} forced"
+        return f"{counts}{waits}, {self.ending}{answer}"
 
 
 @dataclass

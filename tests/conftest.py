@@ -88,6 +88,6 @@ def one_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No browser is found: figures are written as data alone, which takes a third less time.
 
-    For notebooks that are run for other reasons; that pictures are drawn is tested with the figures.
+    For notebooks that are run for other reasons: tests of the figures see that pictures are drawn.
     """
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "no browser"))

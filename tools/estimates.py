@@ -22,15 +22,11 @@ from tools.profiles import Profile
 Estimate = tuple[str, float, float | None]
 
 
-def _curve(n: int, h: Habit, caps: list[int], waits: list[int], shared: bool) -> float:
-    """Return the tokens of a sweep.
-
-    With ``shared``, all rungs come from one thinking pass. Else caps run one by one, and Waits add
-    to the rounds of the own stop.
-    """
+def _curve(n: int, h: Habit, caps: list[int], waits: list[int]) -> float:
+    """Return the tokens of a sweep, whose rungs all come from one thinking pass."""
     rungs = len(caps) + len(waits)
     longest = h.after(max(waits, default=0)) if waits else max(map(h.under, caps), default=0)
-    return n * (longest + (0 if shared else sum(map(h.under, caps))) + rungs * h.answer)
+    return n * (longest + rungs * h.answer)
 
 
 def _asked(p: dict[str, Any]) -> tuple[int, Habit]:
@@ -62,6 +58,7 @@ def _curation(p: dict[str, Any], _: Profile) -> Estimate:
         n, each = float(paper.FUNNEL["without formatting faults"][0]), habit("aime24").direct[0]
     else:
         n, each = REACHED * p["pool_size"], habit(EMBEDDED).direct[0] + LONGER
+    n = min(n, p["tried"] or n)
     asked = n * (1 + (1 - SOLVED) * (len(p["models"]) - 1))
     # a code of two digits each
     labels = 10.0 * paper.FUNNEL["not solved by either model"][0] if p["label_with"] else 0.0
@@ -82,7 +79,7 @@ def recipe_of(given: dict[str, Any], profile: Profile) -> Recipe:
 def _sft(p: dict[str, Any], profile: Profile) -> Estimate:
     chosen = recipe_of(p, profile)
     size, h = _asked(p)
-    tokens = size * sum(h.direct) + _curve(size, h, p["caps"], [0, *p["waits"]], shared=True)
+    tokens = size * sum(h.direct) + _curve(size, h, p["caps"], [0, *p["waits"]])
     machine, what = (
         profile.machine,
         f"{chosen.steps(1000)} steps over 1,000 rows; {size} questions before and after",
@@ -105,12 +102,8 @@ def _sft(p: dict[str, Any], profile: Profile) -> Estimate:
 
 def _forcing(p: dict[str, Any], _: Profile) -> Estimate:
     n, h = _asked(p)
-    tokens = _curve(n, h, [*p["caps"]], [0, *p["waits"]], shared=False)
-    return (
-        f"{n} questions at {len(p['caps']) + len(p['waits']) + 1} budgets, one by one",
-        tokens,
-        0.0,
-    )
+    tokens = _curve(n, h, p["caps"], [0, *p["waits"]])
+    return f"{n} questions on a ladder of {len(p['caps']) + len(p['waits']) + 1} rungs", tokens, 0.0
 
 
 def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
@@ -127,12 +120,10 @@ def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
 def _scaling(p: dict[str, Any], _: Profile) -> Estimate:
     n, h = _asked(p)
     doubt = min(p["doubt_size"], n)
-    tokens = _curve(n, h, p["caps"], p["waits"], shared=True) + 3 * doubt * (
-        h.after(4) - h.own + 4 * h.answer
-    )
+    tokens = _curve(n, h, p["caps"], p["waits"]) + 3 * doubt * (h.after(4) - h.own + 4 * h.answer)
     return (
-        f"{n} questions on a ladder of {len(p['caps']) + len(p['waits'])} rungs; {doubt} with "
-        "other words",
+        f"{n} questions on a ladder of {len(p['caps']) + len(p['waits'])} rungs; "
+        f"{doubt} with other words",
         tokens,
         0.0,
     )
@@ -155,13 +146,10 @@ def _benchmarks(p: dict[str, Any], _: Profile) -> Estimate:
     for name in p["benchmarks"]:
         n, h = (p["benchmark_size"] if name == EMBEDDED else rows_of(name)), habit(name, p["model"])
         base = h.direct[0 if p["prefix"] else 1] if p["base"] else 0
-        tokens, asked = (
-            tokens + n * base + _curve(n, h, [], [0, *p["waits"]], shared=True),
-            asked + n,
-        )
+        tokens, asked = (tokens + n * base + _curve(n, h, [], [0, *p["waits"]]), asked + n)
     return (
-        f"{asked} questions with {len(p['waits'])} numbers of "
-        f"Waits{', and the base model' if p['base'] else ''}",
+        f"{asked} questions with {len(p['waits'])} numbers of Waits"
+        f"{', and the base model' if p['base'] else ''}",
         tokens,
         0.0,
     )
@@ -174,11 +162,7 @@ def _explore(p: dict[str, Any], _: Profile) -> Estimate:
         p["questions"],
         habit(EMBEDDED if p["model"].startswith("s1-tiny") else "math500", p["model"]),
     )
-    return (
-        f"{n} embedded questions on a ladder",
-        _curve(n, h, p["caps"], [0, *p["waits"]], shared=True),
-        0.0,
-    )
+    return (f"{n} embedded questions on a ladder", _curve(n, h, p["caps"], [0, *p["waits"]]), 0.0)
 
 
 ESTIMATES: dict[str, Callable[[dict[str, Any], Profile], Estimate]] = {

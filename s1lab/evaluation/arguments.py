@@ -131,7 +131,8 @@ def numbers(
     array = _array(name, values, wanted)
     if array.ndim != dimensions:
         raise ValueError(
-            f"{name} has {array.ndim} dimension{'s' * (array.ndim != 1)}, not {dimensions}: give {wanted}"
+            f"{name} has {array.ndim} dimension{'s' * (array.ndim != 1)}, not {dimensions}: "
+            f"give {wanted}"
         )
     if not array.size:
         raise ValueError(f"{name} is empty: give {wanted}")

@@ -6,11 +6,13 @@ import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.io import from_json
 
 MEASURED, PAPERS = "measured", "the paper's"  # key of a trace's meta: where the trace is from
 
@@ -201,10 +203,19 @@ def _drawn(figure: go.Figure, kind: str) -> bytes | None:
     for name in ("kaleido", "choreographer"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        return bytes(figure.to_image(format=kind, scale=2 if kind == "png" else 1))
+        return _picture(figure.to_json(), kind)
     except (RuntimeError, ValueError, ImportError, OSError):
         return None
     except Exception as why:  # kaleido's "no Chrome" errors share only the base class Exception
         if "chrom" in f"{type(why).__name__} {why}".lower():
             return None
         raise
+
+
+@lru_cache(maxsize=16)
+def _picture(figure: str, kind: str) -> bytes:
+    """Draw a figure that is given as JSON. A browser starts for each, which takes seconds.
+
+    A notebook shows a figure and saves it later: then it is drawn once.
+    """
+    return bytes(from_json(figure).to_image(format=kind, scale=2 if kind == "png" else 1))

@@ -157,16 +157,13 @@ def lead(model: str, over: str, benchmark: str = "AIME24") -> Unpaired:
         >>> print(found.gain)
         27.1 [-23.4, 111.0]
     """
-    found = []
-    for name in (model, over):
-        accuracy = TABLE_1.get(name, {}).get(benchmark)
-        if accuracy is None:
-            raise ValueError(
-                f"Table 1 has no number of {name!r} on {benchmark!r}: its models are "
-                f"{list(TABLE_1)}, its benchmarks {list(QUESTIONS)}"
-            )
-        found.append(accuracy)
-    return unpaired(*found, QUESTIONS[benchmark])
+    ours, theirs = (TABLE_1.get(name, {}).get(benchmark) for name in (model, over))
+    if ours is None or theirs is None:
+        raise ValueError(
+            f"Table 1 has no number of {(model if ours is None else over)!r} on {benchmark!r}: its "
+            f"models are {list(TABLE_1)}, its benchmarks {list(QUESTIONS)}"
+        )
+    return unpaired(ours, theirs, QUESTIONS[benchmark])
 
 
 def _row(

@@ -43,4 +43,5 @@ def test_evaluate_grades_and_counts(scripted):
         scripted(say), problems, lab.Budget(), n=2, temperature=1.0, progress=False
     )
     assert len(sampled.traces) == 24 and sampled.accuracy == pytest.approx(results.accuracy)
+    assert sampled.interval == results.interval  # samples that are all alike tell nothing new
     assert [t.sample for t in sampled.traces[:4]] == [0, 1, 0, 1]

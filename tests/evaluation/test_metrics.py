@@ -1,6 +1,4 @@
-"""The paper's three metrics, from its own published runs, and what the statistics do on cases known
-by hand.
-"""
+"""The paper's three metrics, from its own published runs, and the statistics on known cases."""
 
 from __future__ import annotations
 
@@ -234,6 +232,47 @@ def test_a_published_share_has_the_interval_of_its_counts():
     assert metrics.share_interval(100, 5).high == 100 and metrics.share_interval(0, 5).low == 0
 
 
+def test_accuracy_interval_is_wilsons():
+    interval = metrics.accuracy_interval([True] * 17 + [False] * 13)
+    assert (round(interval.value, 1), round(interval.low, 1), round(interval.high, 1)) == (
+        56.7,
+        39.2,
+        72.6,
+    )
+    assert metrics.accuracy_interval([True] * 5).low < 100
+
+
+def test_paired_bootstrap_is_seeded_signed_and_covers():
+    rng = np.random.default_rng(1)
+    covered = 0
+    for trial in range(60):
+        b = rng.random(200) < 0.5
+        a = np.where(rng.random(200) < 0.2, True, b)  # true gain: 0.2 * 0.5 = 10 points
+        interval = metrics.paired_bootstrap(a, b, resamples=2000, seed=trial)
+        assert interval.low <= interval.value <= interval.high
+        covered += interval.low <= 10 <= interval.high
+    assert covered >= 51  # of 60 at 95 %: fewer has a chance below one in ten thousand
+    assert metrics.paired_bootstrap(a, b, seed=3) == metrics.paired_bootstrap(a, b, seed=3)
+    forth, back = metrics.paired_bootstrap(a, b, seed=3), metrics.paired_bootstrap(b, a, seed=3)
+    assert (back.value, back.low, back.high) == pytest.approx(
+        (-forth.value, -forth.high, -forth.low)
+    )
+
+
+def test_paired_bootstrap_of_equal_runs_is_zero():
+    interval = metrics.paired_bootstrap([1, 0, 1], [1, 0, 1])
+    assert (interval.value, interval.low, interval.high) == (0, 0, 0)
+
+
+def test_paired_bootstrap_wants_pairs():
+    with pytest.raises(
+        ValueError, match="a has 1 outcomes and b has 2, but they pair question by question"
+    ):
+        metrics.paired_bootstrap([1], [1, 0])
+    with pytest.raises(ValueError, match="a is empty"):
+        metrics.paired_bootstrap([], [])
+
+
 @pytest.mark.parametrize("accuracy", [0.02, 0.5, 0.98])
 def test_an_accuracys_interval_covers_it_with_one_sample_a_question(accuracy):
     """Exact, without drawing: the chance of every number of right answers whose interval covers."""
@@ -303,44 +342,3 @@ def test_samples_count_by_how_alike_they_are():
         assert few_low <= low <= many_low and many_high <= high <= few_high
     with pytest.raises(ValueError, match="samples has 2 numbers for 3 questions"):
         metrics.accuracy_interval([1, 0, 1], samples=[2, 2])
-
-
-def test_accuracy_interval_is_wilsons():
-    interval = metrics.accuracy_interval([True] * 17 + [False] * 13)
-    assert (round(interval.value, 1), round(interval.low, 1), round(interval.high, 1)) == (
-        56.7,
-        39.2,
-        72.6,
-    )
-    assert metrics.accuracy_interval([True] * 5).low < 100
-
-
-def test_paired_bootstrap_is_seeded_signed_and_covers():
-    rng = np.random.default_rng(1)
-    covered = 0
-    for trial in range(60):
-        b = rng.random(200) < 0.5
-        a = np.where(rng.random(200) < 0.2, True, b)  # true gain: 0.2 * 0.5 = 10 points
-        interval = metrics.paired_bootstrap(a, b, resamples=2000, seed=trial)
-        assert interval.low <= interval.value <= interval.high
-        covered += interval.low <= 10 <= interval.high
-    assert covered >= 51  # of 60 at 95 %: fewer has a chance below one in ten thousand
-    assert metrics.paired_bootstrap(a, b, seed=3) == metrics.paired_bootstrap(a, b, seed=3)
-    forth, back = metrics.paired_bootstrap(a, b, seed=3), metrics.paired_bootstrap(b, a, seed=3)
-    assert (back.value, back.low, back.high) == pytest.approx(
-        (-forth.value, -forth.high, -forth.low)
-    )
-
-
-def test_paired_bootstrap_of_equal_runs_is_zero():
-    interval = metrics.paired_bootstrap([1, 0, 1], [1, 0, 1])
-    assert (interval.value, interval.low, interval.high) == (0, 0, 0)
-
-
-def test_paired_bootstrap_wants_pairs():
-    with pytest.raises(
-        ValueError, match="a has 1 outcomes and b has 2, but they pair question by question"
-    ):
-        metrics.paired_bootstrap([1], [1, 0])
-    with pytest.raises(ValueError, match="a is empty"):
-        metrics.paired_bootstrap([], [])

@@ -396,7 +396,8 @@ import s1lab as lab
 engine = lab.load("s1-tiny", max_batch=4)
 print("ready", flush=True)
 questions = list(lab.tiny.problems(16, 12, "dev")["question"])
-traces = lab.methods.reject(engine, questions, 40, tries=3, seed=5, store=sys.argv[1], progress=False)
+options = {"tries": 3, "seed": 5, "store": sys.argv[1], "progress": False}
+traces = lab.methods.reject(engine, questions, 40, **options)
 print([(t.ids, t.dropped, t.counts) for t in traces])
 """
 

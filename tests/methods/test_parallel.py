@@ -491,6 +491,8 @@ def test_an_outcome_is_graded_question_by_question(answering):
         and found.accuracy == lab.metrics.accuracy_interval([1.0, 0.5], samples=2)
     )
     assert found.tokens == [easy.cost.total / 2] * 2 and found.mean_tokens == easy.cost.total / 2
+    both = lab.methods.outcome([easy, hard], ["3", "3"])  # all samples vote: one vote a question
+    assert both.accuracy == lab.metrics.accuracy_interval(both.correct, samples=1)
     with pytest.raises(ValueError, match="2 results for 1 answers"):
         lab.methods.outcome([easy, hard], ["3"])
 

@@ -188,12 +188,14 @@ def test_nbval_fails_when_an_accuracy_changes(tmp_path, changed):
     end = until(notebook, "def near(")
     notebook.cells = notebook.cells[:end]
     sweep = notebook.cells[-1]
-    cap = "lab.Budget(max_tokens=c + c // 2)" if changed else "lab.Budget(max_tokens=c)"
-    sweep.source = re.sub(
-        r"budgets = .*\n(?:budgets \|= .*\n)+",
-        f'budgets = {{f"cap {{c}}": {cap} for c in caps[1:2]}}\n',
+    cap = "caps[1] + caps[1] // 2" if changed else "caps[1]"
+    sweep.source, replaced = re.subn(
+        r"runs = lab\.sweep\(.*\)",
+        f"budget = lab.Budget(max_tokens={cap})\n"
+        'runs = {"cap 32": lab.evaluate(engine, problems, budget, progress=False)}',
         sweep.source,
     )
+    assert replaced == 1
     lines = "".join(o.text for o in sweep.outputs).splitlines(keepends=True)
     sweep.outputs = [nbformat.v4.new_output("stream", name="stdout", text=lines[1])]
     nbformat.write(notebook, tmp_path / "changed.ipynb")
