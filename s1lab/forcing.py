@@ -73,15 +73,8 @@ class Sampling:
         Returns:
             The request.
         """
-        return Request(
-            (*trace.ids, *after),
-            most,
-            stop,
-            min_tokens,
-            self.temperature,
-            self.top_p,
-            self.seed_of(trace, round),
-        )
+        ids, seed = (*trace.ids, *after), self.seed_of(trace, round)
+        return Request(ids, most, stop, min_tokens, self.temperature, self.top_p, seed)
 
 
 @dataclass(frozen=True)
