@@ -244,7 +244,7 @@ def run(
 
         engine = lab.load("s1-tiny")
         prompt = tuple(engine.template.prompt("How many r in raspberry?"))
-        print(lab.run(engine, [written(prompt, 4), written(prompt, 8)]))
+        print(lab.engine.run(engine, [written(prompt, 4), written(prompt, 8)]))
     """
     keys = _KEYS[0] if _KEYS else itertools.count()
     _KEYS.append(keys)
