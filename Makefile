@@ -53,11 +53,13 @@ unit: setup ## the tests under tests/ but those of conformance
 conformance: setup ## every engine held to the same tokens: transformers, real vLLM, a real vLLM server on loopback
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not slow" tests/conformance -n 2 --dist loadgroup --no-loadscope-reorder
 
-# The groups of notebooks/conftest.py, the longest first.
-NBVAL_FILES := $(foreach n,01 02 03 05 07 04 06,$(wildcard notebooks/$(n)*.ipynb))
-NBVAL_FILES += $(filter-out $(NBVAL_FILES),$(sort $(wildcard notebooks/*.ipynb)))
-notebooks-test: setup ## every committed notebook runs again and gives the same (nbval), two side by side
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) -n 2 --dist loadgroup --no-loadscope-reorder $(NBVAL_FILES)
+# Notebooks that need each other's files, or share a store, are one row, in order. The longest first.
+NBVAL_ROWS := 01_02 03_05_07 04 06 00 08
+notebooks-test: setup ## every committed notebook runs again and gives the same (nbval), two rows side by side
+	@$(MAKE) --no-print-directory -j2 --output-sync=target $(addprefix nbval-,$(NBVAL_ROWS))
+
+nbval-%:
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) $(foreach n,$(subst _, ,$*),$(wildcard notebooks/$(n)*.ipynb))
 
 notebooks: setup ## run the notebooks in place, outputs and counts kept, to commit them
 	@$(RUN) -m tools.reproduce "$(PROFILE)" --in-place
