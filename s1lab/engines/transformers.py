@@ -159,6 +159,7 @@ class TransformersEngine:
                     told.append((row.key, row.progress()))
         return told
 
+    @torch.inference_mode()
     def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
         if keys is None:
             dropped = [*self._queue, *self._rows]
