@@ -49,6 +49,7 @@ def drive(engine, requests, cancel_after=None, gone=()):
             if isinstance(what, Progress):
                 reports.setdefault(key, []).extend(what.ids)
             else:
+                assert what.error is None
                 done[key] = what
         if polls == cancel_after:
             dropped = engine.cancel(gone)
