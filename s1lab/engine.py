@@ -6,20 +6,31 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Container, Generator, Iterable, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from s1lab.tokenization.bound_template import BoundTemplate
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 
 
+MOST_LOGPROBS = 20  # the most likely ids that can be asked for at each place: vLLM's own limit
+
+
 @dataclass(frozen=True)
 class Request:
     """A request to continue ``ids`` until an id of ``stop`` is sampled.
+
+    The penalties work as in vLLM: on the logits, before the temperature. ``repetition_penalty``
+    looks at all ids, the prompt's included; the other two count the ids that this request has
+    written.
 
     Attributes:
         ids: The ids to continue.
@@ -28,8 +39,17 @@ class Request:
         min_tokens: How many ids are written before one of ``stop`` is allowed.
         temperature: 0 is greedy.
         top_p: Nucleus sampling; 1 keeps every token.
-        seed: Above temperature 0 it alone (with ids and top_p) decides what is sampled. The batch
-            never does.
+        seed: Above temperature 0 it alone (with ids and the sampling numbers) decides what is
+            sampled. The batch never does.
+        top_k: Keep this many of the most likely ids; 0 keeps all.
+        min_p: Drop ids that are less likely than this share of the most likely one; 0 keeps all.
+        repetition_penalty: Above 1, ids that were there before become less likely; 1 is none.
+        presence_penalty: Is taken off the logit of each id that was written; 0 is none.
+        frequency_penalty: Is taken off as often as the id was written; 0 is none.
+        banned: Ids that can't be sampled.
+        logprobs: How many of the most likely ids to return at each place, up to 20, with their
+            log-probabilities and that of the sampled id. None returns none.
+        partial: Whether ``poll`` reports what has been written before the request is finished.
 
     Example:
         >>> lab.Request(ids=(1, 2, 3), max_tokens=8, stop=frozenset({0})).temperature
@@ -43,6 +63,66 @@ class Request:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    banned: frozenset[int] = frozenset()
+    logprobs: int | None = None
+    partial: bool = False
+
+    @property
+    def penalised(self) -> bool:
+        """Whether any of the three penalties is on."""
+        return (self.repetition_penalty, self.presence_penalty, self.frequency_penalty) != (1, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Logprobs:
+    """Natural log-probabilities, a row for each written id, and one for the stop if there is one.
+
+    They are the model's own: over all rows of its output layer, before temperature, penalties and
+    masks.
+
+    Attributes:
+        sampled: float32 [rows], of the ids that were sampled.
+        ids: int32 [rows, k], the k most likely ids, the most likely first.
+        top: float32 [rows, k], of these ids.
+    """
+
+    sampled: NDArray[np.float32]
+    ids: NDArray[np.int32]
+    top: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[float, Sequence[int], Sequence[float]]], k: int) -> Logprobs:
+        """Put rows of (the sampled id's, the most likely ids, theirs) together."""
+        return cls(
+            np.array([row[0] for row in rows], dtype=np.float32),
+            np.array([row[1] for row in rows], dtype=np.int32).reshape(len(rows), k),
+            np.array([row[2] for row in rows], dtype=np.float32).reshape(len(rows), k),
+        )
+
+    def __len__(self) -> int:
+        return len(self.sampled)
+
+    def __getitem__(self, rows: slice) -> Logprobs:
+        return Logprobs(self.sampled[rows], self.ids[rows], self.top[rows])
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a request with ``partial`` has written since the last report.
+
+    Attributes:
+        ids: The new ids. All reports of a request, one after the other, are the beginning of its
+            completion.
+        logprobs: Their log-probabilities, if the request asked for them.
+    """
+
+    ids: tuple[int, ...]
+    logprobs: Logprobs | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -53,6 +133,8 @@ class Completion:
         ids: The ids, without the stop.
         stop_id: The stop that was sampled; None if ``max_tokens`` was reached first.
         error: A sentence if the request could not be served. The ids are then those written so far.
+        cancelled: Whether the request was cancelled. The ids are then those written until then.
+        logprobs: The log-probabilities, if the request asked for them.
 
     Example:
         >>> lab.Completion(ids=(40, 41), stop_id=2).finish
@@ -62,11 +144,15 @@ class Completion:
     ids: tuple[int, ...]
     stop_id: int | None = None
     error: str | None = None
+    cancelled: bool = False
+    logprobs: Logprobs | None = field(default=None, compare=False, repr=False)
 
     @property
-    def finish(self) -> Literal["stop", "length", "error"]:
-        """How it ended: "stop" (a stop was sampled), "length" (at ``max_tokens``) or "error"."""
-        return "error" if self.error else "length" if self.stop_id is None else "stop"
+    def finish(self) -> Literal["stop", "length", "error", "cancelled"]:
+        """How it ended: at a stop, at ``max_tokens``, by an error, or because it was cancelled."""
+        if self.error or self.cancelled:
+            return "error" if self.error else "cancelled"
+        return "length" if self.stop_id is None else "stop"
 
 
 Program = Generator[Request | list[Request], Any, T]
@@ -109,15 +195,25 @@ class Engine(Protocol):
         """Take a request and return at once. No two requests in flight have the same key."""
         ...
 
-    def poll(self) -> list[tuple[int, Completion]]:
-        """Work for a moment, and return the (key, completion) pairs that finished, if any.
+    def poll(self) -> list[tuple[int, Completion | Progress]]:
+        """Work for a moment, and return what there is to tell, as (key, what) pairs.
 
-        It never blocks when nothing is in flight.
+        A Completion for each request that finished, and Progress for those with ``partial`` that
+        have written since the last poll. It never blocks when nothing is in flight.
         """
         ...
 
-    def cancel(self) -> None:
-        """Forget everything in flight."""
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
+        """Drop requests; the others in the batch do not change by a token.
+
+        Args:
+            keys: The keys of the requests. Those that are not in flight are left out. None drops
+                everything.
+
+        Returns:
+            What each dropped request had written, by key: the beginning of what it would have
+            become. A request that was finished, but not polled yet, is whole.
+        """
         ...
 
     def close(self) -> None:
@@ -168,6 +264,8 @@ def collect(engine: Engine, mine: Container[int]) -> list[tuple[int, Completion]
     desk = _DESKS.setdefault(id(engine), _Desk())
     done = [(key, desk.arrived.pop(key)) for key in [k for k in desk.arrived if k in mine]]
     for key, completion in [] if done else engine.poll():
+        if isinstance(completion, Progress):
+            continue
         desk.flying.pop(key, None)
         if key in mine:
             done.append((key, completion))

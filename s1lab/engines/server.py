@@ -16,18 +16,27 @@ import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from s1lab.engine import Completion, Request
+from s1lab.engine import Completion, Logprobs, Progress, Request
 from s1lab.engines.client import Client
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import load_tokenizer
-from s1lab.engines.reply import ReplyError, body_of, check
+from s1lab.engines.reply import (
+    LogprobRow,
+    Reply,
+    ReplyError,
+    Streamed,
+    body_of,
+    check,
+    logprob_rows,
+)
 from s1lab.engines.retries import Retries
 from s1lab.engines.server_card import card_of, versions_of
 from s1lab.engines.vocabulary import outside, rows_of
@@ -93,25 +102,26 @@ class ServerEngine:
         patience: float = 120.0,
         max_model_len: int | None = None,
     ) -> None:
-        for field, value, least in (
+        for name, value, least in (
             ("concurrency", concurrency, 1),
             ("retries", retries, 0),
             ("max_model_len", max_model_len, 2),
         ):
             if value is not None and (not _whole(value) or value < least):
-                raise ValueError(f"{field}={value!r}: give a whole number of at least {least}")
-        for field, seconds in (("timeout", timeout), ("patience", patience)):
+                raise ValueError(f"{name}={value!r}: give a whole number of at least {least}")
+        for name, seconds in (("timeout", timeout), ("patience", patience)):
             number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
             if not number or not 0 < seconds < math.inf:
-                raise ValueError(f"{field}={seconds!r}: give a number of seconds above 0")
+                raise ValueError(f"{name}={seconds!r}: give a number of seconds above 0")
         self.width = concurrency
         self._client = Client(address, api_key or os.environ.get("S1LAB_API_KEY"), timeout)
         self.address = self._client.address
         self._timeout = timeout
         self._retries = Retries(self._client, timeout, retries, patience)
-        self._inbox: queue.Queue[tuple[int, Completion]] = queue.Queue()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._flying, self._last_key, self._idle = 0, -1, 0.0
+        self._inbox: queue.Queue[tuple[_Flight, Completion | Progress]] = queue.Queue()
+        self._flying: dict[int, _Flight] = {}
+        self._last_key, self._idle = -1, 0.0
+        self._raw: asyncio.Task[None] | None = None  # whether log-probabilities are the model's
         self._limit: int | None = None  # the number of ids at which the server ended by itself
         self._told = False  # whether the user was warned of that
         self._slots = asyncio.Semaphore(concurrency)
@@ -180,14 +190,14 @@ class ServerEngine:
         if key <= self._last_key or idle:
             self._retries.forget()
         self._last_key = key
-        self._flying += 1
+        flight = self._flying[key] = _Flight(key, request)
         # A server may only serve the part that fits, and not say so.
         if error := misfit(request, self.context):
-            self._inbox.put((key, Completion((), error=error)))
+            self._inbox.put((flight, Completion((), error=error)))
             return
-        self._client.start(self._start(key, request))
+        self._client.start(self._start(flight))
 
-    def poll(self) -> list[tuple[int, Completion]]:
+    def poll(self) -> list[tuple[int, Completion | Progress]]:
         if not self._flying:
             return []
         try:
@@ -197,7 +207,13 @@ class ServerEngine:
         with contextlib.suppress(queue.Empty):
             while True:
                 done.append(self._inbox.get_nowait())
-        self._flying -= len(done)
+        told: list[tuple[int, Completion | Progress]] = []
+        for flight, what in done:
+            if self._flying.get(flight.key) is not flight:
+                continue  # it was cancelled after this was written
+            if isinstance(what, Completion):
+                del self._flying[flight.key]
+            told.append((flight.key, what))
         self._idle = time.monotonic()
         if self._limit is not None and not self._told:
             self._told = True
@@ -208,24 +224,28 @@ class ServerEngine:
                 "it off",
                 stacklevel=2,
             )
-        return done
+        return told
 
-    def cancel(self) -> None:
-        """Drop every request in flight.
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
+        """Drop requests in flight; see `s1lab.engine.Engine.cancel`.
 
-        vLLM's server stops working on a request whose connection is closed.
+        vLLM's server stops working on a request whose connection is closed. What a request has
+        written is known if it is ``partial``. Otherwise the server tells it at the end only.
         """
         if self._client.closed:
-            return
-        self._client.wait(self._stop())
-        self._inbox = queue.Queue()
-        self._flying, self._last_key = 0, -1
+            return {}
+        gone = [*self._flying] if keys is None else [key for key in keys if key in self._flying]
+        flights = [self._flying.pop(key) for key in gone]
+        self._client.wait(self._stop(flights))
+        if keys is None:
+            self._last_key = -1
+        return {flight.key: flight.done or flight.completion(cancelled=True) for flight in flights}
 
     def close(self) -> None:
         """Drop all requests in flight and end the client's thread. Closing twice is allowed."""
         if self._client.closed:
             return
-        self._client.wait(self._stop())
+        self._client.wait(self._stop([*self._flying.values()]))
         self._client.close()
 
     @cached_property
@@ -263,42 +283,49 @@ class ServerEngine:
         if not client.drop():
             self.close()
 
-    async def _start(self, key: int, request: Request) -> None:
-        inbox = self._inbox  # after a cancel, a late reply goes to the discarded inbox
-        task = asyncio.current_task()
-        assert task
-        self._tasks[key] = task
+    async def _start(self, flight: _Flight) -> None:
+        flight.task = asyncio.current_task()
         try:
             async with self._slots:
-                done = await self._complete(request)
+                done = await self._complete(flight)
         except Exception as why:  # a defect here must not make the run wait for ever
             error = f"the request failed: {type(why).__name__}: {self._client.words(str(why))}"
-            done = Completion((), error=error)
-        finally:
-            self._tasks.pop(key, None)
-        inbox.put((key, done))
+            done = flight.completion(error=error)
+        flight.done = done
+        self._inbox.put((flight, done))
 
-    async def _stop(self) -> None:
+    async def _stop(self, flights: list[_Flight]) -> None:
         mine = asyncio.current_task()
-        tasks = [t for t in self._tasks.values() if t is not mine]
+        tasks = [f.task for f in flights if f.task and f.task is not mine]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _complete(self, request: Request) -> Completion:
+    async def _complete(self, flight: _Flight) -> Completion:
         """One completion, in as many replies as the server needs."""
-        written: list[int] = []
+        request, written = flight.request, flight.written
         stops = request.stop | self._outside
         pieces = empty = 0
-        masked = False
+        # A request in pieces would count its penalties anew: it has the mask at once.
+        masked = bool(request.penalised and self._outside)
         try:
+            if request.logprobs is not None:
+                await self._check_logprobs()
             while True:
                 most = request.max_tokens - len(written)
                 body = body_of(request, self._served, written, most, pieces)
                 body["stop_token_ids"] = sorted(stops)
-                if masked:
-                    body["allowed_token_ids"] = list(range(self._vocabulary))
-                choice = await self._retries.ask(body)
+                if masked or request.banned:
+                    allowed = (i for i in range(self._vocabulary) if i not in request.banned)
+                    body["allowed_token_ids"] = list(allowed)
+                if pieces and (request.presence_penalty or request.frequency_penalty):
+                    raise ReplyError(
+                        "the server ended an answer before its end, and its penalties can't be "
+                        "continued there: raise its limit, or leave presence_penalty and "
+                        "frequency_penalty out"
+                    )
+                self._tell(flight, written[len(flight.told) :])
+                choice = await self._retries.ask(body, partial(self._heard, flight, stops))
                 reply = check(
                     choice,
                     most=most,
@@ -308,7 +335,7 @@ class ServerEngine:
                     rows=self._rows,
                     words=self._client.words,
                 )
-                written += reply.ids
+                flight.add(choice, reply)
                 stop = reply.stop
                 undecodable = reply.undecodable
                 if reply.unnamed:
@@ -316,7 +343,7 @@ class ServerEngine:
                     stop = await self._which(request, written, stops, pieces)
                     undecodable = stop >= self._vocabulary
                     if stop not in stops:  # the server stopped at a stop of its own
-                        written.append(stop)
+                        flight.append(stop)
                         stop = None
                 # An id past the vocabulary: continue from there with all of them masked.
                 if undecodable:
@@ -327,9 +354,9 @@ class ServerEngine:
                         )
                     masked = True
                 elif stop is not None:
-                    return Completion(tuple(written), stop)
+                    return flight.completion(stop)
                 elif len(written) >= request.max_tokens:
-                    return Completion(tuple(written))
+                    return flight.completion()
                 else:
                     empty = 0 if reply.ids else empty + 1
                     if empty == 2:
@@ -343,7 +370,56 @@ class ServerEngine:
                         self._limit = len(reply.ids)
                 pieces += 1
         except ReplyError as why:
-            return Completion(tuple(written), error=str(why))
+            return flight.completion(error=str(why))
+
+    def _heard(self, flight: _Flight, stops: frozenset[int], reply: Streamed) -> None:
+        """Report the new ids of a streamed reply, up to a stop or an id that can't be decoded."""
+        if reply is not flight.reply:  # after a failure a further try writes the reply again
+            flight.reply, flight.heard = reply, 0
+        since, flight.heard = flight.heard, len(reply.ids)
+        fresh = []
+        for at, token in enumerate(reply.ids[since:], len(flight.written) + since):
+            if at < len(flight.told):
+                if token != flight.told[at]:
+                    raise ReplyError("the server wrote other ids when it was asked again")
+            elif not isinstance(token, int) or token in stops or not 0 <= token < self._vocabulary:
+                break
+            elif at < flight.request.max_tokens:
+                fresh.append(token)
+        self._tell(flight, fresh)
+
+    def _tell(self, flight: _Flight, ids: list[int]) -> None:
+        if ids and flight.request.partial:
+            flight.told += ids
+            self._inbox.put((flight, Progress(tuple(ids))))
+
+    async def _check_logprobs(self) -> None:
+        """Find out, once, whether the server's log-probabilities are the model's own."""
+        if self._raw is None:
+            self._raw = asyncio.ensure_future(self._compare_logprobs())
+        try:
+            await asyncio.shield(self._raw)
+        except ReplyError:
+            self._raw = None  # another request looks again: the server may have been away
+            raise
+
+    async def _compare_logprobs(self) -> None:
+        found = []
+        for temperature in (0.5, 2.0):  # servers refuse more than 2
+            ids = tuple(self.template.prompt("?"))
+            probe = Request(ids, 1, frozenset(), temperature=temperature, logprobs=20)
+            choice = await self._retries.ask(body_of(probe, self._served, [], 1, 0))
+            check_ids = choice.get("token_ids")
+            if not isinstance(check_ids, list) or len(check_ids) != 1:
+                raise ReplyError("the server did not write the one id that it was asked for")
+            found.append(logprob_rows(choice, 20)[0][2])
+        # Raw ones do not change with the temperature, and twenty shares add up to at most one.
+        same = max(abs(a - b) for a, b in zip(*found, strict=True)) < 1e-2
+        if not same or sum(math.exp(value) for value in found[0]) > 1.01:
+            raise ReplyError(
+                "the server's log-probabilities are not those of the model before the temperature: "
+                "start it with --logprobs-mode raw_logprobs"
+            )
 
     async def _which(
         self, request: Request, written: list[int], stops: frozenset[int], pieces: int
@@ -384,10 +460,49 @@ class ServerEngine:
         It shows whether the server takes prompts of ids and returns ids.
         """
         probe = Request(tuple(self.template.prompt("?")), 1, self.template.think_stop)
-        done = self._client.wait(self._complete(probe))
+        done = self._client.wait(self._complete(_Flight(-1, probe)))
         if done.error:
             raise ValueError(done.error)
         self._retries.retried = 0
+
+
+@dataclass
+class _Flight:
+    """A request in flight, and what is known of its completion."""
+
+    key: int
+    request: Request
+    task: asyncio.Task[None] | None = None
+    done: Completion | None = None
+    reply: Streamed | None = None  # the streamed reply in progress
+    heard: int = 0  # how many of its ids were looked at
+    told: list[int] = field(default_factory=list)  # the ids that were reported
+    written: list[int] = field(default_factory=list)  # the ids of whole replies, checked
+    rows: list[LogprobRow] = field(default_factory=list)
+
+    def add(self, choice: dict[str, Any], reply: Reply) -> None:
+        """Add a reply that was checked, with its log-probabilities."""
+        self.written += reply.ids
+        if self.request.logprobs is not None:
+            named = reply.stop is not None and len(choice["token_ids"]) > len(reply.ids)
+            rows = logprob_rows(choice, self.request.logprobs)
+            self.rows += rows[: len(reply.ids) + named]
+
+    def append(self, token: int) -> None:
+        """Add an id that the server wrote without its log-probabilities."""
+        self.written.append(token)
+        if (k := self.request.logprobs) is not None:
+            self.rows.append((math.nan, [-1] * k, [math.nan] * k))
+
+    def completion(
+        self, stop: int | None = None, error: str | None = None, cancelled: bool = False
+    ) -> Completion:
+        """What was written so far, as the end of the request."""
+        k, ids = self.request.logprobs, self.written
+        if cancelled and len(self.told) > len(ids):
+            ids = self.told
+        found = None if k is None else Logprobs.of(self.rows, k)
+        return Completion(tuple(ids), stop, error, cancelled, found)
 
 
 def _whole(value: Any) -> TypeGuard[int]:
