@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test nbval-data nbval-forcing notebooks figures plan bench grading weights reward variants ablations book lab kernel lock clean
+.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test notebooks figures plan bench grading weights reward variants ablations book lab kernel lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -53,16 +53,11 @@ unit: setup ## the tests under tests/ but those of conformance
 conformance: setup ## every engine held to the same tokens: transformers, real vLLM, a real vLLM server on loopback
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not slow" tests/conformance -n 2 --dist loadgroup --no-loadscope-reorder
 
-notebooks-test: setup ## every committed notebook runs again and gives the same (nbval), in two rows side by side
-	@$(MAKE) --no-print-directory -j2 --output-sync=target nbval-data nbval-forcing
-
-# 02 trains on what 01 wrote: they keep their order.
-DATA := $(foreach n,00 01 02,$(wildcard notebooks/$(n)*.ipynb))
-nbval-data:
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) $(DATA)
-
-nbval-forcing:
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) $(filter-out $(DATA),$(sort $(wildcard notebooks/*.ipynb)))
+# The groups of notebooks/conftest.py, the longest first.
+NBVAL_FILES := $(foreach n,01 02 03 05 07 04 06,$(wildcard notebooks/$(n)*.ipynb))
+NBVAL_FILES += $(filter-out $(NBVAL_FILES),$(sort $(wildcard notebooks/*.ipynb)))
+notebooks-test: setup ## every committed notebook runs again and gives the same (nbval), two side by side
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) -n 2 --dist loadgroup --no-loadscope-reorder $(NBVAL_FILES)
 
 notebooks: setup ## run the notebooks in place, outputs and counts kept, to commit them
 	@$(RUN) -m tools.reproduce "$(PROFILE)" --in-place

@@ -43,10 +43,15 @@ def run(
     """
     with work(goes_on(store)):
         budget = lab.Budget(
-            max_tokens, min_tokens, waits, wait, on_cut, answer_tokens,
+            max_tokens,
+            min_tokens,
+            waits,
+            wait,
+            on_cut,
+            answer_tokens,
             compat,  # type: ignore[arg-type]
             answer_room,
-        )  # fmt: skip
+        )
         with given.load(model, engine, option, api_key) as loaded:
             trace = lab.force(
                 loaded,

@@ -43,6 +43,11 @@ class Results:
         graded: The verdict on each trace, with its reason.
         made: How the run was made: model, engine, dtype, versions, temperature, top_p, seed,
             semantics, and the benchmark's name, number of questions and their checksum.
+
+    Example:
+        results = lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(8))
+        print(results.accuracy, results.interval)
+        print(results.rows[0]["question"], results.rows[0]["correct"])
     """
 
     rows: Dataset

@@ -27,6 +27,9 @@ class Rung:
         label: What was done to get it, such as "cap 64".
         tokens: Mean thinking tokens.
         accuracy: Accuracy in percent, with its interval.
+
+    Example:
+        rung = lab.figures.Rung("cap 64", 60.2, lab.metrics.share_interval(70.0, 120))
     """
 
     label: str

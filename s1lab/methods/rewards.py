@@ -60,9 +60,9 @@ class Best(Samples):
         ValueError: There is not a finite number for every trace.
 
     Example:
-            engine = lab.load("s1-tiny")
+        engine = lab.load("s1-tiny")
         best = lab.methods.best_of(engine, "What is 2 + 3?", 4, lambda t: -t.thinking_tokens)
-            print(best.answer, best.scores)
+        print(best.answer, best.scores)
     """
 
     scores: tuple[float, ...] = ()

@@ -74,10 +74,9 @@ class Run:
         traces: Its traces.
 
     Example:
-        import s1lab as lab
-
+        lab.force(lab.load("s1-tiny"), "How many r in raspberry?", store="runs/x.db")
         run = lab.storage.read_run("runs/x.db")
-        rows = run.to_dataset()
+        print(run.to_dataset()[0])
     """
 
     path: Path

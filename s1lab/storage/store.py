@@ -351,8 +351,7 @@ def import_run(run: Run, store: str | Path) -> int:
         StoreError: The store can't be used.
 
     Example:
-        import s1lab as lab
-
+        lab.evaluate(lab.load("s1-tiny"), lab.tiny.problems(4)).save("run.jsonl")
         number = lab.storage.import_run(lab.storage.read_run("run.jsonl"), "runs/x.db")
     """
     opened = Store(store)

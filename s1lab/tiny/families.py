@@ -314,7 +314,8 @@ def solve(question: str) -> Problem:
         ValueError: If the text is not such a question, or has not exactly one answer.
 
     Example:
-        problem = tiny.solve("How many r in raspberry")
+        >>> lab.tiny.solve("How many r in raspberry").answer
+        '3'
     """
     for pattern, pose in _READ:
         match = re.fullmatch(pattern + "[?.]?", question.strip())

@@ -106,6 +106,7 @@ def test_a_public_call_has_an_example(name):
     assert name.rpartition(".")[2] in RETURNED + SMALL or example(CALLS[name])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in CALLS if example(CALLS[name])])
 def test_an_example_runs_as_it_is_written(name, load, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
