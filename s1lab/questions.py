@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 from tqdm.auto import tqdm
 
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program, driving, run
+from s1lab.driver import run
+from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling
 from s1lab.forcing import force as exact_loop
 from s1lab.trace import Source, Trace
@@ -205,7 +206,6 @@ class Questions:
             return (yield from program(i))
 
         with (
-            driving(self.engine),
             recording(self.options.store, self.engine, made, n) as record,
             # For tqdm, disable=None shows the bar on a terminal only.
             tqdm(total=n, desc=what, unit="question", disable=hidden or None, leave=False) as bar,

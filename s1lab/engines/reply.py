@@ -306,8 +306,8 @@ def logprob_rows(choice: dict[str, Any], k: int) -> list[LogprobRow]:
         pairs.sort(key=lambda pair: -pair[1])
         if not isinstance(value, int | float) or len(pairs) < k:
             raise ReplyError(
-                f"the server returns {len(pairs)} log-probabilities where {k} were asked for: start "
-                "it with --max-logprobs 20 or more"
+                f"the server returns {len(pairs)} log-probabilities where {k} were asked for: "
+                "start it with --max-logprobs 20 or more"
             )
         rows.append((float(value), [i for i, _ in pairs[:k]], [float(v) for _, v in pairs[:k]]))
     return rows

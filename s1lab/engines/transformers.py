@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from s1lab.driver import interrupt_later
 from s1lab.engine import Completion, Logprobs, Progress, Request
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
 from s1lab.engines.fingerprint import fingerprint, fingerprint_of
 from s1lab.engines.finite import check_finite
-from s1lab.engines.interrupts import interrupt_later
 from s1lab.engines.kv_cache import Slab
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import load_network, load_tokenizer

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from s1lab.driver import interrupt_later
 from s1lab.engine import MOST_LOGPROBS, Completion, Logprobs, Progress, Request
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.finite import not_numbers
-from s1lab.engines.interrupts import interrupt_later
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import check_unread, load_tokenizer, locate
 from s1lab.engines.vllm_load import check_options, import_vllm, start
@@ -346,7 +346,7 @@ class _Flight:
 
 
 def _rows(logprobs: Any, ids: list[int], k: int) -> list[tuple[float, list[int], list[float]]]:
-    """Turn log-probabilities of vLLM into rows of (the written id's, the most likely ids, theirs)."""
+    """Turn vLLM's log-probabilities into rows of (the written id's, the best ids, theirs)."""
     if hasattr(logprobs, "start_indices"):  # flat: the written id, then the most likely ones
         places, values = logprobs.token_ids, logprobs.logprobs
         return [(values[at], places[at + 1 : at + 1 + k], values[at + 1 : at + 1 + k])

@@ -226,7 +226,7 @@ def test_samples_follow_the_distribution_that_was_asked_for(engine, network, req
 
 
 def test_random_schedules_lose_double_and_change_nothing(engine, requests, whole):
-    """Submitting, reporting and cancelling in any order: each completion is whole or a beginning."""
+    """Submitted, reported and cancelled in any order, a completion is whole or a beginning."""
     rng = random.Random(11)
     for _ in range(100):
         keys, living, left = 0, {}, rng.sample(range(len(requests)), rng.randint(1, 6))
