@@ -190,7 +190,7 @@ class _FanOut:
 
 
 @dataclass
-class _Programs(Generic[T]):
+class Programs(Generic[T]):
     """Programs that run on the requests of one member.
 
     ``done`` is called with the result of a program that ended, ``failed`` with its exception, and
@@ -307,7 +307,7 @@ def run(
 
     upcoming = enumerate(programs)
     with Member(engine) as member:
-        running = _Programs[T](member, finish, give_up)
+        running = Programs[T](member, finish, give_up)
         try:
             while True:
                 while len(running.live) < engine.width and (following := next(upcoming, None)):
@@ -320,6 +320,43 @@ def run(
                 program.close()
 
 
+class Growth:
+    """A trace, and what the request that is under way has written beyond it.
+
+    Args:
+        trace: The trace that a program extends when its requests are finished.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self._open: Request | None = None
+        self._fresh: list[int] = []
+
+    def begin(self, request: Request) -> bool:
+        """Note which request is under way; return whether it is another one than before."""
+        if request is self._open:
+            return False
+        # A round may take several requests. What the earlier ones wrote is in this one's ids.
+        self._open, self._fresh = request, [*request.ids[len(self.trace.ids) :]]
+        return True
+
+    def add(self, request: Request, new: Progress) -> None:
+        """Add what a request has written since the last report."""
+        self.begin(request)
+        self._fresh += new.ids
+
+    def __len__(self) -> int:
+        return len(self.trace.ids) + len(self._fresh)
+
+    def copy(self) -> Trace:
+        """The trace so far, as one of its own: the new ids are its answer once it is closed."""
+        assert self.trace.budget is not None
+        copy = self.trace.fork(None, self.trace.budget)
+        answering = Source.CLOSE in copy.source
+        copy.extend(self._fresh, Source.ANSWER if answering else Source.SAMPLED)
+        return copy
+
+
 class Handle(Generic[T]):
     """A program that a `Driver` runs."""
 
@@ -327,8 +364,7 @@ class Handle(Generic[T]):
         self._driver, self.trace = driver, trace
         self.future: Future[T] = Future()
         self._events: queue.SimpleQueue[Trace | Progress | None] = queue.SimpleQueue()
-        self._open: Request | None = None  # the request that is under way
-        self._fresh: list[int] = []  # what it has written, which is not in the trace yet
+        self._growth = Growth(trace) if trace and trace.budget else None
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the program's end.
@@ -374,17 +410,11 @@ class Handle(Generic[T]):
             yield event
 
     def _heard(self, request: Request, new: Progress) -> None:
-        if self.trace is None or self.trace.budget is None:
+        if self._growth is None:
             self._events.put(new)
-            return
-        if request is not self._open:
-            # A round may take several requests. What the earlier ones wrote is in this one's ids.
-            self._open, self._fresh = request, [*request.ids[len(self.trace.ids) :]]
-        self._fresh += new.ids
-        copy = self.trace.fork(None, self.trace.budget)
-        answering = Source.CLOSE in copy.source
-        copy.extend(self._fresh, Source.ANSWER if answering else Source.SAMPLED)
-        self._events.put(copy)
+        else:
+            self._growth.add(request, new)
+            self._events.put(self._growth.copy())
 
 
 class Driver:
@@ -403,7 +433,7 @@ class Driver:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._orders: queue.SimpleQueue[Callable[[_Programs[Any]], None] | None] = (
+        self._orders: queue.SimpleQueue[Callable[[Programs[Any]], None] | None] = (
             queue.SimpleQueue()
         )
         self._handles: dict[int, Handle[Any]] = {}
@@ -432,7 +462,7 @@ class Driver:
             raise RuntimeError("this driver is closed: make another one")
         handle: Handle[T] = Handle(self, trace)
 
-        def start(running: _Programs[Any]) -> None:
+        def start(running: Programs[Any]) -> None:
             number = next(self._numbers)
             self._handles[number] = handle
             if watch:
@@ -465,7 +495,7 @@ class Driver:
     def _cancel(self, handle: Handle[Any]) -> bool:
         done: Future[bool] = Future()
 
-        def stop(running: _Programs[Any]) -> None:
+        def stop(running: Programs[Any]) -> None:
             number = next((n for n, mine in self._handles.items() if mine is handle), None)
             if number is not None:
                 self._drop(running, number)
@@ -476,7 +506,7 @@ class Driver:
         self._orders.put(stop)
         return done.result()
 
-    def _drop(self, running: _Programs[Any], number: int) -> None:
+    def _drop(self, running: Programs[Any], number: int) -> None:
         handle = self._handles.pop(number)
         written = running.drop(number)
         if handle.trace is not None:
@@ -504,7 +534,7 @@ class Driver:
             self._handles[number]._heard(request, new)
 
         with Member(self.engine) as member:
-            running = _Programs[Any](member, done, failed, heard)
+            running = Programs[Any](member, done, failed, heard)
             open_ = True
             while open_ or running.live:
                 with contextlib.suppress(queue.Empty):

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 import pytest
 
 import s1lab as lab
-from s1lab.driver import _DESKS, Member, _Programs, run
+from s1lab.driver import _DESKS, Member, Programs, run
 from s1lab.engine import Request
 from s1lab.forcing import Sampling
 from s1lab.questions import force_loop, open_trace
@@ -162,12 +162,12 @@ def test_a_long_run_does_not_keep_a_single_question_waiting(scripted, template):
 
     long, single = Member(engine), Member(engine)
     with long, single:
-        crowd = _Programs(long, lambda *_: None, lambda *_: None)
+        crowd = Programs(long, lambda *_: None, lambda *_: None)
         for n in range(20):
             crowd.start(n, rounds(30, "long"))
         for _ in range(40):
             crowd.step()
-        late = _Programs(single, lambda *_: order.append("ended"), lambda *_: None)
+        late = Programs(single, lambda *_: order.append("ended"), lambda *_: None)
         before = len(order)
         late.start(0, rounds(1, "single"))
         while late.live:
