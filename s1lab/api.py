@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
 from s1lab import forcing
-from s1lab.budget import Budget
+from s1lab.budget import Budget, check_text
 from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling
 from s1lab.questions import Budgets, Options, Questions, Storing, force_loop
@@ -153,6 +153,7 @@ def direct(
         print(trace.answer)
     """
     options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    check_text("prefix", prefix)
     asked = Questions(engine, questions, None, options, thinking=False)
     asked.open()
 

@@ -8,6 +8,17 @@ from typing import Literal, get_args
 Compat = Literal["exact", "readme", "harness"]
 
 
+def is_number(value: object, kind: type) -> bool:
+    """Whether a value is a number of a kind. True and False are none here."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def check_text(name: str, value: object) -> None:
+    """Check a text that may be left out. ValueError if it is anything else."""
+    if not (value is None or isinstance(value, str)):
+        raise ValueError(f"{name}={value!r:.60} is no text: give one, or None for none")
+
+
 @dataclass(frozen=True)
 class Budget:
     """The budget of one question (budget forcing, paper section 3.1).
@@ -72,9 +83,7 @@ class Budget:
         optional = ("max_tokens", "answer_tokens", "waits")
         for name in ("max_tokens", "min_tokens", "waits", "answer_tokens", "answer_room"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and not isinstance(value, bool)) and not (
-                name in optional and value is None
-            ):
+            if not is_number(value, int) and not (name in optional and value is None):
                 raise ValueError(
                     f"{name}={value!r} is no whole number: give one, such as {name}=512"
                 )
@@ -102,6 +111,7 @@ class Budget:
                 f"wait={self.wait!r} is no text to append: give one, several as a tuple, "
                 "or None for none"
             )
+        check_text("on_cut", self.on_cut)
         for name in ("answer_tokens", "answer_room"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -124,11 +134,7 @@ class Budget:
     @property
     def room(self) -> int:
         """Tokens that the thinking leaves for the answer: never more than the answer may have."""
-        return (
-            self.answer_room
-            if self.answer_tokens is None
-            else min(self.answer_room, self.answer_tokens)
-        )
+        return min(self.answer_room, self.answer_tokens or self.answer_room)
 
     def continuation(self, waits: int) -> str | None:
         """The text that the next suppression appends, after ``waits`` Waits so far."""

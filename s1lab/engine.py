@@ -17,6 +17,13 @@ T = TypeVar("T")
 MOST_LOGPROBS = 20  # the most likely ids that can be asked for at each place: vLLM's own limit
 
 
+def check_engine(engine: object) -> None:
+    """Check that an argument is an engine, not the name of one. ValueError otherwise."""
+    if not callable(getattr(engine, "submit", None)):
+        name = engine if isinstance(engine, str) else "s1-tiny"
+        raise ValueError(f"engine={engine!r:.60} is no engine: load it first, lab.load({name!r})")
+
+
 @dataclass(frozen=True)
 class Request:
     """A request to continue ``ids`` until an id of ``stop`` is sampled.

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
-from s1lab.budget import Budget
+from s1lab.budget import Budget, is_number
 from s1lab.engine import Completion, Program, Request
 from s1lab.trace import Source, Trace
 
@@ -34,12 +35,15 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.temperature >= 0:
+        if not is_number(self.temperature, Real) or not 0 <= self.temperature < float("inf"):
             raise ValueError(
-                f"temperature={self.temperature} is negative: use 0 for greedy, 0.7 or so to sample"
+                f"temperature={self.temperature!r} is negative or no number: "
+                "use 0 for greedy, 0.7 or so to sample"
             )
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p={self.top_p} is outside (0, 1]: use 1 to keep every token")
+        if not is_number(self.top_p, Real) or not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p={self.top_p!r} is outside (0, 1]: use 1 to keep every token")
+        if not is_number(self.seed, Integral):
+            raise ValueError(f"seed={self.seed!r} is no whole number: give one, such as 0")
 
     def seed_of(self, trace: Trace, round: int | str) -> int:
         """A seed for (run, question, sample, round), independent of the rest of the batch."""
@@ -69,15 +73,8 @@ class Sampling:
         Returns:
             The request.
         """
-        return Request(
-            (*trace.ids, *after),
-            most,
-            stop,
-            min_tokens,
-            self.temperature,
-            self.top_p,
-            self.seed_of(trace, round),
-        )
+        ids, seed = (*trace.ids, *after), self.seed_of(trace, round)
+        return Request(ids, most, stop, min_tokens, self.temperature, self.top_p, seed)
 
 
 @dataclass(frozen=True)

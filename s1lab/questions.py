@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from tqdm.auto import tqdm
 
-from s1lab.budget import Budget
+from s1lab.budget import Budget, check_text
 from s1lab.driver import run
-from s1lab.engine import Engine, Program
+from s1lab.engine import Engine, Program, check_engine
 from s1lab.forcing import Sampling
 from s1lab.forcing import force as exact_loop
 from s1lab.trace import Source, Trace
@@ -42,6 +42,24 @@ class Options:
     system: str | None = None
     store: Storing = None
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        check_text("system", self.system)
+        Sampling(self.temperature, self.top_p, self.seed)  # it checks its numbers
+
+    def budgets(self, budget: Budgets | None, n: int, single: bool = False) -> list[Budget]:
+        """A budget for each of n questions, with the call's own answer numbers."""
+        if budget is None or isinstance(budget, Budget):
+            return [self.answering(budget)] * n
+        if isinstance(budget, str) or not isinstance(budget, Iterable):
+            raise ValueError(f"budget={budget!r:.60} is no Budget: give one, or a list of them")
+        budgets = list(budget)
+        if single or len(budgets) != n or not all(isinstance(b, Budget) for b in budgets):
+            raise ValueError(
+                f"{len(budgets)} budgets for {n} question{'s' * (n != 1)}: "
+                "give one Budget for all, or a list with one a question"
+            )
+        return [self.answering(b) for b in budgets]
 
     def answering(self, budget: Budget | None) -> Budget:
         """Put the call's own answer numbers into a budget; None keeps what the budget says."""
@@ -93,25 +111,13 @@ class Questions:
         options: Options,
         thinking: bool = True,
     ) -> None:
+        check_engine(engine)
         self.engine, self.options, self.thinking = engine, options, thinking
         self.single = isinstance(questions, str)
         self.texts = texts_of(questions)
-        self.budgets = self._paired(budget)
+        self.budgets = options.budgets(budget, len(self.texts), self.single)
         self.sampling = Sampling(options.temperature, options.top_p, options.seed)
         self.traces: list[list[Trace]] = []
-
-    def _paired(self, budget: Budgets | None) -> list[Budget]:
-        """A budget for each question, with the call's own answer numbers."""
-        n = len(self.texts)
-        if budget is None or isinstance(budget, Budget):
-            return [self.options.answering(budget)] * n
-        budgets = list(budget)
-        if self.single or len(budgets) != n or not all(isinstance(b, Budget) for b in budgets):
-            raise ValueError(
-                f"{len(budgets)} budgets for {n} question{'s' * (n != 1)}: "
-                "give one Budget for all, or a list with one a question"
-            )
-        return [self.options.answering(b) for b in budgets]
 
     def open(self, samples: int = 1, instruct: Callable[[str], str] = str) -> None:
         """Open the traces, each up to where the model begins.
@@ -219,15 +225,14 @@ class Questions:
             try:
                 return run(record.engine, map(started, range(n)), done, failed)
             except KeyboardInterrupt:
-                finished = len(results)
-                raise Interrupted(
-                    [results[i] if i in results else ended(i, UNFINISHED) for i in range(n)],
-                    finished,
-                ) from None
+                left = [results[i] if i in results else ended(i, UNFINISHED) for i in range(n)]
+                raise Interrupted(left, len(results)) from None
 
 
 def texts_of(questions: str | Iterable[str]) -> list[str]:
     """Turn the questions of a call into a list. ValueError if it or one of them is empty."""
+    if not isinstance(questions, Iterable):
+        raise ValueError(f"questions={questions!r:.60} is no text: give one, or a list of them")
     texts = [questions] if isinstance(questions, str) else list(questions)
     if not texts:
         raise ValueError("the list of questions is empty: give at least one")

@@ -155,7 +155,7 @@ def calls(traces):
 
 def complaint(call, arguments, name):
     """What is wrong with a call's answer to a bad argument; None for one sentence that names it."""
-    asked = f"{call.__qualname__}({name}={arguments[name]!r:.60})"
+    asked = f"{call.__qualname__}({name}={arguments.get(name)!r:.60})"
     try:
         found = call(**arguments)
     except ValueError as error:
@@ -282,3 +282,71 @@ def test_values_agree_with_scipy_and_with_formulas_of_the_books():
     ).confidence_interval  # fmt: skip
     # SciPy draws the questions in the same order, so even the resamples are the same.
     assert (ours.low, ours.high) == pytest.approx((100 * theirs.low, 100 * theirs.high), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("engine", ["s1-tiny", None, 5]),
+        ("temperature", ["x", None, True, NAN, INF, -1]),
+        ("top_p", ["x", None, True, NAN, 0, 2]),
+        ("seed", ["x", None, True, 1.5]),
+        ("kind", [None, 5, "poem"]),
+        ("questions", [None, 5]),
+        ("budget", ["x", 5]),
+        ("system", [5]),
+        ("n", ["x", None, True, 1.5, NAN, 0]),
+    ],
+)
+def test_the_calls_that_run_name_the_bad_argument(tiny, name, bad):
+    good = {"engine": tiny, "questions": "How many o in honey?", "n": 2}
+    rows = {"engine": tiny, "problems": lab.tiny.problems(1)}
+    for value in bad:
+        assert not complaint(lab.vote, good | {name: value}, name)
+        if name not in ("kind", "questions"):  # evaluate takes both from the benchmark
+            assert not complaint(lab.evaluate, rows | {name: value}, name)
+            assert not complaint(lab.sweep, rows | {"caps": [4], name: value}, name)
+
+
+def test_what_is_no_benchmark_no_reward_and_no_text_is_named(tiny):
+    question, rows = "How many o in honey?", lab.tiny.problems(1)
+    for call, name in (
+        (lambda: lab.evaluate(tiny, rows[:1]), "problems"),
+        (lambda: lab.sweep(tiny, "aime24", [4]), "problems"),
+        (lambda: lab.sweep(tiny, rows, 5), "caps"),
+        (lambda: lab.methods.best_of(tiny, question, 2, 5), "score"),
+        (lambda: lab.rebase(tiny, question, 2, None), "reward"),
+        (lambda: lab.rebase(tiny, question, 2, len, step=5), "step"),
+        (lambda: lab.Budget(on_cut=5), "on_cut"),
+        (lambda: lab.direct(tiny, question, prefix=5), "prefix"),
+        (lambda: lab.vote(tiny, question, 2, thinking=False, prefix=5), "prefix"),
+        (lambda: lab.evaluate(tiny, rows, thinking=False, prefix=5), "prefix"),
+        (lambda: lab.grade.extract(5), "response"),
+        (lambda: lab.grade.normal("5", "poem"), "poem"),
+        (lambda: lab.grade.same("5", None), "answer"),
+        (lambda: lab.grade.verdicts(None, ["5"]), "responses"),
+    ):
+        assert not complaint(call, {}, name)
+
+
+def test_the_name_of_a_model_in_place_of_an_engine_is_told_how_to_load_it():
+    said = "engine='s1-tiny' is no engine: load it first, lab.load('s1-tiny')"
+    question = "How many o in honey?"
+    for call in (
+        lambda: lab.force("s1-tiny", question),
+        lambda: lab.direct("s1-tiny", question),
+        lambda: lab.ladder("s1-tiny", question, caps=(4,)),
+        lambda: lab.rebase("s1-tiny", question, 2, len),
+        lambda: lab.methods.mixture("s1-tiny", question, 2, caps=(4,)),
+        lambda: lab.methods.token_conditional("s1-tiny", question, 8),
+        lambda: lab.methods.step_conditional("s1-tiny", question, 2),
+        lambda: lab.methods.class_conditional("s1-tiny", question, "short"),
+        lambda: lab.methods.reject("s1-tiny", question, 8),
+        lambda: lab.describe("s1-tiny"),
+        lambda: lab.curate.domains("s1-tiny", lab.tiny.problems(1)),
+        lambda: lab.grade.by_model("s1-tiny"),
+        lambda: lab.widgets.playground("s1-tiny"),
+    ):
+        with pytest.raises(ValueError) as error:
+            call()
+        assert str(error.value) == said

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from s1lab.engine import Engine
+from s1lab.engine import Engine, check_engine
 
 
 def describe(engine: Engine) -> dict[str, Any]:
@@ -25,6 +25,7 @@ def describe(engine: Engine) -> dict[str, Any]:
 
         print(lab.describe(lab.load("s1-tiny"))["versions"])
     """
+    check_engine(engine)
     versions = {"python": platform.python_version()}
     # An engine that computes on another machine reports the versions there.
     elsewhere: dict[str, str] | None = getattr(engine, "versions", None)

@@ -21,13 +21,13 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+def whole(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
     """Check a whole number in a range.
 
     Args:
         name: The caller's name for the argument.
         value: The value that was passed. True and 2.0 are not whole numbers here.
-        least: The smallest number that is allowed.
+        least: The smallest number that is allowed; None for no limit at either end.
         most: The largest one; None for no limit.
 
     Returns:
@@ -36,17 +36,19 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
     Raises:
         ValueError: It is not such a number.
     """
-    wanted = f"at least {least}" if most is None else f"from {least} to {most:,}"
+    wanted = "a whole number, " + (
+        f"at least {least}" if most is None else f"from {least} to {most:,}"
+    )
+    if least is None:
+        wanted = "a whole number, such as 1"
     try:
         if _is_bool(value):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise ValueError(
-            f"{name}={shown(value)} is no whole number: give a whole number, {wanted}"
-        ) from None
-    if number < least or (most is not None and number > most):
-        raise ValueError(f"{name}={shown(number)} is out of range: give a whole number, {wanted}")
+        raise ValueError(f"{name}={shown(value)} is no whole number: give {wanted}") from None
+    if least is not None and (number < least or (most is not None and number > most)):
+        raise ValueError(f"{name}={shown(number)} is out of range: give {wanted}")
     return number
 
 

@@ -16,7 +16,7 @@ from s1lab.engines.description import describe
 from s1lab.evaluation.grade import Grader
 from s1lab.evaluation.grade.extract import plain
 from s1lab.evaluation.results import Results, checked_columns, results_of, verdicts_on
-from s1lab.methods.ladder import ladder, names
+from s1lab.methods.ladder import ladder, names, rungs_of
 from s1lab.methods.voting import check_thinking
 from s1lab.questions import Budgets, Options, Storing
 from s1lab.storage.replay import recording
@@ -85,19 +85,15 @@ def evaluate(
     # A question's samples follow each other: row i has the traces i * n to i * n + n - 1.
     questions = [q for q in columns["question"] for _ in range(n)]
     check_thinking(thinking, budget, prefix)
-    asked = [budget] if isinstance(budget, Budget) else list(budget or [Budget()])
     options = Options(temperature, top_p, seed, system=system)
+    asked = options.budgets(budget, len(columns["question"]))
     made = _made(engine, problems, columns["question"], options, asked if thinking else [], n) | {
         "call": "evaluate"
     }
     made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
     with recording(store, engine, made, len(questions)) as record:
         if thinking:
-            budgets = (
-                budget
-                if budget is None or isinstance(budget, Budget)
-                else [b for b in budget for _ in range(n)]
-            )
+            budgets = [b for b in asked for _ in range(n)]
             traces = force(
                 engine, questions, budgets, temperature=temperature, top_p=top_p, seed=seed,
                 answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=record,
@@ -160,12 +156,9 @@ def sweep(
     """
     columns = checked_columns(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
-    budgets = (
-        budget
-        if budget is None or isinstance(budget, Budget)
-        else [b for b in budget for _ in range(n)]
-    )
     options = Options(temperature, top_p, seed, system=system)
+    budgets = [b for b in options.budgets(budget, len(columns["question"])) for _ in range(n)]
+    rungs_of(budgets[0], caps, waits)  # a bad rung is named before the store is opened
     made = _made(engine, problems, columns["question"], options, [Budget()], n) | {"call": "sweep"}
     labels = names(tuple(caps), tuple(waits))
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:

@@ -11,6 +11,7 @@ import numpy as np
 from datasets import Dataset
 
 from s1lab.evaluation import grade
+from s1lab.evaluation.arguments import shown, whole
 from s1lab.evaluation.grade import Grader, Verdict
 from s1lab.evaluation.intervals import Interval, accuracy_interval
 from s1lab.interop.exports import save_harness
@@ -125,8 +126,12 @@ class Results:
 
 
 def checked_columns(problems: Dataset, n: int, temperature: float) -> dict[str, list[str]]:
-    if n < 1:
-        raise ValueError(f"n={n}: sample each question at least once")
+    if not hasattr(problems, "column_names"):
+        raise ValueError(
+            f"problems={shown(problems)} is no Dataset: load one with lab.benchmarks.load, "
+            "or make one with datasets.Dataset.from_list"
+        )
+    whole("n", n)
     if n > 1 and temperature == 0:
         raise ValueError(
             f"n={n} samples at temperature 0 are all the same: raise the temperature or leave n out"

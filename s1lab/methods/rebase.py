@@ -18,7 +18,7 @@ from s1lab.forcing import Sampling, answer, cut_short, open_thinking, suppress, 
 from s1lab.methods.allocation import ALLOCATIONS, balanced, ceilings, growth_weights
 from s1lab.methods.costs import Cost, cost
 from s1lab.methods.fan_out import together
-from s1lab.methods.rewards import Score, rated
+from s1lab.methods.rewards import Score, check_score, rated
 from s1lab.methods.samples import VOTES, check_samples, kinds_of
 from s1lab.methods.tree import Tree
 from s1lab.questions import Budgets, Options, Questions, Storing
@@ -111,6 +111,9 @@ def rebase(
         )
     growth_weights((), 0, balance)
     whole("step_tokens", step_tokens)
+    check_score("reward", reward)
+    if step is not None and not isinstance(step, str):
+        raise ValueError(f"step={shown(step)} is no text that ends a step: give one, or None")
     for name, given, known in (("allocation", allocation, ALLOCATIONS), ("vote", vote, VOTES)):
         if given not in known:
             raise ValueError(f"{name}={shown(given)} is unknown: choose from {list(known)}")

@@ -120,6 +120,14 @@ class Best(Samples):
         return self.traces[i].error is None, self.scores[i]
 
 
+def check_score(name: str, score: Any) -> None:
+    """Check that a score or reward can be called. ValueError otherwise."""
+    if not callable(score):
+        raise ValueError(
+            f"{name}={shown(score)} can't be called: give a function from a trace to a number"
+        )
+
+
 def rated(score: Score, traces: Sequence[Trace], what: str) -> list[float]:
     """Score traces, and check the numbers.
 

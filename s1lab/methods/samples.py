@@ -149,7 +149,7 @@ class Samples:
         n = len(self.traces)
         if k is None:
             return n
-        if whole("k", k, -(10**18)) not in range(1, n + 1):
+        if whole("k", k, None) not in range(1, n + 1):
             raise ValueError(
                 f"k={k} of n={n} samples: k is at least 1 and at most n; take more samples for it"
             )
@@ -179,6 +179,8 @@ def check_samples(name: str, n: int, temperature: float) -> None:
 
 def kinds_of(kind: str | Sequence[str], questions: int) -> list[str]:
     """Turn the kinds of a call into one kind for each question."""
+    if not isinstance(kind, (str, Sequence)):
+        raise ValueError(f"kind={shown(kind)} is unknown: choose from {list(grade.KINDS)}")
     kinds = [kind] * questions if isinstance(kind, str) else list(kind)
     if len(kinds) != questions:
         raise ValueError(

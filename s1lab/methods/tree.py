@@ -120,7 +120,7 @@ class Tree(Samples):
         return best
 
     def _k(self, k: int | None) -> int:
-        if k is not None and whole("k", k, -(10**18)) != len(self.traces):
+        if k is not None and whole("k", k, None) != len(self.traces):
             raise ValueError(
                 f"k={k}: a tree has one size, its {len(self.traces)} leaves; "
                 "search again with another width"

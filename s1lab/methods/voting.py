@@ -13,13 +13,13 @@ from typing import Any
 
 from s1lab import forcing
 from s1lab.api import one_or_many
-from s1lab.budget import Budget
+from s1lab.budget import Budget, check_text
 from s1lab.engine import Engine, Program
 from s1lab.evaluation import grade
 from s1lab.evaluation.arguments import shown, text
 from s1lab.methods.fan_out import together
 from s1lab.methods.majority import elected
-from s1lab.methods.rewards import Best, Score, rated
+from s1lab.methods.rewards import Best, Score, check_score, rated
 from s1lab.methods.samples import Samples, check_samples, kinds_of, unread
 from s1lab.questions import Budgets, Options, Questions, Storing, force_loop
 from s1lab.trace import Trace
@@ -304,6 +304,7 @@ def best_of(
         best = lab.methods.best_of(engine, question, 4, lambda t: -t.thinking_tokens)
         print(best.answer)
     """
+    check_score("score", score)
     voted: Vote | list[Vote] = vote(
         engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix,
         temperature=temperature, top_p=top_p, seed=seed, answer_tokens=answer_tokens,
@@ -331,8 +332,10 @@ def check_thinking(thinking: bool, budget: Budgets | None, prefix: str | None) -
         prefix: The call's first words of the answer.
 
     Raises:
-        ValueError: One of the two rules is broken. The message says what to leave out.
+        ValueError: One of the two rules is broken, or the prefix is no text. The message says what
+            to leave out.
     """
+    check_text("prefix", prefix)
     if not thinking and budget is not None:
         raise ValueError(
             "thinking=False leaves nothing to budget: leave the budget out; "

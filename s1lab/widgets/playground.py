@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as ipw
 
 from s1lab.budget import Budget
-from s1lab.engine import Engine
+from s1lab.engine import Engine, check_engine
 from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.trace import Trace
 from s1lab.widgets.dial import dial, lengths
@@ -224,13 +224,12 @@ def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Pla
         the trace.
 
     Raises:
-        TypeError: If ``engine`` is not an engine.
+        ValueError: If ``engine`` is not an engine.
 
     Example:
         lab.widgets.playground(lab.load("s1-tiny"), "How many r in raspberry")
     """
-    if not callable(getattr(engine, "submit", None)):
-        raise TypeError(f"a {type(engine).__name__} is no engine: load one with lab.load")
+    check_engine(engine)
     return Playground(engine, question, every)
 
 

@@ -1057,7 +1057,7 @@ def test_a_committed_notebook_keeps_the_html_of_a_widget_and_not_its_view(everyt
         (lambda w: w.explore([]), "the list of traces is empty"),
         (lambda w: w.explore(["a"]), "a list that holds a str"),
         (lambda w: w.explore("a.jsonl"), "lab.storage.read_run"),
-        (lambda w: w.playground("s1-tiny"), "load one with lab.load"),
+        (lambda w: w.playground("s1-tiny"), "load it first, lab.load('s1-tiny')"),
         (lambda w: w.ladder([]), "is no ladder"),
         (lambda w: w.ladder({"cap 8": 3}), "is no ladder"),
         (lambda w: w.pool([]), "reports is wanted"),

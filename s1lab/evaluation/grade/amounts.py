@@ -6,14 +6,15 @@ import re
 from itertools import pairwise
 
 from s1lab.evaluation.grade.arithmetic import NUMBER_WORDS, number_in_words
-from s1lab.evaluation.grade.quantities import quantity
+from s1lab.evaluation.grade.quantities import PARTS, quantity
 from s1lab.evaluation.grade.spelling import signs
 
 # A number inside a calculation is not an amount by itself: "the square root of 3", "2π/3".
 _OPERATED = re.compile(
     r"^\(|^\s?(?:\\?pi\b|\\?sqrt|√|\\times|\\cdot|/\s?[A-Za-z]|!|choose\b|factorial\b|squared\b"
     r"|cubed\b"
-    r"|(?:times|plus|minus|divided\s+by|multiplied\s+by)\s+\d|to\s+the\s+\w+\s+power)"
+    r"|(?:times|plus|minus|divided\s+by|multiplied\s+by)\s+(?:\d|[b-hj-z]\b)"
+    r"|(?:less|more)\s+than\s+[b-hj-z]\b|to\s+the\s+\w+\s+power)"
 )
 
 _OPERATES = re.compile(
@@ -102,7 +103,10 @@ def number_in(text: str) -> str | None:
     if any(_BOUND.search(_before(text, m)) for m in found) and len(found) <= 2:
         return None  # "greater than 3", "between 3 and 5" give no number
     for first, second in pairwise(found):
-        if _EITHER.fullmatch(text[first.end("number") : second.start("number")]):
+        end = max(first.end("number"), first.end("below"))
+        between = text[end : second.start("number")]
+        rounded = first["below"] and re.search(r"\b(?:about|approximately|roughly)\b", between)
+        if _EITHER.fullmatch(between) and not rounded:
             return f"{_with_unit(first)} or {_with_unit(second)}"
     if (compound := _compound(text, found)) is not None:
         return compound
@@ -175,7 +179,7 @@ def _with_unit(number: re.Match[str]) -> str:
     if number["money"]:
         return f"{text} dollars" if "$" in number["money"] else text
     unit = (number["unit"] or "").strip()
-    if unit.lower() in ("hundred", "thousand", "million", "billion", "trillion", "dozen"):
+    if unit.lower() in ("hundred", "thousand", "million", "billion", "trillion", "dozen", *PARTS):
         return f"{text} {unit}"
     amount = quantity(f"{text} {unit}") if len(unit) > 1 else None
     return f"{text} {unit}" if amount and amount.unit else text

@@ -12,6 +12,11 @@ _BASED = re.compile(
     r"\s*_\s*\{?\s*\(?(?:\\text\{)?\s*(?P<base>\w+)\s*\}?\)?\s*\}?"
 )
 
+# "221 (base 3)", "221_{base 3}", "221 in base three"
+_BASE_IN_WORDS = re.compile(
+    r"(?:_\s*\{?\s*|(?<=[\w)])\s*\(?\s*(?:in\s+)?)base[\s-]*(\w+)\s*[)}]?\s*$", re.IGNORECASE
+)
+
 _BASES = {
     "two": 2,
     "three": 3,
@@ -28,6 +33,8 @@ _BASES = {
 
 def based(text: str) -> tuple[str, int] | None:
     """The digits and the base of a number; None if a text is anything else."""
+    text = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text)
+    text = _BASE_IN_WORDS.sub(r"_{\1}", text)
     text = re.sub(r"^\((-?\w+)\)(?=\s*_)", r"\1", value_side(text).replace(",", "").strip())
     found = _BASED.fullmatch(text)
     if found is None:

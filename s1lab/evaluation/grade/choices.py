@@ -32,14 +32,16 @@ _NAMED_BY = re.compile(  # "vitamin D", "team C"
 )
 _WORD_AFTER = re.compile(r"\s+([a-z]+)")
 _GOES_ON = frozenset(
-    "is because since as and or but not follows was here for while due with given".split()
+    "is because since as and or but not follows was here for while due with given it".split()
 )
 _WRONG = re.compile(
-    r"^[)\]*\s]*(?:[,\s]*(?:and|or|,|nor)\s*[(\[]?[A-J][)\]]?(?![A-Za-z]))*[)\]*\s]*(?:isn't"
-    r"|aren't|doesn't|is|are|was|were|can\s?not|can't|does|do|would)?"
-    r"\s*(?:both\s+|all\s+|clearly\s+|also\s+|definitely\s+)?(?:isn't|aren't|doesn't|can't|won't"
-    r"|wrong|incorrect|false|less\s+likely|ruled\s+out|eliminated|not\b|violates?\b|fails?\b"
-    r"|be\s+(?:wrong|ruled|excluded)|a\s+distractor)",
+    r"^[)\]*\s]*(?:[,\s]*(?:and|or|,|nor)\s*[(\[]?[A-J][)\]]?(?![A-Za-z]))*[)\]*\s]*"
+    r"(?:isn't|aren't|doesn't|is|are|was|were|can\s?not|can't|can|could|may|might|must|should"
+    r"|does|do|would)?"
+    r"\s*(?:both\s+|all\s+|clearly\s+|also\s+|definitely\s+)?"
+    r"(?:isn't|aren't|doesn't|can't|won't|wrong|incorrect|false|less\s+likely|ruled\s+out"
+    r"|eliminated|excluded|out\b(?!\s+of)|not\b|violates?\b|fails?\b"
+    r"|be\s+(?:wrong|ruled|excluded|eliminated|rejected|discarded|dismissed)|a\s+distractor)",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
@@ -55,10 +57,15 @@ _HEDGE = re.compile(
     r"(?P<next>[A-J])(?![A-Za-z'’])[)\]*]*(?!\s+(?:is|are|was|were|has|have|does|fails?"
     r"|violates?)\b)"
 )
+# The "A or" before "D is correct".
+_OTHER_BEFORE = re.compile(
+    r"(?<![\w'’])(?P<other>[A-J])[)\]*]*,?\s*(?:\b(?:and|or)|/|&)\s*"
+    r"(?:maybe\s+|possibly\s+|perhaps\s+)?(?:options?\s+|choices?\s+)?[(\[*\"']*$"
+)
 _IS_RIGHT = re.compile(
     r"[(\[*\"']*(?P<letter>[A-Ja-j])[)\]*\"']*(?:[.:)]\s*[^\n.]{0,80}?)?\s+(?:is|as|are)\s+"
-    r"(?:therefore\s+|thus\s+|indeed\s+|also\s+|most\s+likely\s+)?(?:the\s+|our\s+"
-    r"|my\s+)?(?:only\s+|most\s+)?"
+    r"(?:therefore\s+|thus\s+|indeed\s+|also\s+|both\s+|all\s+|most\s+likely\s+)?"
+    r"(?:the\s+|our\s+|my\s+)?(?:only\s+|most\s+)?"
     r"(?:correct|right|best|answer|true|appropriate|final)\b",
     re.IGNORECASE,
 )
@@ -74,6 +81,12 @@ _OPENING = re.compile(
     r"(?:(?:the\s+)?(?:correct\s+|right\s+|best\s+)?(?:options?|choices?|letter"
     r"|answer)\b\s*(?:is\b)?[\s:*\"'“]*)?"
     r"(?P<opens>[(\[{*\"'“]*)(?P<letter>[A-Ja-j])(?P<closes>[)\]}*.:\"'”]*)(?![\w'’+])",
+    re.IGNORECASE,
+)
+# "(B) is false". But "(B) false" and "(D) cannot be determined" repeat the option's own text.
+_IS_WRONG = re.compile(
+    r"[)\]*\s]*\s(?:is|was)\s+"
+    r"(?:not\s+(?:the\s+)?(?:correct|right|answer)|wrong|incorrect|false)\b",
     re.IGNORECASE,
 )
 # Such as "(B) 5 m/s".
@@ -124,7 +137,11 @@ def unmarked_option(text: str) -> str | None:
     if several := _several(text):
         return several
     restated = _RESTATED.match(lines[0]) if len(lines) == 1 else None
-    if restated and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) <= 1:
+    if (
+        restated
+        and len(re.findall(r"\([A-J]\)|\b[A-J]\)", text)) <= 1
+        and not _IS_WRONG.match(lines[0][restated.end(restated.lastindex or 0) :])
+    ):
         return str(next(filter(None, restated.groups()))).upper()
     for pattern in (_IS_RIGHT, _SAYS_SO):
         said = [
@@ -133,7 +150,12 @@ def unmarked_option(text: str) -> str | None:
             if _stands(text, m) and not _denied(text, m.start("letter"), m.end("letter"))
         ]
         if said:
-            return _with_others(text, said[-1]["letter"].upper(), said[-1].end("letter"))
+            letter, begin = said[-1]["letter"].upper(), said[-1].start("letter")
+            joined = _OTHER_BEFORE.search(text[max(0, begin - 60) : begin])
+            found = _with_others(text, letter, said[-1].end("letter"))
+            if joined and joined["other"] != letter:
+                return f"{joined['other']} or {found}"
+            return found
     return _last_of(text[-4_000:], whole=text)
 
 

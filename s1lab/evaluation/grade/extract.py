@@ -77,10 +77,17 @@ def extract(response: str, kind: str = "math") -> str | None:
     return found.text if found else None
 
 
-def find(response: str, kind: str) -> Found | None:
-    """`extract`, with the sentence around the answer."""
+def check_kind(kind: str) -> None:
+    """Check the name of a kind. ValueError if it is unknown."""
     if kind not in KINDS:
         raise ValueError(f"no kind of answer is called {kind!r}: choose from {list(KINDS)}")
+
+
+def find(response: str, kind: str) -> Found | None:
+    """`extract`, with the sentence around the answer."""
+    check_kind(kind)
+    if not isinstance(response, str):
+        raise ValueError(f"the response is a {type(response).__name__}, not text: {response!r:.80}")
     taker = {"math": _math, "integer": _integer, "choice": _choice, "exact": _exact}[kind]
     for place in places(response[-TAIL:], kind):
         found = taker(place)
@@ -117,16 +124,24 @@ def normal(answer: str, kind: str = "math") -> str:
         answer: An answer, as `extract` gives it.
         kind: As in `extract`.
 
+    Raises:
+        ValueError: The answer is not text, or the kind is unknown.
+
     Example:
         >>> lab.grade.normal("+007", "integer")
         '7'
     """
+    check_kind(kind)
+    if not isinstance(answer, str):
+        raise ValueError(f"the answer is a {type(answer).__name__}, not text: {answer!r:.80}")
     return (
         whole(answer)
         if kind == "integer"
         else answer.strip().upper()
         if kind == "choice"
         else spelled(answer)
+        if kind == "math"
+        else plain(signs(answer))
     )
 
 
@@ -136,8 +151,11 @@ def plain(text: str) -> str:
 
 
 def spelled(text: str) -> str:
-    """`plain` with one spelling of signs, so that "5²" is not "52"."""
-    return plain(signs(text))
+    """`plain` with one spelling of signs, so that "5²" is not "52".
+
+    A space between two digits stays, so that "1 1/2" is not "11/2".
+    """
+    return plain(re.sub(r"(?<=\d)\s+(?=\d)", "_", signs(text)))
 
 
 def whole(text: str) -> str:

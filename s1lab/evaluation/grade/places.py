@@ -28,9 +28,18 @@ _MARK = re.compile(
     r"|(?:^|\n)[#*_ \t]{0,9}final\s+answers?[*_ \t]{0,9}(?:\n\s{0,20}|$)"
     r"|(?:最终)?答案(?:是|为|：|:)+\s{0,9}|(?:^|\n)A:[ \t]"
     r"|(?:^|\s)####[ \t]*(?=[-+\d$\\(A-Z.])(?![A-Za-z]{2})"
-    r"|\"(?:final_?\s?)?answer\"\s*:\s*|<answer>",
+    r"|(?P<quote>[\"'])(?:final_?\s?)?answer(?P=quote)\s*:\s*|<answer>",
     re.IGNORECASE,
 )
+# "The answer is correct" and "I hope the answer is clear" give no answer.
+_JUDGES = re.compile(
+    r"(?:(?:very|quite|indeed|now|also|fully|definitely)\s+)?"
+    r"(?:correct|right|wrong|incorrect|clear|unclear|helpful|useful|final|verified|confirmed"
+    r"|complete|reasonable|consistent|plausible|as\s+(?:expected|required|follows)"
+    r"|what\s+(?:you|was|is)\b[^.!?\n]{0,40})\s{0,9}(?:[.!?,;]|$|\n|(?:and|since|because|as)\b)",
+    re.IGNORECASE,
+)
+_WISHES = re.compile(r"\bhope\b[^.!?\n]{0,60}$", re.IGNORECASE)
 _END_OF_TURN = re.compile(
     r"(?:\s{0,9}(?:<\|[^|<>\n]{1,30}\|>(?:\s*(?:user|assistant|system))?|</s>|<eos>|<pad>"
     r"|<end_of_turn>|<EOS_TOKEN>|\[/INST\]))+$"
@@ -50,7 +59,9 @@ _AND_BETWEEN = re.compile(
     rf"(?:[A-Za-z]{{1,12}}\s+){{0,3}}(?:\([a-z]\)\s*)?[,;&]?\s*(?:and)?\s*{_NAMES}", re.IGNORECASE
 )
 _OR_BETWEEN = re.compile(
-    rf"(?:[A-Za-z]{{1,12}}\s+){{0,2}},?\s*or(?:\s+(?:perhaps|maybe|possibly))?\s*{_NAMES}",
+    rf"(?:[A-Za-z]{{1,12}}\s+){{0,2}},?\s*or"
+    rf"(?:\s+(?:perhaps|maybe|possibly|it|is|it's|could|might|may|be|even|else|rather))*"
+    rf"\s*{_NAMES}",
     re.IGNORECASE,
 )
 
@@ -121,12 +132,19 @@ def _attached(behind: str) -> str:
 
 def _marked(text: str, kind: str) -> Iterator[Place]:
     """The text after each mark, the last one first."""
-    for mark in reversed(list(_MARK.finditer(text))[-MARKS:]):
+    marks = list(_MARK.finditer(text))[-MARKS:]
+    if re.search(r"[}\]][\s`]*$", text):  # JSON: its key comes before what its texts say
+        marks.sort(key=lambda mark: mark["quote"] is not None)
+    for mark in reversed(marks):
         behind = text[mark.end() : mark.end() + 3 * LONGEST]
         said = mark[0].strip().lower()
+        if re.search(rf"{VERB}[\s*_]*$", said) and (
+            _JUDGES.match(behind) or _WISHES.search(text[: mark.start()][-80:])
+        ):
+            continue
         if said == "<answer>":
             yield Place(re.split(r"</answer|<", behind, maxsplit=1)[0].strip(), True, True)
-        elif said.startswith('"'):
+        elif mark["quote"]:
             yield Place(_json_value(behind), True, True)
         elif said == "####":
             yield Place(behind.partition("\n")[0].strip(), True, True)
@@ -143,7 +161,10 @@ def _line(text: str) -> str:
     text = text.lstrip()
     formula = FORMULA.match(text)
     end = text.find("\n", formula.end() if formula else 0)
-    return text[:end] if end >= 0 else text
+    line = text[:end] if end >= 0 else text
+    if quoted := re.fullmatch(r'"([^"]*)"[.,]?\s*', line):
+        return quoted[1]
+    return line
 
 
 def _block(mark: str, below: str) -> str | None:
@@ -166,6 +187,8 @@ def _json_value(text: str) -> str:
 
     LaTeX whose backslashes are not escaped is returned unchanged.
     """
+    if single := re.match(r"'((?:\\.|[^'\\])*)'", text, re.DOTALL):  # a dictionary of Python's
+        return single[1]
     if re.match(r'"(?:[^"\\]|\\[^A-Za-z])*\\[A-Za-z]{2}', text):
         quoted = re.match(r'"((?:\\.|[^"\\])*)"', text, re.DOTALL)
         return quoted[1] if quoted else text

@@ -60,16 +60,13 @@ _WORDED = (  # the calculations in words that are understood
     (re.compile(r"^(?:a|one)\s+dozen\b", re.IGNORECASE), "12"),
     (re.compile(r"\b(\d+)\s+squared\b", re.IGNORECASE), r"\1^2"),
     (re.compile(r"\b(\d+)\s+cubed\b", re.IGNORECASE), r"\1^3"),
-    (
-        re.compile(
-            r"\b(\w+)\s*[,(]?\s*(?:in\s+)?base[\s-]*(\d+|two|three|four|five|six|seven|eight|nine"
-            r"|sixteen)\)?",
-            re.IGNORECASE,
-        ),
-        r"\1_{\2}",
-    ),
 )
-_PARTS = {
+_BASE = re.compile(  # "221 in base 3", "221 (base three)"
+    r"\b(\w+)\s*[,(]?\s*(?:in\s+)?"
+    r"base[\s-]*(\d+|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen)\)?",
+    re.IGNORECASE,
+)
+_PART_NAMES = {
     "half": 2,
     "third": 3,
     "fourth": 4,
@@ -82,7 +79,7 @@ _PARTS = {
     "tenth": 10,
 }
 _PART = re.compile(
-    rf"\b([a-z]+)[\s-](half|{'|'.join(p for p in _PARTS if p != 'half')})s?\b(?!\s+of\b)",
+    rf"\b([a-z]+)[\s-](half|{'|'.join(p for p in _PART_NAMES if p != 'half')})s?\b(?!\s+of\b)",
     re.IGNORECASE,
 )
 _SIGNED = re.compile(rf"\b(?:negative|minus)\s+({NUMBER_WORDS.pattern})", re.IGNORECASE)
@@ -132,12 +129,17 @@ def worded(sentence: str) -> str:
     sentence = _PART.sub(_part, sentence)
     for pattern, written in _WORDED:
         sentence = pattern.sub(written, sentence)
-    return sentence
+    return _BASE.sub(_in_base, sentence)
+
+
+def _in_base(found: re.Match[str]) -> str:
+    base = found[2] if found[2].isdigit() else number_in_words(found[2])
+    return f"{found[1]}_{{{base}}}"
 
 
 def _part(found: re.Match[str]) -> str:
     above = 1 if found[1].lower() in ("a", "one") else number_in_words(found[1])
-    return f"{above}/{_PARTS[found[2].lower()]}" if above is not None else found[0]
+    return f"{above}/{_PART_NAMES[found[2].lower()]}" if above is not None else found[0]
 
 
 def last_answered(text: str) -> tuple[str, str] | None:

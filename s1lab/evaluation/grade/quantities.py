@@ -75,15 +75,15 @@ def close(a: Fraction, b: Fraction, a_exact: bool, b_exact: bool) -> bool:
     return (
         off <= NOISE
         if _digits(decimal) >= 12
-        else off <= TOLERANCE and abs(a - b) < _last_place(decimal)
+        else off <= TOLERANCE and abs(a - b) < last_place(decimal)
     )
 
 
 def _digits(value: Fraction) -> int:
-    return len(str(abs((value / _last_place(value)).numerator)))
+    return len(str(abs((value / last_place(value)).numerator)))
 
 
-def _last_place(value: Fraction) -> Fraction:
+def last_place(value: Fraction) -> Fraction:
     """The value of one unit in a decimal's last digit."""
     places, rest = 0, value.denominator
     while rest % 10 == 0:
@@ -114,6 +114,26 @@ _TRAILING = re.compile(
     r"|\\cdot)+(?:\^\{?[23]\}?)?\s*$"
 )
 
+# "Quarters" are not among them, since they are also coins, and "seconds" are time.
+PARTS = {
+    "halves": 2,
+    "thirds": 3,
+    "fourths": 4,
+    "fifths": 5,
+    "sixths": 6,
+    "sevenths": 7,
+    "eighths": 8,
+    "ninths": 9,
+    "tenths": 10,
+    "hundredths": 100,
+    "thousandths": 1000,
+}
+
+_PARTS = re.compile(
+    rf"(-?\d+|(?:{NUMBER_WORDS.pattern}))[\s-]*(?:\\text\{{\s*)?({'|'.join(PARTS)})\b",
+    re.IGNORECASE,
+)
+
 _OPERATION = re.compile(  # words after a number that change it, or make it no number
     r"(?:factorial|choose|squared|cubed|more than|less than|fewer than|times|plus|minus|divided"
     r"|multiplied|over|to the|or)\b",
@@ -133,6 +153,8 @@ def quantity(text: str) -> Quantity | None:
     text = _WORDS_BEFORE.sub("", _whole_text(clean(text))) if len(text) <= 4 * LONGEST else ""
     if not text:
         return None
+    if parts := _PARTS.match(text):
+        return _divided(parts[1], parts[2], text[parts.end() :])
     expression, unit, percent, known = split_unit(text)
     if not known:
         return None
@@ -152,6 +174,14 @@ def _magnified(text: str) -> Quantity | None:
         return None
     times = {"hundred": 100, "trillion": 10**12, "dozen": 12, **LARGE}[found[2].lower()]
     return Quantity(amount.value * times, amount.exact, amount.unit)
+
+
+def _divided(count: str, part: str, behind: str) -> Quantity | None:
+    """A fraction in words: "3 tenths", "two thirds cups"; None if more than a unit follows."""
+    amount = quantity(f"{count} {behind}".strip(" }"))
+    if amount is None or amount.percent or re.match(r"\s*(?:of|[a-z]+ of)\b", behind):
+        return None
+    return Quantity(amount.value / PARTS[part.lower()], amount.exact, amount.unit)
 
 
 def _compound(text: str) -> Quantity | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s1lab.evaluation.grade.arithmetic import number_in_words
-from s1lab.evaluation.grade.quantities import quantity, split_unit
+from s1lab.evaluation.grade.quantities import last_place, quantity, split_unit
 from s1lab.evaluation.grade.spelling import closing
 
 _OR = re.compile(r"(?<![A-Za-z\\])or(?![A-Za-z])|\\text\{\s*or\s*\}|\\(?:lor|vee)(?![A-Za-z])")
@@ -62,8 +62,8 @@ class Form:
 
 
 def plain(text: str) -> str:
-    """A text without spaces and case."""
-    return re.sub(r"\s+", "", text).casefold()
+    """A text without case and spaces. Only a space between two digits stays: 1 1/2 is not 11/2."""
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text).casefold()
 
 
 def words(text: str) -> str:
@@ -214,17 +214,30 @@ def values(text: str) -> list[str]:
 
     There are none for an equation that states something, such as x^2 + y^2 = 4. A name on one side
     ("x", "f(x)", "m + n", words) names the other side. The value of a calculation is its last side.
-    Its first side has the same value, and is the only exact one if the last is rounded.
+    Its first side has the same value, and is the only exact one if the last is rounded. It does not
+    count if the calculation is wrong, as in "300 - 280 = 80".
     """
     sides = sides_of(text)
     named = [side for side in sides if not (is_name(side) or _SUM_OF_NAMES.fullmatch(side))]
-    if len(named) == len(sides) and any(_has_unknown(side) for side in sides):
+    if len(named) == len(sides) and any(
+        _has_unknown(side) and quantity(side) is None for side in sides
+    ):
         return []
     if not named:
         named = sides[-1:]
     if re.search(r"\\approx", text):
         return list(dict.fromkeys([named[0], named[-1]]))
-    return list(dict.fromkeys([named[-1], named[0]] if len(named) == len(sides) else named[-1:]))
+    if len(named) < len(sides) or _miscalculated(named[0], named[-1]):
+        return named[-1:]
+    return list(dict.fromkeys([named[-1], named[0]]))
+
+
+def _miscalculated(first: str, last: str) -> bool:
+    """Whether a calculation gives another number than it should, rounding apart."""
+    a, b = quantity(first), quantity(last)
+    if a is None or b is None or a.percent or b.percent or (a.unit and b.unit):
+        return False
+    return abs(a.value - b.value) >= last_place(b.value)
 
 
 def is_name(side: str) -> bool:

@@ -44,6 +44,9 @@ _WRAPPER = re.compile(
     r"|mathnormal|boldsymbol|bm"
     r"|mbox|hbox|emph|underline|operatorname\*?)\s*\{([^{}]*)\}"
 )
+# Upright letters that are units behind a number. The others are symbols, such as e and i. Words
+# are in \text{}, so there only the commonest symbols are taken as such.
+_UNIT_LETTERS = frozenset("msghlLJNWVAKCFTHPR")
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _SHORT = re.compile(r"\\(frac|dfrac|tfrac|cfrac)\s*([0-9A-Za-z])\s*([0-9A-Za-z])")
 _HALF_SHORT = re.compile(r"\\(?:frac|dfrac|tfrac|cfrac)\s*(\d)\s*(\{)")
@@ -114,6 +117,7 @@ def clean(text: str) -> str:
     text = re.sub(r"\\\(|\\\)|\\\[|\\\]|(?<!\\)\$\$?(?!\s*\d)|(?<!\\)\$(?=[^$]*\$)", " ", text)
     text = re.sub(r"[_^]?\{\s*\}", "", text)
     text = re.sub(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times ", text)
+    text = re.sub(r"(?<=\d)\s+[xX]\s+(?=\\?\$?\d)", r" \\times ", text)
     text = text.replace("\\cdotp", "\\cdot").replace("\\colon", ":")
     for _ in range(3):  # wrappers inside wrappers
         text = _WRAPPER.sub(_unwrapped, text)
@@ -173,7 +177,11 @@ def _unwrapped(match: re.Match[str]) -> str:
         return " "
     if re.fullmatch(r"\(?[A-Za-z]\)?", inside):
         before = match.string[: match.start()].rstrip()
-        return f"\\text{{ {inside}}}" if before[-1:].isdigit() else f" {inside} "
+        symbol = inside in "eixn" if match[0].startswith("\\text{") else inside not in _UNIT_LETTERS
+        unit = not symbol and before[-1:].isdigit()
+        return f"\\text{{ {inside}}}" if unit else f" {inside} "
+    if inside in ("pi", "\\pi"):
+        return " \\pi "
     if re.fullmatch(r"(?:and|or|,|;|&)", inside):
         return f" {inside} "
     if not re.search(r"[A-Za-z]{2}", inside):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s1lab.evaluation.grade import sandbox as pool
-from s1lab.evaluation.grade.extract import KINDS, find, normal, reference, spelled, whole
+from s1lab.evaluation.grade.extract import check_kind, find, normal, reference, spelled, whole
 from s1lab.evaluation.grade.forms import Comparison
 from s1lab.evaluation.grade.reading import is_words, words
 from s1lab.evaluation.grade.spelling import clean
@@ -141,6 +141,13 @@ def verdicts(
         >>> [verdict.correct for verdict in found]
         [True, False]
     """
+    for name, given in (("responses", responses), ("golds", golds)):
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise ValueError(
+                f"{name} is a {type(given).__name__}, not a list of texts: {given!r:.80}"
+            )
+    if not isinstance(kinds, (str, Sequence)):
+        check_kind(kinds)
     listed = [kinds] * len(responses) if isinstance(kinds, str) else list(kinds)
     if not len(responses) == len(golds) == len(listed):
         raise ValueError(
@@ -161,8 +168,7 @@ def verdicts(
 
 def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
     """A verdict if text or digits decide; else the two answers to compare as mathematics."""
-    if kind not in KINDS:
-        raise ValueError(f"no kind of answer is called {kind!r}: choose from {list(KINDS)}")
+    check_kind(kind)
     for name, text in (("response", response), ("gold answer", gold)):
         if not isinstance(text, str):
             return Verdict(
@@ -193,14 +199,6 @@ def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
     ):
         return Verdict(True, found.text, "the same words")
     return _compared(found.text, wanted, kind)
-
-
-def _same_words(sentence: str, wanted: str) -> bool:
-    """Whether a reference is words, and a sentence has the same words ("June 20", not only 20)."""
-    if max(len(sentence), len(wanted)) > LONGEST:
-        return False
-    wanted = clean(wanted)
-    return is_words(wanted) and words(wanted) == words(clean(sentence))
 
 
 def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
@@ -292,6 +290,9 @@ def by_model(engine: Engine, *, prompt: str = ASKED, answer_tokens: int = 8) -> 
         found = lab.evaluate(judge, lab.tiny.problems(4), grader=lab.grade.by_model(judge))
     """
     from s1lab.api import direct
+    from s1lab.engine import check_engine
+
+    check_engine(engine)
 
     def grade(
         questions: Sequence[str], responses: Sequence[str], golds: Sequence[str]

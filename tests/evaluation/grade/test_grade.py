@@ -137,12 +137,23 @@ def test_a_gold_answer_that_is_none_is_an_error_of_the_row():
         grade.verdicts(["1", "2"], ["1"])
 
 
+def processor_time() -> float:
+    """The seconds of processor time of this process, its workers and its ended children.
+
+    The grader promises processor time. On a busy machine the clock shows what others used.
+    """
+    workers = [worker._process for worker in pool._all if worker._process]
+    # The system adds a child's time to its parent's only when the child has ended.
+    running = sum(pool._processor_time(process.pid) or 0.0 for process in workers)
+    return sum(os.times()[:4]) + running
+
+
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: text[:20])
 def test_a_hostile_answer_costs_bounded_time_and_the_next_is_graded(hostile):
-    began = time.monotonic()
+    began = processor_time()
     found = grade.verdict(hostile, "3")
     assert not found.correct
-    assert time.monotonic() - began < 60  # unbounded would be hours
+    assert processor_time() - began < 60  # unbounded would be hours
     assert grade.is_correct(r"\boxed{2x/6}", r"\frac{x}{3}")
 
 
@@ -158,10 +169,10 @@ def test_what_could_not_be_graded_is_an_error_and_not_silently_wrong():
 
 @pytest.mark.parametrize("kind", grade.KINDS)
 def test_long_nonsense_is_read_in_linear_time(kind):
-    began = time.monotonic()
+    began = processor_time()
     for text in LONG:
         assert not grade.is_correct(text, "A" if kind == "choice" else "3", kind)
-    assert time.monotonic() - began < 30  # quadratic would be hours
+    assert processor_time() - began < 30  # quadratic would be hours
 
 
 def test_a_worker_holds_no_more_memory_than_its_limit():
@@ -500,6 +511,6 @@ def test_an_unknown_kind_is_named():
 )
 @pytest.mark.parametrize("kind", grade.KINDS)
 def test_a_hostile_answer_costs_little(hostile, kind):
-    began = time.perf_counter()
+    began = processor_time()
     assert grade.is_correct(hostile, "A" if kind == "choice" else "3", kind) is False
-    assert time.perf_counter() - began < 10  # generous: unbounded would be hours
+    assert processor_time() - began < 10  # generous: unbounded would be hours

@@ -41,6 +41,30 @@ WHOLE = [  # what can't be read as a whole is never equal to a part of itself
     (r"\boxed{a_5}", "5", False),
     (r"\boxed{x^{12}}", "12", False),
     (r"\boxed{\log_2 3}", "3", False),
+    # upright letters behind a number are symbols, unless they are units
+    (r"\boxed{5\mathrm{i}}", "5", False),
+    (r"\boxed{5\mathrm{i}}", "5i", True),
+    (r"\boxed{2\mathrm{e}^3}", "2", False),
+    (r"\boxed{3\text{ pi}}", "3", False),
+    (r"\boxed{3\mathrm{x}}", "3x", True),
+    (r"\boxed{3\,\mathrm{J}}", "3", True),
+    (r"\boxed{5\text{ d}}", "5", True),
+    # a space between digits is not nothing
+    ("The answer is 1 1/2.", "11/2", False),
+    (r"\boxed{12 7/8}", "127/8", False),
+    (r"\boxed{2 3}", "23", False),
+    # fractions in words
+    ("The answer is 3 tenths.", "3", False),
+    ("The answer is 3 tenths.", "0.3", True),
+    ("three halves", r"\frac32", True),
+    (r"\boxed{7 \text{ thousandths}}", "7", False),
+    ("He has 3 quarters.", "3", True),
+    # a calculation is worth what it says, even if it is wrong
+    ("Answer: 300 - 280 = 80 pounds", "20", False),
+    (r"\boxed{7 \times 8 = 54}", "56", False),
+    (r"\boxed{2/3 = 0.67}", r"\frac23", True),
+    ("The answer is 3 times x.", "3", False),
+    ("The answer is 5 less than y.", "5", False),
 ]
 NUMBERS = [
     (r"\boxed{6.02e-23}", "1.38e-23", False),
@@ -131,6 +155,13 @@ BASES = [
     (r"\boxed{-221_3}", "-25", True),
     (r"\boxed{40}", "40_9", True),
     (r"\boxed{1A_{16}}", "26", True),
+    (r"\boxed{221 \text{ (base 3)}}", "221", False),
+    (r"\boxed{221 \text{ (base 3)}}", "25", True),
+    (r"\boxed{221 \text{ in base three}}", "221_3", True),
+    (r"\boxed{221_{\text{base 3}}}", "221_3", True),
+    (r"\boxed{221\ (\text{base } 3)}", "221_4", False),
+    ("The answer is 221 (base three).", "221_3", True),
+    ("The answer is 221 (base three).", "3", False),
 ]
 FORMS = [
     (r"\boxed{x \in (3,4]}", "(3,4]", True),
@@ -179,6 +210,10 @@ HEDGES = [
     (r"\boxed{74 \text{ or } 73}", "73", False),
     (r"\boxed{x = 1 \text{ or } x = -1}", "-1, 1", True),
     (r"\boxed{\frac12 \text{ or } 0.5}", "0.5", True),
+    ("Either 1/2 or 1/3.", "1/2", False),
+    ("The answer is 1/2 or maybe 1/3", r"\frac12", False),
+    ("The probability is 1/6 or about 16.7%.", r"\frac16", True),
+    (r"\boxed{12} or it could be \boxed{13}", "13", False),
 ]
 PLACES = [
     ("There are 73 students. The mean is \\boxed{12.5}.", "12.5", True),
@@ -207,6 +242,18 @@ PLACES = [
     ("After 60 days, Cynthia will spend $16.00 on ice cream.", "16", True),
     (r"Answer: 3, or \boxed{4}. Final Answer: 5", "4", True),  # the last box decides
     ("首先，一共有11个男孩。答案是 99。", "99", True),
+    # remarks on an answer are none
+    ("I computed 31.\n\nI hope this final answer is helpful!", "31", True),
+    ("The answer is 31. I am confident this answer is correct.", "31", True),
+    ("The total is 31. Let me know if my answer is unclear.", "31", True),
+    ("The answer is 31. This final answer is verified.", "31", True),
+    ("{'reasoning': 'x', 'answer': '12'}", "12", True),
+    ('{"answer": "The answer is 12."}', "12", True),
+    ('{"answer": "1/2", "reasoning": "the answer is 3"}', r"\frac12", True),
+    # an x between numbers multiplies
+    ("$3 x 12 = $36", "36", True),
+    ("So 12 x $3 = $36", "3", False),
+    ("The cost is 3 x 12 = 36 dollars.", "36", True),
 ]
 INTEGERS = [
     ("There are 73 students. The mean is \\boxed{12.5}.", "73", False),
@@ -260,6 +307,17 @@ CHOICES = [
     ('{"answer": "B"}', "B", True),
     ("the right answer, B, follows.", "B", True),
     ("B", "b", True),
+    ("A or D is correct", "D", False),
+    ("Both A and D are correct.", "D", False),
+    ("It is either option A or option D.", "D", False),
+    ("A is wrong and D is correct", "D", True),
+    ("Options A, B and D can be ruled out, leaving C.", "C", True),
+    ("B and C are out; A it is.", "A", True),
+    ("A and D could be excluded, so B", "B", True),
+    ("(B) is false", "B", False),
+    ("(A) False", "A", True),
+    ("(D) Cannot be determined", "D", True),
+    ("B) not enough information", "B", True),
 ]
 
 
