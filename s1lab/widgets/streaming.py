@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from s1lab.budget import Budget
 from s1lab.driver import Growth, Member, Programs
 from s1lab.engine import Engine, Progress, Request
+from s1lab.forcing import Sampling
 from s1lab.questions import UNFINISHED, Options, Questions, force_loop
 from s1lab.trace import Trace
 
@@ -54,7 +55,7 @@ def stream(
         for trace in lab.widgets.stream(lab.load("s1-tiny"), "How many r in raspberry"):
             print(trace.thinking_tokens)
     """
-    asked = Questions(engine, question, budget, Options(temperature, seed=seed))
+    asked = Questions(engine, question, budget, Options(Sampling(temperature, seed=seed)))
     (budget,) = asked.budgets
     if budget.compat != "exact":
         raise ValueError(f"compat={budget.compat!r} can't be streamed: use lab.force")
