@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from s1lab import curate, figures, methods, paper, storage, tiny
 from s1lab.api import direct, force
 from s1lab.budget import Budget
-from s1lab.driver import Driver
 from s1lab.engine import Completion, Engine, Request
+from s1lab.engines.background import Driver
 from s1lab.engines.description import describe
 from s1lab.evaluation import benchmarks, grade, metrics
 from s1lab.evaluation.evaluate import Results, evaluate, sweep

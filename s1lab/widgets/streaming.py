@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from s1lab.budget import Budget
-from s1lab.driver import Growth, Member, Programs
+from s1lab.driver import Member, Programs
 from s1lab.engine import Engine, Progress, Request
+from s1lab.engines.background import Growth
 from s1lab.forcing import Sampling
 from s1lab.questions import UNFINISHED, Options, Questions, force_loop
 from s1lab.trace import Trace
