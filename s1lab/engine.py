@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
+
+from s1lab.budget import is_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from s1lab.tokenization.bound_template import BoundTemplate
+    from s1lab.trace import Trace
 
 T = TypeVar("T")
 MOST_LOGPROBS = 20  # the most likely ids that can be asked for at each place: vLLM's own limit
@@ -153,6 +158,103 @@ class Completion:
         if self.error or self.cancelled:
             return "error" if self.error else "cancelled"
         return "length" if self.stop_id is None else "stop"
+
+
+# A number of `Sampling`, the least and the most it may be, and what turns it off.
+BOUNDS = (
+    ("min_p", 0.0, 1.0, 0.0),
+    ("repetition_penalty", 0.01, 100.0, 1.0),
+    ("presence_penalty", -2.0, 2.0, 0.0),
+    ("frequency_penalty", -2.0, 2.0, 0.0),
+)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How ids are chosen.
+
+    Attributes:
+        temperature: 0 is greedy.
+        top_p: Nucleus sampling, above 0 and at most 1.
+        seed: The seed of the run.
+        top_k: Sample from this many of the most likely ids; 0 for all.
+        min_p: Drop ids less likely than this share of the most likely one.
+        repetition_penalty: 1 is none; see `s1lab.Request` for the penalties.
+        presence_penalty: 0 is none.
+        frequency_penalty: 0 is none.
+        logprobs: How many log-probabilities to return at each place; see `s1lab.Request`.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if not is_number(self.temperature, Real) or not 0 <= self.temperature < float("inf"):
+            raise ValueError(
+                f"temperature={self.temperature!r} is negative or no number: "
+                "use 0 for greedy, 0.7 or so to sample"
+            )
+        if not is_number(self.top_p, Real) or not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p={self.top_p!r} is outside (0, 1]: use 1 to keep every token")
+        if not is_number(self.seed, Integral):
+            raise ValueError(f"seed={self.seed!r} is no whole number: give one, such as 0")
+        if not is_number(self.top_k, Integral) or self.top_k < 0:
+            raise ValueError(f"top_k={self.top_k!r}: give a whole number, 0 to keep every token")
+        for name, low, high, none in BOUNDS:
+            value = getattr(self, name)
+            if not is_number(value, Real) or not low <= value <= high:
+                raise ValueError(f"{name}={value!r} is outside {low} to {high}: {none} is none")
+        k = self.logprobs
+        if k is not None and (not is_number(k, Integral) or not 0 <= k <= MOST_LOGPROBS):
+            raise ValueError(f"logprobs={k!r}: give a whole number up to {MOST_LOGPROBS}, or None")
+
+    def later(self) -> dict[str, float]:
+        """The numbers that version 0.1 did not have, where they are used."""
+        names = ("top_k", *(name for name, *_ in BOUNDS), "logprobs")
+        return {n: getattr(self, n) for n in names if getattr(self, n) != getattr(Sampling, n)}
+
+    def seed_of(self, trace: Trace, round: int | str) -> int:
+        """A seed for (run, question, sample, round), independent of the rest of the batch."""
+        text = f"{self.seed}\x1f{trace.sample}\x1f{round}\x1f{trace.question}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+    def request(
+        self,
+        trace: Trace,
+        most: int,
+        stop: frozenset[int],
+        round: int | str,
+        *,
+        min_tokens: int = 0,
+        after: Sequence[int] = (),
+    ) -> Request:
+        """Make the request that continues a trace.
+
+        Args:
+            trace: The trace so far.
+            most: The most ids to write.
+            stop: The ids that end the completion.
+            round: The round's name, for its seed.
+            min_tokens: How many ids are written before a stop is allowed.
+            after: Ids that follow the trace in this request only.
+
+        Returns:
+            The request.
+        """
+        ids, seed = (*trace.ids, *after), self.seed_of(trace, round)
+        return Request(
+            ids, most, stop, min_tokens, self.temperature, self.top_p, seed, **self.later()
+        )
 
 
 Program = Generator[Request | list[Request], Any, T]

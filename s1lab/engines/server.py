@@ -17,26 +17,18 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from s1lab.engine import Completion, Logprobs, Progress, Request
+from s1lab.engine import Completion, Progress, Request
 from s1lab.engines.client import Client
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
+from s1lab.engines.flight import Flight
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import load_tokenizer
-from s1lab.engines.reply import (
-    LogprobRow,
-    Reply,
-    ReplyError,
-    Streamed,
-    body_of,
-    check,
-    logprob_rows,
-)
+from s1lab.engines.reply import ReplyError, Streamed, body_of, check, logprob_rows
 from s1lab.engines.retries import Retries
 from s1lab.engines.server_card import card_of, versions_of
 from s1lab.engines.vocabulary import outside, rows_of
@@ -118,8 +110,8 @@ class ServerEngine:
         self.address = self._client.address
         self._timeout = timeout
         self._retries = Retries(self._client, timeout, retries, patience)
-        self._inbox: queue.Queue[tuple[_Flight, Completion | Progress]] = queue.Queue()
-        self._flying: dict[int, _Flight] = {}
+        self._inbox: queue.Queue[tuple[Flight, Completion | Progress]] = queue.Queue()
+        self._flying: dict[int, Flight] = {}
         self._last_key, self._idle = -1, 0.0
         self._raw: asyncio.Task[None] | None = None  # whether log-probabilities are the model's
         self._limit: int | None = None  # the number of ids at which the server ended by itself
@@ -190,7 +182,7 @@ class ServerEngine:
         if key <= self._last_key or idle:
             self._retries.forget()
         self._last_key = key
-        flight = self._flying[key] = _Flight(key, request)
+        flight = self._flying[key] = Flight(key, request)
         # A server may only serve the part that fits, and not say so.
         if error := misfit(request, self.context):
             self._inbox.put((flight, Completion((), error=error)))
@@ -283,7 +275,7 @@ class ServerEngine:
         if not client.drop():
             self.close()
 
-    async def _start(self, flight: _Flight) -> None:
+    async def _start(self, flight: Flight) -> None:
         flight.task = asyncio.current_task()
         try:
             async with self._slots:
@@ -294,14 +286,14 @@ class ServerEngine:
         flight.done = done
         self._inbox.put((flight, done))
 
-    async def _stop(self, flights: list[_Flight]) -> None:
+    async def _stop(self, flights: list[Flight]) -> None:
         mine = asyncio.current_task()
         tasks = [f.task for f in flights if f.task and f.task is not mine]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _complete(self, flight: _Flight) -> Completion:
+    async def _complete(self, flight: Flight) -> Completion:
         """One completion, in as many replies as the server needs."""
         request, written = flight.request, flight.written
         stops = request.stop | self._outside
@@ -372,7 +364,7 @@ class ServerEngine:
         except ReplyError as why:
             return flight.completion(error=str(why))
 
-    def _heard(self, flight: _Flight, stops: frozenset[int], reply: Streamed) -> None:
+    def _heard(self, flight: Flight, stops: frozenset[int], reply: Streamed) -> None:
         """Report the new ids of a streamed reply, up to a stop or an id that can't be decoded."""
         if reply is not flight.reply:  # after a failure a further try writes the reply again
             flight.reply, flight.heard = reply, 0
@@ -388,7 +380,7 @@ class ServerEngine:
                 fresh.append(token)
         self._tell(flight, fresh)
 
-    def _tell(self, flight: _Flight, ids: list[int]) -> None:
+    def _tell(self, flight: Flight, ids: list[int]) -> None:
         if ids and flight.request.partial:
             flight.told += ids
             self._inbox.put((flight, Progress(tuple(ids))))
@@ -460,49 +452,10 @@ class ServerEngine:
         It shows whether the server takes prompts of ids and returns ids.
         """
         probe = Request(tuple(self.template.prompt("?")), 1, self.template.think_stop)
-        done = self._client.wait(self._complete(_Flight(-1, probe)))
+        done = self._client.wait(self._complete(Flight(-1, probe)))
         if done.error:
             raise ValueError(done.error)
         self._retries.retried = 0
-
-
-@dataclass
-class _Flight:
-    """A request in flight, and what is known of its completion."""
-
-    key: int
-    request: Request
-    task: asyncio.Task[None] | None = None
-    done: Completion | None = None
-    reply: Streamed | None = None  # the streamed reply in progress
-    heard: int = 0  # how many of its ids were looked at
-    told: list[int] = field(default_factory=list)  # the ids that were reported
-    written: list[int] = field(default_factory=list)  # the ids of whole replies, checked
-    rows: list[LogprobRow] = field(default_factory=list)
-
-    def add(self, choice: dict[str, Any], reply: Reply) -> None:
-        """Add a reply that was checked, with its log-probabilities."""
-        self.written += reply.ids
-        if self.request.logprobs is not None:
-            named = reply.stop is not None and len(choice["token_ids"]) > len(reply.ids)
-            rows = logprob_rows(choice, self.request.logprobs)
-            self.rows += rows[: len(reply.ids) + named]
-
-    def append(self, token: int) -> None:
-        """Add an id that the server wrote without its log-probabilities."""
-        self.written.append(token)
-        if (k := self.request.logprobs) is not None:
-            self.rows.append((math.nan, [-1] * k, [math.nan] * k))
-
-    def completion(
-        self, stop: int | None = None, error: str | None = None, cancelled: bool = False
-    ) -> Completion:
-        """What was written so far, as the end of the request."""
-        k, ids = self.request.logprobs, self.written
-        if cancelled and len(self.told) > len(ids):
-            ids = self.told
-        found = None if k is None else Logprobs.of(self.rows, k)
-        return Completion(tuple(ids), stop, error, cancelled, found)
 
 
 def _whole(value: Any) -> TypeGuard[int]:
