@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s1lab.engine import Completion, Logprobs, Request
-from s1lab.engines.reply import LogprobRow, Reply, Streamed, logprob_rows
+from s1lab.engines.reply import LogprobRow, Reply, ReplyError, Streamed, logprob_rows
 
 
 @dataclass
@@ -32,6 +32,26 @@ class Flight:
             named = reply.stop is not None and len(choice["token_ids"]) > len(reply.ids)
             rows = logprob_rows(choice, self.request.logprobs)
             self.rows += rows[: len(reply.ids) + named]
+
+    def fresh(self, reply: Streamed, stops: frozenset[int], vocabulary: int) -> list[int]:
+        """The ids of a streamed reply that were not told, up to a stop or one past the vocabulary.
+
+        Raises:
+            ReplyError: A further try wrote other ids than those that were told.
+        """
+        if reply is not self.reply:  # after a failure a further try writes the reply again
+            self.reply, self.heard = reply, 0
+        since, self.heard = self.heard, len(reply.ids)
+        found = []
+        for at, token in enumerate(reply.ids[since:], len(self.written) + since):
+            if at < len(self.told):
+                if token != self.told[at]:
+                    raise ReplyError("the server wrote other ids when it was asked again")
+            elif not isinstance(token, int) or token in stops or not 0 <= token < vocabulary:
+                break
+            elif at < self.request.max_tokens:
+                found.append(token)
+        return found
 
     def append(self, token: int) -> None:
         """Add an id that the server wrote without its log-probabilities."""

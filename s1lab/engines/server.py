@@ -28,7 +28,7 @@ from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.flight import Flight
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import load_tokenizer
-from s1lab.engines.reply import ReplyError, Streamed, body_of, check, logprob_rows
+from s1lab.engines.reply import ReplyError, Streamed, body_of, check
 from s1lab.engines.retries import Retries
 from s1lab.engines.server_card import card_of, versions_of
 from s1lab.engines.vocabulary import outside, rows_of
@@ -113,7 +113,6 @@ class ServerEngine:
         self._inbox: queue.Queue[tuple[Flight, Completion | Progress]] = queue.Queue()
         self._flying: dict[int, Flight] = {}
         self._last_key, self._idle = -1, 0.0
-        self._raw: asyncio.Task[None] | None = None  # whether log-probabilities are the model's
         self._limit: int | None = None  # the number of ids at which the server ended by itself
         self._told = False  # whether the user was warned of that
         self._slots = asyncio.Semaphore(concurrency)
@@ -169,6 +168,8 @@ class ServerEngine:
                 told = f"says that its context is {self._client.words(said)!r}, which is no length"
             raise ValueError(f"{self.address} {told}: pass max_model_len=")
         self.context = context
+        prompt = tuple(self.template.prompt("?"))
+        self._raw = RawLogprobs(self._retries, self._served, prompt)
         self._probe()
         self.versions = versions_of(self._client, self._timeout)
 
@@ -302,7 +303,7 @@ class ServerEngine:
         masked = bool(request.penalised and self._outside)
         try:
             if request.logprobs is not None:
-                await self._check_logprobs()
+                await self._raw.check()
             while True:
                 most = request.max_tokens - len(written)
                 body = body_of(request, self._served, written, most, pieces)
@@ -365,53 +366,12 @@ class ServerEngine:
             return flight.completion(error=str(why))
 
     def _heard(self, flight: Flight, stops: frozenset[int], reply: Streamed) -> None:
-        """Report the new ids of a streamed reply, up to a stop or an id that can't be decoded."""
-        if reply is not flight.reply:  # after a failure a further try writes the reply again
-            flight.reply, flight.heard = reply, 0
-        since, flight.heard = flight.heard, len(reply.ids)
-        fresh = []
-        for at, token in enumerate(reply.ids[since:], len(flight.written) + since):
-            if at < len(flight.told):
-                if token != flight.told[at]:
-                    raise ReplyError("the server wrote other ids when it was asked again")
-            elif not isinstance(token, int) or token in stops or not 0 <= token < self._vocabulary:
-                break
-            elif at < flight.request.max_tokens:
-                fresh.append(token)
-        self._tell(flight, fresh)
+        self._tell(flight, flight.fresh(reply, stops, self._vocabulary))
 
     def _tell(self, flight: Flight, ids: list[int]) -> None:
         if ids and flight.request.partial:
             flight.told += ids
             self._inbox.put((flight, Progress(tuple(ids))))
-
-    async def _check_logprobs(self) -> None:
-        """Find out, once, whether the server's log-probabilities are the model's own."""
-        if self._raw is None:
-            self._raw = asyncio.ensure_future(self._compare_logprobs())
-        try:
-            await asyncio.shield(self._raw)
-        except ReplyError:
-            self._raw = None  # another request looks again: the server may have been away
-            raise
-
-    async def _compare_logprobs(self) -> None:
-        found = []
-        for temperature in (0.5, 2.0):  # servers refuse more than 2
-            ids = tuple(self.template.prompt("?"))
-            probe = Request(ids, 1, frozenset(), temperature=temperature, logprobs=20)
-            choice = await self._retries.ask(body_of(probe, self._served, [], 1, 0))
-            check_ids = choice.get("token_ids")
-            if not isinstance(check_ids, list) or len(check_ids) != 1:
-                raise ReplyError("the server did not write the one id that it was asked for")
-            found.append(logprob_rows(choice, 20)[0][2])
-        # Raw ones do not change with the temperature, and twenty shares add up to at most one.
-        same = max(abs(a - b) for a, b in zip(*found, strict=True)) < 1e-2
-        if not same or sum(math.exp(value) for value in found[0]) > 1.01:
-            raise ReplyError(
-                "the server's log-probabilities are not those of the model before the temperature: "
-                "start it with --logprobs-mode raw_logprobs"
-            )
 
     async def _which(
         self, request: Request, written: list[int], stops: frozenset[int], pieces: int
