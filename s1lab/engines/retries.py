@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from s1lab.engines.client import Answer, Client, TroubleError
-from s1lab.engines.reply import MixedUpError, ReplyError, Streamed, check_prompt
+from s1lab.engines.reply import MixedUpError, ReplyError, Streamed, check, check_prompt
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries, doubling from the first to the last
 # Bytes of a reply. An id takes about 8, and the text of a token rarely more than 20. Both may be
@@ -172,6 +172,43 @@ class Retries:
                 "vllm.entrypoints.openai.api_server); turn that on or use another server"
             )
         return choice
+
+
+async def which_stop(
+    retries: Retries, body: dict[str, Any], stops: frozenset[int], ids: int
+) -> int:
+    """Find the id at which a server stopped that neither writes its stops nor names them.
+
+    The next id is requested without any stop. Greedy decoding gives the stop itself, or an ordinary
+    id if the server stopped for a reason of its own. Sampling draws from the stops only: the server
+    drew one of them, and nobody can know which.
+
+    Args:
+        retries: Asks the server.
+        body: The request for the next id.
+        stops: The stops that the server was given.
+        ids: How many ids there are.
+
+    Returns:
+        The id.
+
+    Raises:
+        ReplyError: The server does not tell.
+    """
+    sampled = body["temperature"] > 0
+    if sampled and len(stops) == 1:
+        return next(iter(stops))
+    body = body | {"min_tokens": 0, "stop_token_ids": []}
+    if sampled:
+        body["allowed_token_ids"] = sorted(stops)
+    choice = await retries.ask(body)
+    reply = check(choice, most=1, least=0, stops=frozenset(), vocabulary=ids, rows=ids)
+    if not reply.ids or (sampled and reply.ids[0] not in stops):
+        raise ReplyError(
+            "the server says that it stopped, and neither writes the stop nor names it in "
+            "stop_reason"
+        )
+    return reply.ids[0]
 
 
 def seconds_to_wait(said: str | None) -> float:

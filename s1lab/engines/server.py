@@ -28,8 +28,9 @@ from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.flight import Flight
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import load_tokenizer
+from s1lab.engines.raw_logprobs import RawLogprobs
 from s1lab.engines.reply import ReplyError, Streamed, body_of, check
-from s1lab.engines.retries import Retries
+from s1lab.engines.retries import Retries, which_stop
 from s1lab.engines.server_card import card_of, versions_of
 from s1lab.engines.vocabulary import outside, rows_of
 from s1lab.template import ThinkTemplate
@@ -333,7 +334,10 @@ class ServerEngine:
                 undecodable = reply.undecodable
                 if reply.unnamed:
                     pieces += 1
-                    stop = await self._which(request, written, stops, pieces)
+                    body = body_of(request, self._served, written, 1, pieces)
+                    stop = await which_stop(
+                        self._retries, body, stops, max(self._vocabulary, self._rows or 0)
+                    )
                     undecodable = stop >= self._vocabulary
                     if stop not in stops:  # the server stopped at a stop of its own
                         flight.append(stop)
@@ -372,39 +376,6 @@ class ServerEngine:
         if ids and flight.request.partial:
             flight.told += ids
             self._inbox.put((flight, Progress(tuple(ids))))
-
-    async def _which(
-        self, request: Request, written: list[int], stops: frozenset[int], pieces: int
-    ) -> int:
-        """Find the id at which a server stopped that neither writes its stops nor names them.
-
-        The next id is requested without any stop. Greedy decoding gives the stop itself, or an
-        ordinary id if the server stopped for a reason of its own. Sampling draws from the stops
-        only: the server drew one of them, and nobody can know which.
-        """
-        if request.temperature > 0 and len(stops) == 1:
-            return next(iter(stops))
-        body = body_of(request, self._served, written, 1, pieces) | {
-            "min_tokens": 0,
-            "stop_token_ids": [],
-        }
-        if request.temperature > 0:
-            body["allowed_token_ids"] = sorted(stops)
-        reply = check(
-            await self._retries.ask(body),
-            most=1,
-            least=0,
-            stops=frozenset(),
-            vocabulary=max(self._vocabulary, self._rows or 0),
-            rows=self._rows,
-            words=self._client.words,
-        )
-        if not reply.ids or (request.temperature > 0 and reply.ids[0] not in stops):
-            raise ReplyError(
-                f"the server says that it stopped after {len(written)} ids, and neither writes the "
-                "stop nor names it in stop_reason"
-            )
-        return reply.ids[0]
 
     def _probe(self) -> None:
         """Request one token before anything depends on it.
