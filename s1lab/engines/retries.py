@@ -45,6 +45,10 @@ class Retries:
         self._trouble = ""  # the last failure, in words
         self.retried = 0
 
+    def words(self, said: Any) -> str:
+        """The server's own words, with secrets masked."""
+        return self._client.words(said)
+
     def forget(self) -> None:
         """Forget an outage."""
         self._failing, self._lost = None, False
@@ -202,7 +206,10 @@ async def which_stop(
     if sampled:
         body["allowed_token_ids"] = sorted(stops)
     choice = await retries.ask(body)
-    reply = check(choice, most=1, least=0, stops=frozenset(), vocabulary=ids, rows=ids)
+    reply = check(
+        choice, most=1, least=0, stops=frozenset(), vocabulary=ids, rows=None,
+        words=retries.words,
+    )  # fmt: skip
     if not reply.ids or (sampled and reply.ids[0] not in stops):
         raise ReplyError(
             "the server says that it stopped, and neither writes the stop nor names it in "
