@@ -15,6 +15,7 @@ from s1lab import curate, figures, methods, paper, storage, tiny
 from s1lab.api import direct, force
 from s1lab.budget import Budget
 from s1lab.engine import Completion, Engine, Request
+from s1lab.engines.background import Driver
 from s1lab.engines.description import describe
 from s1lab.evaluation import benchmarks, grade, metrics
 from s1lab.evaluation.evaluate import Results, evaluate, sweep
@@ -53,6 +54,7 @@ old_paths.install()
 __all__ = [
     "Budget",
     "Completion",
+    "Driver",
     "Engine",
     "Request",
     "Results",

@@ -50,9 +50,15 @@ def force(
     *,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
+    logprobs: int | None = None,
     system: str | None = None,
     store: Storing = None,
     progress: bool = True,
@@ -70,11 +76,20 @@ def force(
         temperature: 0 is greedy. Above 0 each (seed, question) has its own random numbers, whatever
             else is in the batch. A question that is in the list twice is sampled twice.
         top_p: Nucleus sampling, above 0 and at most 1. 1 keeps every token.
+        top_k: Sample from this many of the most likely tokens. 0 keeps all.
+        min_p: Drop tokens less likely than this share of the most likely one, 0 to 1.
+        repetition_penalty: Above 1, tokens that were there before, the prompt's included, become
+            less likely. 1 is none. All three penalties work as in vLLM, also on greedy decoding.
+        presence_penalty: Is taken off the logit of each token that the round has written, -2 to 2.
+        frequency_penalty: Is taken off as often as the round has written the token, -2 to 2.
         seed: The seed of the run.
         answer_tokens: The most tokens of an answer. It overrides the budgets. None keeps what the
             budget says; by default an answer may use all that is left of the context.
         answer_room: How many tokens the thinking must leave for the answer. It overrides the
             budgets. None keeps what the budget says, which is 100 by default.
+        logprobs: Ask for log-probabilities: `Trace.logprobs` then has each id's own. With k above 0
+            the engine is asked for the k most likely ids at each place too, up to 20; a store
+            keeps them. None asks for none.
         system: The system turn; None for none.
         store: A file, such as "runs/x.db", that keeps every completion and every trace as it comes.
             The same call on the same file resumes a run that was killed, and repeats no request
@@ -97,7 +112,13 @@ def force(
         trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
         print(trace.answer)
     """
-    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty, logprobs,
+        ),
+        answer_tokens, answer_room, system, store, progress,
+    )  # fmt: skip
     asked = Questions(engine, questions, budget, options)
     asked.open()
     made = {"call": "force"} | asked.settings()
@@ -112,9 +133,15 @@ def direct(
     prefix: str | None = None,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
+    logprobs: int | None = None,
     system: str | None = None,
     store: Storing = None,
     progress: bool = True,
@@ -130,9 +157,15 @@ def direct(
             answer. None adds nothing.
         temperature: As in `s1lab.force`.
         top_p: As in `s1lab.force`.
+        top_k: As in `s1lab.force`.
+        min_p: As in `s1lab.force`.
+        repetition_penalty: As in `s1lab.force`.
+        presence_penalty: As in `s1lab.force`.
+        frequency_penalty: As in `s1lab.force`.
         seed: As in `s1lab.force`.
         answer_tokens: The most tokens of an answer. None is all that is left of the context.
         answer_room: Has no effect here, since there is no thinking.
+        logprobs: As in `s1lab.force`.
         system: As in `s1lab.force`.
         store: As in `s1lab.force`.
         progress: As in `s1lab.force`.
@@ -152,7 +185,13 @@ def direct(
         trace = lab.direct(engine, "How many r in raspberry?", prefix="Answer:")
         print(trace.answer)
     """
-    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty, logprobs,
+        ),
+        answer_tokens, answer_room, system, store, progress,
+    )  # fmt: skip
     check_text("prefix", prefix)
     asked = Questions(engine, questions, None, options, thinking=False)
     asked.open()

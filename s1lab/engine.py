@@ -1,20 +1,25 @@
-"""What an engine is, how programs run on it, and how programs run side by side."""
+"""What an engine is: requests in, completions out."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import logging
-import threading
-from collections.abc import Callable, Container, Generator, Iterable, Iterator
+import hashlib
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import numpy as np
+
+from s1lab.budget import is_number
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from s1lab.tokenization.bound_template import BoundTemplate
+    from s1lab.trace import Trace
 
 T = TypeVar("T")
-LOG = logging.getLogger(__name__)
+MOST_LOGPROBS = 20  # the most likely ids that can be asked for at each place: vLLM's own limit
 
 
 def check_engine(engine: object) -> None:
@@ -28,6 +33,10 @@ def check_engine(engine: object) -> None:
 class Request:
     """A request to continue ``ids`` until an id of ``stop`` is sampled.
 
+    The penalties work as in vLLM: on the logits, before the temperature. ``repetition_penalty``
+    looks at all ids, the prompt's included; the other two count the ids that this request has
+    written.
+
     Attributes:
         ids: The ids to continue.
         max_tokens: The most ids to write.
@@ -35,8 +44,17 @@ class Request:
         min_tokens: How many ids are written before one of ``stop`` is allowed.
         temperature: 0 is greedy.
         top_p: Nucleus sampling; 1 keeps every token.
-        seed: Above temperature 0 it alone (with ids and top_p) decides what is sampled. The batch
-            never does.
+        seed: Above temperature 0 it alone (with ids and the sampling numbers) decides what is
+            sampled. The batch never does.
+        top_k: Keep this many of the most likely ids; 0 keeps all.
+        min_p: Drop ids that are less likely than this share of the most likely one; 0 keeps all.
+        repetition_penalty: Above 1, ids that were there before become less likely; 1 is none.
+        presence_penalty: Is taken off the logit of each id that was written; 0 is none.
+        frequency_penalty: Is taken off as often as the id was written; 0 is none.
+        banned: Ids that can't be sampled.
+        logprobs: How many of the most likely ids to return at each place, up to 20, with their
+            log-probabilities and that of the sampled id. None returns none.
+        partial: Whether ``poll`` reports what has been written before the request is finished.
 
     Example:
         >>> lab.Request(ids=(1, 2, 3), max_tokens=8, stop=frozenset({0})).temperature
@@ -50,6 +68,66 @@ class Request:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    banned: frozenset[int] = frozenset()
+    logprobs: int | None = None
+    partial: bool = False
+
+    @property
+    def penalised(self) -> bool:
+        """Whether any of the three penalties is on."""
+        return (self.repetition_penalty, self.presence_penalty, self.frequency_penalty) != (1, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Logprobs:
+    """Natural log-probabilities, a row for each written id, and one for the stop if there is one.
+
+    They are the model's own: over all rows of its output layer, before temperature, penalties and
+    masks.
+
+    Attributes:
+        sampled: float32 [rows], of the ids that were sampled.
+        ids: int32 [rows, k], the k most likely ids, the most likely first.
+        top: float32 [rows, k], of these ids.
+    """
+
+    sampled: NDArray[np.float32]
+    ids: NDArray[np.int32]
+    top: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[float, Sequence[int], Sequence[float]]], k: int) -> Logprobs:
+        """Put rows of (the sampled id's, the most likely ids, theirs) together."""
+        return cls(
+            np.array([row[0] for row in rows], dtype=np.float32),
+            np.array([row[1] for row in rows], dtype=np.int32).reshape(len(rows), k),
+            np.array([row[2] for row in rows], dtype=np.float32).reshape(len(rows), k),
+        )
+
+    def __len__(self) -> int:
+        return len(self.sampled)
+
+    def __getitem__(self, rows: slice) -> Logprobs:
+        return Logprobs(self.sampled[rows], self.ids[rows], self.top[rows])
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a request with ``partial`` has written since the last report.
+
+    Attributes:
+        ids: The new ids. All reports of a request, one after the other, are the beginning of its
+            completion.
+        logprobs: Their log-probabilities, if the request asked for them.
+    """
+
+    ids: tuple[int, ...]
+    logprobs: Logprobs | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -60,6 +138,8 @@ class Completion:
         ids: The ids, without the stop.
         stop_id: The stop that was sampled; None if ``max_tokens`` was reached first.
         error: A sentence if the request could not be served. The ids are then those written so far.
+        cancelled: Whether the request was cancelled. The ids are then those written until then.
+        logprobs: The log-probabilities, if the request asked for them.
 
     Example:
         >>> lab.Completion(ids=(40, 41), stop_id=2).finish
@@ -69,11 +149,112 @@ class Completion:
     ids: tuple[int, ...]
     stop_id: int | None = None
     error: str | None = None
+    cancelled: bool = False
+    logprobs: Logprobs | None = field(default=None, compare=False, repr=False)
 
     @property
-    def finish(self) -> Literal["stop", "length", "error"]:
-        """How it ended: "stop" (a stop was sampled), "length" (at ``max_tokens``) or "error"."""
-        return "error" if self.error else "length" if self.stop_id is None else "stop"
+    def finish(self) -> Literal["stop", "length", "error", "cancelled"]:
+        """How it ended: at a stop, at ``max_tokens``, by an error, or because it was cancelled."""
+        if self.error or self.cancelled:
+            return "error" if self.error else "cancelled"
+        return "length" if self.stop_id is None else "stop"
+
+
+# A number of `Sampling`, the least and the most it may be, and what turns it off.
+BOUNDS = (
+    ("min_p", 0.0, 1.0, 0.0),
+    ("repetition_penalty", 0.01, 100.0, 1.0),
+    ("presence_penalty", -2.0, 2.0, 0.0),
+    ("frequency_penalty", -2.0, 2.0, 0.0),
+)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How ids are chosen.
+
+    Attributes:
+        temperature: 0 is greedy.
+        top_p: Nucleus sampling, above 0 and at most 1.
+        seed: The seed of the run.
+        top_k: Sample from this many of the most likely ids; 0 for all.
+        min_p: Drop ids less likely than this share of the most likely one.
+        repetition_penalty: 1 is none; see `s1lab.Request` for the penalties.
+        presence_penalty: 0 is none.
+        frequency_penalty: 0 is none.
+        logprobs: How many log-probabilities to return at each place; see `s1lab.Request`.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if not is_number(self.temperature, Real) or not 0 <= self.temperature < float("inf"):
+            raise ValueError(
+                f"temperature={self.temperature!r} is negative or no number: "
+                "use 0 for greedy, 0.7 or so to sample"
+            )
+        if not is_number(self.top_p, Real) or not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p={self.top_p!r} is outside (0, 1]: use 1 to keep every token")
+        if not is_number(self.seed, Integral):
+            raise ValueError(f"seed={self.seed!r} is no whole number: give one, such as 0")
+        if not is_number(self.top_k, Integral) or self.top_k < 0:
+            raise ValueError(f"top_k={self.top_k!r}: give a whole number, 0 to keep every token")
+        for name, low, high, none in BOUNDS:
+            value = getattr(self, name)
+            if not is_number(value, Real) or not low <= value <= high:
+                raise ValueError(f"{name}={value!r} is outside {low} to {high}: {none} is none")
+        k = self.logprobs
+        if k is not None and (not is_number(k, Integral) or not 0 <= k <= MOST_LOGPROBS):
+            raise ValueError(f"logprobs={k!r}: give a whole number up to {MOST_LOGPROBS}, or None")
+
+    def later(self) -> dict[str, float]:
+        """The numbers that version 0.1 did not have, where they are used."""
+        names = ("top_k", *(name for name, *_ in BOUNDS), "logprobs")
+        return {n: getattr(self, n) for n in names if getattr(self, n) != getattr(Sampling, n)}
+
+    def seed_of(self, trace: Trace, round: int | str) -> int:
+        """A seed for (run, question, sample, round), independent of the rest of the batch."""
+        text = f"{self.seed}\x1f{trace.sample}\x1f{round}\x1f{trace.question}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+    def request(
+        self,
+        trace: Trace,
+        most: int,
+        stop: frozenset[int],
+        round: int | str,
+        *,
+        min_tokens: int = 0,
+        after: Sequence[int] = (),
+    ) -> Request:
+        """Make the request that continues a trace.
+
+        Args:
+            trace: The trace so far.
+            most: The most ids to write.
+            stop: The ids that end the completion.
+            round: The round's name, for its seed.
+            min_tokens: How many ids are written before a stop is allowed.
+            after: Ids that follow the trace in this request only.
+
+        Returns:
+            The request.
+        """
+        ids, seed = (*trace.ids, *after), self.seed_of(trace, round)
+        return Request(
+            ids, most, stop, min_tokens, self.temperature, self.top_p, seed, **self.later()
+        )
 
 
 Program = Generator[Request | list[Request], Any, T]
@@ -116,15 +297,25 @@ class Engine(Protocol):
         """Take a request and return at once. No two requests in flight have the same key."""
         ...
 
-    def poll(self) -> list[tuple[int, Completion]]:
-        """Work for a moment, and return the (key, completion) pairs that finished, if any.
+    def poll(self) -> list[tuple[int, Completion | Progress]]:
+        """Work for a moment, and return what there is to tell, as (key, what) pairs.
 
-        It never blocks when nothing is in flight.
+        A Completion for each request that finished, and Progress for those with ``partial`` that
+        have written since the last poll. It never blocks when nothing is in flight.
         """
         ...
 
-    def cancel(self) -> None:
-        """Forget everything in flight."""
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
+        """Drop requests; the others in the batch do not change by a token.
+
+        Args:
+            keys: The keys of the requests. Those that are not in flight are left out. None drops
+                everything.
+
+        Returns:
+            What each dropped request had written, by key: the beginning of what it would have
+            become. A request that was finished, but not polled yet, is whole.
+        """
         ...
 
     def close(self) -> None:
@@ -134,241 +325,3 @@ class Engine(Protocol):
     def __enter__(self) -> Engine: ...
 
     def __exit__(self, *_: object) -> None: ...
-
-
-class _Desk:
-    """Everything that the runs on one engine have in flight.
-
-    With it, a run within a run takes only its own completions. A reward may use the engine that its
-    own tree grows on. Its run starts and ends in the middle of the outer run. Meanwhile the engine
-    also finishes requests of the outer run.
-    """
-
-    def __init__(self) -> None:
-        self.flying: dict[int, Request] = {}
-        self.arrived: dict[int, Completion] = {}
-
-
-# The keys of each active run. All runs share one counter, so that no two of them use the same key.
-# The counter starts again with a run that is alone. An engine can tell a new run by that.
-_KEYS: list[Iterator[int]] = []
-_DESKS: dict[int, _Desk] = {}  # id of an engine -> its desk, while something is in flight
-
-
-def submit(engine: Engine, key: int, request: Request) -> None:
-    """Hand a request to an engine that other runs may also use; see `collect`."""
-    _DESKS.setdefault(id(engine), _Desk()).flying[key] = request
-    engine.submit(key, request)
-
-
-def collect(engine: Engine, mine: Container[int]) -> list[tuple[int, Completion]]:
-    """Poll an engine for the completions of some keys.
-
-    Args:
-        engine: The engine.
-        mine: The keys of this run.
-
-    Returns:
-        The (key, completion) pairs of these keys that have finished. Completions of other runs are
-        kept for those runs.
-    """
-    desk = _DESKS.setdefault(id(engine), _Desk())
-    done = [(key, desk.arrived.pop(key)) for key in [k for k in desk.arrived if k in mine]]
-    for key, completion in [] if done else engine.poll():
-        desk.flying.pop(key, None)
-        if key in mine:
-            done.append((key, completion))
-        else:
-            desk.arrived[key] = completion
-    _tidy(engine, desk)
-    return done
-
-
-def withdraw(engine: Engine, mine: Iterable[int]) -> None:
-    """Cancel the requests of some keys.
-
-    What other runs have in flight is requested again.
-
-    Args:
-        engine: The engine.
-        mine: The keys to cancel.
-    """
-    desk = _DESKS.get(id(engine), _Desk())
-    for key in mine:
-        desk.flying.pop(key, None)
-        desk.arrived.pop(key, None)
-    engine.cancel()
-    for key, request in desk.flying.items():
-        engine.submit(key, request)
-    _tidy(engine, desk)
-
-
-def _tidy(engine: Engine, desk: _Desk) -> None:
-    if not desk.flying and not desk.arrived:
-        _DESKS.pop(id(engine), None)
-
-
-def run(
-    engine: Engine,
-    programs: Iterable[Program[T]],
-    done: Callable[[int, T], None] | None = None,
-    failed: Callable[[int, Exception], T] | None = None,
-) -> list[T]:
-    """Drive programs to their ends on one engine.
-
-    Each program moves on as soon as its own completions are there. It never waits for another
-    program's round. As many programs are under way as the engine works on together, and the next
-    one starts when one ends. So results come from the beginning of the list, an interrupted run has
-    finished what it began, and a question's next round finds its cache still warm.
-
-    Args:
-        engine: The engine. A program may run other programs on it in between. A reward that uses
-            its own engine does so.
-        programs: The programs.
-        done: A function that is called with (index, result) when a program ends.
-        failed: A function that turns an exception of one program into that program's result. It is
-            called with (index, exception), and the other programs go on. None lets the exception
-            end the run.
-
-    Returns:
-        The results, in the order of the programs.
-
-    Raises:
-        BaseException: Whatever the engine or a program raises, Ctrl-C included. Requests in flight
-            are cancelled. Results that ``done`` received are finished.
-
-    Example:
-        def written(ids, n):
-            completion = yield lab.Request(ids, max_tokens=n, stop=frozenset())
-            return completion.ids
-
-        engine = lab.load("s1-tiny")
-        prompt = tuple(engine.template.prompt("How many r in raspberry?"))
-        print(lab.engine.run(engine, [written(prompt, 4), written(prompt, 8)]))
-    """
-    keys = _KEYS[0] if _KEYS else itertools.count()
-    _KEYS.append(keys)
-    driver = _Driver(engine, enumerate(programs), keys, done, failed)
-    try:
-        return driver.drive()
-    except BaseException:
-        driver.stop()
-        raise
-    finally:
-        _KEYS.remove(keys)
-
-
-class _FanOut:
-    """The requests that a program waits for, and the completions that have come for them."""
-
-    def __init__(self, asked: Any) -> None:
-        self.alone = isinstance(asked, Request)
-        self.requests = [asked] if self.alone else list(asked)
-        if odd := [type(r).__name__ for r in self.requests if not isinstance(r, Request)]:
-            raise TypeError(f"a program asks with a Request or a list of them, not with {odd[0]}")
-        self.completions: dict[int, Completion] = {}  # by place in the list of requests
-
-    def value(self) -> Completion | list[Completion] | None:
-        """What the program receives; None as long as a completion is missing."""
-        if len(self.completions) < len(self.requests):
-            return None
-        found = [self.completions[place] for place in range(len(self.requests))]
-        return found[0] if self.alone else found
-
-
-@dataclass
-class _Driver(Generic[T]):
-    """The state of one `run`."""
-
-    engine: Engine
-    upcoming: Iterator[tuple[int, Program[T]]]
-    keys: Iterator[int]
-    done: Callable[[int, T], None] | None
-    failed: Callable[[int, Exception], T] | None
-    live: dict[int, Program[T]] = field(default_factory=dict)
-    fans: dict[int, _FanOut] = field(default_factory=dict)
-    waiting: dict[int, tuple[int, int]] = field(default_factory=dict)  # key -> (program, place)
-    results: dict[int, T] = field(default_factory=dict)
-
-    def drive(self) -> list[T]:
-        """Run all programs to their ends, and return their results in order."""
-        self.fill()
-        while self.live:
-            for key, completion in collect(self.engine, self.waiting):
-                index, place = self.waiting.pop(key)
-                fan = self.fans[index]
-                fan.completions[place] = completion
-                if (value := fan.value()) is not None:
-                    self.advance(index, value)
-            self.fill()
-        return [self.results[i] for i in range(len(self.results))]
-
-    def fill(self) -> None:
-        """Start programs, up to as many as the engine works on together."""
-        while len(self.live) < self.engine.width and (following := next(self.upcoming, None)):
-            index, self.live[index] = following
-            self.advance(index, None)
-
-    def advance(self, index: int, value: Any) -> None:
-        """Move a program on to its next requests, or to its end."""
-        while True:
-            try:
-                fan = _FanOut(self.live[index].send(value))
-            except StopIteration as stop:
-                return self.finish(index, stop.value)
-            except Exception as why:
-                if self.failed is None:
-                    raise
-                LOG.debug("program %d failed", index, exc_info=True)
-                self.live[index].close()
-                return self.finish(index, self.failed(index, why))
-            if fan.requests:
-                break
-            value = []  # an empty fan-out needs no engine, so the answer is an empty list
-        self.fans[index] = fan
-        for place, request in enumerate(fan.requests):
-            key = next(self.keys)
-            self.waiting[key] = (index, place)
-            submit(self.engine, key, request)
-
-    def finish(self, index: int, result: T) -> None:
-        """Keep the result of a program that has ended."""
-        del self.live[index]
-        self.results[index] = result
-        if self.done:
-            self.done(index, result)
-
-    def stop(self) -> None:
-        """Cancel the requests in flight, and let the programs clean up."""
-        withdraw(self.engine, self.waiting)
-        for program in self.live.values():
-            program.close()
-
-
-_DRIVERS: dict[int, int] = {}  # id of an engine -> the thread that drives it
-
-
-@contextlib.contextmanager
-def driving(engine: Engine) -> Iterator[None]:
-    """Drive an engine from this thread.
-
-    Args:
-        engine: The engine.
-
-    Yields:
-        Nothing. The engine belongs to this thread until the block ends.
-
-    Raises:
-        RuntimeError: Another thread drives the engine. Each would take the other's completions.
-    """
-    here, nested = threading.get_ident(), id(engine) in _DRIVERS
-    if _DRIVERS.setdefault(id(engine), here) != here:
-        raise RuntimeError(
-            "the engine is at work in another thread, such as a playground's: stop that, "
-            "or wait for its end"
-        )
-    try:
-        yield
-    finally:
-        if not nested:
-            del _DRIVERS[id(engine)]

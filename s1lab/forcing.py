@@ -5,76 +5,14 @@ Each is written once, as a generator over one question.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from typing import Any
 
-from s1lab.budget import Budget, is_number
-from s1lab.engine import Completion, Program, Request
+from s1lab.budget import Budget
+from s1lab.engine import Completion, Program, Sampling
 from s1lab.trace import Source, Trace
 
 TOOL_CALLED = "the model called a tool in its thinking ({}): s1lab runs no tools; ask without tools"
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How ids are chosen.
-
-    Attributes:
-        temperature: 0 is greedy.
-        top_p: Nucleus sampling, above 0 and at most 1.
-        seed: The seed of the run.
-
-    Raises:
-        ValueError: A number is out of range.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not is_number(self.temperature, Real) or not 0 <= self.temperature < float("inf"):
-            raise ValueError(
-                f"temperature={self.temperature!r} is negative or no number: "
-                "use 0 for greedy, 0.7 or so to sample"
-            )
-        if not is_number(self.top_p, Real) or not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p={self.top_p!r} is outside (0, 1]: use 1 to keep every token")
-        if not is_number(self.seed, Integral):
-            raise ValueError(f"seed={self.seed!r} is no whole number: give one, such as 0")
-
-    def seed_of(self, trace: Trace, round: int | str) -> int:
-        """A seed for (run, question, sample, round), independent of the rest of the batch."""
-        text = f"{self.seed}\x1f{trace.sample}\x1f{round}\x1f{trace.question}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-    def request(
-        self,
-        trace: Trace,
-        most: int,
-        stop: frozenset[int],
-        round: int | str,
-        *,
-        min_tokens: int = 0,
-        after: Sequence[int] = (),
-    ) -> Request:
-        """Make the request that continues a trace.
-
-        Args:
-            trace: The trace so far.
-            most: The most ids to write.
-            stop: The ids that end the completion.
-            round: The round's name, for its seed.
-            min_tokens: How many ids are written before a stop is allowed.
-            after: Ids that follow the trace in this request only.
-
-        Returns:
-            The request.
-        """
-        ids, seed = (*trace.ids, *after), self.seed_of(trace, round)
-        return Request(ids, most, stop, min_tokens, self.temperature, self.top_p, seed)
 
 
 @dataclass(frozen=True)
@@ -83,6 +21,7 @@ class Round:
 
     Attributes:
         ids: The ids that the model thought.
+        logprobs: Their log-probabilities; None if they were not asked for.
         mark: The ids that ended the thinking, of a delimiter or an end of sequence; () if none did.
         end: That delimiter as text.
         stepped: Whether an id of ``also`` ended the round. It is then the last of ``ids``.
@@ -94,6 +33,7 @@ class Round:
     end: str = ""
     stepped: bool = False
     error: str | None = None
+    logprobs: list[float] | None = None
 
 
 def thinking(
@@ -122,6 +62,12 @@ def thinking(
     """
     template = trace.template
     stop, written, piece = template.think_stop | also, list[int](), 0
+    likely: list[float] | None = None if sampling.logprobs is None else []
+
+    def ended(length: int, **how: Any) -> Round:
+        mine = None if likely is None else likely[:length]
+        return Round(tuple(written[:length]), logprobs=mine, **how)
+
     while True:
         name = round if not piece else f"{round}/{piece}"
         piece += 1
@@ -136,22 +82,24 @@ def thinking(
                 trace, most - len(written), stop, name, min_tokens=early, after=written
             )
         written += done.ids
+        if likely is not None and done.logprobs is not None:
+            likely += done.logprobs.sampled.tolist()  # the stop's own too, if there is one
         if done.error:
-            return Round(tuple(written), error=done.error)
+            return ended(len(written), error=done.error)
         stepped = False
         if done.stop_id is not None:
             if done.stop_id in template.think_stop and (
                 found := template.stopped(written, done.stop_id)
             ):
                 if found.tool:
-                    return Round(tuple(written), error=TOOL_CALLED.format(found.tool))
+                    return ended(len(written), error=TOOL_CALLED.format(found.tool))
                 at = len(written) - found.before
-                return Round(tuple(written[:at]), (*written[at:], done.stop_id), found.end)
+                return ended(at, mark=(*written[at:], done.stop_id), end=found.end)
             written.append(done.stop_id)
             stepped = done.stop_id in also
         if stepped or len(written) >= most:
             if room is None or len(written) >= room or not template.begun(written):
-                return Round(tuple(written), stepped=stepped)
+                return ended(len(written), stepped=stepped)
             most = len(written) + 1
 
 
@@ -170,7 +118,7 @@ def cut_short(trace: Trace) -> None:
     while tail > since and trace.source[tail - 1] is Source.SAMPLED:
         tail -= 1
     if n := trace.template.begun(trace.ids[tail:]):
-        del trace.ids[-n:], trace.source[-n:]
+        trace.shorten(n)
 
 
 def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:
@@ -194,7 +142,7 @@ def think(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Pro
         done = yield from thinking(
             trace, cap - trace.thinking_tokens, sampling, round, least=1 if round else 0
         )
-        trace.extend(list(done.ids), Source.SAMPLED)
+        trace.extend(list(done.ids), Source.SAMPLED, done.logprobs)
         if done.error:
             trace.error = done.error
             return trace
@@ -341,7 +289,8 @@ def reply(
         trace.error = too_long(trace, context)
         return trace
     done: Completion = yield sampling.request(trace, left, trace.template.answer_stop, -1)
-    trace.extend(list(done.ids), Source.ANSWER)
+    likely = done.logprobs.sampled[: len(done.ids)].tolist() if done.logprobs else None
+    trace.extend(list(done.ids), Source.ANSWER, likely)
     trace.answer_cut, trace.error = done.finish == "length", done.error
     return trace
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from tqdm.auto import tqdm
 
 from s1lab.budget import Budget, check_text
-from s1lab.engine import Engine, Program, check_engine, driving, run
+from s1lab.driver import run
+from s1lab.engine import Engine, Program, check_engine
 from s1lab.forcing import Sampling
 from s1lab.forcing import force as exact_loop
 from s1lab.trace import Source, Trace
@@ -33,9 +34,7 @@ LOG = logging.getLogger(__name__)
 class Options:
     """The options that every call on questions takes; `s1lab.force` describes them."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
     answer_tokens: int | None = None
     answer_room: int | None = None
     system: str | None = None
@@ -44,7 +43,6 @@ class Options:
 
     def __post_init__(self) -> None:
         check_text("system", self.system)
-        Sampling(self.temperature, self.top_p, self.seed)  # it checks its numbers
 
     def budgets(self, budget: Budgets | None, n: int, single: bool = False) -> list[Budget]:
         """A budget for each of n questions, with the call's own answer numbers."""
@@ -70,10 +68,11 @@ class Options:
         """The settings that are stored with a run, besides its engine; no budget: no thinking."""
         return {
             "semantics": "+".join(sorted({b.compat for b in budgets})) or "no thinking",
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "seed": self.seed,
+            "temperature": self.sampling.temperature,
+            "top_p": self.sampling.top_p,
+            "seed": self.sampling.seed,
             "system": self.system,
+            **self.sampling.later(),
         }
 
 
@@ -115,7 +114,7 @@ class Questions:
         self.single = isinstance(questions, str)
         self.texts = texts_of(questions)
         self.budgets = options.budgets(budget, len(self.texts), self.single)
-        self.sampling = Sampling(options.temperature, options.top_p, options.seed)
+        self.sampling = options.sampling
         self.traces: list[list[Trace]] = []
 
     def open(self, samples: int = 1, instruct: Callable[[str], str] = str) -> None:
@@ -211,7 +210,6 @@ class Questions:
             return (yield from program(i))
 
         with (
-            driving(self.engine),
             recording(self.options.store, self.engine, made, n) as record,
             # For tqdm, disable=None shows the bar on a terminal only.
             tqdm(total=n, desc=what, unit="question", disable=hidden or None, leave=False) as bar,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby
@@ -96,6 +98,8 @@ class Trace(Counted):
             it, and ``stops`` keeps its position. (``compat="harness"`` keeps an end of sequence
             that is not a delimiter, as the original does.)
         source: The source of each id, a list as long as ``ids``.
+        logprobs: The natural log-probability of each id, as the model gave it before temperature
+            and masks; NaN for an id that was forced. Empty if they were not asked for.
         waits: How many stops were suppressed.
         cut: Whether the thinking was closed by force.
         answer_cut: Whether the answer was cut before its end.
@@ -122,6 +126,7 @@ class Trace(Counted):
     sample: int = 0
     ids: list[int] = field(default_factory=list, repr=False)
     source: list[Source] = field(default_factory=list, repr=False)
+    logprobs: list[float] = field(default_factory=list, repr=False)
     waits: int = 0
     cut: bool = False
     answer_cut: bool = False
@@ -131,8 +136,16 @@ class Trace(Counted):
     notes: list[str] = field(default_factory=list)
     error: str | None = None
 
-    def extend(self, ids: list[int], source: Source) -> None:
-        """Append ids that all come from one source."""
+    def extend(
+        self, ids: list[int], source: Source, logprobs: Sequence[float] | None = None
+    ) -> None:
+        """Append ids that all come from one source, with their log-probabilities if there are any.
+
+        An id that was forced has none: it gets NaN where others have theirs.
+        """
+        if logprobs is not None or self.logprobs:
+            self.logprobs += [math.nan] * (len(self.ids) - len(self.logprobs))
+            self.logprobs += [math.nan] * len(ids) if logprobs is None else logprobs
         self.ids += ids
         self.source += [source] * len(ids)
 
@@ -151,6 +164,7 @@ class Trace(Counted):
             budget=budget,
             ids=self.ids[:length],
             source=self.source[:length],
+            logprobs=self.logprobs[:length],
             notes=[*self.notes],
         )
         copy.counts = dict(self.counts)
@@ -160,8 +174,13 @@ class Trace(Counted):
     def drop(self, n: int) -> None:
         """Throw away the last ``n`` ids. Ids that the model wrote are counted in ``dropped``."""
         self.dropped += sum(s in GENERATED for s in self.source[-n:])
-        del self.ids[-n:], self.source[-n:]
+        self.shorten(n)
         self.stops = [at for at in self.stops if at <= len(self.ids)]
+
+    def shorten(self, n: int) -> None:
+        """Remove the last ``n`` ids, at least one, without counting them."""
+        del self.ids[-n:], self.source[-n:]
+        del self.logprobs[len(self.ids) :]
 
     def of(self, *sources: Source) -> list[int]:
         """The ids that came from these sources, in order."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+
 import pytest
 
 import s1lab as lab
-from s1lab.engine import Request, run
+from s1lab.driver import _DESKS, Member, Programs, run
+from s1lab.engine import Request
+from s1lab.forcing import Sampling
+from s1lab.questions import force_loop, open_trace
 from tests.helpers.scripted import ctrl_c_at
 
 END = "<|im_end|>"
@@ -106,3 +114,179 @@ def test_an_interrupt_keeps_what_was_finished(scripted):
     assert 2 <= len(finished) <= 4 and all(t.answer == "Answer: 3" for t in finished)
     assert {t.error for t in traces} == {None, "interrupted before it was finished"}
     assert f"{len(finished)} of 20" in str(stopped.value)
+
+
+# Several callers ----------------------------------------------------------------------------------
+
+
+def test_threads_share_an_engine_and_get_what_they_get_alone(tiny):
+    asked = [list(lab.tiny.problems(6, seed, "dev")["question"]) for seed in (1, 2, 3)]
+    heat = {"temperature": 0.8, "seed": 5, "progress": False}
+    alone = [[t.ids for t in lab.force(tiny, questions, **heat)] for questions in asked]
+    with ThreadPoolExecutor(3) as pool:
+        together = pool.map(lambda questions: lab.force(tiny, questions, **heat), asked)
+        assert [[t.ids for t in traces] for traces in together] == alone
+
+
+def test_ctrl_c_in_one_caller_leaves_the_others(scripted, template):
+    """The exception of one run drops its own requests, while another thread's go on."""
+    engine, both = scripted(lambda _: "y" * 9 + END), threading.Barrier(2)
+
+    def patient():
+        both.wait(10)
+        for _ in range(50):
+            yield ask(template, "x")
+        return "whole"
+
+    def hasty():
+        both.wait(10)
+        yield ask(template, "x")
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.submit(run, engine, [patient()]), pool.submit(run, engine, [hasty()])
+        assert first.result(30) == ["whole"]
+        assert isinstance(second.exception(30), KeyboardInterrupt)
+    assert _DESKS == {} and engine._done == []
+
+
+def test_a_long_run_does_not_keep_a_single_question_waiting(scripted, template):
+    """It gets a slot when the next request of the long run is finished."""
+    engine, order = scripted(lambda _: "y" + END), []
+    engine.width = 4
+
+    def rounds(n, name):
+        for _ in range(n):
+            yield [ask(template, "x"), ask(template, "y"), ask(template, "z")]
+            order.append(name)
+
+    long, single = Member(engine), Member(engine)
+    with long, single:
+        crowd = Programs(long, lambda *_: None, lambda *_: None)
+        for n in range(20):
+            crowd.start(n, rounds(30, "long"))
+        for _ in range(40):
+            crowd.step()
+        late = Programs(single, lambda *_: order.append("ended"), lambda *_: None)
+        before = len(order)
+        late.start(0, rounds(1, "single"))
+        while late.live:
+            crowd.step()
+            late.step()
+    # Three requests of its own, each of which waited for at most one of the crowd's.
+    assert order.index("single") - before <= 4
+
+
+def test_a_driver_gives_results_and_exceptions_to_any_thread(scripted, template):
+    def good(n):
+        for _ in range(n):
+            yield ask(template, "x")
+        return n
+
+    def bad():
+        yield ask(template, "x")
+        raise KeyError("bad")
+
+    with lab.Driver(scripted(lambda _: "y" + END)) as driver:
+        handles = [driver.submit(good(n)) for n in range(5)]
+        broken = driver.submit(bad())
+        assert [handle.result(10) for handle in handles] == list(range(5))
+        with pytest.raises(KeyError):
+            broken.result(10)
+        assert driver.submit(good(2)).result(10) == 2  # and it goes on
+    with pytest.raises(RuntimeError, match="closed"):
+        driver.submit(good(1))
+
+
+def forced(engine, question, budget):
+    trace = open_trace(engine, question, budget, 0, None)
+    return trace, force_loop(trace, budget, Sampling(), engine.context)
+
+
+def test_a_watched_trace_grows_up_to_the_one_that_force_gives(tiny):
+    question, budget = "How many r in raspberry", lab.Budget(waits=1)
+    alone = lab.force(tiny, question, budget)
+    with lab.Driver(tiny) as driver:
+        trace, program = forced(tiny, question, budget)
+        events = [*driver.submit(program, trace=trace, watch=True).events()]
+    assert events[-1].ids == alone.ids and events[-1].source == alone.source
+    assert len(events) > alone.sampled_tokens / 2
+    for event in events:
+        assert event.ids == alone.ids[: len(event.ids)]
+        assert event.source == alone.source[: len(event.ids)]
+    lengths = [len(event.ids) for event in events]
+    assert lengths == sorted(lengths)
+
+
+def test_a_cancelled_program_counts_its_tail_and_leaves_the_others(tiny):
+    budget = lab.Budget(min_tokens=300, max_tokens=400)
+    questions = list(lab.tiny.problems(3, 4, "dev")["question"])
+    alone = lab.force(tiny, questions[0], budget)
+    with lab.Driver(tiny) as driver:
+        first = driver.submit(forced(tiny, questions[0], budget)[1])
+        gone, program = forced(tiny, questions[1], budget)
+        second = driver.submit(program, trace=gone, watch=True)
+        next(second.events())
+        assert second.cancel() and not second.cancel()
+        with pytest.raises(CancelledError):
+            second.result(10)
+        assert first.result(60).ids == alone.ids
+    assert gone.dropped > 0 and gone.error == "cancelled before it was finished"
+
+
+def test_asyncio_awaits_a_handle_and_its_events(tiny):
+    question, budget = "How many r in raspberry", lab.Budget()
+
+    async def ask_both():
+        with lab.Driver(tiny) as driver:
+            trace, program = forced(tiny, question, budget)
+            watched = driver.submit(program, trace=trace, watch=True)
+            other = driver.submit(forced(tiny, "How many e in beer", budget)[1])
+            events = [event async for event in watched.aevents()]
+            return events, await watched, await other
+
+    events, first, second = asyncio.run(ask_both())
+    assert events[-1].ids == first.ids == lab.force(tiny, question, budget).ids
+    assert second.ids == lab.force(tiny, "How many e in beer", budget).ids
+
+
+def test_an_engine_that_fails_fails_what_runs_on_it_and_the_driver_goes_on(scripted, template):
+    engine = scripted(lambda text: 1 / 0 if "bad" in text else "y" + END)
+
+    def program(text):
+        yield ask(template, text)
+        return text
+
+    with lab.Driver(engine) as driver:
+        assert isinstance(driver.submit(program("bad")).future.exception(10), ZeroDivisionError)
+        assert driver.submit(program("good")).result(10) == "good"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_hundred_random_schedules_lose_nothing(scripted, template, seed):
+    """Programs join, are watched, cancelled and awaited in any order, from several threads."""
+    rng = random.Random(seed)
+
+    def program(n, rounds):
+        written = []
+        for _ in range(rounds):
+            found = yield [ask(template, str(n))] * rng.randint(1, 2)
+            written += [template.decode(list(c.ids)) for c in found]
+        return n, written
+
+    for _ in range(100):
+        engine = scripted(lambda text: f"{text}." + END)
+        engine.width = rng.randint(1, 4)
+        with lab.Driver(engine) as one, lab.Driver(engine) as other:
+            handles = {}
+            for n in range(rng.randint(1, 8)):
+                driver = rng.choice((one, other))
+                handles[n] = driver.submit(program(n, rng.randint(0, 4)), watch=rng.random() < 0.3)
+            gone = {n for n in handles if rng.random() < 0.3 and handles[n].cancel()}
+            for n, handle in handles.items():
+                if n in gone:
+                    assert handle.future.cancelled()
+                    continue
+                number, written = handle.result(30)
+                assert number == n and set(written) <= {f"{n}."}
+        assert _DESKS == {} and engine._done == []

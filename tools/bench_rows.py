@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import s1lab as lab
-from s1lab.engine import Completion, Program, Request, run
+from s1lab.driver import run
+from s1lab.engine import Completion, Program, Request
 from s1lab.methods.ladder import rungs_of
 
 Row = dict[str, Any]

@@ -66,6 +66,11 @@ def evaluate(
     ] = 1,
     temperature: given.Temperature = 0.0,
     top_p: given.TopP = 1.0,
+    top_k: given.TopK = 0,
+    min_p: given.MinP = 0.0,
+    repetition_penalty: given.Repetition = 1.0,
+    presence_penalty: given.Presence = 0.0,
+    frequency_penalty: given.Frequency = 0.0,
     seed: given.Seed = 0,
     system: given.System = None,
     save: Annotated[
@@ -121,7 +126,10 @@ def evaluate(
         with given.load(model, engine, option, api_key) as loaded, warnings.catch_warnings():
             warnings.simplefilter("ignore", AnswersCut)  # the report below shows it
             asked: dict[str, Any] = {
-                "n": samples, "temperature": temperature, "top_p": top_p, "seed": seed,
+                "n": samples, "temperature": temperature, "top_p": top_p, "top_k": top_k,
+                "min_p": min_p, "repetition_penalty": repetition_penalty,
+                "presence_penalty": presence_penalty, "frequency_penalty": frequency_penalty,
+                "seed": seed,
                 "system": system, "store": store, "progress": told_by_terminal(),
             }  # fmt: skip
             if sweeping:

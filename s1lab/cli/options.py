@@ -62,6 +62,19 @@ Temperature = Annotated[float, typer.Option(min=0, help="0 is greedy.")]
 TopP = Annotated[
     float, typer.Option(help="Sample from the likeliest tokens that come to this share.")
 ]
+TopK = Annotated[int, typer.Option(min=0, help="Sample from so many of the likeliest tokens.")]
+MinP = Annotated[
+    float, typer.Option(min=0, max=1, help="Drop what is less likely than this share of the best.")
+]
+Repetition = Annotated[
+    float, typer.Option(help="Above 1, tokens that were there before become less likely.")
+]
+Presence = Annotated[
+    float, typer.Option(min=-2, max=2, help="Makes tokens that the round has less likely.")
+]
+Frequency = Annotated[
+    float, typer.Option(min=-2, max=2, help="The same, for each time that the round has them.")
+]
 Seed = Annotated[int, typer.Option(help="Of a temperature above 0.")]
 System = Annotated[str | None, typer.Option(help="The system turn.")]
 Store = Annotated[

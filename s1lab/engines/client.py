@@ -10,7 +10,7 @@ import asyncio
 import json
 import threading
 import zlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,6 +149,7 @@ class Client:
         seconds: float,
         body: dict[str, Any] | None = None,
         last: bool = False,
+        event: Callable[[Any], None] | None = None,
     ) -> Answer:
         """Get one whole reply, in bounded time and memory.
 
@@ -159,6 +160,8 @@ class Client:
             seconds: The most seconds for all of it.
             body: The JSON to send; None sends none.
             last: Whether the connection is closed afterwards.
+            event: Is called with each event of a streamed reply, as JSON. The reply's content is
+                then empty. A reply that is not streamed is returned as usual.
 
         Raises:
             TroubleError: There is no reply; another try may help.
@@ -174,6 +177,10 @@ class Client:
                 ) as response,
             ):
                 refused = response.status_code >= 300
+                kind = response.headers.get("content-type", "")
+                if event and not refused and kind.startswith("text/event-stream"):
+                    await self._events(response, most, event)
+                    return Answer(response.status_code, response.headers, b"")
                 content = await self._content(
                     response, BYTES_OF_WORDS if refused else most, refused
                 )
@@ -183,6 +190,28 @@ class Client:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, zlib.error) as why:
             told = self.words(f"{type(why).__name__} {why}".strip())
             raise TroubleError(told) from None
+
+    async def _events(
+        self, response: httpx.Response, most: int, event: Callable[[Any], None]
+    ) -> None:
+        """Read server-sent events up to ``[DONE]``."""
+        size, rest = 0, b""
+        async for part in response.aiter_raw():
+            size += len(part)
+            if size > most:
+                raise ReplyError(_too_long(most))
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                field, _, value = line.partition(b":")
+                if field != b"data" or not (value := value.strip()):
+                    continue  # an empty line, a comment, or another field
+                if value == b"[DONE]":
+                    return
+                try:
+                    event(json.loads(value))
+                except (ValueError, RecursionError):
+                    raise TroubleError("a streamed answer with an event that is no JSON") from None
+        raise TroubleError("a streamed answer that ended before its end")
 
     async def _content(self, response: httpx.Response, most: int, words: bool) -> bytes:
         """The body of a response. For a refusal (``words``) its beginning is enough."""
@@ -205,10 +234,7 @@ class Client:
             content = zlib.decompressobj(47).decompress(content, most + 1)
             size = max(size, len(content))
         if size > most and not words:
-            raise ReplyError(
-                f"the server's answer has more than {most:,} bytes, which no answer to this "
-                "request needs: it was not read to its end"
-            )
+            raise ReplyError(_too_long(most))
         return content
 
     def message(self, answer: Answer) -> str:
@@ -232,3 +258,10 @@ class Client:
         return " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * most]).split())[
             :most
         ]
+
+
+def _too_long(most: int) -> str:
+    return (
+        f"the server's answer has more than {most:,} bytes, which no answer to this request "
+        "needs: it was not read to its end"
+    )

@@ -215,13 +215,109 @@ def body_of(
         "return_token_ids": True,
         "skip_special_tokens": False,
         # A server takes missing values from the model's generation config, penalties included.
-        "top_k": 0,
-        "min_p": 0.0,
-        "repetition_penalty": 1.0,
-        "presence_penalty": 0.0,
-        "frequency_penalty": 0.0,
+        "top_k": request.top_k,
+        "min_p": request.min_p,
+        "repetition_penalty": request.repetition_penalty,
+        "presence_penalty": request.presence_penalty,
+        "frequency_penalty": request.frequency_penalty,
     }
+    if request.logprobs is not None:
+        body |= {"logprobs": request.logprobs, "return_tokens_as_token_ids": True}
+    if request.partial:
+        body["stream"] = True
     if request.temperature > 0:
         # A piece with the seed of the previous one would draw the same random numbers again.
         body["seed"] = (request.seed + pieces) % 2**63
     return body
+
+
+class Streamed:
+    """The events of a streamed reply, put together to the choice of a whole one."""
+
+    def __init__(self) -> None:
+        self.choice: dict[str, Any] = {"finish_reason": None, "stop_reason": None, "token_ids": []}
+
+    @property
+    def ended(self) -> bool:
+        """Whether the event that ends the completion was there."""
+        return self.choice["finish_reason"] is not None
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids so far, unchecked."""
+        ids: list[int] = self.choice["token_ids"]
+        return ids
+
+    def add(self, event: Any) -> None:
+        """Add an event.
+
+        Args:
+            event: The event as JSON.
+
+        Raises:
+            ReplyError: It is no event of a completion.
+        """
+        choices = event.get("choices") if isinstance(event, dict) else None
+        if choices == []:
+            return  # the last event may have counts only
+        piece = choices[0] if isinstance(choices, list) else None
+        if not isinstance(piece, dict):
+            raise ReplyError("the server streams something that is no piece of a completion")
+        ids = piece.get("token_ids")
+        if isinstance(ids, list):
+            self.choice["token_ids"] += ids
+        elif piece.get("text"):
+            raise ReplyError("the server streams text without its token ids")
+        for name in ("finish_reason", "stop_reason", "prompt_token_ids"):
+            if piece.get(name) is not None:
+                self.choice[name] = piece[name]
+        if isinstance(piece.get("logprobs"), dict):
+            mine = self.choice.setdefault("logprobs", {})
+            for name, values in piece["logprobs"].items():
+                if isinstance(values, list):
+                    mine.setdefault(name, []).extend(values)
+
+
+LogprobRow = tuple[float, list[int], list[float]]
+
+
+def logprob_rows(choice: dict[str, Any], k: int) -> list[LogprobRow]:
+    """Read the log-probabilities of a choice.
+
+    Args:
+        choice: The reply's choice, whose ids have been checked.
+        k: How many of the most likely ids were requested.
+
+    Returns:
+        A row for each of the choice's ids, with (its own, the most likely ids, theirs).
+
+    Raises:
+        ReplyError: They are missing, or are not what was requested.
+    """
+    found = choice.get("logprobs")
+    found = found if isinstance(found, dict) else {}
+    mine, best = found.get("token_logprobs"), found.get("top_logprobs")
+    if not isinstance(mine, list) or len(mine) != len(choice["token_ids"]):
+        raise ReplyError("the server returns no log-probability for each id: it ignores logprobs")
+    rows = []
+    for place, value in enumerate(mine):
+        at = best[place] if k and isinstance(best, list) and place < len(best) else {}
+        pairs = [(_id_of(name), number) for name, number in (at or {}).items()]
+        pairs.sort(key=lambda pair: -pair[1])
+        if not isinstance(value, int | float) or len(pairs) < k:
+            raise ReplyError(
+                f"the server returns {len(pairs)} log-probabilities where {k} were asked for: "
+                "start it with --max-logprobs 20 or more"
+            )
+        rows.append((float(value), [i for i, _ in pairs[:k]], [float(v) for _, v in pairs[:k]]))
+    return rows
+
+
+def _id_of(name: Any) -> int:
+    """The id in a server's "token_id:12"."""
+    mark, _, number = str(name).partition("token_id:")
+    if mark or not number.isdigit():
+        raise ReplyError(
+            "the server names tokens by their text: it ignores return_tokens_as_token_ids"
+        )
+    return int(number)

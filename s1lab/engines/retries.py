@@ -6,16 +6,19 @@ import asyncio
 import math
 import random
 import time
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from s1lab.engines.client import Answer, Client, TroubleError
-from s1lab.engines.reply import MixedUpError, ReplyError, check_prompt
+from s1lab.engines.reply import MixedUpError, ReplyError, Streamed, check, check_prompt
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries, doubling from the first to the last
 # Bytes of a reply. An id takes about 8, and the text of a token rarely more than 20. Both may be
 # escaped or indented, and the reply repeats the ids of the prompt.
 BYTES_AT_LEAST, BYTES_AN_ID = 256 * 1024, 256
+# Each event of a streamed reply repeats the names of its fields and of the model.
+BYTES_AN_EVENT, BYTES_A_LOGPROB = 2048, 256
 
 
 class Retries:
@@ -42,30 +45,58 @@ class Retries:
         self._trouble = ""  # the last failure, in words
         self.retried = 0
 
+    def words(self, said: Any) -> str:
+        """The server's own words, with secrets masked."""
+        return self._client.words(said)
+
     def forget(self) -> None:
         """Forget an outage."""
         self._failing, self._lost = None, False
 
-    async def ask(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def ask(
+        self, body: dict[str, Any], heard: Callable[[Streamed], None] | None = None
+    ) -> dict[str, Any]:
         """Request one choice until the server gives it.
 
         Args:
             body: The JSON to send.
+            heard: Is called with a streamed reply as it grows, unchecked. A further try begins
+                another one, from the first id.
 
         Raises:
             ReplyError: The server never gives it.
         """
-        most = BYTES_AT_LEAST + BYTES_AN_ID * (len(body["prompt"]) + body["max_tokens"])
+        an_id = BYTES_AN_ID
+        if body.get("stream"):
+            an_id += BYTES_AN_EVENT
+        if body.get("logprobs") is not None:
+            an_id += BYTES_A_LOGPROB * (body["logprobs"] + 2)
+        most = BYTES_AT_LEAST + BYTES_AN_ID * len(body["prompt"]) + an_id * body["max_tokens"]
         tries = mixed = 0
         while (seconds := self._allowed()) > 0:
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries) * self._pauses.uniform(0.5, 1.5)
             tries += 1
+            streamed = Streamed()
+
+            def event(said: Any, streamed: Streamed = streamed) -> None:
+                if isinstance(said, dict) and said.get("error"):
+                    raise TroubleError(self._client.words(said["error"]))
+                streamed.add(said)
+                if heard:
+                    heard(streamed)
+
             try:
                 answer = await self._client.fetch(
-                    "POST", "completions", most, seconds, body, mixed > 0
+                    "POST",
+                    "completions",
+                    most,
+                    seconds,
+                    body,
+                    mixed > 0,
+                    event if body.get("stream") else None,
                 )
                 if answer.status < 300:
-                    choice = self._choice(answer)
+                    choice = self._choice(answer, streamed)
                     check_prompt(choice, body["prompt"])
                     return choice
                 if answer.status < 400:
@@ -121,9 +152,9 @@ class Retries:
         end = self._failing + self._patience + self._timeout
         return min(self._timeout, end - time.monotonic())
 
-    def _choice(self, answer: Answer) -> dict[str, Any]:
+    def _choice(self, answer: Answer, streamed: Streamed) -> dict[str, Any]:
         """The choice in a reply. After this the server counts as one that replies."""
-        said = answer.json()
+        said = {"choices": [streamed.choice]} if streamed.ended else answer.json()
         choices = said.get("choices") if isinstance(said, dict) else None
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
@@ -145,6 +176,46 @@ class Retries:
                 "vllm.entrypoints.openai.api_server); turn that on or use another server"
             )
         return choice
+
+
+async def which_stop(
+    retries: Retries, body: dict[str, Any], stops: frozenset[int], ids: int
+) -> int:
+    """Find the id at which a server stopped that neither writes its stops nor names them.
+
+    The next id is requested without any stop. Greedy decoding gives the stop itself, or an ordinary
+    id if the server stopped for a reason of its own. Sampling draws from the stops only: the server
+    drew one of them, and nobody can know which.
+
+    Args:
+        retries: Asks the server.
+        body: The request for the next id.
+        stops: The stops that the server was given.
+        ids: How many ids there are.
+
+    Returns:
+        The id.
+
+    Raises:
+        ReplyError: The server does not tell.
+    """
+    sampled = body["temperature"] > 0
+    if sampled and len(stops) == 1:
+        return next(iter(stops))
+    body = body | {"min_tokens": 0, "stop_token_ids": []}
+    if sampled:
+        body["allowed_token_ids"] = sorted(stops)
+    choice = await retries.ask(body)
+    reply = check(
+        choice, most=1, least=0, stops=frozenset(), vocabulary=ids, rows=None,
+        words=retries.words,
+    )  # fmt: skip
+    if not reply.ids or (sampled and reply.ids[0] not in stops):
+        raise ReplyError(
+            "the server says that it stopped, and neither writes the stop nor names it in "
+            "stop_reason"
+        )
+    return reply.ids[0]
 
 
 def seconds_to_wait(said: str | None) -> float:

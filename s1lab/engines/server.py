@@ -16,19 +16,21 @@ import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from s1lab.engine import Completion, Request
+from s1lab.engine import Completion, Progress, Request
 from s1lab.engines.client import Client
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
+from s1lab.engines.flight import Flight
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import load_tokenizer
-from s1lab.engines.reply import ReplyError, body_of, check
-from s1lab.engines.retries import Retries
+from s1lab.engines.raw_logprobs import RawLogprobs
+from s1lab.engines.reply import ReplyError, Streamed, body_of, check
+from s1lab.engines.retries import Retries, which_stop
 from s1lab.engines.server_card import card_of, versions_of
 from s1lab.engines.vocabulary import outside, rows_of
 from s1lab.template import ThinkTemplate
@@ -93,25 +95,25 @@ class ServerEngine:
         patience: float = 120.0,
         max_model_len: int | None = None,
     ) -> None:
-        for field, value, least in (
+        for name, value, least in (
             ("concurrency", concurrency, 1),
             ("retries", retries, 0),
             ("max_model_len", max_model_len, 2),
         ):
             if value is not None and (not _whole(value) or value < least):
-                raise ValueError(f"{field}={value!r}: give a whole number of at least {least}")
-        for field, seconds in (("timeout", timeout), ("patience", patience)):
+                raise ValueError(f"{name}={value!r}: give a whole number of at least {least}")
+        for name, seconds in (("timeout", timeout), ("patience", patience)):
             number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
             if not number or not 0 < seconds < math.inf:
-                raise ValueError(f"{field}={seconds!r}: give a number of seconds above 0")
+                raise ValueError(f"{name}={seconds!r}: give a number of seconds above 0")
         self.width = concurrency
         self._client = Client(address, api_key or os.environ.get("S1LAB_API_KEY"), timeout)
         self.address = self._client.address
         self._timeout = timeout
         self._retries = Retries(self._client, timeout, retries, patience)
-        self._inbox: queue.Queue[tuple[int, Completion]] = queue.Queue()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._flying, self._last_key, self._idle = 0, -1, 0.0
+        self._inbox: queue.Queue[tuple[Flight, Completion | Progress]] = queue.Queue()
+        self._flying: dict[int, Flight] = {}
+        self._last_key, self._idle = -1, 0.0
         self._limit: int | None = None  # the number of ids at which the server ended by itself
         self._told = False  # whether the user was warned of that
         self._slots = asyncio.Semaphore(concurrency)
@@ -167,6 +169,8 @@ class ServerEngine:
                 told = f"says that its context is {self._client.words(said)!r}, which is no length"
             raise ValueError(f"{self.address} {told}: pass max_model_len=")
         self.context = context
+        prompt = tuple(self.template.prompt("?"))
+        self._raw = RawLogprobs(self._retries, self._served, prompt)
         self._probe()
         self.versions = versions_of(self._client, self._timeout)
 
@@ -180,14 +184,14 @@ class ServerEngine:
         if key <= self._last_key or idle:
             self._retries.forget()
         self._last_key = key
-        self._flying += 1
+        flight = self._flying[key] = Flight(key, request)
         # A server may only serve the part that fits, and not say so.
         if error := misfit(request, self.context):
-            self._inbox.put((key, Completion((), error=error)))
+            self._inbox.put((flight, Completion((), error=error)))
             return
-        self._client.start(self._start(key, request))
+        self._client.start(self._start(flight))
 
-    def poll(self) -> list[tuple[int, Completion]]:
+    def poll(self) -> list[tuple[int, Completion | Progress]]:
         if not self._flying:
             return []
         try:
@@ -197,7 +201,13 @@ class ServerEngine:
         with contextlib.suppress(queue.Empty):
             while True:
                 done.append(self._inbox.get_nowait())
-        self._flying -= len(done)
+        told: list[tuple[int, Completion | Progress]] = []
+        for flight, what in done:
+            if self._flying.get(flight.key) is not flight:
+                continue  # it was cancelled after this was written
+            if isinstance(what, Completion):
+                del self._flying[flight.key]
+            told.append((flight.key, what))
         self._idle = time.monotonic()
         if self._limit is not None and not self._told:
             self._told = True
@@ -208,24 +218,28 @@ class ServerEngine:
                 "it off",
                 stacklevel=2,
             )
-        return done
+        return told
 
-    def cancel(self) -> None:
-        """Drop every request in flight.
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
+        """Drop requests in flight; see `s1lab.engine.Engine.cancel`.
 
-        vLLM's server stops working on a request whose connection is closed.
+        vLLM's server stops working on a request whose connection is closed. What a request has
+        written is known if it is ``partial``. Otherwise the server tells it at the end only.
         """
         if self._client.closed:
-            return
-        self._client.wait(self._stop())
-        self._inbox = queue.Queue()
-        self._flying, self._last_key = 0, -1
+            return {}
+        gone = [*self._flying] if keys is None else [key for key in keys if key in self._flying]
+        flights = [self._flying.pop(key) for key in gone]
+        self._client.wait(self._stop(flights))
+        if keys is None:
+            self._last_key = -1
+        return {flight.key: flight.done or flight.completion(cancelled=True) for flight in flights}
 
     def close(self) -> None:
         """Drop all requests in flight and end the client's thread. Closing twice is allowed."""
         if self._client.closed:
             return
-        self._client.wait(self._stop())
+        self._client.wait(self._stop([*self._flying.values()]))
         self._client.close()
 
     @cached_property
@@ -263,42 +277,49 @@ class ServerEngine:
         if not client.drop():
             self.close()
 
-    async def _start(self, key: int, request: Request) -> None:
-        inbox = self._inbox  # after a cancel, a late reply goes to the discarded inbox
-        task = asyncio.current_task()
-        assert task
-        self._tasks[key] = task
+    async def _start(self, flight: Flight) -> None:
+        flight.task = asyncio.current_task()
         try:
             async with self._slots:
-                done = await self._complete(request)
+                done = await self._complete(flight)
         except Exception as why:  # a defect here must not make the run wait for ever
             error = f"the request failed: {type(why).__name__}: {self._client.words(str(why))}"
-            done = Completion((), error=error)
-        finally:
-            self._tasks.pop(key, None)
-        inbox.put((key, done))
+            done = flight.completion(error=error)
+        flight.done = done
+        self._inbox.put((flight, done))
 
-    async def _stop(self) -> None:
+    async def _stop(self, flights: list[Flight]) -> None:
         mine = asyncio.current_task()
-        tasks = [t for t in self._tasks.values() if t is not mine]
+        tasks = [f.task for f in flights if f.task and f.task is not mine]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _complete(self, request: Request) -> Completion:
+    async def _complete(self, flight: Flight) -> Completion:
         """One completion, in as many replies as the server needs."""
-        written: list[int] = []
+        request, written = flight.request, flight.written
         stops = request.stop | self._outside
         pieces = empty = 0
-        masked = False
+        # A request in pieces would count its penalties anew: it has the mask at once.
+        masked = bool(request.penalised and self._outside)
         try:
+            if request.logprobs is not None:
+                await self._raw.check()
             while True:
                 most = request.max_tokens - len(written)
                 body = body_of(request, self._served, written, most, pieces)
                 body["stop_token_ids"] = sorted(stops)
-                if masked:
-                    body["allowed_token_ids"] = list(range(self._vocabulary))
-                choice = await self._retries.ask(body)
+                if masked or request.banned:
+                    allowed = (i for i in range(self._vocabulary) if i not in request.banned)
+                    body["allowed_token_ids"] = list(allowed)
+                if pieces and (request.presence_penalty or request.frequency_penalty):
+                    raise ReplyError(
+                        "the server ended an answer before its end, and its penalties can't be "
+                        "continued there: raise its limit, or leave presence_penalty and "
+                        "frequency_penalty out"
+                    )
+                self._tell(flight, written[len(flight.told) :])
+                choice = await self._retries.ask(body, partial(self._heard, flight, stops))
                 reply = check(
                     choice,
                     most=most,
@@ -308,15 +329,18 @@ class ServerEngine:
                     rows=self._rows,
                     words=self._client.words,
                 )
-                written += reply.ids
+                flight.add(choice, reply)
                 stop = reply.stop
                 undecodable = reply.undecodable
                 if reply.unnamed:
                     pieces += 1
-                    stop = await self._which(request, written, stops, pieces)
+                    body = body_of(request, self._served, written, 1, pieces)
+                    stop = await which_stop(
+                        self._retries, body, stops, max(self._vocabulary, self._rows or 0)
+                    )
                     undecodable = stop >= self._vocabulary
                     if stop not in stops:  # the server stopped at a stop of its own
-                        written.append(stop)
+                        flight.append(stop)
                         stop = None
                 # An id past the vocabulary: continue from there with all of them masked.
                 if undecodable:
@@ -327,9 +351,9 @@ class ServerEngine:
                         )
                     masked = True
                 elif stop is not None:
-                    return Completion(tuple(written), stop)
+                    return flight.completion(stop)
                 elif len(written) >= request.max_tokens:
-                    return Completion(tuple(written))
+                    return flight.completion()
                 else:
                     empty = 0 if reply.ids else empty + 1
                     if empty == 2:
@@ -343,40 +367,15 @@ class ServerEngine:
                         self._limit = len(reply.ids)
                 pieces += 1
         except ReplyError as why:
-            return Completion(tuple(written), error=str(why))
+            return flight.completion(error=str(why))
 
-    async def _which(
-        self, request: Request, written: list[int], stops: frozenset[int], pieces: int
-    ) -> int:
-        """Find the id at which a server stopped that neither writes its stops nor names them.
+    def _heard(self, flight: Flight, stops: frozenset[int], reply: Streamed) -> None:
+        self._tell(flight, flight.fresh(reply, stops, self._vocabulary))
 
-        The next id is requested without any stop. Greedy decoding gives the stop itself, or an
-        ordinary id if the server stopped for a reason of its own. Sampling draws from the stops
-        only: the server drew one of them, and nobody can know which.
-        """
-        if request.temperature > 0 and len(stops) == 1:
-            return next(iter(stops))
-        body = body_of(request, self._served, written, 1, pieces) | {
-            "min_tokens": 0,
-            "stop_token_ids": [],
-        }
-        if request.temperature > 0:
-            body["allowed_token_ids"] = sorted(stops)
-        reply = check(
-            await self._retries.ask(body),
-            most=1,
-            least=0,
-            stops=frozenset(),
-            vocabulary=max(self._vocabulary, self._rows or 0),
-            rows=self._rows,
-            words=self._client.words,
-        )
-        if not reply.ids or (request.temperature > 0 and reply.ids[0] not in stops):
-            raise ReplyError(
-                f"the server says that it stopped after {len(written)} ids, and neither writes the "
-                "stop nor names it in stop_reason"
-            )
-        return reply.ids[0]
+    def _tell(self, flight: Flight, ids: list[int]) -> None:
+        if ids and flight.request.partial:
+            flight.told += ids
+            self._inbox.put((flight, Progress(tuple(ids))))
 
     def _probe(self) -> None:
         """Request one token before anything depends on it.
@@ -384,7 +383,7 @@ class ServerEngine:
         It shows whether the server takes prompts of ids and returns ids.
         """
         probe = Request(tuple(self.template.prompt("?")), 1, self.template.think_stop)
-        done = self._client.wait(self._complete(probe))
+        done = self._client.wait(self._complete(Flight(-1, probe)))
         if done.error:
             raise ValueError(done.error)
         self._retries.retried = 0

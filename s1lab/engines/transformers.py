@@ -9,8 +9,8 @@ The same question's next round (after a Wait, after a cut) feeds only the new id
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,16 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from s1lab.engine import Completion, Request
+from s1lab.driver import interrupt_later
+from s1lab.engine import Completion, Logprobs, Progress, Request
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
 from s1lab.engines.fingerprint import fingerprint, fingerprint_of
 from s1lab.engines.finite import check_finite
-from s1lab.engines.interrupts import interrupt_later
 from s1lab.engines.kv_cache import Slab
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import load_network, load_tokenizer
 from s1lab.engines.prefix_cache import Kept, Shelf
+from s1lab.engines.sampling import Choice, logprobs
 from s1lab.engines.vocabulary import check_embeddings
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import bind
@@ -144,9 +145,7 @@ class TransformersEngine:
             )
 
     def submit(self, key: int, request: Request) -> None:
-        row = _Row(key, request, list(request.ids))
-        if request.temperature > 0:
-            row.random = torch.Generator().manual_seed(request.seed)
+        row = _Row(key, request, list(request.ids), Choice(request, self.vocabulary))
         row.error = misfit(request, self.context, self._embedded)
         row.kept = self._shelf.best(row.ids)
         # A later round goes before new questions: its cache is still there, and questions that were
@@ -154,16 +153,30 @@ class TransformersEngine:
         (self._queue.appendleft if row.kept else self._queue.append)(row)
 
     @torch.inference_mode()
-    def poll(self) -> list[tuple[int, Completion]]:
+    def poll(self) -> list[tuple[int, Completion | Progress]]:
         with interrupt_later():
-            finished = self._admit()
+            told: list[tuple[int, Completion | Progress]] = [*self._admit()]
             if self._rows:
-                finished += self._decode()
-        return finished
+                told += self._decode()
+            for row in self._rows:
+                if row.request.partial and row.told < row.written:
+                    told.append((row.key, row.progress()))
+        return told
 
-    def cancel(self) -> None:
-        self._queue.clear()
-        self._rows.clear()
+    @torch.inference_mode()
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
+        if keys is None:
+            dropped = [*self._queue, *self._rows]
+            self._queue.clear()
+            self._rows.clear()
+        else:
+            gone = set(keys)
+            dropped = [row for row in (*self._queue, *self._rows) if row.key in gone]
+            self._queue = deque(row for row in self._queue if row.key not in gone)
+            for slot in range(len(self._rows) - 1, -1, -1):
+                if self._rows[slot].key in gone:
+                    self._leave(slot)
+        return {row.key: row.completion(cancelled=not row.error) for row in dropped}
 
     def close(self) -> None:
         """Free the model. Closing twice is allowed."""
@@ -204,7 +217,7 @@ class TransformersEngine:
         while self._queue and len(self._rows) < self.width:
             row = self._queue.popleft()
             if row.error:
-                failed.append((row.key, Completion((), error=row.error)))
+                failed.append((row.key, row.completion()))
                 continue
             self._slab.reserve(len(self._rows) + 1, len(row.ids) + 1)
             if row.kept:
@@ -241,12 +254,13 @@ class TransformersEngine:
         self._slab.reserve(len(rows), length)
         ids = torch.tensor([[r.ids[r.fed]] for r in rows], device=self.device)
         starts = torch.tensor([r.fed for r in rows], device=self.device)
-        logits = self._forward(ids, starts, 0, length)[:, -1, : self.vocabulary]
+        logits = self._forward(ids, starts, 0, length)[:, -1]
         self.counts["steps"] += 1
         self.counts["fed"] += sum(r.pending > 1 for r in rows)
         for row in rows:
             row.fed += 1
-        chosen = self._choose(rows, logits)
+        chosen = self._choose(rows, logits[:, : self.vocabulary])
+        self._note_logprobs(rows, logits, chosen)
         finished = []
         for slot in range(len(rows) - 1, -1, -1):
             row, token = rows[slot], chosen[slot]
@@ -255,18 +269,22 @@ class TransformersEngine:
             stopped = token in row.request.stop
             if not stopped:
                 row.ids.append(token)
+                row.choice.add(token)
             if stopped or row.written == row.request.max_tokens:
-                done = Completion(
-                    tuple(row.ids[len(row.request.ids) :]), token if stopped else None
-                )
-                finished.append((row.key, done))
-                self.counts["sampled"] += row.written
-                if self._shelf.most_bytes:
-                    self._shelf.put(self._slab.copy(slot, row.ids[: row.fed]))
-                self._slab.move(len(rows) - 1, slot)
-                rows[slot] = rows[-1]
-                rows.pop()
+                finished.append((row.key, row.completion(token if stopped else None)))
+                self._leave(slot)
         return finished
+
+    def _leave(self, slot: int) -> None:
+        """Take a row out of the batch; the last one moves into its slot."""
+        rows = self._rows
+        row = rows[slot]
+        self.counts["sampled"] += row.written
+        if self._shelf.most_bytes and row.fed:
+            self._shelf.put(self._slab.copy(slot, row.ids[: row.fed]))
+        self._slab.move(len(rows) - 1, slot)
+        rows[slot] = rows[-1]
+        rows.pop()
 
     def _forward(
         self, ids: torch.Tensor, starts: torch.Tensor, slot: int, length: int, logits: bool = True
@@ -300,25 +318,28 @@ class TransformersEngine:
         return out[0]  # type: ignore[no-any-return]
 
     def _choose(self, rows: list[_Row], logits: torch.Tensor) -> list[int]:
-        """Choose one id a row: the best one, or the best after seeded Gumbel noise.
+        """Choose one id a row.
 
-        The latter is a sample from the softmax. A row that is still being fed draws no random
-        number, so its numbers do not depend on what was cached.
+        A row that is still being fed draws no random number, so its numbers do not depend on what
+        was cached.
         """
-        early = [i for i, r in enumerate(rows) if r.written < r.request.min_tokens]
-        sampled = [i for i, r in enumerate(rows) if r.random is not None and not r.pending]
-        if early or sampled:
-            logits = logits.float()
-        for i in early:
-            logits[i, [s for s in rows[i].request.stop if s < logits.shape[1]]] = -torch.inf
-        for i in sampled:
-            row = rows[i]
-            scaled = _top_p(logits[i] / row.request.temperature, row.request.top_p)
-            uniform = torch.rand(scaled.shape[0], generator=row.random, dtype=torch.float64).to(
-                scaled.device
-            )
-            logits[i] = scaled - torch.log(-torch.log(uniform.clamp_min(1e-300))).to(scaled.dtype)
-        return logits.argmax(-1).tolist()  # type: ignore[no-any-return]
+        chosen: list[int] = logits.argmax(-1).tolist()
+        for i, row in enumerate(rows):
+            if not row.pending and not row.choice.plain(row.written):
+                adjusted = row.choice.adjusted(logits[i].float(), row.written)
+                chosen[i] = int(adjusted.argmax())
+        return chosen
+
+    def _note_logprobs(self, rows: list[_Row], logits: torch.Tensor, chosen: list[int]) -> None:
+        """Keep the log-probabilities of rows that asked for them; ``logits`` is [rows, all ids]."""
+        asked = [i for i, r in enumerate(rows) if r.request.logprobs is not None and not r.pending]
+        if not asked:
+            return
+        most = max(rows[i].request.logprobs or 0 for i in asked)
+        found = logprobs(logits[asked], [chosen[i] for i in asked], most)
+        for i, (mine, ids, top) in zip(asked, found, strict=True):
+            k = rows[i].request.logprobs
+            rows[i].logprobs.append((mine, ids[:k], top[:k]))
 
 
 @dataclass
@@ -326,10 +347,12 @@ class _Row:
     key: int
     request: Request
     ids: list[int]  # the request's ids and the written ones
+    choice: Choice
     fed: int = 0  # how many of them are in the slab
-    random: torch.Generator | None = None
     kept: Kept | None = None
     error: str | None = None
+    told: int = 0  # how many of the written ids were reported
+    logprobs: list[tuple[float, list[int], list[float]]] = field(default_factory=list)
 
     @property
     def pending(self) -> int:
@@ -340,11 +363,16 @@ class _Row:
     def written(self) -> int:
         return len(self.ids) - len(self.request.ids)
 
+    def progress(self) -> Progress:
+        """What was written since the last report."""
+        since, self.told = self.told, self.written
+        return Progress(tuple(self.ids[len(self.request.ids) + since :]), self._logprobs(since))
 
-def _top_p(logits: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Drop the least likely ids, whose mass is beyond ``top_p``. The most likely id stays."""
-    if top_p >= 1:
-        return logits
-    ordered, order = logits.sort(descending=True)
-    mass = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)  # the mass before each
-    return logits.index_fill(0, order[mass >= top_p], -torch.inf)
+    def completion(self, stop: int | None = None, cancelled: bool = False) -> Completion:
+        """What was written so far, as the end of the request."""
+        ids = tuple(self.ids[len(self.request.ids) :])
+        return Completion(ids, stop, self.error, cancelled, self._logprobs())
+
+    def _logprobs(self, since: int = 0) -> Logprobs | None:
+        k = self.request.logprobs
+        return None if k is None else Logprobs.of(self.logprobs[since:], k)

@@ -11,16 +11,16 @@ from __future__ import annotations
 import gc
 import itertools
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from s1lab.engine import Completion, Request
+from s1lab.driver import interrupt_later
+from s1lab.engine import MOST_LOGPROBS, Completion, Logprobs, Progress, Request
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.finite import not_numbers
-from s1lab.engines.interrupts import interrupt_later
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import check_unread, load_tokenizer, locate
 from s1lab.engines.vllm_load import check_options, import_vllm, start
@@ -118,6 +118,9 @@ class VllmEngine:
             "generation_config": "vllm",
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
+            # Before temperature, penalties and masks, as Logprobs promises.
+            "logprobs_mode": "raw_logprobs",
+            "max_logprobs": MOST_LOGPROBS,
             "trust_remote_code": trust_remote_code,
         }
         check_options(options)
@@ -157,37 +160,60 @@ class VllmEngine:
             return
         self._launch(_Flight(key, request))
 
-    def poll(self) -> list[tuple[int, Completion]]:
-        done, self._ready = self._ready, []
+    def poll(self) -> list[tuple[int, Completion | Progress]]:
+        told: list[tuple[int, Completion | Progress]] = [*self._ready]
+        self._ready.clear()
         if not self._flying:
-            return done
+            return told
         with interrupt_later():
             outputs = self.llm.step()
         for output in outputs:
-            if output.finished and (flight := self._flying.pop(output.request_id, None)):
-                self._land(
-                    flight, list(output.outputs[0].token_ids), output.outputs[0].finish_reason
-                )
-        done += self._ready
-        self._ready = []
-        return done
+            flight = self._flying.get(output.request_id)
+            if flight is None:
+                continue
+            written = output.outputs[0]
+            # All ids at the end, or the new ones after each step if the request is partial.
+            flight.add(list(written.token_ids), written.logprobs)
+            if output.finished:
+                del self._flying[output.request_id]
+                self._land(flight, written.finish_reason)
+            elif progress := flight.progress():
+                told.append((flight.key, progress))
+        told += self._ready
+        self._ready.clear()
+        return told
 
     def _launch(self, flight: _Flight) -> None:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         request, written = flight.request, flight.written
+        # A request that is launched again would count its penalties anew: it has the mask at once.
+        masked = flight.tries or request.banned or (request.penalised and self._outside)
+        allowed = None
+        if masked:
+            allowed = [i for i in range(self._vocabulary) if i not in request.banned]
+        options = {"flat_logprobs": True} if "flat_logprobs" in _fields(SamplingParams) else {}
         sampling = SamplingParams(
             max_tokens=request.max_tokens - len(written),
             min_tokens=max(0, request.min_tokens - len(written)),
             temperature=request.temperature,
             top_p=request.top_p,
+            top_k=request.top_k,
+            min_p=request.min_p,
+            repetition_penalty=request.repetition_penalty,
+            presence_penalty=request.presence_penalty,
+            frequency_penalty=request.frequency_penalty,
+            logprobs=request.logprobs,
             seed=request.seed + flight.tries if request.temperature > 0 else None,
             stop_token_ids=sorted(request.stop | self._outside),
-            allowed_token_ids=list(range(self._vocabulary)) if flight.tries else None,
+            allowed_token_ids=allowed,
             ignore_eos=True,  # the request names its stops, the end of sequence included
             detokenize=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
+            output_kind=RequestOutputKind.DELTA
+            if request.partial
+            else RequestOutputKind.FINAL_ONLY,
+            **options,
         )
         name = f"s1lab-{next(self._names)}"
         self._flying[name] = flight
@@ -195,34 +221,47 @@ class VllmEngine:
             self.llm.add_request(name, {"prompt_token_ids": [*request.ids, *written]}, sampling)
         except ValueError as why:
             del self._flying[name]
-            self._ready.append(
-                (flight.key, Completion(tuple(written), error=f"vLLM refuses the request: {why}"))
-            )
+            error = f"vLLM refuses the request: {why}"
+            self._ready.append((flight.key, flight.completion(error=error)))
 
-    def _land(self, flight: _Flight, ids: list[int], reason: str) -> None:
-        stop = ids.pop() if reason == "stop" else None
-        flight.written += ids
+    def _land(self, flight: _Flight, reason: str) -> None:
+        stop = flight.written.pop() if reason == "stop" else None
         if stop in self._outside:
             # Qwen's models have rows beyond their vocabulary and sometimes choose one. Such an id
             # can't be decoded: continue from here with all of them masked. The mask needs the whole
             # vocabulary, so it is only used after this happened.
             flight.tries += 1
+            del flight.logprobs[len(flight.written) :]
             self._launch(flight)
         elif reason in ("stop", "length"):
-            self._ready.append((flight.key, Completion(tuple(flight.written), stop)))
+            self._ready.append((flight.key, flight.completion(stop)))
         else:
-            self._ready.append(
-                (
-                    flight.key,
-                    Completion(tuple(flight.written), error=f"vLLM ended the request: {reason}"),
-                )
-            )
+            error = f"vLLM ended the request: {reason}"
+            self._ready.append((flight.key, flight.completion(error=error)))
 
-    def cancel(self) -> None:
-        if self.llm is not None:
-            self.llm.abort_request(list(self._flying))
-        self._flying.clear()
-        self._ready.clear()
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
+        gone = None if keys is None else set(keys)
+        dropped = {key: done for key, done in self._ready if gone is None or key in gone}
+        self._ready = [pair for pair in self._ready if pair[0] not in dropped]
+        names = [n for n, f in self._flying.items() if gone is None or f.key in gone]
+        for name in names:
+            flight = self._flying.pop(name)
+            if not flight.request.partial:
+                flight.add(*self._unreported(name))
+            dropped[flight.key] = flight.completion(cancelled=True)
+        if self.llm is not None and names:
+            self.llm.abort_request(names)
+        return dropped
+
+    def _unreported(self, name: str) -> tuple[list[int], Any]:
+        """The ids and log-probabilities of a request that vLLM tells only at its end."""
+        if self.llm is None:
+            return [], None
+        processor = self.llm.output_processor
+        for internal in processor.external_req_ids.get(name, ()):
+            state = processor.request_states[internal]
+            return list(state.detokenizer.output_token_ids), state.logprobs_processor.logprobs
+        return [], None
 
     def close(self) -> None:
         """Free the model and its memory. A later load in this process starts afresh.
@@ -274,11 +313,51 @@ class VllmEngine:
 
 @dataclass
 class _Flight:
-    """A running request. ``written`` is the output before an id outside the vocabulary."""
+    """A running request, and what it has written, over all its launches."""
 
     key: int
     request: Request
-    tries: int = 0
+    tries: int = 0  # how often an id outside the vocabulary came
+    told: int = 0  # how many of the written ids were reported
+    written: list[int] = field(default_factory=list)
+    logprobs: list[tuple[float, list[int], list[float]]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.written: list[int] = []
+    def add(self, ids: list[int], logprobs: Any) -> None:
+        """Add what vLLM tells; ``logprobs`` is None, or its own list with an entry for each id."""
+        self.written += ids
+        if self.request.logprobs is not None and logprobs is not None:
+            self.logprobs += _rows(logprobs, ids, self.request.logprobs)
+
+    def progress(self) -> Progress | None:
+        """What was written since the last report."""
+        since, self.told = self.told, len(self.written)
+        if since == self.told:
+            return None
+        return Progress(tuple(self.written[since:]), self._logprobs(since))
+
+    def completion(
+        self, stop: int | None = None, error: str | None = None, cancelled: bool = False
+    ) -> Completion:
+        return Completion(tuple(self.written), stop, error, cancelled, self._logprobs())
+
+    def _logprobs(self, since: int = 0) -> Logprobs | None:
+        k = self.request.logprobs
+        return None if k is None else Logprobs.of(self.logprobs[since:], k)
+
+
+def _rows(logprobs: Any, ids: list[int], k: int) -> list[tuple[float, list[int], list[float]]]:
+    """Turn vLLM's log-probabilities into rows of (the written id's, the best ids, theirs)."""
+    if hasattr(logprobs, "start_indices"):  # flat: the written id, then the most likely ones
+        places, values = logprobs.token_ids, logprobs.logprobs
+        return [(values[at], places[at + 1 : at + 1 + k], values[at + 1 : at + 1 + k])
+                for at in logprobs.start_indices]  # fmt: skip
+    found = []
+    for token, at in zip(ids, logprobs, strict=True):
+        best = sorted(at.items(), key=lambda pair: pair[1].rank)[:k]
+        found.append((at[token].logprob, [i for i, _ in best], [one.logprob for _, one in best]))
+    return found
+
+
+def _fields(struct: Any) -> tuple[str, ...]:
+    """The names of the options of one of vLLM's classes."""
+    return tuple(getattr(struct, "__struct_fields__", ()))

@@ -16,6 +16,7 @@ from s1lab.engines.description import describe
 from s1lab.evaluation.grade import Grader
 from s1lab.evaluation.grade.extract import plain
 from s1lab.evaluation.results import Results, checked_columns, results_of, verdicts_on
+from s1lab.forcing import Sampling
 from s1lab.methods.ladder import ladder, names, rungs_of
 from s1lab.methods.voting import check_thinking
 from s1lab.questions import Budgets, Options, Storing
@@ -39,6 +40,11 @@ def evaluate(
     prefix: str | None = None,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -63,6 +69,11 @@ def evaluate(
         prefix: As in `s1lab.direct`; for ``thinking=False`` only.
         temperature: As in `s1lab.force`.
         top_p: As in `s1lab.force`.
+        top_k: As in `s1lab.force`.
+        min_p: As in `s1lab.force`.
+        repetition_penalty: As in `s1lab.force`.
+        presence_penalty: As in `s1lab.force`.
+        frequency_penalty: As in `s1lab.force`.
         seed: As in `s1lab.force`.
         answer_tokens: As in `s1lab.force`, instead of the budgets' own. A warning says how
             many answers were cut, and ``Results.answers_cut`` counts them.
@@ -85,7 +96,13 @@ def evaluate(
     # A question's samples follow each other: row i has the traces i * n to i * n + n - 1.
     questions = [q for q in columns["question"] for _ in range(n)]
     check_thinking(thinking, budget, prefix)
-    options = Options(temperature, top_p, seed, system=system)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty,
+        ),
+        system=system,
+    )  # fmt: skip
     asked = options.budgets(budget, len(columns["question"]))
     made = _made(engine, problems, columns["question"], options, asked if thinking else [], n) | {
         "call": "evaluate"
@@ -95,13 +112,17 @@ def evaluate(
         if thinking:
             budgets = [b for b in asked for _ in range(n)]
             traces = force(
-                engine, questions, budgets, temperature=temperature, top_p=top_p, seed=seed,
+                engine, questions, budgets, temperature=temperature, top_p=top_p, top_k=top_k,
+                min_p=min_p, repetition_penalty=repetition_penalty,
+                presence_penalty=presence_penalty, frequency_penalty=frequency_penalty, seed=seed,
                 answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=record,
                 progress=progress,
             )  # fmt: skip
         else:
             traces = direct(
-                engine, questions, prefix=prefix, temperature=temperature, top_p=top_p, seed=seed,
+                engine, questions, prefix=prefix, temperature=temperature, top_p=top_p, top_k=top_k,
+                min_p=min_p, repetition_penalty=repetition_penalty,
+                presence_penalty=presence_penalty, frequency_penalty=frequency_penalty, seed=seed,
                 answer_tokens=answer_tokens, answer_room=answer_room, system=system, store=record,
                 progress=progress,
             )  # fmt: skip
@@ -121,6 +142,11 @@ def sweep(
     n: int = 1,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -139,6 +165,11 @@ def sweep(
         n: Samples a question, as in `evaluate`.
         temperature: As in `s1lab.ladder`.
         top_p: As in `s1lab.ladder`.
+        top_k: As in `s1lab.ladder`.
+        min_p: As in `s1lab.ladder`.
+        repetition_penalty: As in `s1lab.ladder`.
+        presence_penalty: As in `s1lab.ladder`.
+        frequency_penalty: As in `s1lab.ladder`.
         seed: As in `s1lab.ladder`.
         answer_tokens: As in `s1lab.ladder`.
         answer_room: As in `s1lab.ladder`.
@@ -156,7 +187,13 @@ def sweep(
     """
     columns = checked_columns(problems, n, temperature)
     questions = [q for q in columns["question"] for _ in range(n)]
-    options = Options(temperature, top_p, seed, system=system)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty,
+        ),
+        system=system,
+    )  # fmt: skip
     budgets = [b for b in options.budgets(budget, len(columns["question"])) for _ in range(n)]
     rungs_of(budgets[0], caps, waits)  # a bad rung is named before the store is opened
     made = _made(engine, problems, columns["question"], options, [Budget()], n) | {"call": "sweep"}
@@ -164,6 +201,8 @@ def sweep(
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
         ladders = ladder(
             engine, questions, caps, waits, budget=budgets, temperature=temperature, top_p=top_p,
+            top_k=top_k, min_p=min_p, repetition_penalty=repetition_penalty,
+            presence_penalty=presence_penalty, frequency_penalty=frequency_penalty,
             seed=seed, answer_tokens=answer_tokens, answer_room=answer_room, system=system,
             store=record, progress=progress,
         )  # fmt: skip

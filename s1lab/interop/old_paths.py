@@ -108,7 +108,7 @@ NAMES = {
     "outcome": "methods.outcome",
     "read_run": "storage.read_run",
     "reject": "methods.reject",
-    "run": "engine.run",
+    "run": "driver.run",
     "step_conditional": "methods.step_conditional",
     "token_conditional": "methods.token_conditional",
 }

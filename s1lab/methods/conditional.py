@@ -61,6 +61,11 @@ def token_conditional(
     force: bool = False,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -83,6 +88,11 @@ def token_conditional(
             if that is lower.
         temperature: As in `s1lab.force`.
         top_p: As in `s1lab.force`.
+        top_k: As in `s1lab.force`.
+        min_p: As in `s1lab.force`.
+        repetition_penalty: As in `s1lab.force`.
+        presence_penalty: As in `s1lab.force`.
+        frequency_penalty: As in `s1lab.force`.
         seed: As in `s1lab.force`.
         answer_tokens: As in `s1lab.force`.
         answer_room: As in `s1lab.force`.
@@ -103,7 +113,13 @@ def token_conditional(
         trace = lab.methods.token_conditional(engine, "How many r in raspberry?", 64, force=True)
     """
     check_whole("tokens", tokens)
-    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty,
+        ),
+        answer_tokens, answer_room, system, store, progress,
+    )  # fmt: skip
     asked = Questions(engine, questions, budget, options)
     if force:
         asked.budgets = [
@@ -124,6 +140,11 @@ def class_conditional(
     *,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -146,6 +167,11 @@ def class_conditional(
             ``lab.Budget(compat="harness")`` runs it in the original's loop.
         temperature: As in `s1lab.force`.
         top_p: As in `s1lab.force`.
+        top_k: As in `s1lab.force`.
+        min_p: As in `s1lab.force`.
+        repetition_penalty: As in `s1lab.force`.
+        presence_penalty: As in `s1lab.force`.
+        frequency_penalty: As in `s1lab.force`.
         seed: As in `s1lab.force`.
         answer_tokens: As in `s1lab.force`.
         answer_room: As in `s1lab.force`.
@@ -170,7 +196,13 @@ def class_conditional(
             f"length={length!r} is not known: choose from {list(get_args(Length))}, "
             "or None for no instruction"
         )
-    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty,
+        ),
+        answer_tokens, answer_room, system, store, progress,
+    )  # fmt: skip
     asked = Questions(engine, questions, budget, options)
     asked.open(instruct=lambda question: asking_class(question, length))
     made: dict[str, Any] = {"call": "class_conditional", "length": length}
@@ -188,6 +220,11 @@ def step_conditional(
     as_original: bool = False,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -218,6 +255,11 @@ def step_conditional(
             evaluator's loop (``compat="harness"``) on the question.
         temperature: As in `s1lab.force`.
         top_p: As in `s1lab.force`.
+        top_k: As in `s1lab.force`.
+        min_p: As in `s1lab.force`.
+        repetition_penalty: As in `s1lab.force`.
+        presence_penalty: As in `s1lab.force`.
+        frequency_penalty: As in `s1lab.force`.
         seed: As in `s1lab.force`.
         answer_tokens: As in `s1lab.force`.
         answer_room: As in `s1lab.force`.
@@ -242,7 +284,13 @@ def step_conditional(
         print(trace.counts["steps"])
     """
     check_whole("steps", steps)
-    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty,
+        ),
+        answer_tokens, answer_room, system, store, progress,
+    )  # fmt: skip
     asked = Questions(engine, questions, budget, options)
     asked.budgets = [check_capped_only(b, "step_conditional") for b in asked.budgets]
     step_mark(engine.template.template)

@@ -216,6 +216,11 @@ def ladder(
     budget: Budgets | None = None,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -239,6 +244,11 @@ def ladder(
             for each.
         temperature: As in `s1lab.force`.
         top_p: As in `s1lab.force`.
+        top_k: As in `s1lab.force`.
+        min_p: As in `s1lab.force`.
+        repetition_penalty: As in `s1lab.force`.
+        presence_penalty: As in `s1lab.force`.
+        frequency_penalty: As in `s1lab.force`.
         seed: As in `s1lab.force`.
         answer_tokens: As in `s1lab.force`.
         answer_room: As in `s1lab.force`.
@@ -260,7 +270,13 @@ def ladder(
         rungs = lab.ladder(engine, "How many r in raspberry?", caps=(16, 64), waits=(0, 1))
         print(rungs.at(cap=16).answer)
     """
-    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty,
+        ),
+        answer_tokens, answer_room, system, store, progress,
+    )  # fmt: skip
     asked = Questions(engine, questions, budget, options)
     rungs = [rungs_of(b, caps, waits) for b in asked.budgets]
     caps, waits = tuple(caps), tuple(waits)
@@ -323,7 +339,7 @@ def ladder_program(
         going = leave([i for i in going if caps[i] <= trace.thinking_tokens], cut=True)
         # A stop is not in the trace, so the ids of its beginning are removed again.
         if before := len(done.mark[:-1]):
-            del trace.ids[-before:], trace.source[-before:]
+            trace.shorten(before)
         if done.error:
             trace.error = done.error
             going = leave(going, cut=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from s1lab.api import one_or_many
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program
+from s1lab.forcing import Sampling
 from s1lab.methods.fan_out import together
 from s1lab.methods.ladder import ladder_program, names, rungs_of
 from s1lab.methods.samples import check_samples, kinds_of
@@ -27,6 +28,11 @@ def mixture(
     kind: str | Sequence[str] = "math",
     temperature: float = 1.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -49,6 +55,11 @@ def mixture(
         kind: As in `vote`.
         temperature: As in `vote`.
         top_p: As in `vote`.
+        top_k: As in `vote`.
+        min_p: As in `vote`.
+        repetition_penalty: As in `vote`.
+        presence_penalty: As in `vote`.
+        frequency_penalty: As in `vote`.
         seed: As in `vote`.
         answer_tokens: As in `vote`.
         answer_room: As in `vote`.
@@ -71,7 +82,13 @@ def mixture(
         votes = lab.methods.mixture(engine, question, 4, caps=(16, 64), waits=(1,))
         print({rung: voted.answer for rung, voted in votes.items()})
     """
-    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty,
+        ),
+        answer_tokens, answer_room, system, store, progress,
+    )  # fmt: skip
     asked = Questions(engine, questions, options.answering(budget), options)
     kinds = kinds_of(kind, len(asked.texts))
     rungs = rungs_of(asked.budgets[0], caps, waits)

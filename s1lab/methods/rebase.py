@@ -42,6 +42,11 @@ def rebase(
     vote: str = "weighted",
     temperature: float = 1.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -81,6 +86,11 @@ def rebase(
             default, see `s1lab.methods.Tree`.
         temperature: As in `s1lab.vote`.
         top_p: As in `s1lab.vote`.
+        top_k: As in `s1lab.vote`.
+        min_p: As in `s1lab.vote`.
+        repetition_penalty: As in `s1lab.vote`.
+        presence_penalty: As in `s1lab.vote`.
+        frequency_penalty: As in `s1lab.vote`.
         seed: As in `s1lab.vote`.
         answer_tokens: As in `s1lab.vote`.
         answer_room: As in `s1lab.vote`.
@@ -101,7 +111,13 @@ def rebase(
         tree = lab.rebase(engine, "How many r in raspberry?", 4, lambda t: -t.thinking_tokens / 100)
         print(tree.answer, tree.cost)
     """
-    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty,
+        ),
+        answer_tokens, answer_room, system, store, progress,
+    )  # fmt: skip
     asked = Questions(engine, questions, budget, options)
     kinds = kinds_of(kind, len(asked.texts))
     check_samples("width", width, temperature)

@@ -137,6 +137,11 @@ def reject(
     most_tokens: int | None = None,
     temperature: float = 1.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -162,6 +167,11 @@ def reject(
             and without an answer.
         temperature: Above 0, since all tries would be the same at 0. The paper's is 1.
         top_p: As in `s1lab.force`.
+        top_k: As in `s1lab.force`.
+        min_p: As in `s1lab.force`.
+        repetition_penalty: As in `s1lab.force`.
+        presence_penalty: As in `s1lab.force`.
+        frequency_penalty: As in `s1lab.force`.
         seed: As in `s1lab.force`. Each try has its own seed, from (seed, question, sample,
             try).
         answer_tokens: As in `s1lab.force`.
@@ -218,7 +228,13 @@ def reject(
             f"temperature={temperature} makes every try the same: give one above 0, "
             "the paper's is 1"
         )
-    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty,
+        ),
+        answer_tokens, answer_room, system, store, progress,
+    )  # fmt: skip
     asked = Questions(engine, questions, budget, options)
     asked.budgets = [check_capped_only(b, "reject") for b in asked.budgets]
     if any(b.max_tokens is not None for b in asked.budgets):

@@ -17,6 +17,7 @@ from s1lab.budget import Budget, check_text
 from s1lab.engine import Engine, Program
 from s1lab.evaluation import grade
 from s1lab.evaluation.arguments import shown, text
+from s1lab.forcing import Sampling
 from s1lab.methods.fan_out import together
 from s1lab.methods.majority import elected
 from s1lab.methods.rewards import Best, Score, check_score, rated
@@ -176,6 +177,11 @@ def vote(
     prefix: str | None = None,
     temperature: float = 1.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -199,6 +205,11 @@ def vote(
         prefix: The first words of an answer without thinking, as in `s1lab.direct`.
         temperature: 1 as in the paper's Figure 4. At 0 all samples would be the same.
         top_p: As in `s1lab.force`.
+        top_k: As in `s1lab.force`.
+        min_p: As in `s1lab.force`.
+        repetition_penalty: As in `s1lab.force`.
+        presence_penalty: As in `s1lab.force`.
+        frequency_penalty: As in `s1lab.force`.
         seed: As in `s1lab.force`.
         answer_tokens: As in `s1lab.force`.
         answer_room: As in `s1lab.force`.
@@ -220,7 +231,13 @@ def vote(
         print(voted.answer, voted.maj(4))
     """
     check_thinking(thinking, budget, prefix)
-    options = Options(temperature, top_p, seed, answer_tokens, answer_room, system, store, progress)
+    options = Options(
+        Sampling(
+            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+            frequency_penalty,
+        ),
+        answer_tokens, answer_room, system, store, progress,
+    )  # fmt: skip
     asked = Questions(engine, questions, budget, options, thinking)
     kinds = kinds_of(kind, len(asked.texts))
     check_samples("n", n, temperature)
@@ -258,6 +275,11 @@ def best_of(
     prefix: str | None = None,
     temperature: float = 1.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
     seed: int = 0,
     answer_tokens: int | None = None,
     answer_room: int | None = None,
@@ -283,6 +305,11 @@ def best_of(
         prefix: As in `vote`.
         temperature: As in `vote`.
         top_p: As in `vote`.
+        top_k: As in `vote`.
+        min_p: As in `vote`.
+        repetition_penalty: As in `vote`.
+        presence_penalty: As in `vote`.
+        frequency_penalty: As in `vote`.
         seed: As in `vote`.
         answer_tokens: As in `vote`.
         answer_room: As in `vote`.
@@ -307,7 +334,9 @@ def best_of(
     check_score("score", score)
     voted: Vote | list[Vote] = vote(
         engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix,
-        temperature=temperature, top_p=top_p, seed=seed, answer_tokens=answer_tokens,
+        temperature=temperature, top_p=top_p, seed=seed, top_k=top_k, min_p=min_p,
+                repetition_penalty=repetition_penalty, presence_penalty=presence_penalty,
+                frequency_penalty=frequency_penalty, answer_tokens=answer_tokens,
         answer_room=answer_room, system=system, store=store, progress=progress,
     )  # fmt: skip
     return _chosen(voted, score) if isinstance(voted, Vote) else [_chosen(v, score) for v in voted]

@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from s1lab.engine import Completion, Engine, Request, collect, submit, withdraw
+from s1lab.driver import Member
+from s1lab.engine import Completion, Engine, Progress, Request
 from s1lab.engines.description import describe
 from s1lab.storage.sqlite import StoreError, faults, open_to_read
 from s1lab.storage.store import Store, completion_of, key_of
@@ -24,7 +25,8 @@ from s1lab.trace import Trace
 class Recorded:
     """An engine with a store: completions go into the store, or come from it if they are there.
 
-    Requests with the same content that are in flight together go to the engine once.
+    Requests with the same content that are in flight together go to the engine once. Reports of
+    what has been written go to the first of them.
     """
 
     def __init__(self, engine: Engine, store: Store) -> None:
@@ -32,8 +34,9 @@ class Recorded:
         self.name, self.model, self.template = engine.name, engine.model, engine.template
         self.context, self.width = engine.context, engine.width
         self.fingerprint, self.semantics = engine.fingerprint, engine.semantics
-        self._asked: dict[bytes, list[int]] = {}
-        self._contents: dict[int, bytes] = {}
+        self._member = Member(engine)
+        self._asked: dict[bytes, list[int]] = {}  # content -> the keys of those who ask for it
+        self._contents: dict[int, bytes] = {}  # key of the engine's request -> its content
         self._ready: list[tuple[int, Completion]] = []
 
     def submit(self, key: int, request: Request) -> None:
@@ -44,30 +47,46 @@ class Recorded:
             self._ready.append((key, stored))
         else:
             self._asked[content] = [key]
-            self._contents[key] = content
-            submit(self.engine, key, request)
+            self._contents[self._member.submit(request)] = content
 
-    def poll(self) -> list[tuple[int, Completion]]:
-        if self._ready:
-            done, self._ready = self._ready, []
-            return done
-        done = []
-        for key, completion in collect(self.engine, self._contents):
-            content = self._contents.pop(key)
-            if not completion.error:  # an error may be temporary, so it is not stored
-                self.store.put(content, completion)
-            done += [(same, completion) for same in self._asked.pop(content)]
-        self.store.flush_when_due()
-        return done
-
-    def cancel(self) -> None:
-        withdraw(self.engine, self._contents)
-        self._asked.clear()
-        self._contents.clear()
+    def poll(self) -> list[tuple[int, Completion | Progress]]:
+        told: list[tuple[int, Completion | Progress]] = [*self._ready]
         self._ready.clear()
+        if told:
+            return told
+        for key, what in self._member.collect():
+            content = self._contents[key]
+            if isinstance(what, Progress):
+                told.append((self._asked[content][0], what))
+                continue
+            del self._contents[key]
+            if not what.error:  # an error may be temporary, so it is not stored
+                self.store.put(content, what)
+            told += [(same, what) for same in self._asked.pop(content)]
+        self.store.flush_when_due()
+        return told
+
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
+        gone = None if keys is None else set(keys)
+        dropped = {key: done for key, done in self._ready if gone is None or key in gone}
+        self._ready = [pair for pair in self._ready if pair[0] not in dropped]
+        for inner, content in [*self._contents.items()]:
+            left = [key for key in self._asked[content] if gone is not None and key not in gone]
+            mine = [key for key in self._asked[content] if key not in left]
+            if not mine:
+                continue
+            written = Completion((), cancelled=True)  # others go on with the same request
+            if not left:
+                written = self._member.cancel([inner]).get(inner, written)
+                del self._contents[inner], self._asked[content]
+            else:
+                self._asked[content] = left
+            dropped |= dict.fromkeys(mine, written)
+        return dropped
 
     def close(self) -> None:
         self.cancel()
+        self._member.leave()
 
     def __enter__(self) -> Recorded:
         return self
@@ -120,14 +139,18 @@ def recording(
         yield Recording(engine, None)
         return
     opened, status = Store(store), "failed"
+    record = None
     try:
         opened.begin(engine, {**describe(engine), "commit": _commit(), **made}, questions)
-        yield Recording(engine, opened)
+        record = Recording(engine, opened)
+        yield record
         status = "finished"
     except KeyboardInterrupt:
         status = "interrupted"
         raise
     finally:
+        if record:
+            record.engine.close()
         opened.close(status)
 
 
@@ -162,12 +185,15 @@ class Replay:
         )
         self._ready.append((key, completion_of(*found) if found else missing))
 
-    def poll(self) -> list[tuple[int, Completion]]:
+    def poll(self) -> list[tuple[int, Completion | Progress]]:
         done, self._ready = self._ready, []
-        return done
+        return [*done]
 
-    def cancel(self) -> None:
-        self._ready.clear()
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
+        gone = None if keys is None else set(keys)
+        dropped = {key: done for key, done in self._ready if gone is None or key in gone}
+        self._ready = [pair for pair in self._ready if pair[0] not in dropped]
+        return dropped
 
     def close(self) -> None:
         self._db.close()

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s1lab.driver import interrupt_later
 from s1lab.engine import Completion, Engine, Request
-from s1lab.engines.interrupts import interrupt_later
 from s1lab.storage.run import Run, as_json, packed, unpacked
 from s1lab.storage.sqlite import MAGIC, StoreError, connect, fault_of, faults, open_to_read
 from s1lab.storage.tokenizers import bound, template_text, tokenizer_bytes
@@ -361,8 +361,20 @@ def import_run(run: Run, store: str | Path) -> int:
         opened.close()
 
 
+# The fields of a request that version 0.1 did not have, and those that a greedy one does not use.
+LATER = (
+    "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "banned",
+    "logprobs",
+)  # fmt: skip
+DRAWN = ("top_k", "min_p")
+PLAIN = Request((), 0, frozenset())
+
+
 def key_of(prefix: bytes, request: Request) -> bytes:
-    """The key of a request. Temperature, top_p and seed only count if it is sampled."""
+    """The key of a request. Temperature, top_p and seed only count if it is sampled.
+
+    What version 0.1 did not have counts only where it is used, so its stores go on as they are.
+    """
     fixed = (request.max_tokens, request.min_tokens, *sorted(request.stop))
     drawn = (
         (float(request.temperature), float(request.top_p), request.seed)
@@ -372,6 +384,13 @@ def key_of(prefix: bytes, request: Request) -> bytes:
     content = hashlib.blake2b(prefix, digest_size=16)
     content.update(repr((fixed, drawn)).encode())
     content.update(array("I", request.ids).tobytes())
+    used = []
+    for name in LATER:
+        value = getattr(request, name)
+        if value != getattr(PLAIN, name) and (request.temperature > 0 or name not in DRAWN):
+            used.append((name, sorted(value) if isinstance(value, frozenset) else value))
+    if used:
+        content.update(repr(used).encode())
     return content.digest()
 
 

@@ -212,8 +212,7 @@ def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Pla
     """Ask a question under a budget and watch its tokens as they come, on any engine.
 
     The trace is the one of `s1lab.force` with the same settings; see
-    `s1lab.widgets.streaming`. The kernel stays free. The engine is busy, and refuses other
-    calls until the run is done or stopped.
+    `s1lab.widgets.streaming`. The kernel stays free, and other calls may use the engine meanwhile.
 
     Args:
         engine: The engine.

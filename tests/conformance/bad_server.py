@@ -18,7 +18,7 @@ import struct
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
@@ -85,8 +85,11 @@ class ToyEngine:
         done, self._done = self._done, []
         return done
 
-    def cancel(self) -> None:
-        self._done.clear()
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
+        gone = {key for key, _ in self._done if keys is None or key in set(keys)}
+        dropped = {key: done for key, done in self._done if key in gone}
+        self._done = [pair for pair in self._done if pair[0] not in gone]
+        return dropped
 
     def close(self) -> None:
         pass

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import s1lab as lab
-from s1lab.engine import Request, run
+from s1lab.driver import run
+from s1lab.engine import Request
 from s1lab.trace import GENERATED, Source
 
 pytestmark = pytest.mark.xdist_group("server")

@@ -12,7 +12,8 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 import s1lab as lab
-from s1lab.engine import Request, run
+from s1lab.driver import run
+from s1lab.engine import Request
 from s1lab.engines.transformers import TransformersEngine
 from s1lab.tiny.tokenizer import build
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 import s1lab as lab
-from s1lab.engine import Completion, Request, run
+from s1lab.driver import run
+from s1lab.engine import Completion, Request
 from s1lab.forcing import Sampling
 from s1lab.methods import original_loops as compat
 from s1lab.tiny.tokenizer import build
@@ -98,8 +100,11 @@ class Player:
         )  # the last first: no question may lean on its neighbours
         return done
 
-    def cancel(self) -> None:
-        self._done.clear()
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
+        gone = {key for key, _ in self._done if keys is None or key in set(keys)}
+        dropped = {key: done for key, done in self._done if key in gone}
+        self._done = [pair for pair in self._done if pair[0] not in gone]
+        return dropped
 
 
 def played(case: Case) -> tuple[list[Trace], list[str]]:

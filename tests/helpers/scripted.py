@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 import s1lab as lab
-from s1lab.engine import Completion, Request
+from s1lab.engine import Completion, Progress, Request
 from s1lab.tokenization.bound_template import BoundTemplate
 
 THINK, ANSWER = "<|im_start|>think\n", "<|im_start|>answer\n"
@@ -30,9 +30,12 @@ class Scripted:
         self.requests: list[Request] = []
         self.cancelled = False
         self._done: list[tuple[int, Completion]] = []
+        self._partial: set[int] = set()  # keys of requests that report what they have written
 
     def submit(self, key: int, request: Request) -> None:
         self.requests.append(request)
+        if request.partial:
+            self._partial.add(key)
         assert request.max_tokens >= 1
         assert len(request.ids) + request.max_tokens <= self.context
         written: list[int] = []
@@ -50,16 +53,26 @@ class Scripted:
             raise AssertionError("the script ended without a stop")
         self._done.append((key, Completion(tuple(written))))
 
-    def poll(self) -> list[tuple[int, Completion]]:
-        done, self._done = (
-            self._done[:1],
-            self._done[1:],
-        )  # one at a time: nobody may lean on rounds ending together
-        return done
+    def poll(self) -> list[tuple[int, Completion | Progress]]:
+        # One at a time: nobody may lean on rounds ending together.
+        if not self._done:
+            return []
+        key, done = self._done[0]
+        if key in self._partial and done.ids:  # half of it first
+            self._partial.discard(key)
+            return [(key, Progress(done.ids[: (len(done.ids) + 1) // 2]))]
+        return [self._done.pop(0)]
 
-    def cancel(self) -> None:
+    def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
         self.cancelled = True
-        self._done.clear()
+        gone = {key for key, _ in self._done if keys is None or key in set(keys)}
+        dropped = {
+            key: Completion(done.ids[: len(done.ids) // 2], cancelled=True)
+            for key, done in self._done
+            if key in gone
+        }
+        self._done = [pair for pair in self._done if pair[0] not in gone]
+        return dropped
 
     def close(self) -> None:
         pass

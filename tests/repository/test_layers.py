@@ -34,7 +34,7 @@ REACHED = {
     ("trace", "figures.trace_view"),
 }
 # In the order in which the docs tell a newcomer to read them.
-CORE = ("budget", "template", "trace", "forcing", "engine", "loader", "questions", "api")
+CORE = ("budget", "template", "trace", "forcing", "engine", "driver", "loader", "questions", "api")
 # From below to above. A room imports its own layer and those below it.
 LAYERS = (
     ("core",),
@@ -118,7 +118,7 @@ def test_the_front_is_imported_by_the_command_line_alone():
 
 def test_the_root_is_small_enough_to_be_seen_at_once():
     assert len(ROOT) <= 9 and set(CORE) == ROOT
-    assert counted()["core"] <= 900
+    assert counted()["core"] <= 1_100
 
 
 def test_no_public_name_hides_a_module():

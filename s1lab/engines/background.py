@@ -1,0 +1,255 @@
+"""A driver in a thread of its own: programs come and go while it runs, each with a handle.
+
+`s1lab.force` and the other calls need none of this. It is for callers that ask while others do: a
+server, a page, a rule that decides when to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from s1lab.driver import Member, Programs
+from s1lab.engine import Engine, Program, Progress, Request
+from s1lab.trace import Source, Trace
+
+T = TypeVar("T")
+
+
+class Growth:
+    """A trace, and what the request that is under way has written beyond it.
+
+    Args:
+        trace: The trace that a program extends when its requests are finished.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self._open: Request | None = None
+        self._fresh: list[int] = []
+
+    def begin(self, request: Request) -> bool:
+        """Note which request is under way; return whether it is another one than before."""
+        if request is self._open:
+            return False
+        # A round may take several requests. What the earlier ones wrote is in this one's ids.
+        self._open, self._fresh = request, [*request.ids[len(self.trace.ids) :]]
+        return True
+
+    def add(self, request: Request, new: Progress) -> None:
+        """Add what a request has written since the last report."""
+        self.begin(request)
+        self._fresh += new.ids
+
+    def __len__(self) -> int:
+        return len(self.trace.ids) + len(self._fresh)
+
+    def copy(self) -> Trace:
+        """The trace so far, as one of its own: the new ids are its answer once it is closed."""
+        assert self.trace.budget is not None
+        copy = self.trace.fork(None, self.trace.budget)
+        answering = Source.CLOSE in copy.source
+        copy.extend(self._fresh, Source.ANSWER if answering else Source.SAMPLED)
+        return copy
+
+
+class Handle(Generic[T]):
+    """A program that a `Driver` runs."""
+
+    def __init__(self, driver: Driver, trace: Trace | None) -> None:
+        self._driver, self.trace = driver, trace
+        self.future: Future[T] = Future()
+        self._events: queue.SimpleQueue[Trace | Progress | None] = queue.SimpleQueue()
+        self._growth = Growth(trace) if trace and trace.budget else None
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the program's end.
+
+        Args:
+            timeout: The most seconds to wait. None waits for ever.
+
+        Returns:
+            The program's result.
+
+        Raises:
+            TimeoutError: It is not there in time.
+            CancelledError: The program was cancelled.
+            Exception: Whatever the program raised.
+        """
+        return self.future.result(timeout)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return asyncio.wrap_future(self.future).__await__()
+
+    def cancel(self) -> bool:
+        """End the program now. Others on the engine go on.
+
+        What its open request has written is thrown away, and counted in the trace's ``dropped``.
+
+        Returns:
+            False if the program had ended already.
+        """
+        return self._driver._cancel(self)
+
+    def events(self) -> Iterator[Trace | Progress]:
+        """The trace as it grows, up to its end; without a trace, what was written since the last.
+
+        Each event is a copy, with the ids of the request that is under way. Only a program that was
+        submitted with ``watch=True`` has events.
+        """
+        while (event := self._events.get()) is not None:
+            yield event
+
+    async def aevents(self) -> AsyncIterator[Trace | Progress]:
+        """`events`, for asyncio."""
+        while (event := await asyncio.to_thread(self._events.get)) is not None:
+            yield event
+
+    def _heard(self, request: Request, new: Progress) -> None:
+        if self._growth is None:
+            self._events.put(new)
+        else:
+            self._growth.add(request, new)
+            self._events.put(self._growth.copy())
+
+
+class Driver:
+    """Runs programs on an engine, in a thread of its own. They come and go while it runs.
+
+    Args:
+        engine: The engine. Other drivers and calls may use it meanwhile.
+
+    Example:
+        engine = lab.load("s1-tiny")
+        trace = lab.questions.open_trace(engine, "What is 2 + 3?", lab.Budget(), 0, None)
+        program = lab.questions.force_loop(trace, lab.Budget(), lab.forcing.Sampling(), 4096)
+        with lab.Driver(engine) as driver:
+            print(driver.submit(program).result().answer)
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._orders: queue.SimpleQueue[Callable[[Programs[Any]], None] | None] = (
+            queue.SimpleQueue()
+        )
+        self._handles: dict[int, Handle[Any]] = {}
+        self._numbers = itertools.count()
+        self._closed = threading.Lock()  # held once the driver takes no more programs
+        self._thread = threading.Thread(target=self._work, name="s1lab driver", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, program: Program[T], *, trace: Trace | None = None, watch: bool = False
+    ) -> Handle[T]:
+        """Start a program.
+
+        Args:
+            program: The program.
+            trace: The trace that the program extends, for the handle's events.
+            watch: Whether the handle has events. It costs the engine a report at each step.
+
+        Returns:
+            A handle, which any thread may use.
+
+        Raises:
+            RuntimeError: The driver is closed.
+        """
+        if self._closed.locked():
+            raise RuntimeError("this driver is closed: make another one")
+        handle: Handle[T] = Handle(self, trace)
+
+        def start(running: Programs[Any]) -> None:
+            number = next(self._numbers)
+            self._handles[number] = handle
+            if watch:
+                running.watched.add(number)
+            running.start(number, program)
+
+        self._orders.put(start)
+        return handle
+
+    def close(self, wait: bool = True) -> None:
+        """Take no more programs.
+
+        Args:
+            wait: Whether those that run are waited for. False cancels them.
+        """
+        if self._closed.acquire(blocking=False):
+            if not wait:
+                self._orders.put(
+                    lambda running: [self._drop(running, n) for n in [*running.live]] and None
+                )
+            self._orders.put(None)
+        self._thread.join()
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(wait=kind is None)
+
+    def _cancel(self, handle: Handle[Any]) -> bool:
+        done: Future[bool] = Future()
+
+        def stop(running: Programs[Any]) -> None:
+            number = next((n for n, mine in self._handles.items() if mine is handle), None)
+            if number is not None:
+                self._drop(running, number)
+            done.set_result(number is not None)
+
+        if not self._thread.is_alive() or handle.future.done():
+            return False
+        self._orders.put(stop)
+        return done.result()
+
+    def _drop(self, running: Programs[Any], number: int) -> None:
+        handle = self._handles.pop(number)
+        written = running.drop(number)
+        if handle.trace is not None:
+            handle.trace.dropped += sum(len(one.ids) for one in written)
+            handle.trace.error = "cancelled before it was finished"
+        handle.future.cancel()
+        handle._events.put(None)
+
+    def _work(self) -> None:
+        """The thread: start, cancel and move on programs until the driver is closed."""
+
+        def done(number: int, result: Any) -> None:
+            handle = self._handles.pop(number)
+            if handle.trace is not None and number in running.watched:
+                handle._events.put(handle.trace)
+            handle.future.set_result(result)
+            handle._events.put(None)
+
+        def failed(number: int, why: Exception) -> None:
+            handle = self._handles.pop(number)
+            handle.future.set_exception(why)
+            handle._events.put(None)
+
+        def heard(number: int, request: Request, new: Progress) -> None:
+            self._handles[number]._heard(request, new)
+
+        with Member(self.engine) as member:
+            running = Programs[Any](member, done, failed, heard)
+            open_ = True
+            while open_ or running.live:
+                with contextlib.suppress(queue.Empty):
+                    while True:
+                        order = self._orders.get(block=not running.live)
+                        if order is None:
+                            open_ = False
+                            break
+                        order(running)
+                if running.live:
+                    try:
+                        running.step()
+                    except Exception as why:  # the engine failed: so do all programs on it
+                        for number in [*running.live]:
+                            running.drop(number)
+                            failed(number, why)
