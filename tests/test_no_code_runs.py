@@ -23,6 +23,7 @@ import s1lab as lab
 from s1lab import sft
 from s1lab.engines.model_files import check_unread, load_network, load_tokenizer
 from s1lab.engines.weights import ModelFilesError
+from s1lab.storage.completion_row import digest
 from s1lab.storage.diff import decoder
 from s1lab.storage.sqlite import StoreError
 from tools import ROOT
@@ -217,7 +218,10 @@ def store(one_layer, tmp_path) -> Path:
 
 def put(store: Path, tokenizer: bytes) -> None:
     with sqlite3.connect(store) as db:
+        db.create_function("digest", -1, digest)
         db.execute("UPDATE models SET tokenizer = ?", (tokenizer,))
+        # Whoever makes such a store seals it too.
+        db.execute("UPDATE models SET digest = digest(fingerprint, name, template, tokenizer)")
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["a known type", "an unknown type"])

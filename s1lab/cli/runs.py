@@ -30,6 +30,12 @@ SHOWN = [
 
 def runs(
     store: Annotated[Path, typer.Argument(help="A store, as --store or store= writes it.")],
+    upgrade: Annotated[
+        bool,
+        typer.Option(
+            help="Rewrite a store of version 0.1 with this version's schema, whole or not at all."
+        ),
+    ] = False,
     as_json: given.AsJson = False,
 ) -> None:
     """List the runs of a store.
@@ -38,7 +44,13 @@ def runs(
     Example:
       s1lab run "How many r in raspberry" --store runs/x.db
       s1lab runs runs/x.db
+      s1lab runs runs/x.db --upgrade
     """
+    if upgrade:
+        with work("the store is as it was"):
+            done = lab.storage.upgrade(store)
+        tell({"store": str(store), "upgrade": done}, done, as_json)
+        return
     with work():
         table = lab.runs(store)
         facts = json.loads(table.to_json(orient="records"))

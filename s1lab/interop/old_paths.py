@@ -66,7 +66,10 @@ MOVED = {
     "sft.batches": "sft.collator",
     "sft.plans": "sft.memory",
     "sft.rows": "sft.encode",
-    "store": "storage.store storage.run_table storage.sqlite storage.tokenizers",
+    "store": (
+        "storage.store storage.stored_run storage.completion_row storage.run_table storage.sqlite "
+        "storage.tokenizers"
+    ),
     "style": "figures.style",
     "tiny.judge": "tiny.reward_model",
     "tiny.sources": "tiny.pool",

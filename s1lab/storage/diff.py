@@ -199,7 +199,7 @@ def decoder(run: Run) -> Any:
     the ids themselves.
     """
     from s1lab.engines.model_files import load_tokenizer
-    from s1lab.storage.store import stored_template
+    from s1lab.storage.stored_run import stored_template
 
     try:
         stored = stored_template(run.path)

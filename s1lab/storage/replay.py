@@ -9,14 +9,17 @@ import contextlib
 import json
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from s1lab.driver import Member
 from s1lab.engine import Completion, Engine, Progress, Request
 from s1lab.engines.description import describe
-from s1lab.storage.sqlite import StoreError, faults, open_to_read
-from s1lab.storage.store import Store, completion_of, key_of
+from s1lab.storage.completion_row import ChangedRow, joined, key_of, look_up, resumable
+from s1lab.storage.sqlite import StoreError, faults, open_to_read, version_of
+from s1lab.storage.store import Store
+from s1lab.storage.stored_run import stored_model
 from s1lab.storage.tokenizers import bound
 from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.trace import Trace
@@ -26,7 +29,8 @@ class Recorded:
     """An engine with a store: completions go into the store, or come from it if they are there.
 
     Requests with the same content that are in flight together go to the engine once. Reports of
-    what has been written go to the first of them.
+    what has been written go to the first of them. What a cancelled request had written is stored
+    too: where the same request can go on after it, the engine is asked for the rest.
     """
 
     def __init__(self, engine: Engine, store: Store) -> None:
@@ -37,7 +41,9 @@ class Recorded:
         self._member = Member(engine)
         self._asked: dict[bytes, list[int]] = {}  # content -> the keys of those who ask for it
         self._contents: dict[int, bytes] = {}  # key of the engine's request -> its content
-        self._ready: list[tuple[int, Completion]] = []
+        self._requests: dict[bytes, Request] = {}
+        self._before: dict[bytes, Completion] = {}  # content -> what an earlier run had written
+        self._ready: list[tuple[int, Completion | Progress]] = []
 
     def submit(self, key: int, request: Request) -> None:
         content = self.store.key(request)
@@ -46,8 +52,43 @@ class Recorded:
         elif stored := self.store.get(content):
             self._ready.append((key, stored))
         else:
-            self._asked[content] = [key]
+            self._asked[content], self._requests[content] = [key], request
+            before = self._beginning(content, request)
+            if before:
+                self._before[content] = before
+                if request.partial:
+                    self._ready.append((key, Progress(before.ids, before.logprobs)))
+                n = len(before.ids)
+                request = replace(
+                    request,
+                    ids=request.ids + before.ids,
+                    max_tokens=request.max_tokens - n,
+                    min_tokens=max(0, request.min_tokens - n),
+                )
             self._contents[self._member.submit(request)] = content
+
+    def _beginning(self, content: bytes, request: Request) -> Completion | None:
+        """What the store has of a completion that was cancelled, if the request can go on there."""
+        found = self.store.begun(content) if resumable(request) else None
+        if found is None:
+            return None
+        # The engine writes at least one id: it says how the completion ended.
+        ids = found.ids[: request.max_tokens - 1]
+        likely = found.logprobs[: len(ids)] if found.logprobs is not None else None
+        if not ids or (likely is None) != (request.logprobs is None):
+            return None
+        return Completion(ids, cancelled=True, logprobs=likely)
+
+    def _whole(self, content: bytes, rest: Completion) -> Completion:
+        """Put a completion together, and into the store if it can be used again."""
+        request, before = self._requests.pop(content), self._before.pop(content, None)
+        whole = joined(before, rest) if before else rest
+        # An error may be temporary, and the beginning of a sampled completion is of no use.
+        if whole.error or (whole.cancelled and not resumable(request)):
+            self.store.tokens += len(rest.ids)
+        else:
+            self.store.put(content, whole, len(before.ids) if before else 0)
+        return whole
 
     def poll(self) -> list[tuple[int, Completion | Progress]]:
         told: list[tuple[int, Completion | Progress]] = [*self._ready]
@@ -60,16 +101,16 @@ class Recorded:
                 told.append((self._asked[content][0], what))
                 continue
             del self._contents[key]
-            if not what.error:  # an error may be temporary, so it is not stored
-                self.store.put(content, what)
-            told += [(same, what) for same in self._asked.pop(content)]
+            whole = self._whole(content, what)
+            told += [(same, whole) for same in self._asked.pop(content)]
         self.store.flush_when_due()
         return told
 
     def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
         gone = None if keys is None else set(keys)
-        dropped = {key: done for key, done in self._ready if gone is None or key in gone}
-        self._ready = [pair for pair in self._ready if pair[0] not in dropped]
+        out = {key: what for key, what in self._ready if gone is None or key in gone}
+        self._ready = [pair for pair in self._ready if pair[0] not in out]
+        dropped = {key: what for key, what in out.items() if isinstance(what, Completion)}
         for inner, content in [*self._contents.items()]:
             left = [key for key in self._asked[content] if gone is not None and key not in gone]
             mine = [key for key in self._asked[content] if key not in left]
@@ -77,7 +118,7 @@ class Recorded:
                 continue
             written = Completion((), cancelled=True)  # others go on with the same request
             if not left:
-                written = self._member.cancel([inner]).get(inner, written)
+                written = self._whole(content, self._member.cancel([inner]).get(inner, written))
                 del self._contents[inner], self._asked[content]
             else:
                 self._asked[content] = left
@@ -163,6 +204,7 @@ class Replay:
         self.path = Path(path)
         self._db = open_to_read(self.path)
         try:
+            self._version = version_of(self._db)
             made, self.semantics, self.fingerprint, self.model, self.template = self._recall(run)
         except BaseException:
             self._db.close()
@@ -172,18 +214,16 @@ class Replay:
         self._ready: list[tuple[int, Completion]] = []
 
     def submit(self, key: int, request: Request) -> None:
+        why = f"{self.path} does not hold this completion"
+        found = None
         with faults(self.path):
-            content = (key_of(self._prefix, request),)
-            found = self._db.execute(
-                "SELECT ids, stop FROM completions WHERE key = ?", content
-            ).fetchone()
-        missing = Completion(
-            (),
-            error=(
-                f"{self.path} does not hold this completion: run it with the model {self.model!r}"
-            ),
-        )
-        self._ready.append((key, completion_of(*found) if found else missing))
+            try:
+                content = key_of(self._prefix, request)
+                found = look_up(self._db, self.path, self._version, content)
+            except ChangedRow as changed:
+                why = str(changed)
+        missing = Completion((), error=f"{why}: run it with the model {self.model!r}")
+        self._ready.append((key, found or missing))
 
     def poll(self) -> list[tuple[int, Completion | Progress]]:
         done, self._ready = self._ready, []
@@ -212,9 +252,7 @@ class Replay:
             rows = self._db.execute(
                 "SELECT id, made, semantics FROM runs WHERE semantics != 'imported'"
             ).fetchall()
-            model = self._db.execute(
-                "SELECT fingerprint, name, template, tokenizer FROM models"
-            ).fetchone()
+            model = stored_model(self._db, self.path)
         chosen = next((r for r in reversed(rows) if run in (None, r[0])), None)
         if chosen is None or model is None:
             raise StoreError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 
 from s1lab.budget import Budget
@@ -20,7 +22,13 @@ FORMAT = {"format": "s1lab run", "version": 1}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 AS_JSON = ("source", "budget", "counts")  # the columns that a Dataset holds as JSON text
 # Fields that the first stored runs lack. A trace that is stored without one has this value.
-LATER: dict[str, Any] = {"stops": [], "answer_cut": False, "dropped": 0, "counts": {}}
+LATER: dict[str, Any] = {
+    "stops": [],
+    "answer_cut": False,
+    "dropped": 0,
+    "counts": {},
+    "logprobs": [],
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,8 @@ class StoredTrace(Counted):
         answer_cut: Whether the answer was cut before its end.
         dropped: How many ids the model wrote that were thrown away.
         counts: Further counts of a program, by name.
+        logprobs: The log-probability of each id, with the precision of float32; NaN for an id that
+            was forced. Empty if they were not asked for.
     """
 
     question: str
@@ -62,6 +72,7 @@ class StoredTrace(Counted):
     answer_cut: bool = False
     dropped: int = 0
     counts: dict[str, int] = field(default_factory=dict)
+    logprobs: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -176,6 +187,8 @@ def as_json(row: Any) -> str:
 def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str, Any]:
     """A trace as plain data, its sources as pairs [source, how many]."""
     later = {name: value for name in LATER if (value := getattr(trace, name))}
+    if trace.logprobs:
+        later["logprobs"] = [None if math.isnan(p) else shortest(p) for p in trace.logprobs]
     return later | {
         "question": trace.question,
         "sample": trace.sample,
@@ -196,9 +209,22 @@ def unpacked(row: dict[str, Any]) -> StoredTrace:
     source = [Source(name) for name, count in row["source"] for _ in range(count)]
     if len(source) != len(row["ids"]):
         raise ValueError("ids and sources differ in number")
+    logprobs = [
+        # One NaN for all: lists with it in the same places are equal.
+        math.nan if p is None or math.isnan(p) else float(np.float32(p))
+        for p in row.get("logprobs", [])
+    ]
+    if len(logprobs) not in (0, len(source)):
+        raise ValueError("ids and log-probabilities differ in number")
+    row = row | {"logprobs": logprobs}
     return StoredTrace(
         **row | {"source": source, "budget": _budget(row["budget"]) if row["budget"] else None}
     )
+
+
+def shortest(value: float) -> float:
+    """The number with the fewest digits that is the same in float32."""
+    return float(str(np.float32(value)))
 
 
 def _budget(fields: dict[str, Any]) -> Budget:

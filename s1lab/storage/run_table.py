@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s1lab.storage.sqlite import faults, open_to_read
+from s1lab.storage.sqlite import faults, open_to_read, version_of
 
 if TYPE_CHECKING:
     import pandas
@@ -22,9 +22,9 @@ def runs(store: str | Path) -> pandas.DataFrame:
     Returns:
         A DataFrame with a row for each run: when it started, its call, engine and settings, its
         progress, its time and its tokens. "finished" is the number of questions that have a trace.
-        "completions" and "tokens" count what the model wrote for this run. "reused" counts
-        completions that were already there. "status" is finished, interrupted, failed, imported, or
-        unfinished (in progress, or killed).
+        "completions" and "tokens" count what the model wrote for this run; the tokens are also
+        those of requests that were cancelled. "reused" counts completions that were already there.
+        "status" is finished, interrupted, failed, imported, or unfinished (in progress, or killed).
 
     Raises:
         StoreError: The file is not a store, or can't be read.
@@ -44,16 +44,16 @@ def runs(store: str | Path) -> pandas.DataFrame:
             "SELECT id, started, made, questions, wall_s, reused, status FROM runs ORDER BY id"
         ).fetchall()
         finished = dict(db.execute("SELECT run, count(DISTINCT place) FROM traces GROUP BY run"))
-        wrote = {
-            r: (n, size // 4)
-            for r, n, size in db.execute(
-                "SELECT run, count(*), sum(length(ids)) FROM completions GROUP BY run"
-            )
-        }
+        wrote = dict(db.execute("SELECT run, count(*) FROM completions GROUP BY run"))
+        counted = (
+            "SELECT id, tokens FROM runs"
+            if version_of(db) > 1
+            else "SELECT run, sum(length(ids)) / 4 FROM completions GROUP BY run"
+        )
+        written = dict(db.execute(counted))
     table = []
     for number, started, text, questions, wall_s, reused, status in listed:
         made = json.loads(text)
-        completions, tokens = wrote.get(number, (0, 0))
         row = {
             "run": number,
             "started": started,
@@ -62,8 +62,8 @@ def runs(store: str | Path) -> pandas.DataFrame:
             "finished": finished.get(number, 0),
         }
         row |= {
-            "completions": completions,
-            "tokens": tokens,
+            "completions": wrote.get(number, 0),
+            "tokens": written.get(number, 0),
             "reused": reused,
             "wall_s": round(wall_s, 1),
         }

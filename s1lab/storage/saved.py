@@ -9,7 +9,7 @@ from typing import Any
 
 from s1lab.storage.run import FORMAT, Run, packed, unpacked, write_rows
 from s1lab.storage.sqlite import MAGIC
-from s1lab.storage.store import read_stored_run
+from s1lab.storage.stored_run import read_stored_run
 from s1lab.trace import Trace
 
 

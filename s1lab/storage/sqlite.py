@@ -9,21 +9,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MAGIC = b"SQLite format 3\0"
-APPLICATION, VERSION = 0x73316C62, 1  # "s1lb" in the file's header
+APPLICATION = 0x73316C62  # "s1lb" in the file's header
+VERSION, READABLE = 2, (1, 2)  # new stores have schema 2; version 0.1 wrote schema 1
 CHECKED_BYTES = 64 * 1024**2  # a larger file is not checked whole when it is opened
-SCHEMA = """
+# Schema 1 lacks the digests, the tokens of runs, and the tables of ADDED. The new columns are the
+# last ones, so that an upgrade can add them. Log-probabilities have a table of their own, in the
+# order in which they are written: within the completions they would make each look-up slow.
+ADDED = (
+    """CREATE TABLE prefixes (
+    key BLOB PRIMARY KEY, run INTEGER NOT NULL, ids BLOB NOT NULL, digest BLOB) WITHOUT ROWID""",
+    "CREATE TABLE logprobs (key BLOB PRIMARY KEY, packed BLOB NOT NULL)",
+)
+SCHEMA = f"""
 CREATE TABLE models (
     fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, template TEXT NOT NULL,
-    tokenizer BLOB NOT NULL);
+    tokenizer BLOB NOT NULL, digest BLOB);
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, started TEXT NOT NULL, made TEXT NOT NULL, semantics TEXT NOT NULL,
     questions INTEGER NOT NULL, wall_s REAL NOT NULL DEFAULT 0, reused INTEGER NOT NULL DEFAULT 0,
-    status TEXT NOT NULL DEFAULT 'unfinished');
+    status TEXT NOT NULL DEFAULT 'unfinished', tokens INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE completions (
-    key BLOB PRIMARY KEY, run INTEGER NOT NULL, ids BLOB NOT NULL, stop INTEGER) WITHOUT ROWID;
+    key BLOB PRIMARY KEY, run INTEGER NOT NULL, ids BLOB NOT NULL, stop INTEGER, digest BLOB)
+    WITHOUT ROWID;
 CREATE TABLE traces (
     run INTEGER NOT NULL, place INTEGER NOT NULL, rung INTEGER NOT NULL, correct INTEGER,
-    row TEXT NOT NULL, PRIMARY KEY (run, place, rung)) WITHOUT ROWID;
+    row TEXT NOT NULL, logprobs BLOB, digest BLOB, PRIMARY KEY (run, place, rung)) WITHOUT ROWID;
+{"; ".join(ADDED)};
 """
 
 
@@ -36,6 +47,46 @@ class StoreError(OSError):
         except lab.storage.StoreError as why:
             print(why)
     """
+
+
+def claim(path: Path) -> sqlite3.Connection:
+    """Become the one writer of a store, until the connection that is returned is closed.
+
+    Raises:
+        StoreError: Another run writes to the store, or its folder can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        claimed = sqlite3.connect(f"{path}.writer", isolation_level=None, timeout=0)
+    except (OSError, sqlite3.Error) as why:
+        raise StoreError(
+            f"no store can be made at {path} ({why}): name a file in a folder that can be written"
+        ) from None
+    try:
+        # The system releases this lock when its holder dies, however it dies.
+        claimed.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as why:
+        claimed.close()
+        if "locked" not in str(why):
+            raise StoreError(fault_of(path, why)) from None
+        raise StoreError(
+            f"{path} is being written by another run: wait until it ends, or give this "
+            "one a store of its own"
+        ) from None
+    return claimed
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """The schema of an open store."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def checkpoint(db: sqlite3.Connection) -> None:
+    """Move what is in the write-ahead log into the store's file, as far as its readers allow."""
+    with contextlib.suppress(sqlite3.Error):  # what could not be moved stays in the log
+        db.execute("PRAGMA busy_timeout = 1000")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.execute("PRAGMA busy_timeout = 30000")
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -72,6 +123,12 @@ def connect(path: Path, write: bool) -> sqlite3.Connection:
         mode = "rwc" if write else "ro"
         if not write and not os.access(path.absolute().parent, os.W_OK):
             mode += "&immutable=1"  # else a reader of a WAL store would create two files beside it
+            newest = path.with_name(f"{path.name}-wal")
+            if newest.exists() and newest.stat().st_size:
+                raise StoreError(
+                    f"{newest} holds the newest part of {path.name}, and can't be read in a folder "
+                    "that can't be written: copy both files to another folder"
+                )
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30
         )
@@ -87,11 +144,11 @@ def connect(path: Path, write: bool) -> sqlite3.Connection:
                     f"{path} is a SQLite file of another program: name another file; it is left as "
                     "it is"
                 )
-            if tables and version != VERSION:
+            if tables and version not in READABLE:
                 raise StoreError(
-                    f"{path} is a store of version {version}, and this s1lab reads version "
-                    f"{VERSION}: use the s1lab that wrote it, or name another file; it is left as "
-                    "it is"
+                    f"{path} is a store of version {version}, and this s1lab reads versions "
+                    f"{READABLE[0]} to {VERSION}: use the s1lab that wrote it, or name another "
+                    "file; it is left as it is"
                 )
             if (
                 tables

@@ -4,35 +4,37 @@ Programs are deterministic given their completions, so a store of completions re
 run starts again, and the file answers every request that was answered before. A completion is known
 by its content: the model's fingerprint, the engine's semantics, the ids it continues, its limits
 and stops, and (when sampled) temperature, top_p and seed.
+
+New stores have schema 2: rows with digests, log-probabilities, and the beginnings of completions
+that were cancelled. A store of version 0.1 (schema 1) is continued with the rows that it knows.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import sqlite3
 import time
+import warnings
 from array import array
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from s1lab.driver import interrupt_later
 from s1lab.engine import Completion, Engine, Request
-from s1lab.storage.run import Run, as_json, packed, unpacked
-from s1lab.storage.sqlite import MAGIC, StoreError, connect, fault_of, faults, open_to_read
-from s1lab.storage.tokenizers import bound, template_text, tokenizer_bytes
-from s1lab.tokenization.bound_template import BoundTemplate
+from s1lab.storage.completion_row import ChangedRow, digest, key_of, logprobs_bytes, look_up
+from s1lab.storage.run import Run, as_json, packed
+from s1lab.storage.sqlite import StoreError, checkpoint, claim, connect, fault_of, version_of
+from s1lab.storage.stored_run import stored_model
+from s1lab.storage.tokenizers import template_text, tokenizer_bytes
 from s1lab.trace import Trace
 
-if TYPE_CHECKING:
-    pass
-
 WRITING = 1 / 100  # the share of a run's time that it may spend on writing to its store
-
-
+AT = "WHERE run = ? AND place = ? AND rung = ?"
 LATEST = 2.0  # seconds after which a completion is written, however long the last flush took
 
 
@@ -46,6 +48,9 @@ class Store:
         path: The store's file.
         run: The number of the open run; 0 before `begin`.
         reused: How many completions this run took from the store.
+        tokens: How many ids the engine wrote for this run.
+        version: The schema of the file. A store of version 0.1 keeps its own, 1: its rows have no
+            digest, and it holds no log-probabilities and no prefixes.
 
     Raises:
         StoreError: The file is not a store, is broken, has another version, belongs to another
@@ -54,33 +59,19 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._claim = sqlite3.connect(f"{self.path}.writer", isolation_level=None, timeout=0)
-        except (OSError, sqlite3.Error) as why:
-            raise StoreError(
-                f"no store can be made at {self.path} ({why}): name a file in a folder that can be "
-                "written"
-            ) from None
-        try:
-            # The system releases this lock when its holder dies, however it dies.
-            self._claim.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as why:
-            self._claim.close()
-            if "locked" not in str(why):
-                raise StoreError(fault_of(self.path, why)) from None
-            raise StoreError(
-                f"{self.path} is being written by another run: wait until it ends, or give this "
-                "one a store of its own"
-            ) from None
+        self._claim = claim(self.path)
         try:
             self._db = connect(self.path, write=True)
+            self.version = version_of(self._db)
         except BaseException:
             self._claim.close()
             raise
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
-        self._unwritten: dict[bytes, Completion] = {}  # pending completions, not in the file yet
+        # Pending completions, and pending prefixes of completions: they are not in the file yet.
+        self._unwritten: dict[bytes, Completion] = {}
+        self._begun: dict[bytes, Completion] = {}
         self.run, self.reused, self._began = 0, 0, 0.0
+        self.tokens = 0
         self._flushed, self._cost = 0.0, 0.0  # the end of the last flush, and how long it took
 
     def begin(self, engine: Engine, made: dict[str, Any], questions: int) -> None:
@@ -96,7 +87,7 @@ class Store:
         """
         fingerprint, self._semantics = engine.fingerprint, engine.semantics
         with self._named():
-            known = self._db.execute("SELECT fingerprint, name FROM models").fetchone()
+            known = stored_model(self._db, self.path)
         if known and known[0] != fingerprint:
             raise StoreError(
                 f"{self.path} holds completions of another model ({known[1]}, fingerprint "
@@ -105,15 +96,9 @@ class Store:
             )
         if not known:
             with self._named():
-                self._db.execute(
-                    "INSERT INTO models VALUES (?, ?, ?, ?)",
-                    (
-                        fingerprint,
-                        engine.model,
-                        template_text(engine.template),
-                        tokenizer_bytes(engine.template),
-                    ),
-                )
+                template = engine.template
+                columns = (template_text(template), tokenizer_bytes(template))
+                self._db.execute(*self._insert("models", fingerprint, engine.model, *columns))
         started = datetime.now(UTC).isoformat(timespec="seconds")
         self._prefix = f"{fingerprint}\n{self._semantics}\n".encode()
         with self._named():
@@ -122,46 +107,100 @@ class Store:
                 (started, json.dumps(made), self._semantics, questions),
             )
         self.run, self._began = int(cursor.lastrowid or 0), time.monotonic()
+        checkpoint(self._db)  # a copy of the file alone shows that this run was not finished
 
     def key(self, request: Request) -> bytes:
-        """The key of a completion. If it is greedy, temperature, top_p and seed do not count."""
+        """The key of a completion. If it is greedy, temperature, top_p and seed do not count.
+
+        Raises:
+            StoreError: The request asks for log-probabilities, and this store can't hold them.
+        """
+        if self.version == 1 and request.logprobs is not None:
+            raise self._too_old()
         return key_of(self._prefix, request)
 
     def get(self, key: bytes) -> Completion | None:
-        """Look up a completion; None if the store does not have it."""
-        if waiting := self._unwritten.get(key):
-            self.reused += 1
-            return waiting
-        with self._named():
-            found = self._db.execute(
-                "SELECT ids, stop FROM completions WHERE key = ?", (key,)
-            ).fetchone()
-        if found is None:
-            return None
-        self.reused += 1
-        return completion_of(*found)
+        """Look up a completion; None if the store does not have it.
 
-    def put(self, key: bytes, completion: Completion) -> None:
-        """Add a completion; written with the next flush."""
-        self._unwritten[key] = completion
-        ids = array("I", completion.ids).tobytes()
-        self._pending.append(
-            (
-                "INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?)",
-                (key, self.run, ids, completion.stop_id),
-            )
-        )
+        A completion that was changed on disk is named in a warning. It is None, so it is asked for
+        again.
+        """
+        found = self._unwritten.get(key) or self._stored(key, "completions")
+        self.reused += found is not None
+        return found
+
+    def begun(self, key: bytes) -> Completion | None:
+        """What a cancelled request had written; None if the store has nothing of it."""
+        if self.version == 1:
+            return None
+        return self._begun.get(key) or self._stored(key, "prefixes")
+
+    def put(self, key: bytes, completion: Completion, known: int = 0) -> None:
+        """Add a completion; written with the next flush.
+
+        A cancelled one is what the request had written until then. The store keeps it apart, for a
+        run that asks for the rest.
+
+        Args:
+            key: The key of its request.
+            completion: The completion.
+            known: How many of its first ids this store had already.
+        """
+        if completion.cancelled and (self.version == 1 or len(completion.ids) <= known):
+            return
+        columns: tuple[Any, ...] = (key, self.run, array("I", completion.ids).tobytes())
+        table, waiting = "prefixes", self._begun
+        if not completion.cancelled:
+            table, waiting, columns = "completions", self._unwritten, (*columns, completion.stop_id)
+        waiting[key] = completion
+        if self.version > 1:
+            likely = logprobs_bytes(completion.logprobs)
+            columns = (*columns, digest(*columns, likely))
+            if likely is not None:
+                self._pending.append(_replace("logprobs", key, likely))
+        self._pending.append(_replace(table, *columns))
+        if known and not completion.cancelled:
+            self._begun.pop(key, None)
+            self._pending.append(("DELETE FROM prefixes WHERE key = ?", (key,)))
+        self.tokens += len(completion.ids) - known
 
     def add(self, place: int, traces: Sequence[Trace]) -> None:
         """Add a question's trace, or those of its rungs; written with the next flush."""
         for rung, trace in enumerate(traces):
-            row = as_json(packed(trace))
-            self._pending.append(
-                (
-                    "INSERT OR REPLACE INTO traces VALUES (?, ?, ?, NULL, ?)",
-                    (self.run, place, rung, row),
-                )
-            )
+            self._pending.append(self._trace_row(self.run, place, rung, None, packed(trace)))
+
+    def _trace_row(
+        self, run: int, place: int, rung: int, correct: int | None, row: dict[str, Any]
+    ) -> tuple[str, tuple[Any, ...]]:
+        """The statement that adds a trace, from the data of `packed`."""
+        logprobs = row.pop("logprobs", None)
+        if self.version == 1:
+            if logprobs:
+                raise self._too_old()
+            return self._insert("traces", run, place, rung, correct, as_json(row))
+        likely = np.array(logprobs, "<f4").tobytes() if logprobs else None  # None becomes NaN
+        return self._insert("traces", run, place, rung, correct, as_json(row), likely)
+
+    def _insert(self, table: str, *columns: Any) -> tuple[str, tuple[Any, ...]]:
+        """The statement that writes a row, with its digest if the store has them."""
+        return _replace(table, *columns, *([digest(*columns)] if self.version > 1 else []))
+
+    def _stored(self, key: bytes, table: str) -> Completion | None:
+        """Look up a completion, or the beginning of one, in the file."""
+        try:
+            with self._named():
+                return look_up(self._db, self.path, self.version, key, table)
+        except ChangedRow as why:
+            warnings.warn(f"{why}: it is asked for again", stacklevel=2)
+            if table == "prefixes":
+                self._pending.append(("DELETE FROM prefixes WHERE key = ?", (key,)))
+            return None
+
+    def _too_old(self) -> StoreError:
+        return StoreError(
+            f"{self.path} is a store of version 0.1, which can't hold log-probabilities: rewrite "
+            f"it with s1lab runs --upgrade {self.path}, or name another file"
+        )
 
     def flush(self) -> None:
         """Write what was put and added, so that it survives this process. Ctrl-C waits for it."""
@@ -176,6 +215,7 @@ class Store:
             self._db.execute("COMMIT")
             self._pending.clear()
             self._unwritten.clear()
+            self._begun.clear()
         self._flushed = time.monotonic()
         self._cost = self._flushed - began
 
@@ -201,13 +241,14 @@ class Store:
             places = self._db.execute(
                 "SELECT place, rung FROM traces WHERE run = ? ORDER BY place, rung", (self.run,)
             ).fetchall()
-            self._db.executemany(
-                "UPDATE traces SET correct = ? WHERE run = ? AND place = ? AND rung = ?",
-                [
-                    (v if v is None else int(v), self.run, *at)
-                    for v, at in zip(verdicts, places, strict=True)
-                ],
-            )
+            for verdict, (place, rung) in zip(verdicts, places, strict=True):
+                at = (self.run, place, rung)
+                values = [None if verdict is None else int(verdict)]
+                if self.version > 1:
+                    rest = self._db.execute(f"SELECT row, logprobs FROM traces {AT}", at).fetchone()
+                    values.append(digest(*at, *values, *rest))
+                names = ("correct = ?", "digest = ?")[: len(values)]
+                self._db.execute(f"UPDATE traces SET {', '.join(names)} {AT}", (*values, *at))
             self._db.execute("COMMIT")
 
     def import_run(self, run: Run) -> int:
@@ -232,11 +273,9 @@ class Store:
             number = int(cursor.lastrowid or 0)
             for place, trace in enumerate(run.traces):
                 row = packed(trace)
-                correct = row.pop("correct")
-                self._db.execute(
-                    "INSERT INTO traces VALUES (?, ?, 0, ?, ?)",
-                    (number, place, correct, json.dumps(row | {"correct": None})),
-                )
+                correct, row["correct"] = row["correct"], None
+                verdict = None if correct is None else int(correct)
+                self._db.execute(*self._trace_row(number, place, 0, verdict, row))
             self._db.execute("COMMIT")
         return number
 
@@ -257,14 +296,17 @@ class Store:
                     with self._named():
                         self._progress(status)
         finally:
+            checkpoint(self._db)  # after a run, the store is one file
             self._db.close()
             self._claim.close()
 
     def _progress(self, status: str) -> None:
-        self._db.execute(
-            "UPDATE runs SET wall_s = ?, reused = ?, status = ? WHERE id = ?",
-            (time.monotonic() - self._began, self.reused, status, self.run),
-        )
+        values: list[Any] = [time.monotonic() - self._began, self.reused, status]
+        names = "wall_s = ?, reused = ?, status = ?"
+        if self.version > 1:
+            names += ", tokens = ?"
+            values.append(self.tokens)
+        self._db.execute(f"UPDATE runs SET {names} WHERE id = ?", (*values, self.run))
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -279,62 +321,9 @@ class Store:
             raise
 
 
-def read_stored_run(store: str | Path, run: int | None = None) -> Run:
-    """Read one run of a store. The rungs of a ladder follow one another.
-
-    Args:
-        store: The store's file.
-        run: The number of the run. None is the last one with a trace.
-
-    Returns:
-        The run.
-
-    Raises:
-        StoreError: The store has no traces of such a run, or can't be read.
-    """
-    path = Path(store)
-    db = open_to_read(path)
-    with faults(path), contextlib.closing(db):
-        number = run if run is not None else db.execute("SELECT max(run) FROM traces").fetchone()[0]
-        found = db.execute("SELECT made FROM runs WHERE id = ?", (number,)).fetchone()
-        rows = db.execute(
-            "SELECT correct, row FROM traces WHERE run = ? ORDER BY place, rung", (number,)
-        ).fetchall()
-    if not found or not rows:
-        raise StoreError(
-            f"{path} has no traces"
-            + (f" of a run {run}" if run is not None else "")
-            + ": see lab.runs of it"
-        )
-    try:
-        traces = [
-            unpacked(json.loads(row) | {"correct": None if c is None else bool(c)})
-            for c, row in rows
-        ]
-    except (ValueError, KeyError, TypeError) as why:
-        raise StoreError(
-            f"{path} is broken: a trace of run {number} can't be read ({why}); put back a copy of "
-            "it"
-        ) from None
-    return Run(path, json.loads(found[0]), traces)
-
-
-def stored_template(path: Path) -> BoundTemplate | None:
-    """The template and tokenizer that a store keeps.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The template, bound to the tokenizer. None for another kind of file, or a store that has
-        only imported runs.
-    """
-    if not path.is_file() or path.open("rb").read(len(MAGIC)) != MAGIC:
-        return None
-    db = open_to_read(path)
-    with faults(path), contextlib.closing(db):
-        found = db.execute("SELECT template, tokenizer FROM models").fetchone()
-    return bound(*found) if found else None
+def _replace(table: str, *columns: Any) -> tuple[str, tuple[Any, ...]]:
+    """The statement that writes a row, and its values."""
+    return f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(columns))})", columns
 
 
 def import_run(run: Run, store: str | Path) -> int:
@@ -359,41 +348,3 @@ def import_run(run: Run, store: str | Path) -> int:
         return opened.import_run(run)
     finally:
         opened.close()
-
-
-# The fields of a request that version 0.1 did not have, and those that a greedy one does not use.
-LATER = (
-    "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "banned",
-    "logprobs",
-)  # fmt: skip
-DRAWN = ("top_k", "min_p")
-PLAIN = Request((), 0, frozenset())
-
-
-def key_of(prefix: bytes, request: Request) -> bytes:
-    """The key of a request. Temperature, top_p and seed only count if it is sampled.
-
-    What version 0.1 did not have counts only where it is used, so its stores go on as they are.
-    """
-    fixed = (request.max_tokens, request.min_tokens, *sorted(request.stop))
-    drawn = (
-        (float(request.temperature), float(request.top_p), request.seed)
-        if request.temperature > 0
-        else ()
-    )
-    content = hashlib.blake2b(prefix, digest_size=16)
-    content.update(repr((fixed, drawn)).encode())
-    content.update(array("I", request.ids).tobytes())
-    used = []
-    for name in LATER:
-        value = getattr(request, name)
-        if value != getattr(PLAIN, name) and (request.temperature > 0 or name not in DRAWN):
-            used.append((name, sorted(value) if isinstance(value, frozenset) else value))
-    if used:
-        content.update(repr(used).encode())
-    return content.digest()
-
-
-def completion_of(ids: bytes, stop: int | None) -> Completion:
-    """A completion from the columns of its row."""
-    return Completion(tuple(array("I", ids)), stop)

@@ -383,7 +383,7 @@ def test_a_damaged_trace_is_named(scripted, tmp_path):
         db.execute("UPDATE traces SET row = substr(row, 1, 40)")
     with pytest.raises(lab.storage.StoreError) as error:
         lab.storage.read_run(path)
-    says(error, str(path), "a trace of run 1 can't be read")
+    says(error, str(path), "the trace 0.0 of run 1 was changed on disk")
 
 
 def test_a_store_in_a_folder_that_cannot_be_written_is_read(scripted, tmp_path, monkeypatch):
