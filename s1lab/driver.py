@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
-from s1lab.engine import Completion, Engine, Program, Progress, Request
+from s1lab.engine import Completion, Engine, Program, Progress, Request, Usage
 from s1lab.trace import Source, Trace
 
 T = TypeVar("T")
@@ -146,7 +146,8 @@ class Member:
                 for key in flying:
                     del desk.owners[key]
                 out = {k for k, _ in [*self.waiting, *self.arrived] if gone is None or k in gone}
-                dropped = {k: Completion((), cancelled=True) for k, _ in self.waiting if k in out}
+                unasked = Completion((), cancelled=True, usage=Usage())
+                dropped = {k: unasked for k, _ in self.waiting if k in out}
                 dropped |= {
                     k: done for k, done in self.arrived if k in out and isinstance(done, Completion)
                 }
@@ -510,7 +511,9 @@ class Driver:
         handle = self._handles.pop(number)
         written = running.drop(number)
         if handle.trace is not None:
-            handle.trace.dropped += sum(len(one.ids) for one in written)
+            for one in written:
+                handle.trace.spend(one)
+                handle.trace.dropped += len(one.ids)
             handle.trace.error = "cancelled before it was finished"
         handle.future.cancel()
         handle._events.put(None)

@@ -51,13 +51,16 @@ class Retries:
 
     async def ask(
         self, body: dict[str, Any], heard: Callable[[Streamed], None] | None = None
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Request one choice until the server gives it.
 
         Args:
             body: The JSON to send.
             heard: Is called with a streamed reply as it grows, unchecked. A further try begins
                 another one, from the first id.
+
+        Returns:
+            The choice, and the whole reply with what the server says beside it.
 
         Raises:
             ReplyError: The server never gives it.
@@ -92,9 +95,9 @@ class Retries:
                     event if body.get("stream") else None,
                 )
                 if answer.status < 300:
-                    choice = self._choice(answer, streamed)
+                    choice, said = self._choice(answer, streamed)
                     check_prompt(choice, body["prompt"])
-                    return choice
+                    return choice, said
                 if answer.status < 400:
                     place = self._client.words(answer.headers.get("location", "another place"))
                     raise ReplyError(
@@ -148,9 +151,9 @@ class Retries:
         end = self._failing + self._patience + self._timeout
         return min(self._timeout, end - time.monotonic())
 
-    def _choice(self, answer: Answer, streamed: Streamed) -> dict[str, Any]:
-        """The choice in a reply. After this the server counts as one that replies."""
-        said = {"choices": [streamed.choice]} if streamed.ended else answer.json()
+    def _choice(self, answer: Answer, streamed: Streamed) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The choice in a reply, and the reply. Then the server counts as one that replies."""
+        said = streamed.said | {"choices": [streamed.choice]} if streamed.ended else answer.json()
         choices = said.get("choices") if isinstance(said, dict) else None
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
@@ -171,7 +174,7 @@ class Retries:
                 "return_token_ids, as vLLM's server does (python -m "
                 "vllm.entrypoints.openai.api_server); turn that on or use another server"
             )
-        return choice
+        return choice, said
 
 
 def seconds_to_wait(said: str | None) -> float:

@@ -22,7 +22,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from s1lab.engine import Completion, Logprobs, Progress, Request
+from s1lab.engine import Completion, Logprobs, Progress, Request, Usage
 from s1lab.engines.client import Client
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
@@ -36,6 +36,7 @@ from s1lab.engines.reply import (
     body_of,
     check,
     logprob_rows,
+    usage_of,
 )
 from s1lab.engines.retries import Retries
 from s1lab.engines.server_card import card_of, versions_of
@@ -193,7 +194,7 @@ class ServerEngine:
         flight = self._flying[key] = _Flight(key, request)
         # A server may only serve the part that fits, and not say so.
         if error := misfit(request, self.context):
-            self._inbox.put((flight, Completion((), error=error)))
+            self._inbox.put((flight, Completion((), error=error, usage=Usage())))
             return
         self._client.start(self._start(flight))
 
@@ -325,7 +326,8 @@ class ServerEngine:
                         "frequency_penalty out"
                     )
                 self._tell(flight, written[len(flight.told) :])
-                choice = await self._retries.ask(body, partial(self._heard, flight, stops))
+                asked = self._retries.ask(body, partial(self._heard, flight, stops))
+                choice, said = await asked
                 reply = check(
                     choice,
                     most=most,
@@ -336,11 +338,12 @@ class ServerEngine:
                     words=self._client.words,
                 )
                 flight.add(choice, reply)
+                flight.usage += usage_of(said, choice)
                 stop = reply.stop
                 undecodable = reply.undecodable
                 if reply.unnamed:
                     pieces += 1
-                    stop = await self._which(request, written, stops, pieces)
+                    stop = await self._which(flight, stops, pieces)
                     undecodable = stop >= self._vocabulary
                     if stop not in stops:  # the server stopped at a stop of its own
                         flight.append(stop)
@@ -408,7 +411,7 @@ class ServerEngine:
         for temperature in (0.5, 2.0):  # servers refuse more than 2
             ids = tuple(self.template.prompt("?"))
             probe = Request(ids, 1, frozenset(), temperature=temperature, logprobs=20)
-            choice = await self._retries.ask(body_of(probe, self._served, [], 1, 0))
+            choice, _ = await self._retries.ask(body_of(probe, self._served, [], 1, 0))
             check_ids = choice.get("token_ids")
             if not isinstance(check_ids, list) or len(check_ids) != 1:
                 raise ReplyError("the server did not write the one id that it was asked for")
@@ -421,15 +424,14 @@ class ServerEngine:
                 "start it with --logprobs-mode raw_logprobs"
             )
 
-    async def _which(
-        self, request: Request, written: list[int], stops: frozenset[int], pieces: int
-    ) -> int:
+    async def _which(self, flight: _Flight, stops: frozenset[int], pieces: int) -> int:
         """Find the id at which a server stopped that neither writes its stops nor names them.
 
         The next id is requested without any stop. Greedy decoding gives the stop itself, or an
         ordinary id if the server stopped for a reason of its own. Sampling draws from the stops
         only: the server drew one of them, and nobody can know which.
         """
+        request, written = flight.request, flight.written
         if request.temperature > 0 and len(stops) == 1:
             return next(iter(stops))
         body = body_of(request, self._served, written, 1, pieces) | {
@@ -438,8 +440,9 @@ class ServerEngine:
         }
         if request.temperature > 0:
             body["allowed_token_ids"] = sorted(stops)
+        choice, said = await self._retries.ask(body)
         reply = check(
-            await self._retries.ask(body),
+            choice,
             most=1,
             least=0,
             stops=frozenset(),
@@ -447,6 +450,7 @@ class ServerEngine:
             rows=self._rows,
             words=self._client.words,
         )
+        flight.usage += usage_of(said, choice)
         if not reply.ids or (request.temperature > 0 and reply.ids[0] not in stops):
             raise ReplyError(
                 f"the server says that it stopped after {len(written)} ids, and neither writes the "
@@ -479,6 +483,7 @@ class _Flight:
     told: list[int] = field(default_factory=list)  # the ids that were reported
     written: list[int] = field(default_factory=list)  # the ids of whole replies, checked
     rows: list[LogprobRow] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)  # of the replies
 
     def add(self, choice: dict[str, Any], reply: Reply) -> None:
         """Add a reply that was checked, with its log-probabilities."""
@@ -502,7 +507,11 @@ class _Flight:
         if cancelled and len(self.told) > len(ids):
             ids = self.told
         found = None if k is None else Logprobs.of(self.rows, k)
-        return Completion(tuple(ids), stop, error, cancelled, found)
+        usage = self.usage
+        if error or cancelled:  # nobody knows what a reply took that never came
+            known = max(usage.decoded, len(ids))
+            usage = Usage(None, None, known, None)
+        return Completion(tuple(ids), stop, error, cancelled, found, usage)
 
 
 def _whole(value: Any) -> TypeGuard[int]:

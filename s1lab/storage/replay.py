@@ -9,17 +9,20 @@ import contextlib
 import json
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from s1lab.driver import Member
-from s1lab.engine import Completion, Engine, Progress, Request
+from s1lab.engine import Completion, Engine, Progress, Request, Usage
 from s1lab.engines.description import describe
 from s1lab.storage.sqlite import StoreError, faults, open_to_read
 from s1lab.storage.store import Store, completion_of, key_of
 from s1lab.storage.tokenizers import bound
 from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.trace import Trace
+
+NOTHING = Usage()  # what a completion from a store takes from an engine
 
 
 class Recorded:
@@ -44,7 +47,7 @@ class Recorded:
         if content in self._asked:
             self._asked[content].append(key)
         elif stored := self.store.get(content):
-            self._ready.append((key, stored))
+            self._ready.append((key, replace(stored, usage=NOTHING)))
         else:
             self._asked[content] = [key]
             self._contents[self._member.submit(request)] = content
@@ -62,7 +65,8 @@ class Recorded:
             del self._contents[key]
             if not what.error:  # an error may be temporary, so it is not stored
                 self.store.put(content, what)
-            told += [(same, what) for same in self._asked.pop(content)]
+            first, *others = self._asked.pop(content)  # the engine worked for the first one alone
+            told += [(first, what), *((key, replace(what, usage=NOTHING)) for key in others)]
         self.store.flush_when_due()
         return told
 
@@ -75,13 +79,15 @@ class Recorded:
             mine = [key for key in self._asked[content] if key not in left]
             if not mine:
                 continue
-            written = Completion((), cancelled=True)  # others go on with the same request
+            # Others go on with the same request.
+            written = Completion((), cancelled=True, usage=NOTHING)
             if not left:
                 written = self._member.cancel([inner]).get(inner, written)
                 del self._contents[inner], self._asked[content]
             else:
                 self._asked[content] = left
-            dropped |= dict.fromkeys(mine, written)
+            dropped |= dict.fromkeys(mine, replace(written, usage=NOTHING))
+            dropped[mine[0]] = written
         return dropped
 
     def close(self) -> None:
@@ -183,7 +189,8 @@ class Replay:
                 f"{self.path} does not hold this completion: run it with the model {self.model!r}"
             ),
         )
-        self._ready.append((key, completion_of(*found) if found else missing))
+        done = completion_of(*found) if found else missing
+        self._ready.append((key, replace(done, usage=NOTHING)))
 
     def poll(self) -> list[tuple[int, Completion | Progress]]:
         done, self._ready = self._ready, []
