@@ -24,7 +24,7 @@ from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.finite import not_numbers
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import check_unread, load_tokenizer, locate
-from s1lab.engines.vllm_load import check_options, import_vllm, start
+from s1lab.engines.vllm_load import check_options, import_vllm, set_invariant, start
 from s1lab.engines.vocabulary import check_embeddings, outside, rows_of
 from s1lab.engines.weights import ModelFilesError
 from s1lab.template import ThinkTemplate
@@ -56,6 +56,8 @@ class VllmEngine:
         tensor_parallel_size: How many GPUs (or CPU sockets) each layer is spread over.
         pipeline_parallel_size: How many groups of them the layers are spread over.
         max_model_len: A shorter context than the model's own, in tokens.
+        deterministic: Whether to use vLLM's batch-invariant mode: no bit of a trace depends on
+            what else is in the batch. It is refused where this vLLM or the card lacks it.
         trust_remote_code: Whether code that the model's files name may run. It has all your rights
             on this machine.
         options: Options of vLLM's ``EngineArgs``, by their own names: gpu_memory_utilization,
@@ -83,12 +85,14 @@ class VllmEngine:
         tensor_parallel_size: int = 1,
         pipeline_parallel_size: int = 1,
         max_model_len: int | None = None,
+        deterministic: bool = False,
         trust_remote_code: bool = False,
         **options: Any,
     ) -> None:
         if not isinstance(trust_remote_code, bool):
             raise ValueError(f"trust_remote_code={trust_remote_code!r}: give True or False")
         self._version = import_vllm()
+        self.deterministic = set_invariant(deterministic)
         from vllm.platforms import current_platform
 
         self.model = str(model)
@@ -169,8 +173,7 @@ class VllmEngine:
             return told
         with interrupt_later():
             outputs = self.llm.step()
-        now = time.perf_counter()
-        self._note_beginnings(now)
+        self._note_beginnings(now := time.perf_counter())
         for output in outputs:
             flight = self._flying.get(output.request_id)
             if flight is None:
@@ -310,7 +313,7 @@ class VllmEngine:
         options = " ".join(f"{k}={v}" for k, v in sorted(self._options.items()) if k in DECIDING)
         return (
             f"{self.name} {self._version} {str(self.dtype).removeprefix('torch.')} {self.device} "
-            f"{spread} {options} 2"
+            f"{spread} {options} 2{' batch-invariant' * self.deterministic}"
         )
 
     def __repr__(self) -> str:
