@@ -156,7 +156,8 @@ def exactness(
     if "vllm" in engines:
         jobs += [Job(model, "vllm", dtype, True) for dtype in ("float32", "bfloat16")]
     found: dict[Job, dict[int, Written]] = {}
-    described, missing = {}, {}
+    described: dict[str, dict[str, Any]] = {}
+    missing: dict[str, str] = {}
     for job in jobs:
         try:
             found[job], described[job.name] = writer(job, work)

@@ -95,9 +95,9 @@ class Retries:
                     event if body.get("stream") else None,
                 )
                 if answer.status < 300:
-                    choice, said = self._choice(answer, streamed)
-                    check_prompt(choice, body["prompt"])
-                    return choice, said
+                    found = self._choice(answer, streamed)
+                    check_prompt(found[0], body["prompt"])
+                    return found
                 if answer.status < 400:
                     place = self._client.words(answer.headers.get("location", "another place"))
                     raise ReplyError(
