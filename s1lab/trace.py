@@ -94,6 +94,12 @@ class TraceCost(Usage):
         forced: Ids in the trace that the program put in.
         dropped: Ids that the model wrote and that were thrown away, those of cancelled requests
             among them.
+
+    Example:
+        import s1lab as lab
+
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?", lab.Budget(waits=1))
+        print(trace.cost.sampled, trace.cost.prefilled, trace.cost.cached)
     """
 
     sampled: int = 0
