@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test notebooks figures plan bench grading weights reward variants ablations book lab kernel lock clean
+.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test notebooks figures plan bench exactness grading weights reward variants ablations book lab kernel lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -71,6 +71,10 @@ plan: setup ## what PROFILE will cost: tokens, memory, time, price; MEASURE=1 ta
 
 bench: setup ## speed, each row against its rival in the same run; runs/bench.json; ROWS="name ..." runs those alone
 	@$(RUN) -m tools.bench $(ROWS)
+
+MODEL ?= s1-tiny
+exactness: setup ## how many traces of MODEL differ between batch sizes, engines and precisions here; runs/exactness.md; ARGS="--questions 200"
+	@$(RUN) -m tools.exactness "$(MODEL)" $(ARGS)
 
 grading: setup ## grade answers that others graded, GRADED=file, and print a table by source beside math-verify's
 	@$(RUN) -m tools.grading "$(GRADED)"

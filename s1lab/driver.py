@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
-from s1lab.engine import Completion, Engine, Program, Progress, Request
+from s1lab.engine import Completion, Engine, Program, Progress, Request, Usage
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
@@ -142,7 +142,8 @@ class Member:
                 for key in flying:
                     del desk.owners[key]
                 out = {k for k, _ in [*self.waiting, *self.arrived] if gone is None or k in gone}
-                dropped = {k: Completion((), cancelled=True) for k, _ in self.waiting if k in out}
+                unasked = Completion((), cancelled=True, usage=Usage())
+                dropped = {k: unasked for k, _ in self.waiting if k in out}
                 dropped |= {
                     k: done for k, done in self.arrived if k in out and isinstance(done, Completion)
                 }

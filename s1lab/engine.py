@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -131,6 +131,37 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What requests took from an engine. None is a number that the engine does not tell.
+
+    Attributes:
+        prefilled: Ids that the engine read itself, because no cache had them.
+        cached: Ids that it took from its prefix cache. Both together are the ids of the requests.
+        decoded: Ids that it wrote, the stops included.
+        seconds: From the first to the last id of each request, added up. Requests that run at the
+            same time all count in full.
+        probes: How many of the decoded ids were written for probes. They are in no trace.
+        cancelled: How many of them requests had written that were cancelled.
+
+    Example:
+        from s1lab.engine import Usage
+
+        print(Usage(prefilled=20, decoded=8) + Usage(cached=20, decoded=4))
+    """
+
+    prefilled: int | None = 0
+    cached: int | None = 0
+    decoded: int = 0
+    seconds: float | None = 0.0
+    probes: int = 0
+    cancelled: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return type(self)(*(None if a is None or b is None else a + b for a, b in pairs))
+
+
+@dataclass(frozen=True)
 class Completion:
     """The ids that an engine wrote for a request.
 
@@ -140,6 +171,7 @@ class Completion:
         error: A sentence if the request could not be served. The ids are then those written so far.
         cancelled: Whether the request was cancelled. The ids are then those written until then.
         logprobs: The log-probabilities, if the request asked for them.
+        usage: What the request took from the engine; None if the engine tells nothing of it.
 
     Example:
         >>> lab.Completion(ids=(40, 41), stop_id=2).finish
@@ -151,6 +183,7 @@ class Completion:
     error: str | None = None
     cancelled: bool = False
     logprobs: Logprobs | None = field(default=None, compare=False, repr=False)
+    usage: Usage | None = field(default=None, compare=False, repr=False)
 
     @property
     def finish(self) -> Literal["stop", "length", "error", "cancelled"]:

@@ -9,10 +9,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from s1lab.budget import Budget
-from s1lab.engine import Completion, Program, Sampling
+from s1lab.engine import Completion, Program, Request, Sampling
 from s1lab.trace import Source, Trace
 
 TOOL_CALLED = "the model called a tool in its thinking ({}): s1lab runs no tools; ask without tools"
+
+
+def ask(trace: Trace, request: Request) -> Program[Completion]:
+    """Ask the engine for a completion, and note in the trace what it took.
+
+    Args:
+        trace: The trace that the request belongs to.
+        request: The request.
+
+    Returns:
+        The completion.
+    """
+    done: Completion = yield request
+    trace.spend(done)
+    return done
 
 
 @dataclass(frozen=True)
@@ -40,8 +55,9 @@ def thinking(
     trace: Trace, most: int, sampling: Sampling, round: int | str, *,
     least: int = 0, also: frozenset[int] = frozenset(), room: int | None = None,
 ) -> Program[Round]:  # fmt: skip
-    """Continue the thinking of a trace until the model ends it. The trace itself does not change.
+    """Continue the thinking of a trace until the model ends it.
 
+    The trace gets no ids here. Only what the requests took is noted in it.
     It takes one request or several. A delimiter of one token ends a request, and the round with it.
     A delimiter of several tokens ends a request with its last token. Where that token is ordinary
     text, the round goes on after it, in another request with its own seed. So a longer ``most``
@@ -74,13 +90,12 @@ def thinking(
         early = max(0, least - len(written))
         if early and not written and template.delimiters:
             # A delimiter of several tokens must not begin at once, so its first id is a stop too.
-            done: Completion = yield sampling.request(
-                trace, 1, stop | template.first_ids, name, min_tokens=1
-            )
+            request = sampling.request(trace, 1, stop | template.first_ids, name, min_tokens=1)
         else:
-            done = yield sampling.request(
+            request = sampling.request(
                 trace, most - len(written), stop, name, min_tokens=early, after=written
             )
+        done = yield from ask(trace, request)
         written += done.ids
         if likely is not None and done.logprobs is not None:
             likely += done.logprobs.sampled.tolist()  # the stop's own too, if there is one
@@ -288,7 +303,7 @@ def reply(
     if left < 1:
         trace.error = too_long(trace, context)
         return trace
-    done: Completion = yield sampling.request(trace, left, trace.template.answer_stop, -1)
+    done = yield from ask(trace, sampling.request(trace, left, trace.template.answer_stop, -1))
     likely = done.logprobs.sampled[: len(done.ids)].tolist() if done.logprobs else None
     trace.extend(list(done.ids), Source.ANSWER, likely)
     trace.answer_cut, trace.error = done.finish == "length", done.error

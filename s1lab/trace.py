@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING
+
+from s1lab.engine import Completion, Usage
 
 if TYPE_CHECKING:
     from s1lab.budget import Budget
@@ -82,6 +84,29 @@ class Counted:
         return f"{counts}{waits}, {self.ending}{answer}"
 
 
+@dataclass(frozen=True)
+class TraceCost(Usage):
+    """What a trace cost: its tokens, and what its requests took from the engine.
+
+    Attributes:
+        prefilled: As in `s1lab.engine.Usage`, like all up to ``cancelled``.
+        sampled: Ids in the trace that the model wrote.
+        forced: Ids in the trace that the program put in.
+        dropped: Ids that the model wrote and that were thrown away, those of cancelled requests
+            among them.
+
+    Example:
+        import s1lab as lab
+
+        trace = lab.force(lab.load("s1-tiny"), "How many r in raspberry?", lab.Budget(waits=1))
+        print(trace.cost.sampled, trace.cost.prefilled, trace.cost.cached)
+    """
+
+    sampled: int = 0
+    forced: int = 0
+    dropped: int = 0
+
+
 @dataclass
 class Trace(Counted):
     """A run on one question.
@@ -111,6 +136,7 @@ class Trace(Counted):
             would have crashed.
         error: A sentence if this question could not be run to its end, else None. The finished part
             is kept.
+        usage: What each request took from the engine. A copy shares the entries it began with.
 
     Example:
         import s1lab as lab
@@ -135,6 +161,7 @@ class Trace(Counted):
     counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     error: str | None = None
+    usage: list[Usage] = field(default_factory=list, repr=False, compare=False)
 
     def extend(
         self, ids: list[int], source: Source, logprobs: Sequence[float] | None = None
@@ -166,6 +193,7 @@ class Trace(Counted):
             source=self.source[:length],
             logprobs=self.logprobs[:length],
             notes=[*self.notes],
+            usage=[*self.usage],
         )
         copy.counts = dict(self.counts)
         copy.stops = [at for at in self.stops if at <= len(copy.ids)]
@@ -181,6 +209,27 @@ class Trace(Counted):
         """Remove the last ``n`` ids, at least one, without counting them."""
         del self.ids[-n:], self.source[-n:]
         del self.logprobs[len(self.ids) :]
+
+    def spend(self, done: Completion) -> None:
+        """Note what a request of this trace took from the engine."""
+        wrote = len(done.ids)
+        used = done.usage or Usage(None, None, wrote + (done.stop_id is not None), None)
+        self.usage.append(replace(used, cancelled=wrote if done.cancelled else 0))
+
+    def add_probe(self, probe: Trace) -> None:
+        """Note what a probe took: an answer that was written on a copy of this trace."""
+        new = probe.usage[len(self.usage) :]
+        self.usage += [replace(used, probes=used.decoded) for used in new]
+
+    @property
+    def cost(self) -> TraceCost:
+        """What the trace cost: tokens, and the engine's work as far as the engine tells it.
+
+        A trace of a ladder or a tree has the whole cost of its requests, also of those that it
+        shares with others. `s1lab.methods.usage` adds up traces and counts those once.
+        """
+        used = astuple(sum(self.usage, Usage()))
+        return TraceCost(*used, self.sampled_tokens, self.forced_tokens, self.dropped)
 
     def of(self, *sources: Source) -> list[int]:
         """The ids that came from these sources, in order."""

@@ -27,6 +27,8 @@ from tools.bench_rows import (
     ladder,
     one_by_one,
     plain,
+    streamed,
+    with_logprobs,
 )
 
 # The design's minimum of each row. A row below it is marked.
@@ -36,6 +38,9 @@ LEAST = {
     "force-vs-plain": 0.85,
     "transformers-vs-generate": 0.9,
     "ladder-vs-rungs": 3.0,
+    "stream-vs-whole": 0.95,
+    "logprobs-vs-none": 0.95,
+    "logprobs-vs-none-x20": 0.85,
     "decontaminate-vs-sets": 5.0,
     "decontaminate-vs-sets-x10": 5.0,
     "sft-vs-padded": 1.3,
@@ -70,6 +75,9 @@ def bench(
     wanted = [n for n in LEAST if not only or n in only]
     alone: dict[str, Callable[[int], Row]] = {
         "transformers-vs-generate": against_generate,
+        "stream-vs-whole": streamed,
+        "logprobs-vs-none": lambda repeats: with_logprobs(repeats, 1),
+        "logprobs-vs-none-x20": lambda repeats: with_logprobs(repeats, 20),
         "decontaminate-vs-sets": lambda repeats: decontaminate(repeats, 1),
         "decontaminate-vs-sets-x10": lambda repeats: decontaminate(repeats, 10),
         "sft-vs-padded": finetune,

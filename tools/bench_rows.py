@@ -9,12 +9,15 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import s1lab as lab
 from s1lab.driver import run
 from s1lab.engine import Completion, Program, Request
 from s1lab.methods.ladder import rungs_of
+
+LARGEST = "s1-tiny"  # the largest model that the tests have
 
 Row = dict[str, Any]
 Work = Callable[[], int]  # does the work and returns its amount: tokens written, or rows read
@@ -305,6 +308,53 @@ def against_generate(repeats: int) -> Row:
     )
     engine.close()
     return row
+
+
+def _complete(engine: Any, requests: Sequence[Request]) -> int:
+    """Write the requests as one batch, and return the number of tokens."""
+
+    def one(request: Request) -> Program[int]:
+        done: Completion = yield request
+        return len(done.ids)
+
+    return sum(run(engine, [one(request) for request in requests]))
+
+
+def _batch(engine: Any) -> list[Request]:
+    """64 requests of 200 tokens each."""
+    template = engine.template
+    questions = lab.tiny.problems(64, 44, "dev")["question"]
+    prompts = [template.prompt(question) + template.open_ids() for question in questions]
+    return [Request(tuple(prompt), 200, frozenset()) for prompt in prompts]
+
+
+def streamed(repeats: int) -> Row:
+    """64 requests on transformers that report what they have written, against the same without."""
+    with lab.load("s1-tiny", engine="transformers") as engine:
+        whole = _batch(engine)
+        partial = [replace(request, partial=True) for request in whole]
+        return compare(
+            "stream-vs-whole",
+            lambda: _complete(engine, partial),
+            lambda: _complete(engine, whole),
+            repeats,
+        )
+
+
+def with_logprobs(repeats: int, k: int) -> Row:
+    """64 requests with the ``k`` most likely ids at each place, against the same without any.
+
+    The model is the largest one that the tests have.
+    """
+    with lab.load(LARGEST, engine="transformers") as engine:
+        plain = _batch(engine)
+        asked = [replace(request, logprobs=k) for request in plain]
+        return compare(
+            "logprobs-vs-none" + (f"-x{k}" if k > 1 else ""),
+            lambda: _complete(engine, asked),
+            lambda: _complete(engine, plain),
+            repeats,
+        )
 
 
 def decontaminate(repeats: int, copies: int) -> Row:

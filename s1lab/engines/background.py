@@ -212,7 +212,9 @@ class Driver:
         handle = self._handles.pop(number)
         written = running.drop(number)
         if handle.trace is not None:
-            handle.trace.dropped += sum(len(one.ids) for one in written)
+            for one in written:
+                handle.trace.spend(one)
+                handle.trace.dropped += len(one.ids)
             handle.trace.error = "cancelled before it was finished"
         handle.future.cancel()
         handle._events.put(None)

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from s1lab.engine import Completion, Logprobs, Request
+from s1lab.engine import Completion, Logprobs, Request, Usage
 from s1lab.engines.reply import LogprobRow, Reply, ReplyError, Streamed, logprob_rows
 
 
@@ -24,6 +24,7 @@ class Flight:
     told: list[int] = field(default_factory=list)  # the ids that were reported
     written: list[int] = field(default_factory=list)  # the ids of whole replies, checked
     rows: list[LogprobRow] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)  # of the replies
 
     def add(self, choice: dict[str, Any], reply: Reply) -> None:
         """Add a reply that was checked, with its log-probabilities."""
@@ -67,4 +68,7 @@ class Flight:
         if cancelled and len(self.told) > len(ids):
             ids = self.told
         found = None if k is None else Logprobs.of(self.rows, k)
-        return Completion(tuple(ids), stop, error, cancelled, found)
+        usage = self.usage
+        if error or cancelled:  # nobody knows what a reply took that never came
+            usage = Usage(None, None, max(usage.decoded, len(ids)), None)
+        return Completion(tuple(ids), stop, error, cancelled, found, usage)

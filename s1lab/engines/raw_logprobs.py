@@ -43,7 +43,7 @@ class RawLogprobs:
         found = []
         for heat in HEATS:
             probe = Request(self._prompt, 1, frozenset(), temperature=heat, logprobs=MOST_LOGPROBS)
-            choice = await self._retries.ask(body_of(probe, self._served, [], 1, 0))
+            choice, _ = await self._retries.ask(body_of(probe, self._served, [], 1, 0))
             ids = choice.get("token_ids")
             if not isinstance(ids, list) or len(ids) != 1:
                 raise ReplyError("the server did not write the one id that it was asked for")

@@ -5,11 +5,12 @@ No part of a reply is used before its types, range, length and stops are checked
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from s1lab.engine import Request
+from s1lab.engine import Request, Usage
 
 
 class ReplyError(Exception):
@@ -224,11 +225,49 @@ def body_of(
     if request.logprobs is not None:
         body |= {"logprobs": request.logprobs, "return_tokens_as_token_ids": True}
     if request.partial:
-        body["stream"] = True
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.temperature > 0:
         # A piece with the seed of the previous one would draw the same random numbers again.
         body["seed"] = (request.seed + pieces) % 2**63
     return body
+
+
+COUNTS = ("usage", "metrics")  # what a server says beside a reply's choices
+
+
+def usage_of(said: dict[str, Any], choice: dict[str, Any]) -> Usage:
+    """What a server says that a reply took.
+
+    vLLM says how many ids came from its cache if it was started with
+    ``--enable-prompt-tokens-details``, and how long the ids took with
+    ``--enable-per-request-metrics``.
+
+    Args:
+        said: The reply.
+        choice: Its choice, whose ids have been checked.
+
+    Returns:
+        The usage, with None for what the server does not say, or says in another form.
+    """
+
+    def at(name: str, *path: str) -> Any:
+        found: Any = said.get(name)
+        for step in path:
+            found = found.get(step) if isinstance(found, dict) else None
+        return found
+
+    prompt, wrote = at("usage", "prompt_tokens"), at("usage", "completion_tokens")
+    cached = at("usage", "prompt_tokens_details", "cached_tokens")
+    if not (_is_id(prompt) and _is_id(cached) and cached <= prompt):
+        cached = None
+    took = at("metrics", "generation_time_ms")
+    timed = type(took) in (int, float) and 0 <= took < math.inf
+    return Usage(
+        prefilled=None if cached is None else prompt - cached,
+        cached=cached,
+        decoded=wrote if _is_id(wrote) else len(choice["token_ids"]),
+        seconds=took / 1000 if timed else None,
+    )
 
 
 class Streamed:
@@ -236,6 +275,7 @@ class Streamed:
 
     def __init__(self) -> None:
         self.choice: dict[str, Any] = {"finish_reason": None, "stop_reason": None, "token_ids": []}
+        self.said: dict[str, Any] = {}  # what the server says of the request as a whole
 
     @property
     def ended(self) -> bool:
@@ -258,6 +298,8 @@ class Streamed:
             ReplyError: It is no event of a completion.
         """
         choices = event.get("choices") if isinstance(event, dict) else None
+        if isinstance(event, dict):
+            self.said |= {name: event[name] for name in COUNTS if event.get(name) is not None}
         if choices == []:
             return  # the last event may have counts only
         piece = choices[0] if isinstance(choices, list) else None

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from s1lab.engine import Usage
 from s1lab.engines.client import Answer, Client, TroubleError
-from s1lab.engines.reply import MixedUpError, ReplyError, Streamed, check, check_prompt
+from s1lab.engines.reply import MixedUpError, ReplyError, Streamed, check, check_prompt, usage_of
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries, doubling from the first to the last
 # Bytes of a reply. An id takes about 8, and the text of a token rarely more than 20. Both may be
@@ -55,13 +56,16 @@ class Retries:
 
     async def ask(
         self, body: dict[str, Any], heard: Callable[[Streamed], None] | None = None
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Request one choice until the server gives it.
 
         Args:
             body: The JSON to send.
             heard: Is called with a streamed reply as it grows, unchecked. A further try begins
                 another one, from the first id.
+
+        Returns:
+            The choice, and the whole reply with what the server says beside it.
 
         Raises:
             ReplyError: The server never gives it.
@@ -96,9 +100,9 @@ class Retries:
                     event if body.get("stream") else None,
                 )
                 if answer.status < 300:
-                    choice = self._choice(answer, streamed)
-                    check_prompt(choice, body["prompt"])
-                    return choice
+                    found = self._choice(answer, streamed)
+                    check_prompt(found[0], body["prompt"])
+                    return found
                 if answer.status < 400:
                     place = self._client.words(answer.headers.get("location", "another place"))
                     raise ReplyError(
@@ -152,9 +156,9 @@ class Retries:
         end = self._failing + self._patience + self._timeout
         return min(self._timeout, end - time.monotonic())
 
-    def _choice(self, answer: Answer, streamed: Streamed) -> dict[str, Any]:
-        """The choice in a reply. After this the server counts as one that replies."""
-        said = {"choices": [streamed.choice]} if streamed.ended else answer.json()
+    def _choice(self, answer: Answer, streamed: Streamed) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The choice in a reply, and the reply. Then the server counts as one that replies."""
+        said = streamed.said | {"choices": [streamed.choice]} if streamed.ended else answer.json()
         choices = said.get("choices") if isinstance(said, dict) else None
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
@@ -175,12 +179,12 @@ class Retries:
                 "return_token_ids, as vLLM's server does (python -m "
                 "vllm.entrypoints.openai.api_server); turn that on or use another server"
             )
-        return choice
+        return choice, said
 
 
 async def which_stop(
     retries: Retries, body: dict[str, Any], stops: frozenset[int], ids: int
-) -> int:
+) -> tuple[int, Usage]:
     """Find the id at which a server stopped that neither writes its stops nor names them.
 
     The next id is requested without any stop. Greedy decoding gives the stop itself, or an ordinary
@@ -194,18 +198,18 @@ async def which_stop(
         ids: How many ids there are.
 
     Returns:
-        The id.
+        The id, and what finding it took.
 
     Raises:
         ReplyError: The server does not tell.
     """
     sampled = body["temperature"] > 0
     if sampled and len(stops) == 1:
-        return next(iter(stops))
+        return next(iter(stops)), Usage()
     body = body | {"min_tokens": 0, "stop_token_ids": []}
     if sampled:
         body["allowed_token_ids"] = sorted(stops)
-    choice = await retries.ask(body)
+    choice, said = await retries.ask(body)
     reply = check(
         choice, most=1, least=0, stops=frozenset(), vocabulary=ids, rows=None,
         words=retries.words,
@@ -215,7 +219,7 @@ async def which_stop(
             "the server says that it stopped, and neither writes the stop nor names it in "
             "stop_reason"
         )
-    return reply.ids[0]
+    return reply.ids[0], usage_of(said, choice)
 
 
 def seconds_to_wait(said: str | None) -> float:

@@ -21,7 +21,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from s1lab.engine import Completion, Progress, Request
+from s1lab.engine import Completion, Progress, Request, Usage
 from s1lab.engines.client import Client
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
@@ -29,7 +29,7 @@ from s1lab.engines.flight import Flight
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import load_tokenizer
 from s1lab.engines.raw_logprobs import RawLogprobs
-from s1lab.engines.reply import ReplyError, Streamed, body_of, check
+from s1lab.engines.reply import ReplyError, Streamed, body_of, check, usage_of
 from s1lab.engines.retries import Retries, which_stop
 from s1lab.engines.server_card import card_of, versions_of
 from s1lab.engines.vocabulary import outside, rows_of
@@ -187,7 +187,7 @@ class ServerEngine:
         flight = self._flying[key] = Flight(key, request)
         # A server may only serve the part that fits, and not say so.
         if error := misfit(request, self.context):
-            self._inbox.put((flight, Completion((), error=error)))
+            self._inbox.put((flight, Completion((), error=error, usage=Usage())))
             return
         self._client.start(self._start(flight))
 
@@ -319,7 +319,8 @@ class ServerEngine:
                         "frequency_penalty out"
                     )
                 self._tell(flight, written[len(flight.told) :])
-                choice = await self._retries.ask(body, partial(self._heard, flight, stops))
+                asked = self._retries.ask(body, partial(self._heard, flight, stops))
+                choice, said = await asked
                 reply = check(
                     choice,
                     most=most,
@@ -330,14 +331,16 @@ class ServerEngine:
                     words=self._client.words,
                 )
                 flight.add(choice, reply)
+                flight.usage += usage_of(said, choice)
                 stop = reply.stop
                 undecodable = reply.undecodable
                 if reply.unnamed:
                     pieces += 1
                     body = body_of(request, self._served, written, 1, pieces)
-                    stop = await which_stop(
+                    stop, usage = await which_stop(
                         self._retries, body, stops, max(self._vocabulary, self._rows or 0)
                     )
+                    flight.usage += usage
                     undecodable = stop >= self._vocabulary
                     if stop not in stops:  # the server stopped at a stop of its own
                         flight.append(stop)

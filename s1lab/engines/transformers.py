@@ -8,6 +8,7 @@ The same question's next round (after a Wait, after a cut) feeds only the new id
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from s1lab.driver import interrupt_later
-from s1lab.engine import Completion, Logprobs, Progress, Request
+from s1lab.engine import Completion, Logprobs, Progress, Request, Usage
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
 from s1lab.engines.fingerprint import fingerprint, fingerprint_of
 from s1lab.engines.finite import check_finite
@@ -125,7 +126,10 @@ class TransformersEngine:
         self.device, self.width = torch.device(device), max_batch
         self.dtype = self.network.dtype
         self.vocabulary = len(tokenizer)  # ids past it (Qwen's padding rows) can't be sampled
-        self.counts = {"fed": 0, "reused": 0, "sampled": 0, "steps": 0}
+        # Ids of requests that were read, and those taken from the cache; ids that were written,
+        # without and with the stops; steps.
+        self.counts = {"fed": 0, "reused": 0, "sampled": 0, "decoded": 0, "steps": 0}
+        self._stepped = 0.0  # the time at which the last step ended
         self._slab = Slab(config.num_hidden_layers)
         self._queue: deque[_Row] = deque()
         self._rows: list[_Row] = []
@@ -176,7 +180,9 @@ class TransformersEngine:
             for slot in range(len(self._rows) - 1, -1, -1):
                 if self._rows[slot].key in gone:
                     self._leave(slot)
-        return {row.key: row.completion(cancelled=not row.error) for row in dropped}
+        return {
+            row.key: row.completion(cancelled=not row.error, now=self._stepped) for row in dropped
+        }
 
     def close(self) -> None:
         """Free the model. Closing twice is allowed."""
@@ -223,6 +229,7 @@ class TransformersEngine:
             if row.kept:
                 row.fed = min(row.kept.common(row.ids), len(row.ids) - 1)
                 self._slab.restore(len(self._rows), row.kept, row.fed)
+                row.reused = row.fed
                 self.counts["reused"] += row.fed
                 row.kept = None
             self._rows.append(row)
@@ -256,22 +263,25 @@ class TransformersEngine:
         starts = torch.tensor([r.fed for r in rows], device=self.device)
         logits = self._forward(ids, starts, 0, length)[:, -1]
         self.counts["steps"] += 1
-        self.counts["fed"] += sum(r.pending > 1 for r in rows)
+        self.counts["fed"] += sum(r.fed < len(r.request.ids) for r in rows)
         for row in rows:
             row.fed += 1
         chosen = self._choose(rows, logits[:, : self.vocabulary])
         self._note_logprobs(rows, logits, chosen)
+        now = self._stepped = time.perf_counter()
         finished = []
         for slot in range(len(rows) - 1, -1, -1):
             row, token = rows[slot], chosen[slot]
             if row.pending:
                 continue
+            self.counts["decoded"] += 1
+            row.began = row.began or now
             stopped = token in row.request.stop
             if not stopped:
                 row.ids.append(token)
                 row.choice.add(token)
             if stopped or row.written == row.request.max_tokens:
-                finished.append((row.key, row.completion(token if stopped else None)))
+                finished.append((row.key, row.completion(token if stopped else None, now=now)))
                 self._leave(slot)
         return finished
 
@@ -349,6 +359,8 @@ class _Row:
     ids: list[int]  # the request's ids and the written ones
     choice: Choice
     fed: int = 0  # how many of them are in the slab
+    reused: int = 0  # how many of them came from the cache
+    began: float = 0.0  # the time of its first written id
     kept: Kept | None = None
     error: str | None = None
     told: int = 0  # how many of the written ids were reported
@@ -368,10 +380,18 @@ class _Row:
         since, self.told = self.told, self.written
         return Progress(tuple(self.ids[len(self.request.ids) + since :]), self._logprobs(since))
 
-    def completion(self, stop: int | None = None, cancelled: bool = False) -> Completion:
-        """What was written so far, as the end of the request."""
+    def completion(
+        self, stop: int | None = None, cancelled: bool = False, now: float = 0.0
+    ) -> Completion:
+        """What was written so far, as the end of the request; ``now``: the time of the last id."""
         ids = tuple(self.ids[len(self.request.ids) :])
-        return Completion(ids, stop, self.error, cancelled, self._logprobs())
+        usage = Usage(
+            prefilled=min(self.fed, len(self.request.ids)) - self.reused,
+            cached=self.reused,
+            decoded=len(ids) + (stop is not None),
+            seconds=now - self.began if self.began else 0.0,
+        )
+        return Completion(ids, stop, self.error, cancelled, self._logprobs(), usage)
 
     def _logprobs(self, since: int = 0) -> Logprobs | None:
         k = self.request.logprobs

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import gc
 import itertools
+import time
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from s1lab.driver import interrupt_later
-from s1lab.engine import MOST_LOGPROBS, Completion, Logprobs, Progress, Request
+from s1lab.engine import MOST_LOGPROBS, Completion, Logprobs, Progress, Request, Usage
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.finite import not_numbers
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import check_unread, load_tokenizer, locate
-from s1lab.engines.vllm_load import check_options, import_vllm, start
+from s1lab.engines.vllm_load import check_options, import_vllm, set_invariant, start
 from s1lab.engines.vocabulary import check_embeddings, outside, rows_of
 from s1lab.engines.weights import ModelFilesError
 from s1lab.template import ThinkTemplate
@@ -55,6 +56,8 @@ class VllmEngine:
         tensor_parallel_size: How many GPUs (or CPU sockets) each layer is spread over.
         pipeline_parallel_size: How many groups of them the layers are spread over.
         max_model_len: A shorter context than the model's own, in tokens.
+        deterministic: Whether to use vLLM's batch-invariant mode: no bit of a trace depends on
+            what else is in the batch. It is refused where this vLLM or the card lacks it.
         trust_remote_code: Whether code that the model's files name may run. It has all your rights
             on this machine.
         options: Options of vLLM's ``EngineArgs``, by their own names: gpu_memory_utilization,
@@ -82,12 +85,14 @@ class VllmEngine:
         tensor_parallel_size: int = 1,
         pipeline_parallel_size: int = 1,
         max_model_len: int | None = None,
+        deterministic: bool = False,
         trust_remote_code: bool = False,
         **options: Any,
     ) -> None:
         if not isinstance(trust_remote_code, bool):
             raise ValueError(f"trust_remote_code={trust_remote_code!r}: give True or False")
         self._version = import_vllm()
+        self.deterministic = set_invariant(deterministic)
         from vllm.platforms import current_platform
 
         self.model = str(model)
@@ -147,6 +152,7 @@ class VllmEngine:
         if rows is None:  # the files need their own code to say it
             check_embeddings(self.model, self.template, self._embedded)
         self._flying: dict[str, _Flight] = {}
+        self._unbegun: set[str] = set()  # names of requests that have no first id yet
         self._ready: list[tuple[int, Completion]] = []
         self._names = itertools.count()
 
@@ -156,7 +162,7 @@ class VllmEngine:
                 "this vLLM engine is closed, by close() or by loading another one: load it again"
             )
         if error := misfit(request, self.context, self._embedded):
-            self._ready.append((key, Completion((), error=error)))
+            self._ready.append((key, Completion((), error=error, usage=Usage())))
             return
         self._launch(_Flight(key, request))
 
@@ -167,6 +173,7 @@ class VllmEngine:
             return told
         with interrupt_later():
             outputs = self.llm.step()
+        self._note_beginnings(now := time.perf_counter())
         for output in outputs:
             flight = self._flying.get(output.request_id)
             if flight is None:
@@ -176,6 +183,8 @@ class VllmEngine:
             flight.add(list(written.token_ids), written.logprobs)
             if output.finished:
                 del self._flying[output.request_id]
+                self._unbegun.discard(output.request_id)
+                flight.spend(len(output.prompt_token_ids), output.num_cached_tokens, now)
                 self._land(flight, written.finish_reason)
             elif progress := flight.progress():
                 told.append((flight.key, progress))
@@ -217,10 +226,13 @@ class VllmEngine:
         )
         name = f"s1lab-{next(self._names)}"
         self._flying[name] = flight
+        self._unbegun.add(name)
+        flight.launched = len(written)
         try:
             self.llm.add_request(name, {"prompt_token_ids": [*request.ids, *written]}, sampling)
         except ValueError as why:
             del self._flying[name]
+            self._unbegun.discard(name)
             error = f"vLLM refuses the request: {why}"
             self._ready.append((flight.key, flight.completion(error=error)))
 
@@ -246,22 +258,36 @@ class VllmEngine:
         names = [n for n, f in self._flying.items() if gone is None or f.key in gone]
         for name in names:
             flight = self._flying.pop(name)
-            if not flight.request.partial:
-                flight.add(*self._unreported(name))
+            self._unbegun.discard(name)
+            state = self._state(name)
+            if state and not flight.request.partial:
+                flight.add(
+                    list(state.detokenizer.output_token_ids), state.logprobs_processor.logprobs
+                )
+            # How far vLLM has read a prompt that has no id behind it yet is not known.
+            reading = state is None or state.is_prefilling
+            read = (None, None) if reading else (state.prompt_len, state.num_cached_tokens)
+            flight.spend(*read, time.perf_counter())
             dropped[flight.key] = flight.completion(cancelled=True)
         if self.llm is not None and names:
             self.llm.abort_request(names)
         return dropped
 
-    def _unreported(self, name: str) -> tuple[list[int], Any]:
-        """The ids and log-probabilities of a request that vLLM tells only at its end."""
+    def _state(self, name: str) -> Any:
+        """What vLLM itself keeps of a running request, and tells only at its end."""
         if self.llm is None:
-            return [], None
+            return None
         processor = self.llm.output_processor
-        for internal in processor.external_req_ids.get(name, ()):
-            state = processor.request_states[internal]
-            return list(state.detokenizer.output_token_ids), state.logprobs_processor.logprobs
-        return [], None
+        internal = next(iter(processor.external_req_ids.get(name, ())), None)
+        return processor.request_states.get(internal)
+
+    def _note_beginnings(self, now: float) -> None:
+        """Note the time of the first id of requests. vLLM's own times would need its statistics."""
+        for name in [*self._unbegun]:
+            state = self._state(name)
+            if state is None or not state.is_prefilling:
+                self._unbegun.discard(name)
+                self._flying[name].began = self._flying[name].began or now
 
     def close(self) -> None:
         """Free the model and its memory. A later load in this process starts afresh.
@@ -287,7 +313,7 @@ class VllmEngine:
         options = " ".join(f"{k}={v}" for k, v in sorted(self._options.items()) if k in DECIDING)
         return (
             f"{self.name} {self._version} {str(self.dtype).removeprefix('torch.')} {self.device} "
-            f"{spread} {options} 2"
+            f"{spread} {options} 2{' batch-invariant' * self.deterministic}"
         )
 
     def __repr__(self) -> str:
@@ -318,6 +344,9 @@ class _Flight:
     key: int
     request: Request
     tries: int = 0  # how often an id outside the vocabulary came
+    launched: int = 0  # how many ids were written before this launch
+    began: float = 0.0  # the time of the first id
+    usage: Usage = field(default_factory=Usage)  # of the launches that have ended
     told: int = 0  # how many of the written ids were reported
     written: list[int] = field(default_factory=list)
     logprobs: list[tuple[float, list[int], list[float]]] = field(default_factory=list)
@@ -327,6 +356,13 @@ class _Flight:
         self.written += ids
         if self.request.logprobs is not None and logprobs is not None:
             self.logprobs += _rows(logprobs, ids, self.request.logprobs)
+
+    def spend(self, read: int | None, cached: int | None, now: float) -> None:
+        """Note what a launch took: the ids that it continued, and those that were cached."""
+        prefilled = None if read is None or cached is None else read - cached
+        new = Usage(prefilled, cached, decoded=len(self.written) - self.launched)
+        seconds = now - self.began if self.began else 0.0
+        self.usage = replace(self.usage + new, seconds=seconds)
 
     def progress(self) -> Progress | None:
         """What was written since the last report."""
@@ -338,7 +374,8 @@ class _Flight:
     def completion(
         self, stop: int | None = None, error: str | None = None, cancelled: bool = False
     ) -> Completion:
-        return Completion(tuple(self.written), stop, error, cancelled, self._logprobs())
+        found = self._logprobs()
+        return Completion(tuple(self.written), stop, error, cancelled, found, self.usage)
 
     def _logprobs(self, since: int = 0) -> Logprobs | None:
         k = self.request.logprobs

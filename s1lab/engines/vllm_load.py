@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from s1lab.engines.finite import finite
@@ -15,6 +16,9 @@ from s1lab.engines.weights import ModelFilesError, one_line
 
 # Checked at load. This project ran only 0.32.0. Versions near it are allowed but not tried.
 SUPPORTED = (0, 20), (0, 33)
+INVARIANT = "VLLM_BATCH_INVARIANT"  # the environment variable of vLLM's batch-invariant mode
+OLDEST_CARD = 80  # compute capability 8.0: vLLM's own overrides begin there
+_MODES: list[bool] = []  # whether this process's first vLLM was batch-invariant
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -62,6 +66,67 @@ def import_vllm() -> str:
             f"{'.'.join(map(str, oldest))} to {'.'.join(map(str, newest))}"
         )
     return str(vllm.__version__)
+
+
+def set_invariant(wanted: bool) -> bool:
+    """Turn vLLM's batch-invariant mode on if it is wanted. It stays on as long as this process.
+
+    vLLM and its workers read it from the environment, once. So all vLLM engines of a process have
+    the same mode.
+
+    Args:
+        wanted: Whether it must be on. It also is if the environment says so.
+
+    Returns:
+        Whether it is on.
+
+    Raises:
+        ValueError: It can't be on here, or this process has loaded vLLM in the other mode.
+    """
+    if not isinstance(wanted, bool):
+        raise ValueError(f"deterministic={wanted!r}: give True or False")
+    from vllm import envs
+    from vllm.platforms import current_platform
+
+    if wanted and (fault := invariance_fault(current_platform, envs.environment_variables)):
+        raise ValueError(fault)
+    on = wanted or os.environ.get(INVARIANT, "0") not in ("", "0")
+    # Some of vLLM's files keep what they read when they were imported.
+    read = [vars(m).get("is_batch_invariant") for n, m in [*sys.modules.items()] if "vllm" in n]
+    if (_MODES and _MODES[0] != on) or (on and False in read):
+        raise ValueError(
+            f"deterministic={wanted} comes too late: vLLM was loaded in this process in the other "
+            "mode, and decides on it once; start another process"
+        )
+    if on:
+        os.environ[INVARIANT] = "1"
+    _MODES.append(on)
+    return on
+
+
+def invariance_fault(platform: Any, variables: Container[str]) -> str | None:
+    """Why vLLM can't be batch-invariant here, in a sentence; None if it can.
+
+    Args:
+        platform: vLLM's ``current_platform``.
+        variables: The environment variables that vLLM knows.
+    """
+    if INVARIANT not in variables:
+        return (
+            "deterministic=True: the installed vLLM has no batch-invariant mode; install a newer "
+            "one, or leave it out"
+        )
+    if platform.is_cpu() or not (platform.is_cuda_alike() or platform.is_xpu()):
+        return (
+            f"deterministic=True: vLLM has no batch-invariant mode on {platform.device_type!r}; "
+            "leave it out, and take dtype='float32' for traces that seldom depend on the batch"
+        )
+    if platform.is_cuda() and not platform.has_device_capability(OLDEST_CARD):
+        return (
+            "deterministic=True: vLLM's batch-invariant mode needs a card of compute capability "
+            f"{OLDEST_CARD / 10}, and this one is older; leave it out"
+        )
+    return None
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ control, rejection sampling, votes over samples, and REBASE. ``lab.ladder``, ``l
 """
 
 from s1lab.methods.conditional import class_conditional, step_conditional, token_conditional
-from s1lab.methods.costs import Cost, cost
+from s1lab.methods.costs import Cost, cost, usage
 from s1lab.methods.ladder import Ladder
 from s1lab.methods.mixtures import mixture
 from s1lab.methods.outcomes import Outcome, outcome
@@ -31,4 +31,5 @@ __all__ = [
     "reject",
     "step_conditional",
     "token_conditional",
+    "usage",
 ]

@@ -1,9 +1,10 @@
-"""What a method costs: the tokens that its traces took, in three numbers."""
+"""What a method costs: the tokens that its traces took, and the engine's work."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from s1lab.engine import Usage
 from s1lab.evaluation.arguments import shown, whole
 from s1lab.trace import Counted, Trace
 
@@ -81,3 +82,35 @@ def cost(*traces: Trace) -> Cost:
         sum(t.forced_tokens for t in traces),
         sum(t.dropped for t in traces),
     )
+
+
+def usage(*traces: Trace) -> Usage:
+    """Add up what traces took from the engine. A request that several of them share counts once.
+
+    The traces of a ladder share its thinking pass, and those of a tree the beginnings that it
+    forked. `Trace.cost` of each has it all, so their sum would count it several times. For a tree,
+    `Tree.used` also has the branches that were pruned.
+
+    Args:
+        *traces: The traces, one argument each: ``usage(*traces)`` for a list.
+
+    Returns:
+        The sum, with None for what an engine did not tell.
+
+    Raises:
+        ValueError: An argument is not a trace of this process. Stored traces have no usage.
+
+    Example:
+        import s1lab as lab
+
+        rungs = lab.ladder(lab.load("s1-tiny"), "What is 2 + 3?", caps=(16, 64))
+        print(lab.methods.usage(*rungs.traces))
+    """
+    for place, trace in enumerate(traces):
+        if not isinstance(trace, Trace):
+            raise ValueError(
+                f"traces[{place}]={shown(trace)} is no trace of this process, and only such a "
+                "trace has its usage: give traces, usage(*traces) for a list"
+            )
+    once = {id(used): used for trace in traces for used in trace.usage}
+    return sum(once.values(), Usage())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import count
 
 from s1lab.budget import Budget
-from s1lab.engine import Completion, Program
-from s1lab.forcing import Sampling, open_thinking, reply, thinking
+from s1lab.engine import Program
+from s1lab.forcing import Sampling, ask, open_thinking, reply, thinking
 from s1lab.methods.original_loops import harness
 from s1lab.methods.steps import step_mark
 from s1lab.tokenization.bound_template import BoundTemplate
@@ -69,7 +69,8 @@ def original_steps(
         # Look at one token after a delimiter. Another delimiter is an ordinary token there. The
         # original does this in one request, since its engine compares the text with the end text.
         if behind_mark:
-            word: Completion = yield sampling.request(trace, 1, template.answer_stop, next(rounds))
+            request = sampling.request(trace, 1, template.answer_stop, next(rounds))
+            word = yield from ask(trace, request)
             if not word.error and template.decode(list(word.ids)).startswith(LAST_STEP):
                 # The original removes the end text by its ids. So a token that holds more than the
                 # digit stays.

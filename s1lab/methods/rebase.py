@@ -16,7 +16,7 @@ from s1lab.engine import Engine, Program
 from s1lab.evaluation.arguments import shown, whole
 from s1lab.forcing import Sampling, answer, cut_short, open_thinking, suppress, thinking
 from s1lab.methods.allocation import ALLOCATIONS, balanced, ceilings, growth_weights
-from s1lab.methods.costs import Cost, cost
+from s1lab.methods.costs import Cost, cost, usage
 from s1lab.methods.fan_out import together
 from s1lab.methods.rewards import Score, check_score, rated
 from s1lab.methods.samples import VOTES, check_samples, kinds_of
@@ -249,7 +249,8 @@ def grow(
     answered = cost(*going)
     spent += Cost(answered.sampled - thought.sampled, answered.forced - thought.forced)
     traces, marks = [b.trace for b in ended], tuple(b.reward for b in ended)
-    return Tree(trace.question, traces, kind, marks, spent, scored, depth, vote)
+    used = usage(*(b.trace for b in every))
+    return Tree(trace.question, traces, kind, marks, spent, scored, depth, vote, used)
 
 
 def _step(

@@ -6,8 +6,8 @@ from dataclasses import replace
 from itertools import count
 
 from s1lab.budget import Budget
-from s1lab.engine import Completion, Program
-from s1lab.forcing import Sampling, answer, cut_short, open_thinking, thinking
+from s1lab.engine import Program
+from s1lab.forcing import Sampling, answer, ask, cut_short, open_thinking, thinking
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Source, Trace
 
@@ -109,8 +109,8 @@ def stepped(
         # An end of sequence, or no room for another step.
         if done.end != mark or trace.thinking_tokens + len(done.mark) + 1 >= cap:
             break
-        word: Completion = yield sampling.request(
-            trace, 1, template.think_stop, next(rounds), after=done.mark
+        word = yield from ask(
+            trace, sampling.request(trace, 1, template.think_stop, next(rounds), after=done.mark)
         )
         if word.error:
             trace.error = word.error

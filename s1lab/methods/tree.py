@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from s1lab.engine import Usage
 from s1lab.evaluation.arguments import shown, whole
 from s1lab.methods.costs import Cost
 from s1lab.methods.rewards import check_numbers
@@ -32,6 +33,7 @@ class Tree(Samples):
             ``inference_scaling/math_evaluate.py``): each trace has a vote, a tie goes to the answer
             that came to that many votes first, and all traces without an answer are one answer,
             which can win.
+        used: What the whole tree took from the engine, its pruned branches included.
 
     Raises:
         ValueError: There is not a finite reward for every trace, or the vote is unknown.
@@ -46,6 +48,7 @@ class Tree(Samples):
     scored: int = 0
     depth: int = 0
     vote: str = "weighted"
+    used: Usage = field(default_factory=Usage, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

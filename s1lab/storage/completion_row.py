@@ -171,4 +171,5 @@ def joined(before: Completion, rest: Completion) -> Completion:
     if a is not None and b is not None:
         pairs = ((a.sampled, b.sampled), (a.ids, b.ids), (a.top, b.top))
         both = Logprobs(*map(np.concatenate, pairs))
-    return Completion(before.ids + rest.ids, rest.stop_id, rest.error, rest.cancelled, both)
+    ids = before.ids + rest.ids
+    return Completion(ids, rest.stop_id, rest.error, rest.cancelled, both, rest.usage)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from s1lab.driver import Member
-from s1lab.engine import Completion, Engine, Progress, Request
+from s1lab.engine import Completion, Engine, Progress, Request, Usage
 from s1lab.engines.description import describe
 from s1lab.storage.completion_row import ChangedRow, joined, key_of, look_up, resumable
 from s1lab.storage.sqlite import StoreError, faults, open_to_read, version_of
@@ -23,6 +23,8 @@ from s1lab.storage.stored_run import stored_model
 from s1lab.storage.tokenizers import bound
 from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.trace import Trace
+
+NOTHING = Usage()  # what a completion from a store takes from an engine
 
 
 class Recorded:
@@ -50,7 +52,7 @@ class Recorded:
         if content in self._asked:
             self._asked[content].append(key)
         elif stored := self.store.get(content):
-            self._ready.append((key, stored))
+            self._ready.append((key, replace(stored, usage=NOTHING)))
         else:
             self._asked[content], self._requests[content] = [key], request
             before = self._beginning(content, request)
@@ -102,7 +104,8 @@ class Recorded:
                 continue
             del self._contents[key]
             whole = self._whole(content, what)
-            told += [(same, whole) for same in self._asked.pop(content)]
+            first, *others = self._asked.pop(content)  # the engine worked for the first one alone
+            told += [(first, whole), *((key, replace(whole, usage=NOTHING)) for key in others)]
         self.store.flush_when_due()
         return told
 
@@ -116,13 +119,15 @@ class Recorded:
             mine = [key for key in self._asked[content] if key not in left]
             if not mine:
                 continue
-            written = Completion((), cancelled=True)  # others go on with the same request
+            # Others go on with the same request.
+            written = Completion((), cancelled=True, usage=NOTHING)
             if not left:
                 written = self._whole(content, self._member.cancel([inner]).get(inner, written))
                 del self._contents[inner], self._asked[content]
             else:
                 self._asked[content] = left
-            dropped |= dict.fromkeys(mine, written)
+            dropped |= dict.fromkeys(mine, replace(written, usage=NOTHING))
+            dropped[mine[0]] = written
         return dropped
 
     def close(self) -> None:
@@ -222,8 +227,8 @@ class Replay:
                 found = look_up(self._db, self.path, self._version, content)
             except ChangedRow as changed:
                 why = str(changed)
-        missing = Completion((), error=f"{why}: run it with the model {self.model!r}")
-        self._ready.append((key, found or missing))
+        done = found or Completion((), error=f"{why}: run it with the model {self.model!r}")
+        self._ready.append((key, replace(done, usage=NOTHING)))
 
     def poll(self) -> list[tuple[int, Completion | Progress]]:
         done, self._ready = self._ready, []

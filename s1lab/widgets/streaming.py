@@ -91,7 +91,8 @@ def _grown(
                 yield growth.copy()
             if stopped():
                 unfinished = growth.copy()
-                running.drop(0)
+                for done in running.drop(0):
+                    unfinished.spend(done)
                 unfinished.error = UNFINISHED
                 yield unfinished
                 return

@@ -52,7 +52,9 @@ class Server:
             "api-key": KEY,
         }
         command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        command += ["--enforce-eager", "--disable-uvicorn-access-log", *self.more]
+        command += ["--enforce-eager", "--disable-uvicorn-access-log"]
+        # Beside each completion it says what it took.
+        command += ["--enable-prompt-tokens-details", "--enable-per-request-metrics", *self.more]
         env = os.environ | {
             "VLLM_CPU_KVCACHE_SPACE": "1",
             "VLLM_NO_USAGE_STATS": "1",

@@ -145,9 +145,10 @@ def test_the_cache_of_a_round_is_used_by_the_next_and_changes_no_token(tiny):
     fresh = lab.force(without, question, budget, progress=False)
     assert [t.ids for t in kept] == [t.ids for t in fresh]
     assert with_cache.counts["reused"] > 0 == without.counts["reused"]
-    # All that later rounds feed are the forced ids and the last id of the round before.
+    # All that later rounds feed are the forced ids, and the last id of a round that was cut.
     prompts_fed = sum(t.source.count("prompt") for t in kept)
-    assert with_cache.counts["fed"] <= prompts_fed + sum(t.forced_tokens for t in kept)
+    forced = sum(t.forced_tokens + t.cut for t in kept)
+    assert with_cache.counts["fed"] <= prompts_fed + forced
 
 
 def test_ids_past_the_tokenizer_are_never_sampled():

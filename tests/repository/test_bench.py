@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -122,3 +123,28 @@ def test_the_make_target_runs_the_rows_that_it_is_given():
         ["make", "-n", "bench", "ROWS=a b"], capture_output=True, text=True, cwd=ROOT
     )
     assert "-m tools.bench a b\n" in ran.stdout
+
+
+def test_the_rows_on_reports_and_log_probabilities_ask_for_them_on_one_side_alone(monkeypatch):
+    asked = []
+    batch, complete = bench_rows._batch, bench_rows._complete
+
+    def small(engine):
+        whole = batch(engine)
+        assert len(whole) == 64 and all(request.max_tokens == 200 for request in whole)
+        return [replace(request, max_tokens=3) for request in whole[:2]]
+
+    def seen(engine, requests):
+        asked.append({(request.partial, request.logprobs) for request in requests})
+        return complete(engine, requests)
+
+    monkeypatch.setattr(bench_rows, "_batch", small)
+    monkeypatch.setattr(bench_rows, "_complete", seen)
+    rows = [bench_rows.streamed(1), *(bench_rows.with_logprobs(1, k) for k in (1, 20))]
+    names = ["stream-vs-whole", "logprobs-vs-none", "logprobs-vs-none-x20"]
+    assert [row["name"] for row in rows] == names and set(names) <= set(bench.LEAST)
+    plain = {(False, None)}
+    for at, ours in enumerate(({(True, None)}, {(False, 1)}, {(False, 20)})):
+        assert sorted(map(str, asked[4 * at : 4 * at + 4])) == sorted(
+            map(str, [ours, plain, plain, ours])
+        )
