@@ -270,6 +270,7 @@ def test_the_messages_of_a_trace_have_a_hash_and_do_not_change(scripted):
         '"' * 9,
         "[" * 100_000,
     ],
+    ids=range(10),
 )
 def test_a_question_is_read_back_from_its_text_whatever_it_looks_like(text):
     assert of_text(to_text(text)) == text and isinstance(of_text(to_text(text)), str)
