@@ -9,7 +9,7 @@ from s1lab import forcing
 from s1lab.budget import Budget, check_text
 from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling
-from s1lab.questions import Budgets, Options, Questions, Storing, force_loop
+from s1lab.questions import Budgets, Options, Question, Questions, Storing, force_loop
 from s1lab.trace import Trace
 
 P = ParamSpec("P")
@@ -22,18 +22,19 @@ class Call(Protocol[P, One, Many]):
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
-        self, engine: Engine, questions: str, *args: P.args, **kwargs: P.kwargs
+        self, engine: Engine, questions: Question, *args: P.args, **kwargs: P.kwargs
     ) -> One: ...
     @overload
     def __call__(
-        self, engine: Engine, questions: Iterable[str], *args: P.args, **kwargs: P.kwargs
+        self, engine: Engine, questions: Iterable[Question], *args: P.args, **kwargs: P.kwargs
     ) -> Many: ...
 
 
 def one_or_many(
     one: type[One], many: type[Many]
 ) -> Callable[
-    [Callable[Concatenate[Engine, str | Iterable[str], P], One | Many]], Call[P, One, Many]
+    [Callable[Concatenate[Engine, Question | Iterable[Question], P], One | Many]],
+    Call[P, One, Many],
 ]:
     """Tell type checkers what a call gives: ``one`` for a question, ``many`` for several.
 
@@ -45,7 +46,7 @@ def one_or_many(
 @one_or_many(Trace, list[Trace])
 def force(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     budget: Budgets | None = None,
     *,
     temperature: float = 0.0,
@@ -70,7 +71,11 @@ def force(
 
     Args:
         engine: The engine that runs the model, from `s1lab.load`.
-        questions: One question, or many.
+        questions: One question, or many. A question is a text, or a conversation: a list of
+            messages, each ``{"role": "system" | "user" | "assistant", "content": "…"}``, the
+            user's last. The chat template decides what the model sees of earlier turns; most
+            leave their thinking out, and the trace has a note then. ``Trace.question`` holds the
+            messages as a tuple.
         budget: One budget for all questions, or a list with one for each. None is ``Budget()``: the
             model thinks until it stops by itself.
         temperature: 0 is greedy. Above 0 each (seed, question) has its own random numbers, whatever
@@ -90,7 +95,8 @@ def force(
         logprobs: Ask for log-probabilities: `Trace.logprobs` then has each id's own. With k above 0
             the engine is asked for the k most likely ids at each place too, up to 20; a store
             keeps them. None asks for none.
-        system: The system turn; None for none.
+        system: The system turn; None for none. It comes before the messages of a conversation,
+            which then have none of their own.
         store: A file, such as "runs/x.db", that keeps every completion and every trace as it comes.
             The same call on the same file resumes a run that was killed, and repeats no request
             that the file holds. `s1lab.runs` lists the runs in a file.
@@ -128,7 +134,7 @@ def force(
 @one_or_many(Trace, list[Trace])
 def direct(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     *,
     prefix: str | None = None,
     temperature: float = 0.0,

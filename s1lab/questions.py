@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from s1lab.storage.replay import Recording
+    from s1lab.tokenization.bound_template import BoundTemplate
+    from s1lab.tokenization.conversation import Conversation
 
 T = TypeVar("T")
+# A text, or a conversation: a list of messages, the user's last.
+Question: TypeAlias = str | Sequence[Mapping[str, str]]
 Budgets: TypeAlias = Budget | Sequence[Budget]
 Storing: TypeAlias = "str | Path | Recording | None"
 Loop: TypeAlias = Callable[[Trace, Budget, Sampling, int], Program[Trace]]
@@ -90,7 +94,7 @@ class Questions:
         thinking: Whether the questions are answered with thinking.
 
     Attributes:
-        texts: The questions.
+        questions: The questions, each a text or a conversation.
         single: Whether the call has a single question, not a list.
         budgets: A budget for each question.
         sampling: How ids are chosen.
@@ -104,16 +108,15 @@ class Questions:
     def __init__(
         self,
         engine: Engine,
-        questions: str | Iterable[str],
+        questions: Question | Iterable[Question],
         budget: Budgets | None,
         options: Options,
         thinking: bool = True,
     ) -> None:
         check_engine(engine)
         self.engine, self.options, self.thinking = engine, options, thinking
-        self.single = isinstance(questions, str)
-        self.texts = texts_of(questions)
-        self.budgets = options.budgets(budget, len(self.texts), self.single)
+        self.single, self.questions = read_questions(questions, engine.template, options.system)
+        self.budgets = options.budgets(budget, len(self.questions), self.single)
         self.sampling = options.sampling
         self.traces: list[list[Trace]] = []
 
@@ -122,19 +125,25 @@ class Questions:
 
         Args:
             samples: The number of traces of each question.
-            instruct: Adds an instruction to a question. The prompt has it, ``Trace.question`` not.
+            instruct: Adds an instruction to a question's text, that of the last message in a
+                conversation. The prompt has it, ``Trace.question`` not.
 
         Raises:
             ValueError: The chat template takes no system text.
         """
         seen: dict[str, int] = {}  # how often a question came earlier: its sample number
-        for text, budget in zip(self.texts, self.budgets, strict=True):
-            own = budget if self.thinking else None
+        for question, budget in zip(self.questions, self.budgets, strict=True):
+            own, text = budget if self.thinking else None, str(question)
+            asked: str | Conversation = (
+                instruct(question)
+                if isinstance(question, str)
+                else question.ending(instruct(question.last))
+            )
             opened = []
             for _ in range(samples):
                 sample = seen[text] = seen.get(text, -1) + 1
-                trace = open_trace(self.engine, instruct(text), own, sample, self.options.system)
-                trace.question = text
+                trace = open_trace(self.engine, asked, own, sample, self.options.system)
+                trace.question = question
                 opened.append(trace)
             self.traces.append(opened)
 
@@ -193,7 +202,7 @@ class Questions:
         """
         from s1lab.storage.replay import recording
 
-        n, hidden = len(self.texts), self.single or not self.options.progress
+        n, hidden = len(self.questions), self.single or not self.options.progress
         results: dict[int, T] = {}
 
         def ended(i: int, error: str) -> T:
@@ -227,25 +236,48 @@ class Questions:
                 raise Interrupted(left, len(results)) from None
 
 
-def texts_of(questions: str | Iterable[str]) -> list[str]:
-    """Turn the questions of a call into a list. ValueError if it or one of them is empty."""
-    if not isinstance(questions, Iterable):
-        raise ValueError(f"questions={questions!r:.60} is no text: give one, or a list of them")
-    texts = [questions] if isinstance(questions, str) else list(questions)
-    if not texts:
+def read_questions(
+    questions: Question | Iterable[Question], template: BoundTemplate, system: str | None
+) -> tuple[bool, list[str | Conversation]]:
+    """Tell a single question from many, and check them.
+
+    Args:
+        questions: One question, or many. A list of messages is one: a conversation.
+        template: The engine's template, for conversations.
+        system: The call's system text.
+
+    Returns:
+        Whether it is a single question, and the list of them.
+
+    Raises:
+        ValueError: The list or a question is empty, or one of them can't be used.
+    """
+    if isinstance(questions, Mapping) or not isinstance(questions, Iterable):
+        raise ValueError(
+            f"questions={questions!r:.60} is neither a text nor a list of messages: give one, or "
+            "a list of them"
+        )
+    given: list[Any] = [questions] if isinstance(questions, str) else list(questions)
+    if not given:
         raise ValueError("the list of questions is empty: give at least one")
-    for place, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise ValueError(f"question {place} is a {type(text).__name__}, not text: {text!r}")
-        if not text.strip():
-            which = "the question" if isinstance(questions, str) else f"question {place}"
-            raise ValueError(f"{which} is empty: write something to ask")
-    return texts
+    messages = isinstance(questions, list | tuple) and isinstance(given[0], Mapping)
+    single, given = messages or isinstance(questions, str), [given] if messages else given
+    for place, question in enumerate(given):
+        where = "the question" if single else f"question {place}"
+        if isinstance(question, list | tuple):
+            given[place] = template.conversation(question, where, system)
+        elif not isinstance(question, str):
+            kind = type(question).__name__
+            raise ValueError(f"{where} is a {kind}, not text or a list of messages: {question!r}")
+        elif not question.strip():
+            raise ValueError(f"{where} is empty: write something to ask")
+    return single, given
 
 
 def open_trace(
-    engine: Engine, question: str, budget: Budget | None, sample: int, system: str | None
-) -> Trace:
+    engine: Engine, question: str | Conversation, budget: Budget | None, sample: int,
+    system: str | None,
+) -> Trace:  # fmt: skip
     """Open a trace: the prompt, up to where the model begins.
 
     A question that can't be opened gets a trace with an ``error``. Half of a surrogate pair has no
@@ -253,7 +285,7 @@ def open_trace(
 
     Args:
         engine: The engine, for its template.
-        question: The question.
+        question: The question, a text or a conversation.
         budget: Its budget. None opens no thinking.
         sample: The sample number of the question.
         system: The system turn; None for none.
@@ -269,22 +301,22 @@ def open_trace(
     if system is not None and (unusable := template.chat.system_fault):
         raise ValueError(unusable)
     trace = Trace(question, template, budget, sample)
-    texts = {"question": question, "system_text": system}
-    if budget is not None:
-        waits = budget.wait if isinstance(budget.wait, tuple) else (budget.wait,)
-        texts |= {"wait": "\n".join(filter(None, waits)), "on_cut": budget.on_cut}
+    thinking = budget is not None
     try:
-        prompt = template.prompt(question, system, thinking=budget is not None)
-        trace.extend(prompt, Source.PROMPT)
-        trace.notes += template.foreign_notes(**texts)
+        trace.extend(template.prompt(question, system, thinking=thinking), Source.PROMPT)
+        trace.notes += template.prompt_notes(question, system, thinking=thinking)
+        if budget is not None:
+            waits = budget.wait if isinstance(budget.wait, tuple) else (budget.wait,)
+            wait = "\n".join(filter(None, waits))
+            trace.notes += template.foreign_notes(wait=wait, on_cut=budget.on_cut)
     except Exception as why:  # the chat template and the tokenizer may raise anything here
         LOG.debug("a question can't be opened", exc_info=True)
         trace.error = _unopened(question, system, why)
     return trace
 
 
-def _unopened(question: str, system: str | None, why: Exception) -> str:
-    for name, text in (("question", question), ("system text", system or "")):
+def _unopened(question: str | Conversation, system: str | None, why: Exception) -> str:
+    for name, text in (("question", str(question)), ("system text", system or "")):
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             return (
                 f"the {name} holds half of a surrogate pair, which no tokenizer takes: "

@@ -14,6 +14,7 @@ from s1lab.engine import Completion, Usage
 if TYPE_CHECKING:
     from s1lab.budget import Budget
     from s1lab.tokenization.bound_template import BoundTemplate
+    from s1lab.tokenization.conversation import Conversation
 
 
 class Source(StrEnum):
@@ -115,7 +116,7 @@ class Trace(Counted):
     where it came from.
 
     Attributes:
-        question: The question.
+        question: The question: a text, or the messages of a conversation as a tuple.
         template: The think template, bound to the model's tokenizer.
         budget: The budget; None without thinking.
         sample: The sample number of the question, from 0.
@@ -146,7 +147,7 @@ class Trace(Counted):
         print(trace.show())
     """
 
-    question: str
+    question: str | Conversation
     template: BoundTemplate = field(repr=False)
     budget: Budget | None = None
     sample: int = 0

@@ -286,7 +286,13 @@ def _column(table: Dataset, names: Sequence[str], where: str) -> list[str]:
         raise ValueError(
             f"{where} has no column {' or '.join(map(repr, names))}, only {table.column_names}"
         )
-    values = ["" if value is None else str(value) for value in table[name]]
+    found = list(table[name])
+    if (place := next((i for i, v in enumerate(found) if isinstance(v, list)), None)) is not None:
+        raise ValueError(
+            f"the {name} of row {place} of {where} is a list, not text: give a file with "
+            "conversations to lab.evaluate itself, as a Dataset"
+        )
+    values = ["" if value is None else str(value) for value in found]
     empty = next((place for place, value in enumerate(values) if not value.strip()), None)
     if empty is not None:
         raise ValueError(

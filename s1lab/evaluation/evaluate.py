@@ -21,6 +21,7 @@ from s1lab.methods.ladder import ladder, names, rungs_of
 from s1lab.methods.voting import check_thinking
 from s1lab.questions import Budgets, Options, Storing
 from s1lab.storage.replay import recording
+from s1lab.tokenization.conversation import Conversation
 from s1lab.trace import Trace
 
 __all__ = ["AnswersCut", "Results", "checksum", "evaluate", "sweep"]
@@ -57,7 +58,8 @@ def evaluate(
 
     Args:
         engine: The engine, from `s1lab.load`.
-        problems: A Dataset with the columns ``question`` and ``answer``. A column ``kind`` says how
+        problems: A Dataset with the columns ``question`` and ``answer``. A question is a text, or
+            a list of messages as in `s1lab.force`. A column ``kind`` says how
             each row is graded; without it every row is "math". A column ``unanswered`` says what a
             response without an answer counts as. The original uses "A" for GPQA-Diamond, see
             `s1lab.evaluation.benchmarks.load`. Only the rules use that column, and ``made``
@@ -245,17 +247,16 @@ def _warn_cut(traces: Sequence[Trace], context: int) -> None:
     )
 
 
-def checksum(questions: Sequence[str]) -> str:
+def checksum(questions: Sequence[str | Conversation]) -> str:
     """Sixteen hex digits of SHA-256 over the sorted questions, without spaces and case."""
-    return hashlib.sha256(
-        "\n".join(sorted(map(plain, questions))).encode("utf-8", "replace")
-    ).hexdigest()[:16]
+    texts = sorted(plain(str(question)) for question in questions)
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _made(
     engine: Engine,
     problems: Dataset,
-    questions: list[str],
+    questions: list[str | Conversation],
     options: Options,
     budgets: list[Budget],
     n: int,

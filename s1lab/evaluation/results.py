@@ -17,6 +17,7 @@ from s1lab.evaluation.intervals import Interval, accuracy_interval
 from s1lab.interop.exports import save_harness
 from s1lab.methods.samples import unread
 from s1lab.storage.saved import write_run
+from s1lab.tokenization.conversation import conversation, transcript
 from s1lab.trace import Trace
 
 # Numbers of each trace. Each one becomes a column of the rows.
@@ -125,7 +126,7 @@ class Results:
         )
 
 
-def checked_columns(problems: Dataset, n: int, temperature: float) -> dict[str, list[str]]:
+def checked_columns(problems: Dataset, n: int, temperature: float) -> dict[str, list[Any]]:
     if not hasattr(problems, "column_names"):
         raise ValueError(
             f"problems={shown(problems)} is no Dataset: load one with lab.benchmarks.load, "
@@ -145,6 +146,14 @@ def checked_columns(problems: Dataset, n: int, temperature: float) -> dict[str, 
     if not len(problems):
         raise ValueError("the benchmark has no rows: give at least one question")
     columns = {c: list(problems[c]) for c in ("question", "answer")}
+    for place, question in enumerate(columns["question"]):
+        if not isinstance(question, str | list | tuple):
+            raise ValueError(
+                f"the question of row {place} of the benchmark is a {type(question).__name__}: "
+                "give a text, or a list of messages"
+            )
+        if not isinstance(question, str):
+            columns["question"][place] = conversation(question, f"the question of row {place}")
     columns["kind"] = (
         list(problems["kind"]) if "kind" in problems.column_names else ["math"] * len(problems)
     )
@@ -163,7 +172,7 @@ def checked_columns(problems: Dataset, n: int, temperature: float) -> dict[str, 
 
 
 def verdicts_on(
-    columns: dict[str, list[str]], traces: Sequence[Trace], n: int, grader: Grader | None = None
+    columns: dict[str, list[Any]], traces: Sequence[Trace], n: int, grader: Grader | None = None
 ) -> list[Verdict]:
     golds = [str(gold) for gold in columns["answer"] for _ in range(n)]
     answers = [t.answer for t in traces]
@@ -174,7 +183,8 @@ def verdicts_on(
             letters = [letter for letter in columns["unanswered"] for _ in range(n)]
             verdicts = _answered_for(traces, verdicts, letters, golds, kinds)
         return verdicts
-    found = grader([q for q in columns["question"] for _ in range(n)], answers, golds)
+    asked = [transcript(question) for question in columns["question"] for _ in range(n)]
+    found = grader(asked, answers, golds)
     if len(found) != len(answers):
         raise ValueError(
             f"the grader gave {len(found)} verdicts on {len(answers)} responses: it must give one "
@@ -214,7 +224,7 @@ def _answered_for(
 
 def results_of(
     problems: Dataset,
-    columns: dict[str, list[str]],
+    columns: dict[str, list[Any]],
     traces: Sequence[Trace],
     verdicts: list[Verdict],
     n: int,

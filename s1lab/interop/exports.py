@@ -113,6 +113,8 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
 def _samples(results: Results) -> Iterable[dict[str, Any]]:
     n = len(results.traces) // len(results.rows)
     for place, row in enumerate(results.rows):
+        asked = row["question"]
+        asked = asked if isinstance(asked, str) else json.dumps(asked, ensure_ascii=False)
         doc = {column: value for column, value in row.items() if column not in MEASURED}
         responses = [response(trace) for trace in results.traces[place * n : (place + 1) * n]]
         yield {
@@ -120,17 +122,14 @@ def _samples(results: Results) -> Iterable[dict[str, Any]]:
             "doc": doc,
             "target": row["answer"],
             "arguments": {
-                "gen_args_0": {
-                    "arg_0": row["question"],
-                    "arg_1": {"until": [], "max_gen_toks": None},
-                }
+                "gen_args_0": {"arg_0": asked, "arg_1": {"until": [], "max_gen_toks": None}}
             },
             "resps": [responses],
             "filtered_resps": responses[:1],
             "filter": "none",
             "metrics": ["exact_match", "thinking_tokens"],
             "doc_hash": _hash(json.dumps(doc, indent=2, ensure_ascii=False, default=str)),
-            "prompt_hash": _hash(row["question"]),
+            "prompt_hash": _hash(asked),
             "target_hash": _hash(row["answer"]),
             "exact_match": float(row["correct"]),
             "thinking_tokens": float(row["thinking_tokens"]),

@@ -19,7 +19,7 @@ from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling
 from s1lab.methods.original_steps import counted_harness, original_steps
 from s1lab.methods.steps import step_mark, stepped
-from s1lab.questions import Budgets, Options, Questions, Storing, force_loop
+from s1lab.questions import Budgets, Options, Question, Questions, Storing, force_loop
 from s1lab.trace import Trace
 
 Length = Literal["short", "long"]
@@ -54,7 +54,7 @@ def asking_class(question: str, length: Length | None) -> str:
 @one_or_many(Trace, list[Trace])
 def token_conditional(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     tokens: int = 256,
     budget: Budgets | None = None,
     *,
@@ -134,7 +134,7 @@ def token_conditional(
 @one_or_many(Trace, list[Trace])
 def class_conditional(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     length: Length | None = None,
     budget: Budgets | None = None,
     *,
@@ -212,7 +212,7 @@ def class_conditional(
 @one_or_many(Trace, list[Trace])
 def step_conditional(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     steps: int = 16,
     budget: Budgets | None = None,
     *,

@@ -23,7 +23,8 @@ from s1lab.budget import Budget
 from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling, answer, cut_short, goes_on, open_thinking, suppress, thinking
 from s1lab.methods.fan_out import together
-from s1lab.questions import Budgets, Options, Questions, Storing
+from s1lab.questions import Budgets, Options, Question, Questions, Storing
+from s1lab.tokenization.conversation import Conversation, transcript
 from s1lab.trace import Source, Trace
 
 
@@ -34,7 +35,7 @@ class Ladder:
     Each is an ordinary Trace, token for token what `s1lab.force` gives for its budget.
 
     Attributes:
-        question: The question.
+        question: The question, a text or a conversation.
         caps: The caps of the rungs, in the order of the call.
         waits: The numbers of Waits of the rungs, in the order of the call.
         traces: The traces of the rungs, those of the caps first.
@@ -44,7 +45,7 @@ class Ladder:
         print(rungs.at(cap=16).answer, rungs.at(waits=1).answer)
     """
 
-    question: str
+    question: str | Conversation
     caps: tuple[int, ...]
     waits: tuple[int, ...]
     traces: list[Trace] = field(repr=False)
@@ -100,7 +101,7 @@ class Ladder:
         return sum(t.sampled_tokens for t in self.traces)
 
     def __str__(self) -> str:
-        lines = [self.question]
+        lines = [transcript(self.question)]
         for name, trace in self.items():
             lines.append(
                 f"{name:<9} {trace.thinking_tokens:>6} thinking tokens  "
@@ -209,7 +210,7 @@ def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
 @one_or_many(Ladder, list[Ladder])
 def ladder(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     caps: Sequence[int] = (),
     waits: Sequence[int] = (),
     *,
@@ -285,11 +286,11 @@ def ladder(
     def program(i: int) -> Program[Ladder]:
         trace = asked.traces[i][0]
         climbed = yield from ladder_program(trace, rungs[i], asked.sampling, engine.context)
-        return Ladder(asked.texts[i], caps, waits, climbed)
+        return Ladder(asked.questions[i], caps, waits, climbed)
 
     def unfinished(i: int) -> Ladder:
         forks = [asked.traces[i][0].fork(None, rung) for rung in rungs[i]]
-        return Ladder(asked.texts[i], caps, waits, forks)
+        return Ladder(asked.questions[i], caps, waits, forks)
 
     made = {"call": "ladder", "caps": list(caps), "waits": list(waits)} | asked.settings()
     found = asked.run(program, unfinished, lambda found: found.traces, what="climbing", made=made)

@@ -12,14 +12,14 @@ from s1lab.methods.fan_out import together
 from s1lab.methods.ladder import ladder_program, names, rungs_of
 from s1lab.methods.samples import check_samples, kinds_of
 from s1lab.methods.voting import Vote
-from s1lab.questions import Options, Questions, Storing
+from s1lab.questions import Options, Question, Questions, Storing
 from s1lab.trace import Trace
 
 
 @one_or_many(dict[str, Vote], dict[str, list[Vote]])
 def mixture(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     n: int,
     caps: Sequence[int] = (),
     waits: Sequence[int] = (),
@@ -90,7 +90,7 @@ def mixture(
         answer_tokens, answer_room, system, store, progress,
     )  # fmt: skip
     asked = Questions(engine, questions, options.answering(budget), options)
-    kinds = kinds_of(kind, len(asked.texts))
+    kinds = kinds_of(kind, len(asked.questions))
     rungs = rungs_of(asked.budgets[0], caps, waits)
     labels = names(tuple(caps), tuple(waits))
     check_samples("n", n, temperature)
@@ -101,13 +101,13 @@ def mixture(
             [ladder_program(t, rungs, asked.sampling, engine.context) for t in asked.traces[i]]
         )
         return [
-            Vote(asked.texts[i], [of_sample[r] for of_sample in climbed], kinds[i])
+            Vote(asked.questions[i], [of_sample[r] for of_sample in climbed], kinds[i])
             for r in range(len(rungs))
         ]
 
     def unfinished(i: int) -> list[Vote]:
         return [
-            Vote(asked.texts[i], [t.fork(None, rung) for t in asked.traces[i]], kinds[i])
+            Vote(asked.questions[i], [t.fork(None, rung) for t in asked.traces[i]], kinds[i])
             for rung in rungs
         ]
 

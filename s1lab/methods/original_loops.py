@@ -12,6 +12,7 @@ from s1lab.budget import Budget
 from s1lab.engine import Program
 from s1lab.forcing import Round, Sampling, reply, room, thinking, too_long
 from s1lab.tokenization.bound_template import BoundTemplate
+from s1lab.tokenization.conversation import messages_of
 from s1lab.trace import Source, Trace
 
 
@@ -289,7 +290,8 @@ def _retokenise(trace: Trace, text: str) -> None:
     """Append ``text`` as a continuation by tokenising the whole text again, as the README does."""
     template = trace.template
     added = template.foreign(text)
-    if template.foreign_notes(question=trace.question, wait=text):
+    asked = {str(place): m["content"] for place, m in enumerate(messages_of(trace.question))}
+    if template.foreign_notes(wait=text, **asked):
         # The caller's texts hold control tokens as plain text. Tokenising again would turn them
         # into real control tokens.
         trace.extend(added, Source.CONTINUATION)

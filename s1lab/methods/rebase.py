@@ -21,7 +21,7 @@ from s1lab.methods.fan_out import together
 from s1lab.methods.rewards import Score, check_score, rated
 from s1lab.methods.samples import VOTES, check_samples, kinds_of
 from s1lab.methods.tree import Tree
-from s1lab.questions import Budgets, Options, Questions, Storing
+from s1lab.questions import Budgets, Options, Question, Questions, Storing
 from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.trace import Source, Trace
 
@@ -29,7 +29,7 @@ from s1lab.trace import Source, Trace
 @one_or_many(Tree, list[Tree])
 def rebase(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     width: int,
     reward: Score,
     budget: Budgets | None = None,
@@ -119,7 +119,7 @@ def rebase(
         answer_tokens, answer_room, system, store, progress,
     )  # fmt: skip
     asked = Questions(engine, questions, budget, options)
-    kinds = kinds_of(kind, len(asked.texts))
+    kinds = kinds_of(kind, len(asked.questions))
     check_samples("width", width, temperature)
     if any(b.compat != "exact" for b in asked.budgets):
         raise ValueError(
@@ -143,7 +143,7 @@ def rebase(
         )  # fmt: skip
 
     def unfinished(i: int) -> Tree:
-        return Tree(asked.texts[i], asked.traces[i], kinds[i], (0.0,), vote=vote)
+        return Tree(asked.questions[i], asked.traces[i], kinds[i], (0.0,), vote=vote)
 
     made = {
         "call": "rebase", "width": width, "balance": balance, "step": step,

@@ -14,7 +14,7 @@ from s1lab.engine import Engine, Program
 from s1lab.forcing import Sampling, answer, cut_short, open_thinking, thinking
 from s1lab.methods.conditional import AS_ORIGINAL, check_capped_only, check_whole
 from s1lab.methods.original_steps import answer_as_original
-from s1lab.questions import Budgets, Options, Questions, Storing
+from s1lab.questions import Budgets, Options, Question, Questions, Storing
 from s1lab.trace import Source, Trace
 
 
@@ -128,7 +128,7 @@ def rejected_as_original(
 @one_or_many(Trace, list[Trace])
 def reject(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     limit: int,
     tries: int | None = None,
     budget: Budgets | None = None,

@@ -10,6 +10,7 @@ from typing import Any
 from s1lab.evaluation import grade
 from s1lab.evaluation.arguments import real, shown
 from s1lab.methods.samples import Samples
+from s1lab.tokenization.conversation import headline
 from s1lab.trace import Trace
 
 
@@ -145,7 +146,8 @@ def rated(score: Score, traces: Sequence[Trace], what: str) -> list[float]:
     """
     if not traces:
         return []
-    name, question = getattr(score, "__name__", type(score).__name__), traces[0].question[:80]
+    name = getattr(score, "__name__", type(score).__name__)
+    question = headline(traces[0].question)[:80]
     try:
         values: Sequence[Any] = (
             score.many(traces) if isinstance(score, Reward) else [score(t) for t in traces]

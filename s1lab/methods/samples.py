@@ -9,6 +9,7 @@ from functools import cached_property
 from s1lab.evaluation import grade
 from s1lab.evaluation.arguments import shown, text, whole
 from s1lab.methods.costs import Cost, cost
+from s1lab.tokenization.conversation import Conversation
 from s1lab.trace import Counted, Trace
 
 GOLD = "the right answer as text, such as '3'"
@@ -21,7 +22,7 @@ class Samples:
     """The traces of a question and their answers, which several methods share.
 
     Attributes:
-        question: The question.
+        question: The question, a text or a conversation.
         traces: Its traces, one or more.
         kind: How an answer is taken out of a trace and compared, as in
             `s1lab.evaluation.grade`.
@@ -30,7 +31,7 @@ class Samples:
         ValueError: There are no traces, an entry is not a trace, or the kind is unknown.
     """
 
-    question: str
+    question: str | Conversation
     traces: list[Trace] = field(repr=False)
     kind: str = "math"
 

@@ -22,7 +22,7 @@ from s1lab.methods.fan_out import together
 from s1lab.methods.majority import elected
 from s1lab.methods.rewards import Best, Score, check_score, rated
 from s1lab.methods.samples import Samples, check_samples, kinds_of, unread
-from s1lab.questions import Budgets, Options, Questions, Storing, force_loop
+from s1lab.questions import Budgets, Options, Question, Questions, Storing, force_loop
 from s1lab.trace import Trace
 
 
@@ -168,7 +168,7 @@ class Vote(Samples):
 @one_or_many(Vote, list[Vote])
 def vote(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     n: int,
     budget: Budgets | None = None,
     *,
@@ -239,7 +239,7 @@ def vote(
         answer_tokens, answer_room, system, store, progress,
     )  # fmt: skip
     asked = Questions(engine, questions, budget, options, thinking)
-    kinds = kinds_of(kind, len(asked.texts))
+    kinds = kinds_of(kind, len(asked.questions))
     check_samples("n", n, temperature)
     asked.open(n)
 
@@ -250,10 +250,10 @@ def vote(
 
     def program(i: int) -> Program[Vote]:
         done = yield from together([sample(t, asked.budgets[i]) for t in asked.traces[i]])
-        return Vote(asked.texts[i], done, kinds[i])
+        return Vote(asked.questions[i], done, kinds[i])
 
     def unfinished(i: int) -> Vote:
-        return Vote(asked.texts[i], asked.traces[i], kinds[i])
+        return Vote(asked.questions[i], asked.traces[i], kinds[i])
 
     made: dict[str, Any] = {"call": "vote", "samples": n}
     made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
@@ -265,7 +265,7 @@ def vote(
 @one_or_many(Best, list[Best])
 def best_of(
     engine: Engine,
-    questions: str | Iterable[str],
+    questions: Question | Iterable[Question],
     n: int,
     score: Score,
     budget: Budgets | None = None,

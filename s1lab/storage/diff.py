@@ -9,6 +9,7 @@ from typing import Any
 
 from s1lab.storage.run import Run, StoredTrace
 from s1lab.storage.saved import read_run
+from s1lab.tokenization.conversation import Conversation, headline
 
 CONTEXT = 12  # ids shown on each side of the first difference
 
@@ -18,7 +19,7 @@ class Parting:
     """Two traces of one question that differ.
 
     Attributes:
-        question: The question.
+        question: The question, a text or a conversation.
         sample: The sample number of the question.
         at: The place of the first id that differs.
         source: The source of that id in the first run, or "end".
@@ -28,7 +29,7 @@ class Parting:
         correct: The verdict of each trace; None if not known.
     """
 
-    question: str
+    question: str | Conversation
     sample: int
     at: int
     source: str
@@ -95,7 +96,7 @@ class Diff:
         for p in self.partings[:most]:
             lines += [
                 "",
-                f"{p.question!r}" + (f" (sample {p.sample})" if p.sample else ""),
+                f"{headline(p.question)!r}" + (f" (sample {p.sample})" if p.sample else ""),
                 f"  part at id {p.at} ({p.source}) of {p.ids[0]} and {p.ids[1]}"
                 + (
                     ""

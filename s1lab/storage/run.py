@@ -16,6 +16,7 @@ from datasets import Dataset
 
 from s1lab.budget import Budget
 from s1lab.storage.files import write_whole
+from s1lab.tokenization.conversation import Conversation, conversation, of_text, to_text
 from s1lab.trace import Counted, Source, Trace
 
 FORMAT = {"format": "s1lab run", "version": 1}
@@ -38,7 +39,7 @@ class StoredTrace(Counted):
     It has the fields of `s1lab.Trace`, with its answer as text.
 
     Attributes:
-        question: The question.
+        question: The question: a text, or the messages of a conversation as a tuple.
         sample: The sample number of the question.
         ids: Every id, the prompt first.
         source: The source of each id.
@@ -57,7 +58,7 @@ class StoredTrace(Counted):
             was forced. Empty if they were not asked for.
     """
 
-    question: str
+    question: str | Conversation
     sample: int
     ids: list[int]
     source: list[Source]
@@ -105,14 +106,14 @@ class Run:
 
         Returns:
             The Dataset, with the columns of `StoredTrace` and "made". The columns "source",
-            "budget", "counts" and "made" are JSON text.
+            "budget", "counts" and "made" are JSON text, and so is the question of a conversation.
         """
         columns: dict[str, list[Any]] = {
             name: [] for name in (*StoredTrace.__dataclass_fields__, "made")
         }
         made = json.dumps(self.made)
         for trace in self.traces:
-            row = LATER | packed(trace) | {"made": made}
+            row = LATER | packed(trace) | {"made": made, "question": to_text(trace.question)}
             for name, value in row.items():
                 shown = _whole(value) if isinstance(value, str) else value
                 columns[name].append(json.dumps(value) if name in AS_JSON else shown)
@@ -145,6 +146,7 @@ class Run:
         traces = []
         for row in rows:
             made = json.loads(row.pop("made"))
+            row["question"] = of_text(row["question"])
             traces.append(
                 unpacked(
                     {
@@ -207,6 +209,7 @@ def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str,
 def unpacked(row: dict[str, Any]) -> StoredTrace:
     """The trace of `packed`'s data. ValueError, KeyError or TypeError for anything else."""
     source = [Source(name) for name, count in row["source"] for _ in range(count)]
+    asked = row["question"]
     if len(source) != len(row["ids"]):
         raise ValueError("ids and sources differ in number")
     logprobs = [
@@ -218,7 +221,12 @@ def unpacked(row: dict[str, Any]) -> StoredTrace:
         raise ValueError("ids and log-probabilities differ in number")
     row = row | {"logprobs": logprobs}
     return StoredTrace(
-        **row | {"source": source, "budget": _budget(row["budget"]) if row["budget"] else None}
+        **row
+        | {
+            "question": asked if isinstance(asked, str) else conversation(asked),
+            "source": source,
+            "budget": _budget(row["budget"]) if row["budget"] else None,
+        }
     )
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from s1lab.template import ThinkTemplate
-from s1lab.tokenization.chat_template import QUESTION, SYSTEM, Chat, examine
+from s1lab.tokenization.chat_template import QUESTION, Chat, examine
+from s1lab.tokenization.conversation import Conversation, conversation, messages_of
 from s1lab.tokenization.delimiters import Delimiter, delimiter_of, single_id
 from s1lab.tokenization.encoding import Encoder
 from s1lab.tokenization.presets import HARMONY, preset
+from s1lab.tokenization.prompts import prompt_ids, prompt_notes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,8 +29,6 @@ TOOL_CALLS = (
 )  # fmt: skip
 # The recipient in a header of harmony: <|channel|>commentary to=functions.search
 TOOL_HEADER = " to="
-# The changes that chat templates make to the ends of a text.
-_TRIMS: tuple[Callable[[str], str], ...] = (str, str.strip, str.rstrip, str.lstrip)
 
 
 @dataclass(frozen=True)
@@ -123,13 +122,13 @@ class BoundTemplate:
         return self.encoder.decode_whole(ids)
 
     def prompt(
-        self, question: str, system: str | None = None, *, thinking: bool = True
+        self, question: str | Conversation, system: str | None = None, *, thinking: bool = True
     ) -> list[int]:
         """Ids of the chat prompt, up to the beginning of the assistant's turn.
 
         Args:
-            question: The question. Control tokens in it are encoded as plain text, unless
-                ``allow_special`` is set.
+            question: The question, a text or a conversation. Control tokens in it are encoded as
+                plain text, unless ``allow_special`` is set.
             system: The system text, encoded in the same way; None for none.
             thinking: Whether thinking follows. If not, the template's own form without thinking is
                 used, if there is one.
@@ -142,66 +141,45 @@ class BoundTemplate:
             ValueError: The template takes no system text, turns the thinking off because of words
                 in one of the texts, or changes a text that contains control tokens.
         """
-        text = self.chat.render(question, system, thinking=thinking)
-        if thinking and self.chat.strict and self.template.closed(text):
+        return prompt_ids(self, messages_of(question, system), thinking)
+
+    def prompt_notes(
+        self, question: str | Conversation, system: str | None = None, *, thinking: bool = True
+    ) -> list[str]:
+        """Sentences on what a prompt does not have as it was given.
+
+        They name control tokens that are encoded as plain text, and earlier turns that the chat
+        template leaves out or shortens, such as their thinking. The arguments are those of
+        `prompt`.
+        """
+        return prompt_notes(self, question, system, thinking)
+
+    def conversation(
+        self, messages: Iterable[Any], where: str = "the question", system: str | None = None
+    ) -> Conversation:
+        """Check the messages of a question.
+
+        Args:
+            messages: The messages.
+            where: The question's name in an error message.
+            system: The call's own system text; None for none.
+
+        Raises:
+            ValueError: A message can't be used. There is a system message, and the call has a
+                system text too, or the chat template takes none.
+        """
+        checked = conversation(messages, where)
+        if checked[0]["role"] == "system" and system is not None:
             raise ValueError(
-                "the question or the system text turns the thinking off in the chat template: "
-                "take the words out that do so, "
-                "such as /no_think, or ask with thinking=False"
+                f"message 0 of {where} is a system message, and system= is given too: "
+                "leave one of them out"
             )
-        ids = self.encoder.whole(text)
-        if self.allow_special or self._controls(ids) == self._own_controls(
-            system is not None, thinking
-        ):
-            return ids
-        apart = self._apart(text, question, system, thinking)
-        if apart is not None:
-            return apart
-        if not any(self.encoder.may_hold_control(t) for t in (question, system)):
-            return ids  # the template has its own form for these texts
-        raise ValueError(
-            "the chat template changes a text that holds control tokens, "
-            "so they can't be told from its own: take them out, "
-            "or load with allow_special=True"
-        )
+        if checked[0]["role"] == "system" and self.chat.system_fault:
+            raise ValueError(f"message 0 of {where} is a system message: {self.chat.system_fault}")
+        return checked
 
     def _controls(self, ids: list[int]) -> list[int]:
         return [i for i in ids if i in self.encoder.control_ids]
-
-    def _own_controls(self, system: bool, thinking: bool) -> list[int]:
-        """The template's own control tokens in a prompt, in order."""
-        known: dict[tuple[bool, bool], list[int]] = self.__dict__.setdefault("_own", {})
-        if (system, thinking) not in known:
-            text = self.chat.render(QUESTION, SYSTEM if system else None, thinking=thinking)
-            known[system, thinking] = self._controls(self.encoder.whole(text))
-        return known[system, thinking]
-
-    def _apart(
-        self, text: str, question: str, system: str | None, thinking: bool
-    ) -> list[int] | None:
-        """A prompt's ids, with the template's pieces encoded apart from the caller's texts.
-
-        None if the template changes those texts.
-        """
-        marked = self.chat.render(QUESTION, None if system is None else SYSTEM, thinking=thinking)
-        places = {QUESTION: question} | ({} if system is None else {SYSTEM: system})
-        at = {mark: marked.index(mark) for mark in places}
-        # Gemma's template trims only the question, SmolLM3's the end of the system text.
-        for trims in product(_TRIMS, repeat=len(places)):
-            own, given, done = list[str](), list[str](), 0
-            for mark, trim in zip(sorted(places, key=lambda m: at[m]), trims, strict=True):
-                own.append(marked[done : at[mark]])
-                given.append(trim(places[mark]))
-                done = at[mark] + len(mark)
-            own.append(marked[done:])
-            if text == "".join(x for pair in zip(own, given, strict=False) for x in pair) + own[-1]:
-                break
-        else:
-            return None
-        ids = self.encoder.whole(own[0])
-        for theirs, ours in zip(given, own[1:], strict=True):
-            ids += self.encoder.foreign(theirs) + self.encoder.piece(ours)
-        return ids
 
     def open_ids(self, after: Sequence[int] = ()) -> list[int]:
         """Ids of the opening delimiter after these ids, or of the rest that they lack."""

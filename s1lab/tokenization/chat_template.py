@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from s1lab.tokenization.conversation import Conversation, messages_of
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -59,21 +61,24 @@ class Chat:
     notes: tuple[str, ...] = ()
     strict: bool = True
 
-    def render(self, question: str, system: str | None = None, *, thinking: bool = True) -> str:
+    def render(
+        self, question: str | Conversation, system: str | None = None, *, thinking: bool = True
+    ) -> str:
         """The prompt as text, up to the beginning of the assistant's turn.
 
         Args:
-            question: The question.
+            question: The question, a text or a conversation.
             system: The system text; None for none.
             thinking: Whether thinking follows.
 
         Raises:
             ValueError: A system text is given, and the template loses or refuses it.
         """
-        if system is not None and self.system_fault:
+        messages = messages_of(question, system)
+        if messages[0]["role"] == "system" and self.system_fault:
             raise ValueError(self.system_fault)
         extra = {} if thinking or self.without is None else self.without
-        return _render(self.tokenizer, question, system, self.parts, {**self.kwargs, **extra})
+        return _rendered(self.tokenizer, messages, self.parts, {**self.kwargs, **extra})
 
 
 def _render(
@@ -83,11 +88,19 @@ def _render(
     parts: bool,
     kwargs: Mapping[str, Any],
 ) -> str:
+    return _rendered(tokenizer, messages_of(question, system), parts, kwargs)
+
+
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Conversation,
+    parts: bool,
+    kwargs: Mapping[str, Any],
+) -> str:
     def content(text: str) -> Any:
         return [{"type": "text", "text": text}] if parts else text
 
-    turns = [{"role": "system", "content": content(system)}] if system is not None else []
-    turns.append({"role": "user", "content": content(question)})
+    turns = [{"role": m["role"], "content": content(m["content"])} for m in messages]
     variables = dict(kwargs)
     day = variables.get("strftime_now")
     if isinstance(day, str):  # a fixed day, in a form that can be stored

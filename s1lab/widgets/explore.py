@@ -13,7 +13,7 @@ import ipywidgets as ipw
 from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.storage.diff import first_difference
 from s1lab.widgets.panel import PLAIN, Pages, Panel, button, choices, html, row, sentence
-from s1lab.widgets.rows import Rows, filters, line, paired, rows_of, summary
+from s1lab.widgets.rows import Rows, asked_html, filters, line, paired, rows_of, summary
 from s1lab.widgets.tokens import Part, parts
 from s1lab.widgets.window import Sight, Window, before, see
 
@@ -99,9 +99,8 @@ class Explorer(Panel):
             self.differs is None or part == DIFFERENCE,
         )
         self.where.value = sentence(f"shown: {part}; {len(names) - 1} parts")
-        self.head.value = (
-            f"<b>{escape(self.runs.traces[self.current].question)}</b>{self._parting()}"
-        )
+        asked = asked_html(self.runs.traces[self.current].question)
+        self.head.value = f"{asked}{self._parting()}"
         first = self.differs if part == DIFFERENCE else self._shown(0).start
         self.window.look(first or 0 if at is None else at)
         sights = {self._name(side): self._sight(side) for side in range(len(self.views))}

@@ -16,7 +16,7 @@ from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.methods.ladder import Ladder, named_rung
 from s1lab.trace import Trace
 from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
-from s1lab.widgets.rows import short, summary, word
+from s1lab.widgets.rows import asked_html, short, summary, word
 from s1lab.widgets.window import Window, see
 
 HEIGHT = "20em"
@@ -129,7 +129,7 @@ class LadderSlider(Panel):
             )
         answer = trace.error or trace.answer
         self.head.value = (
-            f"<b>{escape(trace.question)}</b>"
+            asked_html(trace.question)
             + sentence(f"{self.rungs.names[rung]}: {summary(trace, correct)}")
             + f"<div>answer: <b>{escape(short(answer, 200))}</b></div>"
             + (f"<div>{escape(overall)}</div>" if overall else "")

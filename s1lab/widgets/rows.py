@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 from s1lab.evaluation.evaluate import Results
 from s1lab.methods.ladder import Ladder, rung_name
 from s1lab.storage.diff import decoder
 from s1lab.storage.run import Run, StoredTrace
+from s1lab.tokenization.conversation import Conversation, headline
 from s1lab.trace import Trace
 from s1lab.widgets.tokens import Decode
 
@@ -164,7 +166,14 @@ def line(rows: Rows, i: int) -> str:
     verdict = f"{word(rows.correct[i]):<6}" if rows.graded else ""
     waits = rung_name(waits=trace.waits) if trace.waits else ""
     columns = f"{i:>5}  {verdict}{trace.thinking_tokens:>6} tokens  {trace.ending:<11}{waits:<8}"
-    return f"{columns} {short(trace.question, 90)}".replace(" ", "\u00a0")
+    return f"{columns} {short(headline(trace.question), 90)}".replace(" ", "\u00a0")
+
+
+def asked_html(question: str | Conversation) -> str:
+    """Write a question in bold, a line for each message of a conversation."""
+    if isinstance(question, str):
+        return f"<b>{escape(question)}</b>"
+    return "<br>".join(f"{m['role']}: <b>{escape(m['content'])}</b>" for m in question)
 
 
 def short(text: str | None, most: int) -> str:

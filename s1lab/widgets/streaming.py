@@ -13,7 +13,7 @@ from s1lab.driver import Member, Programs
 from s1lab.engine import Engine, Progress, Request
 from s1lab.engines.background import Growth
 from s1lab.forcing import Sampling
-from s1lab.questions import UNFINISHED, Options, Questions, force_loop
+from s1lab.questions import UNFINISHED, Options, Question, Questions, force_loop
 from s1lab.trace import Trace
 
 EVERY = 16  # new tokens after which the trace is shown again
@@ -21,7 +21,7 @@ EVERY = 16  # new tokens after which the trace is shown again
 
 def stream(
     engine: Engine,
-    question: str,
+    question: Question,
     budget: Budget | None = None,
     *,
     temperature: float = 0.0,
@@ -36,7 +36,7 @@ def stream(
 
     Args:
         engine: The engine.
-        question: The question.
+        question: The question, a text or a list of messages, as in `s1lab.force`.
         budget: As in `s1lab.force`.
         temperature: As in `s1lab.force`.
         seed: As in `s1lab.force`.

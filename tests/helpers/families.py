@@ -29,8 +29,17 @@ CHATML = (
     "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
 )
+# Qwen3's form: the thinking of earlier turns is left out, with the newlines behind it.
+QWEN3 = CHATML.replace(
+    "m['content'] +",
+    "(m['content'].split('</think>')[-1].lstrip('\n') if m['role'] == 'assistant' "
+    "else m['content']) +",
+)
+# R1's leaves it out too, but not the newlines.
 DEEPSEEK = (
-    "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}{% else %}"
+    "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}"
+    "{% elif m['role'] == 'assistant' %}"
+    "{{ '<｜Assistant｜>' + m['content'].split('</think>')[-1] + '<|im_end|>' }}{% else %}"
     "{{ '<｜User｜>' + m['content'] }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<｜Assistant｜>' }}"
 )
@@ -77,7 +86,7 @@ class Family:
 
 FAMILIES = {
     "qwen3": Family(
-        CHATML + "{% if enable_thinking is defined and enable_thinking is false %}"
+        QWEN3 + "{% if enable_thinking is defined and enable_thinking is false %}"
         "{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}",
         (),
         "think-tags",
@@ -88,7 +97,7 @@ FAMILIES = {
         tool="<tool_call>",
     ),
     "qwen3-thinking": Family(
-        CHATML + "{{ '<think>\n' }}{% endif %}",
+        QWEN3 + "{{ '<think>\n' }}{% endif %}",
         (),
         "think-tags",
         prompt="<|im_start|>assistant\n<think>\n",
@@ -127,7 +136,8 @@ FAMILIES = {
         "{% else %}{% set system = 'First draft your thinking.' %}"
         "{% set rest = messages %}{% endif %}"
         "{{ '[SYSTEM_PROMPT]' + system + '[/SYSTEM_PROMPT]' }}"
-        "{% for m in rest %}{{ '[INST]' + m['content'] + '[/INST]' }}{% endfor %}",
+        "{% for m in rest %}{% if m['role'] == 'assistant' %}{{ m['content'] + '<|im_end|>' }}"
+        "{% else %}{{ '[INST]' + m['content'] + '[/INST]' }}{% endif %}{% endfor %}",
         (
             "[SYSTEM_PROMPT]",
             "[/SYSTEM_PROMPT]",
@@ -147,6 +157,10 @@ FAMILIES = {
         "{{ '<|start|>system<|message|>Current date: ' + strftime_now('%Y-%m-%d') + '<|end|>' }}"
         "{% for m in messages %}{% if m['role'] == 'system' %}"
         "{{ '<|start|>developer<|message|># Instructions\n\n' + m['content'] + '<|end|>' }}"
+        "{% elif m['role'] == 'assistant' %}"
+        "{% if '<|channel|>analysis<|message|>' in m['content'] %}"
+        "{{ raise_exception('thinking goes into another field') }}{% endif %}"
+        "{{ '<|start|>assistant<|channel|>final<|message|>' + m['content'] + '<|end|>' }}"
         "{% else %}{{ '<|start|>' + m['role'] + '<|message|>' + m['content'] + '<|end|>' }}"
         "{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}",

@@ -115,6 +115,19 @@ def test_a_stream_ends_in_the_trace_of_force_and_grows_towards_it(tiny, budget, 
     assert len(grown) > 5 and [len(ids) for ids, _ in grown] == sorted(len(ids) for ids, _ in grown)
 
 
+def test_a_conversation_is_streamed_and_shown(tiny):
+    talk = [
+        {"role": "user", "content": HOSTILE},
+        {"role": "assistant", "content": "2"},
+        {"role": "user", "content": QUESTION},
+    ]
+    *_, last = stream(tiny, talk, lab.Budget(max_tokens=8), every=4)
+    assert last == lab.force(tiny, talk, lab.Budget(max_tokens=8))
+    rungs = lab.widgets.ladder(lab.ladder(tiny, talk, (4, 8)))
+    for shown in (lab.widgets.explore(last).head.value, rungs.head.value):
+        assert "assistant: <b>2</b>" in shown and "<script>" not in shown
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 def test_a_stream_costs_what_force_costs(tiny, temperature):
     def cost(work) -> tuple[int, int]:
