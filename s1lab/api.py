@@ -7,8 +7,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overloa
 
 from s1lab import forcing
 from s1lab.budget import Budget, check_text
-from s1lab.engine import Engine, Program
-from s1lab.forcing import Sampling
+from s1lab.engine import Engine, Program, Sampling
 from s1lab.questions import Budgets, Options, Question, Questions, Storing, force_loop
 from s1lab.trace import Trace
 
@@ -118,13 +117,11 @@ def force(
         trace = lab.force(engine, "How many r in raspberry?", lab.Budget(waits=1))
         print(trace.answer)
     """
-    options = Options(
-        Sampling(
-            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
-            frequency_penalty, logprobs,
-        ),
-        answer_tokens, answer_room, system, store, progress,
+    sampling = Sampling(
+        temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+        frequency_penalty, logprobs,
     )  # fmt: skip
+    options = Options(sampling, answer_tokens, answer_room, system, store, progress)
     asked = Questions(engine, questions, budget, options)
     asked.open()
     made = {"call": "force"} | asked.settings()
@@ -191,13 +188,11 @@ def direct(
         trace = lab.direct(engine, "How many r in raspberry?", prefix="Answer:")
         print(trace.answer)
     """
-    options = Options(
-        Sampling(
-            temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
-            frequency_penalty, logprobs,
-        ),
-        answer_tokens, answer_room, system, store, progress,
+    sampling = Sampling(
+        temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
+        frequency_penalty, logprobs,
     )  # fmt: skip
+    options = Options(sampling, answer_tokens, answer_room, system, store, progress)
     check_text("prefix", prefix)
     asked = Questions(engine, questions, None, options, thinking=False)
     asked.open()

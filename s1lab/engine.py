@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -157,8 +157,9 @@ class Usage:
     cancelled: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        return type(self)(*(None if a is None or b is None else a + b for a, b in pairs))
+        a, b, names = vars(self), vars(other), vars(Usage())
+        both: dict[str, Any] = {n: None if None in (a[n], b[n]) else a[n] + b[n] for n in names}
+        return Usage(**both)
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ class Sampling:
         if k is not None and (not is_number(k, Integral) or not 0 <= k <= MOST_LOGPROBS):
             raise ValueError(f"logprobs={k!r}: give a whole number up to {MOST_LOGPROBS}, or None")
 
-    def later(self) -> dict[str, float]:
+    def later(self) -> dict[str, Any]:
         """The numbers that version 0.1 did not have, where they are used."""
         names = ("top_k", *(name for name, *_ in BOUNDS), "logprobs")
         return {n: getattr(self, n) for n in names if getattr(self, n) != getattr(Sampling, n)}

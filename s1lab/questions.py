@@ -11,8 +11,7 @@ from tqdm.auto import tqdm
 
 from s1lab.budget import Budget, check_text
 from s1lab.driver import run
-from s1lab.engine import Engine, Program, check_engine
-from s1lab.forcing import Sampling
+from s1lab.engine import Engine, Program, Sampling, check_engine
 from s1lab.forcing import force as exact_loop
 from s1lab.trace import Source, Trace
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from s1lab.storage.replay import Recording
-    from s1lab.tokenization.bound_template import BoundTemplate
     from s1lab.tokenization.conversation import Conversation
 
 T = TypeVar("T")
@@ -115,7 +113,7 @@ class Questions:
     ) -> None:
         check_engine(engine)
         self.engine, self.options, self.thinking = engine, options, thinking
-        self.single, self.questions = read_questions(questions, engine.template, options.system)
+        self.single, self.questions = engine.template.questions(questions, options.system)
         self.budgets = options.budgets(budget, len(self.questions), self.single)
         self.sampling = options.sampling
         self.traces: list[list[Trace]] = []
@@ -134,11 +132,8 @@ class Questions:
         seen: dict[str, int] = {}  # how often a question came earlier: its sample number
         for question, budget in zip(self.questions, self.budgets, strict=True):
             own, text = budget if self.thinking else None, str(question)
-            asked: str | Conversation = (
-                instruct(question)
-                if isinstance(question, str)
-                else question.ending(instruct(question.last))
-            )
+            asked: str | Conversation
+            asked = instruct(question) if isinstance(question, str) else question.ending(instruct)
             opened = []
             for _ in range(samples):
                 sample = seen[text] = seen.get(text, -1) + 1
@@ -236,44 +231,6 @@ class Questions:
                 raise Interrupted(left, len(results)) from None
 
 
-def read_questions(
-    questions: Question | Iterable[Question], template: BoundTemplate, system: str | None
-) -> tuple[bool, list[str | Conversation]]:
-    """Tell a single question from many, and check them.
-
-    Args:
-        questions: One question, or many. A list of messages is one: a conversation.
-        template: The engine's template, for conversations.
-        system: The call's system text.
-
-    Returns:
-        Whether it is a single question, and the list of them.
-
-    Raises:
-        ValueError: The list or a question is empty, or one of them can't be used.
-    """
-    if isinstance(questions, Mapping) or not isinstance(questions, Iterable):
-        raise ValueError(
-            f"questions={questions!r:.60} is neither a text nor a list of messages: give one, or "
-            "a list of them"
-        )
-    given: list[Any] = [questions] if isinstance(questions, str) else list(questions)
-    if not given:
-        raise ValueError("the list of questions is empty: give at least one")
-    messages = isinstance(questions, list | tuple) and isinstance(given[0], Mapping)
-    single, given = messages or isinstance(questions, str), [given] if messages else given
-    for place, question in enumerate(given):
-        where = "the question" if single else f"question {place}"
-        if isinstance(question, list | tuple):
-            given[place] = template.conversation(question, where, system)
-        elif not isinstance(question, str):
-            kind = type(question).__name__
-            raise ValueError(f"{where} is a {kind}, not text or a list of messages: {question!r}")
-        elif not question.strip():
-            raise ValueError(f"{where} is empty: write something to ask")
-    return single, given
-
-
 def open_trace(
     engine: Engine, question: str | Conversation, budget: Budget | None, sample: int,
     system: str | None,
@@ -311,18 +268,9 @@ def open_trace(
             trace.notes += template.foreign_notes(wait=wait, on_cut=budget.on_cut)
     except Exception as why:  # the chat template and the tokenizer may raise anything here
         LOG.debug("a question can't be opened", exc_info=True)
-        trace.error = _unopened(question, system, why)
+        said = f"the question can't be put into the chat template: {fault(why)}"
+        trace.error = template.undecoded(question, system) or said
     return trace
-
-
-def _unopened(question: str | Conversation, system: str | None, why: Exception) -> str:
-    for name, text in (("question", str(question)), ("system text", system or "")):
-        if any("\ud800" <= letter <= "\udfff" for letter in text):
-            return (
-                f"the {name} holds half of a surrogate pair, which no tokenizer takes: "
-                "decode it again from its source"
-            )
-    return f"the question can't be put into the chat template: {fault(why)}"
 
 
 def fault(why: Exception) -> str:

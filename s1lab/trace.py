@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -67,15 +67,11 @@ class Counted:
     @property
     def ending(self) -> str:
         """How the thinking ended: "error", "cut" or "own stop"; "no thinking" if there was none."""
-        return (
-            "error"
-            if self.error
-            else "cut"
-            if self.cut
-            else "own stop"
-            if self.thinking_tokens
-            else "no thinking"
-        )
+        if self.error:
+            return "error"
+        if self.cut:
+            return "cut"
+        return "own stop" if self.thinking_tokens else "no thinking"
 
     def summary(self) -> str:
         """One line: thinking and forced tokens, Waits, how the thinking ended, a cut answer."""
@@ -229,8 +225,9 @@ class Trace(Counted):
         A trace of a ladder or a tree has the whole cost of its requests, also of those that it
         shares with others. `s1lab.methods.usage` adds up traces and counts those once.
         """
-        used = astuple(sum(self.usage, Usage()))
-        return TraceCost(*used, self.sampled_tokens, self.forced_tokens, self.dropped)
+        used = vars(sum(self.usage, Usage()))
+        own = {"sampled": self.sampled_tokens, "forced": self.forced_tokens}
+        return TraceCost(**used, **own, dropped=self.dropped)
 
     def of(self, *sources: Source) -> list[int]:
         """The ids that came from these sources, in order."""

@@ -136,7 +136,7 @@ def test_the_system_text_of_a_call_comes_before_the_messages(engine):
 
 def test_an_instruction_follows_the_last_message(engine):
     trace = token_conditional(engine, TALK, 16, CAP)
-    asked = conversation(TALK).ending(f"{MORE}\n\nThink for up to 16 tokens.")
+    asked = conversation(TALK).ending("{}\n\nThink for up to 16 tokens.".format)
     assert trace.question == tuple(TALK)
     assert trace.ids == lab.force(engine, asked, CAP).ids
 

@@ -250,6 +250,32 @@ def test_asyncio_awaits_a_handle_and_its_events(tiny):
     assert second.ids == lab.force(tiny, "How many e in beer", budget).ids
 
 
+def test_whoever_stops_waiting_ends_his_own_program_only(tiny):
+    long, question = lab.Budget(min_tokens=400, max_tokens=500), "How many r in raspberry"
+    given_up, program = forced(tiny, question, long)
+
+    async def wait():
+        with lab.Driver(tiny) as driver:
+            other = driver.submit(forced(tiny, "How many e in beer", long)[1])
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(driver.submit(program, trace=given_up), 0.05)
+            return await other
+
+    assert asyncio.run(wait()).ids == lab.force(tiny, "How many e in beer", long).ids
+    assert given_up.error == "cancelled before it was finished"
+
+
+def test_a_driver_closes_at_once_where_it_is_told_not_to_wait(tiny):
+    driver = lab.Driver(tiny)
+    handles = [driver.submit(forced(tiny, f"What is {n} + 2", lab.Budget())[1]) for n in range(40)]
+    driver.close(wait=False)
+    ends = [handle.future.exception(1) for handle in handles]
+    assert any(isinstance(end, CancelledError) for end in ends)
+    assert all(end is None or isinstance(end, CancelledError) for end in ends)
+    assert not handles[0].cancel()  # an order that nobody would take
+    driver.close()
+
+
 def test_an_engine_that_fails_fails_what_runs_on_it_and_the_driver_goes_on(scripted, template):
     engine = scripted(lambda text: 1 / 0 if "bad" in text else "y" + END)
 
@@ -285,7 +311,7 @@ def test_a_hundred_random_schedules_lose_nothing(scripted, template, seed):
             gone = {n for n in handles if rng.random() < 0.3 and handles[n].cancel()}
             for n, handle in handles.items():
                 if n in gone:
-                    assert handle.future.cancelled()
+                    assert isinstance(handle.future.exception(), CancelledError)
                     continue
                 number, written = handle.result(30)
                 assert number == n and set(written) <= {f"{n}."}

@@ -11,7 +11,7 @@ import pytest
 from datasets import Dataset
 
 import s1lab as lab
-from s1lab import engine as driver
+from s1lab import driver
 from s1lab.driver import run
 from s1lab.engine import Request
 from s1lab.questions import MOST_WORDS, Options, Questions

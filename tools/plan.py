@@ -208,7 +208,8 @@ def measure(engine: Engine, questions: int = 64, seed: int = 7) -> float:
     force(engine, asked[:4], Budget(max_tokens=16), progress=False)  # the first call warms up
     began = time.perf_counter()
     traces = force(engine, asked, Budget(max_tokens=256, waits=2), progress=False)
-    return sum(trace.sampled_tokens for trace in traces) / (time.perf_counter() - began)
+    written: int = sum(trace.sampled_tokens for trace in traces)
+    return written / (time.perf_counter() - began)
 
 
 def _defaults(notebook: Path) -> dict[str, Any]:

@@ -12,14 +12,15 @@ import itertools
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from concurrent.futures import CancelledError, Future
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from s1lab.driver import Member, Programs
 from s1lab.engine import Engine, Program, Progress, Request
 from s1lab.trace import Source, Trace
 
 T = TypeVar("T")
+Order: TypeAlias = Callable[[Programs[Any]], None]  # what another thread wants done
 
 
 class Growth:
@@ -65,6 +66,7 @@ class Handle(Generic[T]):
     def __init__(self, driver: Driver, trace: Trace | None) -> None:
         self._driver, self.trace = driver, trace
         self.future: Future[T] = Future()
+        self.future.set_running_or_notify_cancel()  # only the driver ends it
         self._events: queue.SimpleQueue[Trace | Progress | None] = queue.SimpleQueue()
         self._growth = Growth(trace) if trace and trace.budget else None
 
@@ -85,7 +87,14 @@ class Handle(Generic[T]):
         return self.future.result(timeout)
 
     def __await__(self) -> Generator[Any, None, T]:
-        return asyncio.wrap_future(self.future).__await__()
+        return self._wait().__await__()
+
+    async def _wait(self) -> T:
+        try:
+            return await asyncio.wrap_future(self.future)
+        except asyncio.CancelledError:  # whoever waited gave up, for instance after a time limit
+            self._driver._cancel(self)
+            raise
 
     def cancel(self) -> bool:
         """End the program now. Others on the engine go on.
@@ -95,7 +104,7 @@ class Handle(Generic[T]):
         Returns:
             False if the program had ended already.
         """
-        return self._driver._cancel(self)
+        return self._driver._cancel(self).result()
 
     def events(self) -> Iterator[Trace | Progress]:
         """The trace as it grows, up to its end; without a trace, what was written since the last.
@@ -135,12 +144,12 @@ class Driver:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._orders: queue.SimpleQueue[Callable[[Programs[Any]], None] | None] = (
-            queue.SimpleQueue()
-        )
+        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._handles: dict[int, Handle[Any]] = {}
         self._numbers = itertools.count()
-        self._closed = threading.Lock()  # held once the driver takes no more programs
+        self._lock = threading.Lock()  # guards the two below: no order is put that nobody takes
+        self._open = True  # whether it takes programs
+        self._ended = False  # whether its thread takes orders no more
         self._thread = threading.Thread(target=self._work, name="s1lab driver", daemon=True)
         self._thread.start()
 
@@ -160,8 +169,6 @@ class Driver:
         Raises:
             RuntimeError: The driver is closed.
         """
-        if self._closed.locked():
-            raise RuntimeError("this driver is closed: make another one")
         handle: Handle[T] = Handle(self, trace)
 
         def start(running: Programs[Any]) -> None:
@@ -171,7 +178,10 @@ class Driver:
                 running.watched.add(number)
             running.start(number, program)
 
-        self._orders.put(start)
+        with self._lock:
+            if not self._open:
+                raise RuntimeError("this driver is closed: make another one")
+            self._orders.put(start)
         return handle
 
     def close(self, wait: bool = True) -> None:
@@ -180,12 +190,14 @@ class Driver:
         Args:
             wait: Whether those that run are waited for. False cancels them.
         """
-        if self._closed.acquire(blocking=False):
-            if not wait:
-                self._orders.put(
-                    lambda running: [self._drop(running, n) for n in [*running.live]] and None
-                )
-            self._orders.put(None)
+
+        def drop_all(running: Programs[Any]) -> None:
+            for number in [*running.live]:
+                self._drop(running, number)
+
+        with self._lock:
+            self._open = False
+            self._orders.put(None if wait else drop_all)
         self._thread.join()
 
     def __enter__(self) -> Driver:
@@ -194,19 +206,24 @@ class Driver:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(wait=kind is None)
 
-    def _cancel(self, handle: Handle[Any]) -> bool:
+    def _cancel(self, handle: Handle[Any]) -> Future[bool]:
+        """Order a program's end. The future says whether it had not ended before."""
         done: Future[bool] = Future()
 
         def stop(running: Programs[Any]) -> None:
             number = next((n for n, mine in self._handles.items() if mine is handle), None)
-            if number is not None:
-                self._drop(running, number)
-            done.set_result(number is not None)
+            try:
+                if number is not None:
+                    self._drop(running, number)
+            finally:
+                done.set_result(number is not None)
 
-        if not self._thread.is_alive() or handle.future.done():
-            return False
-        self._orders.put(stop)
-        return done.result()
+        with self._lock:
+            if self._ended:
+                done.set_result(False)
+            else:
+                self._orders.put(stop)
+        return done
 
     def _drop(self, running: Programs[Any], number: int) -> None:
         handle = self._handles.pop(number)
@@ -216,7 +233,7 @@ class Driver:
                 handle.trace.spend(one)
                 handle.trace.dropped += len(one.ids)
             handle.trace.error = "cancelled before it was finished"
-        handle.future.cancel()
+        handle.future.set_exception(CancelledError())
         handle._events.put(None)
 
     def _work(self) -> None:
@@ -239,19 +256,21 @@ class Driver:
 
         with Member(self.engine) as member:
             running = Programs[Any](member, done, failed, heard)
-            open_ = True
-            while open_ or running.live:
-                with contextlib.suppress(queue.Empty):
-                    while True:
-                        order = self._orders.get(block=not running.live)
-                        if order is None:
-                            open_ = False
-                            break
-                        order(running)
-                if running.live:
-                    try:
+            while not self._over(running):
+                try:
+                    with contextlib.suppress(queue.Empty):
+                        while order := self._orders.get(block=self._open and not running.live):
+                            order(running)
+                    if running.live:
                         running.step()
-                    except Exception as why:  # the engine failed: so do all programs on it
-                        for number in [*running.live]:
+                except Exception as why:  # the engine failed: so do all programs on it
+                    for number in [*running.live]:
+                        with contextlib.suppress(Exception):
                             running.drop(number)
-                            failed(number, why)
+                        failed(number, why)
+
+    def _over(self, running: Programs[Any]) -> bool:
+        """Whether the driver is closed and has nothing left to do."""
+        with self._lock:
+            self._ended = not (self._open or running.live) and self._orders.empty()
+            return self._ended

@@ -266,8 +266,9 @@ class VllmEngine:
                 )
             # How far vLLM has read a prompt that has no id behind it yet is not known.
             reading = state is None or state.is_prefilling
-            read = (None, None) if reading else (state.prompt_len, state.num_cached_tokens)
-            flight.spend(*read, time.perf_counter())
+            read = None if reading else state.prompt_len
+            cached = None if reading else state.num_cached_tokens
+            flight.spend(read, cached, time.perf_counter())
             dropped[flight.key] = flight.completion(cancelled=True)
         if self.llm is not None and names:
             self.llm.abort_request(names)

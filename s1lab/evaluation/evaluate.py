@@ -11,12 +11,11 @@ from datasets import Dataset
 
 from s1lab.api import direct, force
 from s1lab.budget import Budget
-from s1lab.engine import Engine
+from s1lab.engine import Engine, Sampling
 from s1lab.engines.description import describe
 from s1lab.evaluation.grade import Grader
 from s1lab.evaluation.grade.extract import plain
 from s1lab.evaluation.results import Results, checked_columns, results_of, verdicts_on
-from s1lab.forcing import Sampling
 from s1lab.methods.ladder import ladder, names, rungs_of
 from s1lab.methods.voting import check_thinking
 from s1lab.questions import Budgets, Options, Storing

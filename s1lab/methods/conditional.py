@@ -15,8 +15,7 @@ from typing import Any, Literal, get_args
 
 from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program
-from s1lab.forcing import Sampling
+from s1lab.engine import Engine, Program, Sampling
 from s1lab.methods.original_steps import counted_harness, original_steps
 from s1lab.methods.steps import step_mark, stepped
 from s1lab.questions import Budgets, Options, Question, Questions, Storing, force_loop

@@ -20,8 +20,8 @@ from itertools import pairwise
 
 from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program
-from s1lab.forcing import Sampling, answer, cut_short, goes_on, open_thinking, suppress, thinking
+from s1lab.engine import Engine, Program, Sampling
+from s1lab.forcing import answer, cut_short, goes_on, open_thinking, suppress, thinking
 from s1lab.methods.fan_out import together
 from s1lab.questions import Budgets, Options, Question, Questions, Storing
 from s1lab.tokenization.conversation import Conversation, transcript

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program
-from s1lab.forcing import Sampling
+from s1lab.engine import Engine, Program, Sampling
 from s1lab.methods.fan_out import together
 from s1lab.methods.ladder import ladder_program, names, rungs_of
 from s1lab.methods.samples import check_samples, kinds_of

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s1lab.budget import Budget
-from s1lab.engine import Program
-from s1lab.forcing import Round, Sampling, reply, room, thinking, too_long
+from s1lab.engine import Program, Sampling
+from s1lab.forcing import Round, reply, room, thinking, too_long
 from s1lab.tokenization.bound_template import BoundTemplate
 from s1lab.tokenization.conversation import messages_of
 from s1lab.trace import Source, Trace

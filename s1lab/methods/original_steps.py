@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import count
 
 from s1lab.budget import Budget
-from s1lab.engine import Program
-from s1lab.forcing import Sampling, ask, open_thinking, reply, thinking
+from s1lab.engine import Program, Sampling
+from s1lab.forcing import ask, open_thinking, reply, thinking
 from s1lab.methods.original_loops import harness
 from s1lab.methods.steps import step_mark
 from s1lab.tokenization.bound_template import BoundTemplate

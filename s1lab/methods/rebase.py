@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program
+from s1lab.engine import Engine, Program, Sampling
 from s1lab.evaluation.arguments import shown, whole
-from s1lab.forcing import Sampling, answer, cut_short, open_thinking, suppress, thinking
+from s1lab.forcing import answer, cut_short, open_thinking, suppress, thinking
 from s1lab.methods.allocation import ALLOCATIONS, balanced, ceilings, growth_weights
 from s1lab.methods.costs import Cost, cost, usage
 from s1lab.methods.fan_out import together

@@ -10,8 +10,8 @@ from itertools import count
 
 from s1lab.api import one_or_many
 from s1lab.budget import Budget
-from s1lab.engine import Engine, Program
-from s1lab.forcing import Sampling, answer, cut_short, open_thinking, thinking
+from s1lab.engine import Engine, Program, Sampling
+from s1lab.forcing import answer, cut_short, open_thinking, thinking
 from s1lab.methods.conditional import AS_ORIGINAL, check_capped_only, check_whole
 from s1lab.methods.original_steps import answer_as_original
 from s1lab.questions import Budgets, Options, Question, Questions, Storing

@@ -6,8 +6,8 @@ from dataclasses import replace
 from itertools import count
 
 from s1lab.budget import Budget
-from s1lab.engine import Program
-from s1lab.forcing import Sampling, answer, ask, cut_short, open_thinking, thinking
+from s1lab.engine import Program, Sampling
+from s1lab.forcing import answer, ask, cut_short, open_thinking, thinking
 from s1lab.template import ThinkTemplate
 from s1lab.trace import Source, Trace
 

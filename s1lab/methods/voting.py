@@ -14,10 +14,9 @@ from typing import Any
 from s1lab import forcing
 from s1lab.api import one_or_many
 from s1lab.budget import Budget, check_text
-from s1lab.engine import Engine, Program
+from s1lab.engine import Engine, Program, Sampling
 from s1lab.evaluation import grade
 from s1lab.evaluation.arguments import shown, text
-from s1lab.forcing import Sampling
 from s1lab.methods.fan_out import together
 from s1lab.methods.majority import elected
 from s1lab.methods.rewards import Best, Score, check_score, rated

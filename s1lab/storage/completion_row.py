@@ -166,10 +166,12 @@ def resumable(request: Request) -> bool:
 
 def joined(before: Completion, rest: Completion) -> Completion:
     """A completion that was written in two pieces."""
-    a, b = before.logprobs, rest.logprobs
-    both = None
+    a, b, both = before.logprobs, rest.logprobs, None
     if a is not None and b is not None:
-        pairs = ((a.sampled, b.sampled), (a.ids, b.ids), (a.top, b.top))
-        both = Logprobs(*map(np.concatenate, pairs))
+        both = Logprobs(
+            np.concatenate([a.sampled, b.sampled]),
+            np.concatenate([a.ids, b.ids]),
+            np.concatenate([a.top, b.top]),
+        )
     ids = before.ids + rest.ids
     return Completion(ids, rest.stop_id, rest.error, rest.cancelled, both, rest.usage)

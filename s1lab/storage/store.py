@@ -243,7 +243,7 @@ class Store:
             ).fetchall()
             for verdict, (place, rung) in zip(verdicts, places, strict=True):
                 at = (self.run, place, rung)
-                values = [None if verdict is None else int(verdict)]
+                values: list[Any] = [None if verdict is None else int(verdict)]
                 if self.version > 1:
                     rest = self._db.execute(f"SELECT row, logprobs FROM traces {AT}", at).fetchone()
                     values.append(digest(*at, *values, *rest))

@@ -79,7 +79,7 @@ def stored_model(db: sqlite3.Connection, path: Path) -> tuple[str, str, str, byt
     """
     rest = ", digest" if version_of(db) > 1 else ""
     found = db.execute(f"SELECT fingerprint, name, template, tokenizer{rest} FROM models")
-    columns = found.fetchone()
+    columns: tuple[str, str, str, bytes] | None = found.fetchone()
     if columns is None or not rest:
         return columns
     fingerprint, name, template, tokenizer = unsealed(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.chat_template import QUESTION, Chat, examine
-from s1lab.tokenization.conversation import Conversation, conversation, messages_of
+from s1lab.tokenization.conversation import Conversation, conversation, messages_of, read_questions
 from s1lab.tokenization.delimiters import Delimiter, delimiter_of, single_id
 from s1lab.tokenization.encoding import Encoder
 from s1lab.tokenization.presets import HARMONY, preset
@@ -154,29 +154,43 @@ class BoundTemplate:
         """
         return prompt_notes(self, question, system, thinking)
 
-    def conversation(
-        self, messages: Iterable[Any], where: str = "the question", system: str | None = None
-    ) -> Conversation:
-        """Check the messages of a question.
+    def questions(
+        self, questions: object, system: str | None = None
+    ) -> tuple[bool, list[str | Conversation]]:
+        """Tell a single question from many, and check them.
 
         Args:
-            messages: The messages.
-            where: The question's name in an error message.
+            questions: One question, or many; each a text, or a list of messages.
             system: The call's own system text; None for none.
 
+        Returns:
+            Whether it is a single question, and the list of them.
+
         Raises:
-            ValueError: A message can't be used. There is a system message, and the call has a
-                system text too, or the chat template takes none.
+            ValueError: The list or a question is empty, or a message can't be used. There is a
+                system message, and the call has a system text too, or the chat template takes none.
         """
-        checked = conversation(messages, where)
-        if checked[0]["role"] == "system" and system is not None:
-            raise ValueError(
-                f"message 0 of {where} is a system message, and system= is given too: "
-                "leave one of them out"
-            )
-        if checked[0]["role"] == "system" and self.chat.system_fault:
-            raise ValueError(f"message 0 of {where} is a system message: {self.chat.system_fault}")
-        return checked
+
+        def check(messages: Iterable[Any], where: str) -> Conversation:
+            checked = conversation(messages, where)
+            first = f"message 0 of {where} is a system message"
+            if checked[0]["role"] == "system" and system is not None:
+                raise ValueError(f"{first}, and system= is given too: leave one of them out")
+            if checked[0]["role"] == "system" and self.chat.system_fault:
+                raise ValueError(f"{first}: {self.chat.system_fault}")
+            return checked
+
+        return read_questions(questions, check)
+
+    def undecoded(self, question: str | Conversation, system: str | None) -> str | None:
+        """A sentence if a question holds half of a surrogate pair, which has no ids; else None."""
+        for name, text in (("question", str(question)), ("system text", system or "")):
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                return (
+                    f"the {name} holds half of a surrogate pair, which no tokenizer takes: "
+                    "decode it again from its source"
+                )
+        return None
 
     def _controls(self, ids: list[int]) -> list[int]:
         return [i for i in ids if i in self.encoder.control_ids]

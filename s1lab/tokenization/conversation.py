@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 ROLES = ("system", "user", "assistant")
@@ -50,9 +50,9 @@ class Conversation(tuple[Message, ...]):
         """The text of the last message, which is the user's."""
         return self[-1]["content"]
 
-    def ending(self, text: str) -> Conversation:
-        """The conversation with another text in its last message."""
-        return Conversation((*self[:-1], Message(self[-1], content=text)))
+    def ending(self, change: Callable[[str], str]) -> Conversation:
+        """The conversation with the text of its last message changed."""
+        return Conversation((*self[:-1], Message(self[-1], content=change(self.last))))
 
     def __str__(self) -> str:
         """The text that its seeds come from: JSON.
@@ -87,6 +87,43 @@ def conversation(messages: Iterable[Any], where: str = "the question") -> Conver
         if fault:
             raise ValueError(f"message {place} of {where} {fault}")
     return Conversation(Message(role=m["role"], content=m["content"]) for m in listed)
+
+
+def read_questions(
+    questions: object, check: Callable[[Iterable[Any], str], Conversation]
+) -> tuple[bool, list[str | Conversation]]:
+    """Tell a single question from many, and check them.
+
+    Args:
+        questions: One question, or many. A list of messages is one: a conversation.
+        check: Checks a conversation, from its messages and its name in an error message.
+
+    Returns:
+        Whether it is a single question, and the list of them.
+
+    Raises:
+        ValueError: The list or a question is empty, or one of them can't be used.
+    """
+    if isinstance(questions, Mapping) or not isinstance(questions, Iterable):
+        raise ValueError(
+            f"questions={questions!r:.60} is neither a text nor a list of messages: give one, or "
+            "a list of them"
+        )
+    given: list[Any] = [questions] if isinstance(questions, str) else list(questions)
+    if not given:
+        raise ValueError("the list of questions is empty: give at least one")
+    messages = isinstance(questions, list | tuple) and isinstance(given[0], Mapping)
+    single, given = messages or isinstance(questions, str), [given] if messages else given
+    for place, question in enumerate(given):
+        where = "the question" if single else f"question {place}"
+        if isinstance(question, list | tuple):
+            given[place] = check(question, where)
+        elif not isinstance(question, str):
+            kind = type(question).__name__
+            raise ValueError(f"{where} is a {kind}, not text or a list of messages: {question!r}")
+        elif not question.strip():
+            raise ValueError(f"{where} is empty: write something to ask")
+    return single, given
 
 
 def _fault(message: Any, place: int) -> str | None:

@@ -64,9 +64,8 @@ def prompt_notes(
     template: BoundTemplate, question: str | Conversation, system: str | None, thinking: bool
 ) -> list[str]:
     """What a reader must know of a prompt; see `BoundTemplate.prompt_notes`."""
-    texts = {"question": question, "system_text": system} if isinstance(question, str) else {}
-    if texts:
-        return template.foreign_notes(**texts)
+    if isinstance(question, str):
+        return template.foreign_notes(question=question, system_text=system)
     messages, notes = messages_of(question, system), list[str]()
     text = template.chat.render(messages, thinking=thinking)
     found = _split(template, text, messages, thinking)

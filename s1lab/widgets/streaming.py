@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 
 from s1lab.budget import Budget
 from s1lab.driver import Member, Programs
-from s1lab.engine import Engine, Progress, Request
+from s1lab.engine import Engine, Progress, Request, Sampling
 from s1lab.engines.background import Growth
-from s1lab.forcing import Sampling
 from s1lab.questions import UNFINISHED, Options, Question, Questions, force_loop
 from s1lab.trace import Trace
 
