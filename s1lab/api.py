@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 from s1lab import forcing
 from s1lab.budget import Budget, check_text
@@ -11,6 +11,7 @@ from s1lab.engine import Engine, Program, Sampling
 from s1lab.questions import Budgets, Options, Question, Questions, Storing, force_loop
 from s1lab.trace import Trace
 
+Asked: TypeAlias = Question | Iterable[Question]
 P = ParamSpec("P")
 One = TypeVar("One", covariant=True)
 Many = TypeVar("Many", covariant=True)
@@ -31,10 +32,7 @@ class Call(Protocol[P, One, Many]):
 
 def one_or_many(
     one: type[One], many: type[Many]
-) -> Callable[
-    [Callable[Concatenate[Engine, Question | Iterable[Question], P], One | Many]],
-    Call[P, One, Many],
-]:
+) -> Callable[[Callable[Concatenate[Engine, Asked, P], One | Many]], Call[P, One, Many]]:
     """Tell type checkers what a call gives: ``one`` for a question, ``many`` for several.
 
     The decorator leaves the function as it is.

@@ -14,7 +14,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from s1lab.engine import Completion, Engine, Program, Progress, Request, Usage
@@ -336,9 +335,9 @@ def interrupt_later() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
         return
-    pressed: list[tuple[int, FrameType | None]] = []
+    pressed: list[Any] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(number: int, frame: Any) -> None:
         pressed.append((number, frame))
         if len(pressed) > 1:
             before(number, frame)

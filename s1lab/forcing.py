@@ -88,13 +88,11 @@ def thinking(
         name = round if not piece else f"{round}/{piece}"
         piece += 1
         early = max(0, least - len(written))
+        n, ends = most - len(written), stop
         if early and not written and template.delimiters:
             # A delimiter of several tokens must not begin at once, so its first id is a stop too.
-            request = sampling.request(trace, 1, stop | template.first_ids, name, min_tokens=1)
-        else:
-            request = sampling.request(
-                trace, most - len(written), stop, name, min_tokens=early, after=written
-            )
+            n, ends, early = 1, stop | template.first_ids, 1
+        request = sampling.request(trace, n, ends, name, min_tokens=early, after=written)
         done = yield from ask(trace, request)
         written += done.ids
         if likely is not None and done.logprobs is not None:

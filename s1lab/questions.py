@@ -276,9 +276,8 @@ def open_trace(
 def fault(why: Exception) -> str:
     """An exception as a question's ``error`` shows it: its type and words, on one bounded line."""
     words = " ".join(str(why).split())
-    if len(words) > MOST_WORDS:
-        words = words[: MOST_WORDS - 1] + "…"
-    return f"{type(why).__name__}: {words}"
+    shown = words if len(words) <= MOST_WORDS else words[: MOST_WORDS - 1] + "…"
+    return f"{type(why).__name__}: {shown}"
 
 
 def force_loop(trace: Trace, budget: Budget, sampling: Sampling, context: int) -> Program[Trace]:

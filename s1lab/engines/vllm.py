@@ -13,17 +13,17 @@ import itertools
 import time
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from s1lab.driver import interrupt_later
-from s1lab.engine import MOST_LOGPROBS, Completion, Logprobs, Progress, Request, Usage
+from s1lab.engine import MOST_LOGPROBS, Completion, Progress, Request, Usage
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.finite import not_numbers
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import check_unread, load_tokenizer, locate
+from s1lab.engines.vllm_flight import Flight
 from s1lab.engines.vllm_load import check_options, import_vllm, set_invariant, start
 from s1lab.engines.vocabulary import check_embeddings, outside, rows_of
 from s1lab.engines.weights import ModelFilesError
@@ -151,7 +151,7 @@ class VllmEngine:
         self._outside = outside(self._vocabulary, self._embedded)
         if rows is None:  # the files need their own code to say it
             check_embeddings(self.model, self.template, self._embedded)
-        self._flying: dict[str, _Flight] = {}
+        self._flying: dict[str, Flight] = {}
         self._unbegun: set[str] = set()  # names of requests that have no first id yet
         self._ready: list[tuple[int, Completion]] = []
         self._names = itertools.count()
@@ -164,7 +164,7 @@ class VllmEngine:
         if error := misfit(request, self.context, self._embedded):
             self._ready.append((key, Completion((), error=error, usage=Usage())))
             return
-        self._launch(_Flight(key, request))
+        self._launch(Flight(key, request))
 
     def poll(self) -> list[tuple[int, Completion | Progress]]:
         told: list[tuple[int, Completion | Progress]] = [*self._ready]
@@ -192,7 +192,7 @@ class VllmEngine:
         self._ready.clear()
         return told
 
-    def _launch(self, flight: _Flight) -> None:
+    def _launch(self, flight: Flight) -> None:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -236,7 +236,7 @@ class VllmEngine:
             error = f"vLLM refuses the request: {why}"
             self._ready.append((flight.key, flight.completion(error=error)))
 
-    def _land(self, flight: _Flight, reason: str) -> None:
+    def _land(self, flight: Flight, reason: str) -> None:
         stop = flight.written.pop() if reason == "stop" else None
         if stop in self._outside:
             # Qwen's models have rows beyond their vocabulary and sometimes choose one. Such an id
@@ -336,64 +336,6 @@ class VllmEngine:
             self.close()
         except Exception:  # the interpreter may be shutting down
             self.llm = None
-
-
-@dataclass
-class _Flight:
-    """A running request, and what it has written, over all its launches."""
-
-    key: int
-    request: Request
-    tries: int = 0  # how often an id outside the vocabulary came
-    launched: int = 0  # how many ids were written before this launch
-    began: float = 0.0  # the time of the first id
-    usage: Usage = field(default_factory=Usage)  # of the launches that have ended
-    told: int = 0  # how many of the written ids were reported
-    written: list[int] = field(default_factory=list)
-    logprobs: list[tuple[float, list[int], list[float]]] = field(default_factory=list)
-
-    def add(self, ids: list[int], logprobs: Any) -> None:
-        """Add what vLLM tells; ``logprobs`` is None, or its own list with an entry for each id."""
-        self.written += ids
-        if self.request.logprobs is not None and logprobs is not None:
-            self.logprobs += _rows(logprobs, ids, self.request.logprobs)
-
-    def spend(self, read: int | None, cached: int | None, now: float) -> None:
-        """Note what a launch took: the ids that it continued, and those that were cached."""
-        prefilled = None if read is None or cached is None else read - cached
-        new = Usage(prefilled, cached, decoded=len(self.written) - self.launched)
-        seconds = now - self.began if self.began else 0.0
-        self.usage = replace(self.usage + new, seconds=seconds)
-
-    def progress(self) -> Progress | None:
-        """What was written since the last report."""
-        since, self.told = self.told, len(self.written)
-        if since == self.told:
-            return None
-        return Progress(tuple(self.written[since:]), self._logprobs(since))
-
-    def completion(
-        self, stop: int | None = None, error: str | None = None, cancelled: bool = False
-    ) -> Completion:
-        found = self._logprobs()
-        return Completion(tuple(self.written), stop, error, cancelled, found, self.usage)
-
-    def _logprobs(self, since: int = 0) -> Logprobs | None:
-        k = self.request.logprobs
-        return None if k is None else Logprobs.of(self.logprobs[since:], k)
-
-
-def _rows(logprobs: Any, ids: list[int], k: int) -> list[tuple[float, list[int], list[float]]]:
-    """Turn vLLM's log-probabilities into rows of (the written id's, the best ids, theirs)."""
-    if hasattr(logprobs, "start_indices"):  # flat: the written id, then the most likely ones
-        places, values = logprobs.token_ids, logprobs.logprobs
-        return [(values[at], places[at + 1 : at + 1 + k], values[at + 1 : at + 1 + k])
-                for at in logprobs.start_indices]  # fmt: skip
-    found = []
-    for token, at in zip(ids, logprobs, strict=True):
-        best = sorted(at.items(), key=lambda pair: pair[1].rank)[:k]
-        found.append((at[token].logprob, [i for i, _ in best], [one.logprob for _, one in best]))
-    return found
 
 
 def _fields(struct: Any) -> tuple[str, ...]:
