@@ -265,6 +265,20 @@ def test_whoever_stops_waiting_ends_his_own_program_only(tiny):
     assert given_up.error == "cancelled before it was finished"
 
 
+def test_a_driver_asks_as_force_does(tiny):
+    hot = {"temperature": 0.8, "seed": 3, "top_k": 20}
+    with lab.Driver(tiny) as driver:
+        found = driver.force("How many e in beer", lab.Budget(waits=1), answer_tokens=4, **hot)
+        odd = driver.force("How many \ud83d in beer")
+        with pytest.raises(ValueError, match="empty"):
+            driver.force(" ")
+        with pytest.raises(ValueError, match="temperature"):
+            driver.force("How many e in beer", temperature=-1)
+        assert "surrogate" in odd.result(10).error
+        want = lab.force(tiny, "How many e in beer", lab.Budget(waits=1), answer_tokens=4, **hot)
+        assert found.result(10) == want
+
+
 def test_a_driver_closes_at_once_where_it_is_told_not_to_wait(tiny):
     driver = lab.Driver(tiny)
     handles = [driver.submit(forced(tiny, f"What is {n} + 2", lab.Budget())[1]) for n in range(40)]

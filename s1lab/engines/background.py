@@ -15,8 +15,10 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from s1lab.budget import Budget
 from s1lab.driver import Member, Programs
-from s1lab.engine import Engine, Program, Progress, Request
+from s1lab.engine import Engine, Program, Progress, Request, Sampling
+from s1lab.questions import Options, Question, Questions, force_loop
 from s1lab.trace import Source, Trace
 
 T = TypeVar("T")
@@ -135,11 +137,11 @@ class Driver:
         engine: The engine. Other drivers and calls may use it meanwhile.
 
     Example:
-        engine = lab.load("s1-tiny")
-        trace = lab.questions.open_trace(engine, "What is 2 + 3?", lab.Budget(), 0, None)
-        program = lab.questions.force_loop(trace, lab.Budget(), lab.forcing.Sampling(), 4096)
-        with lab.Driver(engine) as driver:
-            print(driver.submit(program).result().answer)
+        with lab.Driver(lab.load("s1-tiny")) as driver:
+            handle = driver.force("How many r in raspberry?", lab.Budget(waits=1), watch=True)
+            for trace in handle.events():
+                print(trace.thinking_tokens)
+            print(handle.result().answer)
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -152,6 +154,47 @@ class Driver:
         self._ended = False  # whether its thread takes orders no more
         self._thread = threading.Thread(target=self._work, name="s1lab driver", daemon=True)
         self._thread.start()
+
+    def force(
+        self,
+        question: Question,
+        budget: Budget | None = None,
+        *,
+        watch: bool = False,
+        answer_tokens: int | None = None,
+        answer_room: int | None = None,
+        system: str | None = None,
+        **sampling: Any,
+    ) -> Handle[Trace]:
+        """Start a question under a budget. The trace is the one that `s1lab.force` gives.
+
+        Args:
+            question: A text, or a conversation.
+            budget: The budget; None is ``Budget()``.
+            watch: Whether the handle has events.
+            answer_tokens: As in `s1lab.force`.
+            answer_room: As in `s1lab.force`.
+            system: As in `s1lab.force`.
+            **sampling: Numbers of `s1lab.forcing.Sampling`, such as ``temperature=0.7, seed=3``.
+
+        Returns:
+            A handle; its result is the trace.
+
+        Raises:
+            ValueError: The question is empty, or an option is out of range.
+            RuntimeError: The driver is closed.
+        """
+        options = Options(Sampling(**sampling), answer_tokens, answer_room, system)
+        asked = Questions(self.engine, [question], budget, options)
+        asked.open()
+        trace, context = asked.traces[0][0], self.engine.context
+
+        def program() -> Program[Trace]:
+            if trace.error:  # it could not be opened
+                return trace
+            return (yield from force_loop(trace, asked.budgets[0], asked.sampling, context))
+
+        return self.submit(program(), trace=trace, watch=watch)
 
     def submit(
         self, program: Program[T], *, trace: Trace | None = None, watch: bool = False
