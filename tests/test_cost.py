@@ -9,7 +9,7 @@ import pytest
 import s1lab as lab
 from s1lab.engine import Completion, Request, Usage
 from s1lab.engines.reply import Streamed, usage_of
-from s1lab.engines.vllm import _Flight
+from s1lab.engines.vllm_flight import Flight
 from s1lab.forcing import Sampling, reply
 from s1lab.questions import force_loop, open_trace
 from s1lab.trace import Source
@@ -195,7 +195,7 @@ def test_equal_traces_took_different_times(engine):
 
 def test_a_vllm_request_in_several_launches_adds_them_up():
     """An id past the vocabulary ends a launch: the next one continues all ids so far."""
-    flight = _Flight(0, Request(tuple(range(40)), 20, frozenset({1})))
+    flight = Flight(0, Request(tuple(range(40)), 20, frozenset({1})))
     flight.launched, flight.began = 0, 10.0
     flight.written += [5, 6, 999]
     flight.spend(40, 0, 11.0)

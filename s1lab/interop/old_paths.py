@@ -85,9 +85,15 @@ MOVED = {
 
 # Modules that stayed, and the new homes of some of their names.
 LEFT = {
-    "engine": "loader engines.description engines.limits methods.fan_out",
+    "engine": "driver loader engines.description engines.limits methods.fan_out",
     "template": "tokenization.bound_template tokenization.presets tokenization.delimiters",
 }
+
+# Functions of s1lab.engine that nothing takes the place of one by one.
+REPLACED = dict.fromkeys(
+    ("collect", "driving", "submit", "withdraw"),
+    "callers share an engine through s1lab.driver.Member now",
+)
 
 # Names that were at the top of the package, and where they are now, below "s1lab.".
 NAMES = {
@@ -219,7 +225,8 @@ class _Names:
                     if not n.startswith("_")
                 }
             )
-        raise AttributeError(f"module {self.module!r} has no attribute {name!r}")
+        fix = f": {REPLACED[name]}" if name in REPLACED and self.module == "s1lab.engine" else ""
+        raise AttributeError(f"module {self.module!r} has no attribute {name!r}{fix}")
 
 
 class _OldPaths(MetaPathFinder, Loader):

@@ -145,9 +145,14 @@ def look_up(
         return Completion(_ids(ids), cancelled=True, logprobs=logprobs_of(logprobs))
     _, ids, stop, *rest = found
     try:
-        return Completion(_ids(ids), stop, logprobs=logprobs_of(rest[0] if rest else None))
+        return completion_of(ids, stop, *rest)
     except (TypeError, ValueError):  # schema 1 has no digest
         raise ChangedRow(f"{path}: {what} was changed on disk (it is no list of ids)") from None
+
+
+def completion_of(ids: bytes, stop: int | None, logprobs: bytes | None = None) -> Completion:
+    """A completion from the columns of its row."""
+    return Completion(_ids(ids), stop, logprobs=logprobs_of(logprobs))
 
 
 def _ids(column: bytes) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import s1lab as lab
-from s1lab.interop.old_paths import LEFT, MOVED, OUTSIDE
+from s1lab.interop.old_paths import LEFT, MOVED, OUTSIDE, REPLACED
 from s1lab.interop.old_paths import NAMES as TOP
 from tests.helpers import FIXTURES
 
@@ -60,7 +60,7 @@ def test_an_old_path_gives_all_its_names_with_one_warning_that_names_the_new_one
 @pytest.mark.parametrize("old", LEFT)
 def test_a_module_that_stayed_gives_the_names_that_left_it(old):
     module = importlib.import_module(f"s1lab.{old}")
-    left = [name for name in NAMES[old].split() if name not in vars(module)]
+    left = [name for name in NAMES[old].split() if name not in {*vars(module), *REPLACED}]
     assert left
     for name in left:
         with pytest.warns(
@@ -69,6 +69,12 @@ def test_a_module_that_stayed_gives_the_names_that_left_it(old):
             getattr(module, name)
     with pytest.raises(AttributeError, match="nothing"):
         _ = module.nothing
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_a_function_that_is_gone_names_what_there_is_instead(name):
+    with pytest.raises(AttributeError, match=r"s1lab\.driver\.Member"):
+        getattr(lab.engine, name)
 
 
 def test_the_papers_numbers_are_where_they_were():

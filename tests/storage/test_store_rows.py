@@ -439,14 +439,16 @@ def test_after_a_run_the_store_is_one_file_though_a_reader_holds_it(template, tm
 
 
 def test_a_copy_of_a_run_under_way_lists_it_as_unfinished(template, tmp_path):
-    _, _, store = recorded(template, tmp_path / "x.db")
+    engine, _, store = recorded(template, tmp_path / "x.db")
     shutil.copy(store.path, tmp_path / "copy.db")
     assert list(lab.runs(tmp_path / "copy.db").status) == ["unfinished"]
+    engine.close()
     store.close("finished")
 
 
 def test_a_log_that_can_not_be_read_is_not_left_out_in_silence(template, tmp_path, monkeypatch):
-    _, _, store = recorded(template, tmp_path / "x.db")
+    engine, _, store = recorded(template, tmp_path / "x.db")
+    engine.close()
     store.put(b"key", Completion((1, 2)))
     store.flush()
     monkeypatch.setattr("os.access", lambda *_: False)

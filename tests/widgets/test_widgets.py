@@ -137,6 +137,7 @@ def test_a_stream_costs_what_force_costs(tiny, temperature):
 
     heat = {"temperature": temperature, "seed": 1}
     budget = lab.Budget(waits=1)
+    lab.force(tiny, QUESTION, budget, **heat)  # from now on the prompt is in the prefix cache
     alone = cost(lambda: lab.force(tiny, QUESTION, budget, **heat))
     assert cost(lambda: list(stream(tiny, QUESTION, budget, every=4, **heat))) == alone
 
