@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 import s1lab as lab
-from s1lab.driver import Driver
-from s1lab.engine import Usage
+from s1lab.engine import Request, Usage
 from s1lab.forcing import Sampling
 from s1lab.questions import force_loop, open_trace
 from tests.conformance.serving import KEY
@@ -84,7 +83,7 @@ def test_a_run_adds_up_to_what_the_engine_reports(engine, questions, reports):
 
 def test_a_streamed_run_adds_up_too(engine, questions, reports):
     traces = [open_trace(engine, question, BUDGET, 0, None) for question in questions[24:32]]
-    with Driver(engine) as driver:
+    with lab.Driver(engine) as driver:
         handles = [
             driver.submit(
                 force_loop(trace, BUDGET, Sampling(), engine.context), trace=trace, watch=True
@@ -104,11 +103,14 @@ def test_a_ladder_and_a_tree_add_up(engine, questions, reports):
 
 
 def test_a_cancelled_tail_is_in_the_cost(engine, questions):
-    budget = lab.Budget(min_tokens=3000, max_tokens=3000)
-    trace = open_trace(engine, questions[0], budget, 0, None)
-    with Driver(engine) as driver:
-        program = force_loop(trace, budget, Sampling(), engine.context)
-        handle = driver.submit(program, trace=trace, watch=True)
+    trace = open_trace(engine, questions[0], lab.Budget(), 0, None)
+
+    def long():
+        stop = engine.template.think_stop
+        return (yield Request(tuple(trace.ids), 3000, stop, min_tokens=3000))
+
+    with lab.Driver(engine) as driver:
+        handle = driver.submit(long(), trace=trace, watch=True)
         for event in handle.events():
             if event.sampled_tokens >= 5:
                 break
