@@ -8,10 +8,15 @@ nothing but its own row.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from s1lab.engine import Request
+from s1lab.engine import Logprobs, Request
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Choice:
@@ -102,9 +107,7 @@ def kept(logits: torch.Tensor, top_k: int, top_p: float, min_p: float) -> torch.
     return logits
 
 
-def logprobs(
-    logits: torch.Tensor, chosen: Sequence[int], k: int
-) -> list[tuple[float, list[int], list[float]]]:
+def logprobs(logits: torch.Tensor, chosen: Sequence[int], k: int) -> NDArray[np.uint32]:
     """Log-probabilities of rows: the chosen id's, and those of the k most likely.
 
     Args:
@@ -113,13 +116,28 @@ def logprobs(
         k: How many of the most likely ids.
 
     Returns:
-        For each row (the chosen id's, the most likely ids, theirs).
+        [rows, 1 + 2k] words of 4 bytes: the chosen id's as float32, the most likely ids as int32,
+        theirs as float32. `unpacked` reads them.
     """
     logits = logits.float()
     # log_softmax of everything would write as much as it reads; only k + 1 numbers are needed.
     total = logits.logsumexp(-1, keepdim=True)
     mine = logits.gather(1, torch.tensor(chosen, device=logits.device)[:, None]) - total
-    best = logits.topk(k, dim=-1) if k else None
-    ids = best.indices.tolist() if best else [[]] * len(chosen)
-    top = (best.values - total).tolist() if best else [[]] * len(chosen)
-    return list(zip(mine[:, 0].tolist(), ids, top, strict=True))
+    if not k:
+        return mine.cpu().numpy().view(np.uint32)
+    best = logits.topk(k, dim=-1)
+    parts = (mine, best.indices.to(torch.int32), best.values - total)
+    return np.concatenate([part.cpu().numpy().view(np.uint32) for part in parts], axis=1)
+
+
+def cut(words: NDArray[np.uint32], k: int, kept: int) -> NDArray[np.uint32]:
+    """A row of `logprobs` with fewer of the most likely ids."""
+    return words if kept == k else np.concatenate([words[: 1 + kept], words[1 + k :][:kept]])
+
+
+def unpacked(words: bytes | bytearray, k: int) -> Logprobs:
+    """Rows of `logprobs`, one after the other, as what a completion has."""
+    # A copy: the rows may grow while the completion is in use.
+    rows = np.frombuffer(bytes(words), np.uint32).reshape(-1, 1 + 2 * k)
+    sampled, ids, top = (np.ascontiguousarray(part) for part in np.split(rows, [1, 1 + k], axis=1))
+    return Logprobs(sampled[:, 0].view(np.float32), ids.view(np.int32), top.view(np.float32))

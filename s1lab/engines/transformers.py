@@ -28,7 +28,7 @@ from s1lab.engines.kv_cache import Slab
 from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import load_network, load_tokenizer
 from s1lab.engines.prefix_cache import Kept, Shelf
-from s1lab.engines.sampling import Choice, logprobs
+from s1lab.engines.sampling import Choice, cut, logprobs, unpacked
 from s1lab.engines.vocabulary import check_embeddings
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import bind
@@ -346,10 +346,11 @@ class TransformersEngine:
         if not asked:
             return
         most = max(rows[i].request.logprobs or 0 for i in asked)
-        found = logprobs(logits[asked], [chosen[i] for i in asked], most)
-        for i, (mine, ids, top) in zip(asked, found, strict=True):
-            k = rows[i].request.logprobs
-            rows[i].logprobs.append((mine, ids[:k], top[:k]))
+        if len(asked) < len(rows):
+            logits = logits[asked]
+        found = logprobs(logits, [chosen[i] for i in asked], most)
+        for i, words in zip(asked, found, strict=True):
+            rows[i].logprobs += cut(words, most, rows[i].request.logprobs or 0).tobytes()
 
 
 @dataclass
@@ -364,7 +365,7 @@ class _Row:
     kept: Kept | None = None
     error: str | None = None
     told: int = 0  # how many of the written ids were reported
-    logprobs: list[tuple[float, list[int], list[float]]] = field(default_factory=list)
+    logprobs: bytearray = field(default_factory=bytearray)  # see s1lab.engines.sampling.logprobs
 
     @property
     def pending(self) -> int:
@@ -395,4 +396,4 @@ class _Row:
 
     def _logprobs(self, since: int = 0) -> Logprobs | None:
         k = self.request.logprobs
-        return None if k is None else Logprobs.of(self.logprobs[since:], k)
+        return None if k is None else unpacked(self.logprobs[since * (1 + 2 * k) * 4 :], k)
