@@ -148,7 +148,7 @@ def test_a_stream_ends_in_the_trace_of_force(engine, questions, temperature):
     for question in questions[:3]:
         whole = lab.force(engine, question, budget, temperature=temperature, seed=2)
         *growing, last = stream(engine, question, budget, temperature=temperature, seed=2, every=8)
-        # One at the start of each request at least. How many a server's events make depends on time.
+        # One at the start of each request at least. A server's events come in lumps.
         assert whole.error is None and len(growing) > (2 if engine.name == "server" else 4)
         assert (last.ids, last.source, last.waits, last.cut) == (
             whole.ids,
