@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import numpy as np
@@ -262,3 +263,40 @@ def test_random_schedules_lose_double_and_change_nothing(engine, requests, whole
                 assert tuple(told) == what.ids[: len(told)]
         assert sorted(ended) == list(range(keys))
     assert engine.poll() == []
+
+
+def test_a_conversation_gives_the_ids_of_the_reference(engine, reference):
+    talk = [
+        {"role": "user", "content": "How many r in raspberry?"},
+        {"role": "assistant", "content": "3"},
+        {"role": "user", "content": "How many e in beer?"},
+    ]
+    budget = lab.Budget(max_tokens=60, waits=1)
+    found, want = (lab.force(e, talk, budget, progress=False) for e in (engine, reference))
+    assert found.error is None and "raspberry" in found.text
+    assert (found.ids, found.source) == (want.ids, want.source)
+
+
+def test_programs_join_and_leave_a_driver_and_the_others_keep_their_ids(engine, questions):
+    """Two drivers on one engine: some questions are watched, some dropped, some come later."""
+    rng, budget = random.Random(5), lab.Budget(max_tokens=40, waits=1)
+    asked = questions[:12]
+    heat = {"temperature": 0.8, "seed": 4}
+    alone = lab.force(engine, asked, budget, progress=False, **heat)
+    with lab.Driver(engine) as one, lab.Driver(engine) as other:
+        handles = []
+        for question in asked:
+            driver = rng.choice((one, other))
+            handles.append(driver.force(question, budget, watch=rng.random() < 0.5, **heat))
+            if rng.random() < 0.3:
+                handles[rng.randrange(len(handles))].cancel()
+            elif rng.random() < 0.3:
+                handles[-1].result(300)
+        ends = [handle.future.exception(300) for handle in handles]
+    for handle, end, want in zip(handles, ends, alone, strict=True):
+        if end is None:
+            assert handle.result() == want
+        else:
+            assert isinstance(end, CancelledError)
+            assert handle.trace.ids == want.ids[: len(handle.trace.ids)]
+    assert None in ends and engine.poll() == []
