@@ -5,24 +5,17 @@ It reads the columns of s1K, s1K-1.1 and the 59K, and makes rows in the paper's 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from datasets import (
-    Dataset,
-    Value,
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-)
-from datasets.utils import logging
+from datasets import Dataset, Value
 
 from s1lab.curate.report import needs, with_column
+from s1lab.curate.tables import opened
 from s1lab.storage.files import write_whole
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
@@ -76,10 +69,11 @@ def source_name(source: str | None) -> str:
 def read(
     path: str | Path, need: Sequence[str] = ("question",), *, teacher: str | None = None
 ) -> Dataset:
-    """Read a pool from a local file, parquet or JSON lines.
+    """Read a pool from a local file: parquet, JSON lines or CSV.
 
-    The columns get the names of this package. The function knows the columns of s1K, s1K-1.1, the
-    authors' 59K, and those of most benchmarks (``problem``). Other columns keep their names.
+    Text stays as it is written: dates, "007", "None", numbers of any length. The columns get the
+    names of this package. The function knows the columns of s1K, s1K-1.1, the authors' 59K, and
+    those of most benchmarks (``problem``). Other columns keep their names.
 
     Args:
         path: The file.
@@ -109,12 +103,15 @@ def read(
         if found and found != ours:
             rest = table.remove_columns(ours) if ours in table.column_names else table
             table = (
-                rest.add_column(ours, _texts(rest, found))
+                rest.add_column(ours, _texts(rest, found, path))
                 if ours == "answer"
-                else _renamed(rest, found, ours)
+                else _renamed(rest, found, ours, path)
             )
     if "source" in table.column_names:
-        sources = [source_name(source) for source in table["source"]]
+        sources = [
+            source_name(source) if isinstance(source, str | None) else source
+            for source in table["source"]
+        ]
         if sources != list(table["source"]):
             table = (
                 table.rename_column("source", "source_type")
@@ -137,68 +134,6 @@ def read(
     return table
 
 
-def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = None) -> Dataset:
-    """Read a local table without renaming its columns.
-
-    Args:
-        path: A file of parquet, JSON lines, or a kind that ``also`` reads.
-        also: Readers of other kinds of files, by suffix.
-
-    Returns:
-        The rows.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: As in `read`.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no file is at {path}: name one that was written here, or get it, as with `hf "
-            "download --repo-type dataset`"
-        )
-    readers = {
-        ".parquet": Dataset.from_parquet,
-        ".jsonl": Dataset.from_json,
-        ".json": Dataset.from_json,
-        **(also or {}),
-    }
-    if path.suffix not in readers:
-        raise ValueError(
-            f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines "
-            f"({', '.join(readers)})"
-        )
-    if not path.stat().st_size:
-        raise ValueError(f"{path} is empty")
-    try:
-        with _quietly():
-            return readers[path.suffix](str(path))
-    # A broken file may raise any of the exceptions of pyarrow, pandas and datasets.
-    except Exception as why:
-        cause = str(why.__cause__ or why).strip().split("\n")[0][:200]
-        raise ValueError(
-            f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: "
-            f"{cause}"
-        ) from None
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Hide the progress bar and the log of datasets while one file is read.
-
-    The bar would come the first time only, and stay in a notebook's output. datasets would log a
-    broken file before it raises, although our own error says the same.
-    """
-    shown, level = not are_progress_bars_disabled(), logging.get_verbosity()
-    disable_progress_bars()
-    logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            enable_progress_bars()
-
-
 def _kind(cot_type: str | None, answer: str | None) -> str:
     """Say how a row of the authors' 59K is graded.
 
@@ -208,23 +143,31 @@ def _kind(cot_type: str | None, answer: str | None) -> str:
         return "exact"
     return (
         "choice"
-        if cot_type == "science" and re.fullmatch(r"\(?[A-J]\)?\.?", (answer or "").strip())
+        if cot_type == "science" and re.fullmatch(r"\(?[A-J]\)?\.?", str(answer or "").strip())
         else "math"
     )
 
 
-def _renamed(table: Dataset, found: str, ours: str) -> Dataset:
+def _renamed(table: Dataset, found: str, ours: str, path: Path) -> Dataset:
     if isinstance(table.features[found], Value):
         return table.rename_column(found, ours)
-    return table.add_column(ours, _texts(table, found)).remove_columns(found)
+    return table.add_column(ours, _texts(table, found, path)).remove_columns(found)
 
 
-def _texts(table: Dataset, column: str) -> list[str | None]:
-    """Return a column as text: s1K holds each trace as a list of one."""
-    return [
-        t if t is None or isinstance(t, str) else "\n".join(t) if isinstance(t, list) else str(t)
-        for t in table[column]
-    ]
+def _texts(table: Dataset, column: str, path: Path) -> list[str | None]:
+    """Return a column as text: s1K holds each trace as a list of one. An empty list is missing."""
+    texts: list[str | None] = []
+    for place, value in enumerate(table[column]):
+        parts = value if isinstance(value, list) else [value]
+        wrong = next((part for part in parts if isinstance(part, list | dict)), None)
+        if wrong is not None:
+            raise ValueError(
+                f"the {column} of row {place} of {path} holds a {type(wrong).__name__}, not text: "
+                "give a text, or a list of texts"
+            )
+        found = [str(part) for part in parts if part is not None]
+        texts.append("\n".join(found) if found else None)
+    return texts
 
 
 def to_sft(

@@ -675,7 +675,7 @@ def test_the_kind_of_the_published_rows_comes_from_what_they_are(tmp_path):
     ("name", "content", "words"),
     [
         ("absent.jsonl", None, "no file is at"),
-        ("a.csv", "question\n1\n", "'.csv'"),
+        ("a.tsv", "question\n1\n", "'.tsv'"),
         ("empty.jsonl", "", "is empty"),
         ("broken.jsonl", "{not json", "broken.jsonl can't be read"),
         ("broken.parquet", "PAR0", "broken.parquet can't be read"),
