@@ -28,7 +28,9 @@ def evaluate(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Your own problems, of question, answer, kind: parquet, JSON lines, CSV."),
+        typer.Option(
+            help="Your own problems, of question, answer, kind: parquet, JSON lines, CSV."
+        ),
     ] = None,
     n: Annotated[
         int | None,
