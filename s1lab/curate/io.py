@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,6 +17,7 @@ from datasets import Dataset, Value
 
 from s1lab.curate.report import needs, with_column
 from s1lab.curate.tables import opened
+from s1lab.evaluation.arguments import dataset_fix
 from s1lab.storage.files import write_whole
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
@@ -184,7 +186,8 @@ def to_sft(
     completion consists of the opening delimiter, the trace, the closing delimiter on a line of its
     own, the answer, and the end of the turn. ``prefix`` is put before an answer that does not hold
     it. All of the completion carries loss, and nothing of the prompt does (paper, appendix D;
-    ``completion_only_loss=True``).
+    ``completion_only_loss=True``). Windows line ends (CRLF) in a trace or an answer become newlines,
+    and a warning says in how many rows.
 
     Args:
         dataset: A Dataset with question, thinking and attempt.
@@ -204,7 +207,7 @@ def to_sft(
 
     Raises:
         ValueError: If a row lacks one of the three columns, if a text holds one of the template's
-            delimiters, or if the name of ``rows`` is unknown.
+            delimiters or another stop of the model, or if the name of ``rows`` is unknown.
 
     Example:
         rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
@@ -227,10 +230,12 @@ def to_sft(
         {think.open.strip(), think.close.strip(), *think.ends, end},
         key=lambda mark: (len(mark), mark),
     )
+    stops = [stop for stop in stop_texts(template) if stop not in marks]
     if rows == "original":
         end = _end_of_turn(template)
     made: dict[str, list[str]] = {"prompt": [], "completion": []}
-    for place, row in enumerate(dataset.select_columns(["question", "thinking", "attempt"])):
+    texts = dataset.select_columns(["question", "thinking", "attempt"])
+    for place, row in enumerate(with_newlines(texts, ("thinking", "attempt"))):
         for name, text in row.items():
             if not (text or "").strip():
                 raise ValueError(
@@ -241,6 +246,12 @@ def to_sft(
                 raise ValueError(
                     f"the {name} of row {place} holds the delimiter {held!r}: it would be read as "
                     "one; take it out"
+                )
+            stop = next((stop for stop in stops if stop in text), None)
+            if stop:
+                raise ValueError(
+                    f"the {name} of row {place} holds {stop!r}, at which the model stops: it would "
+                    "learn to stop there; take it out"
                 )
         thinking, attempt = row["thinking"], row["attempt"]
         answer = attempt if prefix.strip() in attempt else prefix + attempt
@@ -254,6 +265,36 @@ def to_sft(
             f"{think.opening(prompt)}{thinking}{think.closing(thinking)}{answer}{end}"
         )
     return Dataset.from_dict(made)
+
+
+def stop_texts(template: BoundTemplate) -> list[str]:
+    """Return the texts of the tokens at which the model stops, or calls a tool."""
+    ids = sorted({*template.answer_stop, *template.tools})
+    return [text for text in map(template.tokenizer.decode, ([i] for i in ids)) if text.strip()]
+
+
+def with_newlines(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    r"""Return the rows with ``\n`` for each Windows line end in their texts, and warn if any had one.
+
+    A model would learn to write them. And a word that is not to be learned, such as "Wait", would
+    not be found on its line.
+    """
+    found, changed = [], 0
+    for row in rows:
+        texts = {name: row[name] for name in columns if "\r" in (row[name] or "")}
+        changed += bool(texts)
+        found.append(row | {name: newlines(text) for name, text in texts.items()})
+    if changed:
+        warnings.warn(
+            f"{changed:,} of {len(found):,} rows to learn from have Windows line ends (CRLF): they "
+            "were changed to newlines",
+            stacklevel=3,
+        )
+    return found
+
+
+def newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _end_of_turn(template: BoundTemplate) -> str:
@@ -287,7 +328,7 @@ def digest(dataset: Dataset) -> str:
         print(lab.curate.digest(lab.tiny.problems(8)))
     """
     found = hashlib.sha256()
-    for row in dataset:
+    for row in _rows(dataset):
         found.update(_line(row))
     return found.hexdigest()
 
@@ -308,8 +349,18 @@ def write(dataset: Dataset, path: str | Path) -> str:
     Example:
         digest = lab.curate.write(lab.tiny.problems(8), "runs/eight.jsonl")
     """
-    write_whole(Path(path), map(_line, dataset))
+    write_whole(Path(path), map(_line, _rows(dataset)))
     return digest(dataset)
+
+
+def _rows(dataset: Any) -> Iterable[Mapping[str, Any]]:
+    """Return what holds rows. A DatasetDict or a DataFrame would be written as its names."""
+    listed = isinstance(dataset, list | tuple) and all(isinstance(r, Mapping) for r in dataset)
+    if listed or (hasattr(dataset, "column_names") and not isinstance(dataset, Mapping)):
+        return dataset  # type: ignore[no-any-return]
+    raise TypeError(
+        f"the rows are a {type(dataset).__name__}, not a datasets.Dataset: {dataset_fix(dataset)}"
+    )
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

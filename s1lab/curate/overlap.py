@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from s1lab.curate.report import Report, account, needs
+from s1lab.evaluation.arguments import dataset_fix
 
 BATCH = 8_192
 Gram = tuple[str, ...]
@@ -108,6 +109,11 @@ def decontaminate(
         raise ValueError(f"n is {n}: a gram has at least one word (the paper: 8)")
     if isinstance(benchmarks, Dataset):
         benchmarks = [benchmarks]
+    if not isinstance(benchmarks, list | tuple):
+        raise TypeError(
+            f"benchmarks is a {type(benchmarks).__name__}: give a Dataset, or a list of them; "
+            f"{dataset_fix(benchmarks)}"
+        )
     if not benchmarks:
         raise ValueError(
             "there is no benchmark to compare with: give a list of Datasets with a column "
