@@ -186,8 +186,8 @@ def to_sft(
     completion consists of the opening delimiter, the trace, the closing delimiter on a line of its
     own, the answer, and the end of the turn. ``prefix`` is put before an answer that does not hold
     it. All of the completion carries loss, and nothing of the prompt does (paper, appendix D;
-    ``completion_only_loss=True``). Windows line ends (CRLF) in a trace or an answer become newlines,
-    and a warning says in how many rows.
+    ``completion_only_loss=True``). Windows line ends (CRLF) in a trace or an answer become
+    newlines, and a warning says in how many rows.
 
     Args:
         dataset: A Dataset with question, thinking and attempt.
@@ -274,7 +274,7 @@ def stop_texts(template: BoundTemplate) -> list[str]:
 
 
 def with_newlines(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
-    r"""Return the rows with ``\n`` for each Windows line end in their texts, and warn if any had one.
+    r"""Return the rows with ``\n`` for each Windows line end, and warn of rows that had one.
 
     A model would learn to write them. And a word that is not to be learned, such as "Wait", would
     not be found on its line.
