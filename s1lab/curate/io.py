@@ -270,7 +270,7 @@ def to_sft(
 def stop_texts(template: BoundTemplate) -> list[str]:
     """Return the texts of the tokens at which the model stops, or calls a tool."""
     ids = sorted({*template.answer_stop, *template.tools})
-    return [text for text in map(template.tokenizer.decode, ([i] for i in ids)) if text.strip()]
+    return [text for text in (template.decode_whole([i]) for i in ids) if text.strip()]
 
 
 def with_newlines(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
