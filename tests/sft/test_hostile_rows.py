@@ -258,3 +258,14 @@ def test_only_rows_are_written_and_hashed(tmp_path):
     assert not (tmp_path / "x.jsonl").exists()
     assert curate.digest(rows.to_list()) == curate.write(rows, tmp_path / "x.jsonl")
     assert lab.curate.read(tmp_path / "x.jsonl").to_list() == rows.to_list()
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 4, 5, 6])
+def test_a_teacher_is_not_asked_the_names_of_columns_and_splits(at):
+    """Not those of a DatasetDict, a DataFrame or a dict, which are texts too."""
+    value, _ = not_datasets()[at]
+    with pytest.raises(TypeError) as error:
+        curate.traces(lambda question: ("a", "b"), value)
+    assert "\n" not in str(error.value) and ("Dataset" in str(error.value) or at == 5)
+    kept, _ = curate.traces(lambda question: ("a", "b"), iter(["P?", "Q?"]))
+    assert kept["question"] == ["P?", "Q?"]
