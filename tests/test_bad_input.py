@@ -163,7 +163,7 @@ def test_a_prompt_that_does_not_fit_the_context_is_one_traces_error():
     [
         ({"question": ["a"]}, ["no column 'answer'", "question"]),
         ({"question": [], "answer": []}, ["no rows"]),
-        ({"question": ["a", "b"], "answer": ["1", None]}, ["row 1", "no answer"]),
+        ({"question": ["a", "b"], "answer": [None, None]}, ["row 0", "no answer"]),
         ({"question": ["a"], "answer": ["1"], "kind": ["poem"]}, ["row 0", "'poem'"]),
     ],
 )

@@ -27,7 +27,7 @@ def curate(
     ],
     pool: Annotated[
         Path | None,
-        typer.Option(help="A local pool, parquet or JSON lines; without it the embedded one."),
+        typer.Option(help="A local pool: parquet, JSON lines or CSV; without it the embedded one."),
     ] = None,
     pool_size: Annotated[
         int | None, typer.Option(min=1, help="Rows of the embedded pool. [default: all 59,029]")

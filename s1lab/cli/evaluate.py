@@ -28,7 +28,9 @@ def evaluate(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Your own problems: parquet or JSON lines of question, answer, kind."),
+        typer.Option(
+            help="Your own problems, of question, answer, kind: parquet, JSON lines, CSV."
+        ),
     ] = None,
     n: Annotated[
         int | None,

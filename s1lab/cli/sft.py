@@ -18,7 +18,7 @@ def sft(
         str, typer.Option(help="tiny, qwen-0.5b, qwen-7b-lora, s1-32b or s1.1-32b.")
     ] = "tiny",
     data: Annotated[
-        Path | None, typer.Option(help="Rows to train on: parquet or JSON lines.")
+        Path | None, typer.Option(help="Rows to train on: parquet, JSON lines or CSV.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="What is trained, if not the recipe's model.")

@@ -5,24 +5,19 @@ It reads the columns of s1K, s1K-1.1 and the 59K, and makes rows in the paper's 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from datasets import (
-    Dataset,
-    Value,
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-)
-from datasets.utils import logging
+from datasets import Dataset, Value
 
 from s1lab.curate.report import needs, with_column
+from s1lab.curate.tables import opened
+from s1lab.evaluation.arguments import dataset_fix
 from s1lab.storage.files import write_whole
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
@@ -76,10 +71,11 @@ def source_name(source: str | None) -> str:
 def read(
     path: str | Path, need: Sequence[str] = ("question",), *, teacher: str | None = None
 ) -> Dataset:
-    """Read a pool from a local file, parquet or JSON lines.
+    """Read a pool from a local file: parquet, JSON lines or CSV.
 
-    The columns get the names of this package. The function knows the columns of s1K, s1K-1.1, the
-    authors' 59K, and those of most benchmarks (``problem``). Other columns keep their names.
+    Text stays as it is written: dates, "007", "None", numbers of any length. The columns get the
+    names of this package. The function knows the columns of s1K, s1K-1.1, the authors' 59K, and
+    those of most benchmarks (``problem``). Other columns keep their names.
 
     Args:
         path: The file.
@@ -109,12 +105,15 @@ def read(
         if found and found != ours:
             rest = table.remove_columns(ours) if ours in table.column_names else table
             table = (
-                rest.add_column(ours, _texts(rest, found))
+                rest.add_column(ours, _texts(rest, found, path))
                 if ours == "answer"
-                else _renamed(rest, found, ours)
+                else _renamed(rest, found, ours, path)
             )
     if "source" in table.column_names:
-        sources = [source_name(source) for source in table["source"]]
+        sources = [
+            source_name(source) if isinstance(source, str | None) else source
+            for source in table["source"]
+        ]
         if sources != list(table["source"]):
             table = (
                 table.rename_column("source", "source_type")
@@ -137,68 +136,6 @@ def read(
     return table
 
 
-def opened(path: Path, also: Mapping[str, Callable[[str], Dataset]] | None = None) -> Dataset:
-    """Read a local table without renaming its columns.
-
-    Args:
-        path: A file of parquet, JSON lines, or a kind that ``also`` reads.
-        also: Readers of other kinds of files, by suffix.
-
-    Returns:
-        The rows.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: As in `read`.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no file is at {path}: name one that was written here, or get it, as with `hf "
-            "download --repo-type dataset`"
-        )
-    readers = {
-        ".parquet": Dataset.from_parquet,
-        ".jsonl": Dataset.from_json,
-        ".json": Dataset.from_json,
-        **(also or {}),
-    }
-    if path.suffix not in readers:
-        raise ValueError(
-            f"{path} ends in {path.suffix!r}: give a parquet file or JSON lines "
-            f"({', '.join(readers)})"
-        )
-    if not path.stat().st_size:
-        raise ValueError(f"{path} is empty")
-    try:
-        with _quietly():
-            return readers[path.suffix](str(path))
-    # A broken file may raise any of the exceptions of pyarrow, pandas and datasets.
-    except Exception as why:
-        cause = str(why.__cause__ or why).strip().split("\n")[0][:200]
-        raise ValueError(
-            f"{path} can't be read as {path.suffix[1:]}, or a column changes its type on the way: "
-            f"{cause}"
-        ) from None
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Hide the progress bar and the log of datasets while one file is read.
-
-    The bar would come the first time only, and stay in a notebook's output. datasets would log a
-    broken file before it raises, although our own error says the same.
-    """
-    shown, level = not are_progress_bars_disabled(), logging.get_verbosity()
-    disable_progress_bars()
-    logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            enable_progress_bars()
-
-
 def _kind(cot_type: str | None, answer: str | None) -> str:
     """Say how a row of the authors' 59K is graded.
 
@@ -208,23 +145,31 @@ def _kind(cot_type: str | None, answer: str | None) -> str:
         return "exact"
     return (
         "choice"
-        if cot_type == "science" and re.fullmatch(r"\(?[A-J]\)?\.?", (answer or "").strip())
+        if cot_type == "science" and re.fullmatch(r"\(?[A-J]\)?\.?", str(answer or "").strip())
         else "math"
     )
 
 
-def _renamed(table: Dataset, found: str, ours: str) -> Dataset:
+def _renamed(table: Dataset, found: str, ours: str, path: Path) -> Dataset:
     if isinstance(table.features[found], Value):
         return table.rename_column(found, ours)
-    return table.add_column(ours, _texts(table, found)).remove_columns(found)
+    return table.add_column(ours, _texts(table, found, path)).remove_columns(found)
 
 
-def _texts(table: Dataset, column: str) -> list[str | None]:
-    """Return a column as text: s1K holds each trace as a list of one."""
-    return [
-        t if t is None or isinstance(t, str) else "\n".join(t) if isinstance(t, list) else str(t)
-        for t in table[column]
-    ]
+def _texts(table: Dataset, column: str, path: Path) -> list[str | None]:
+    """Return a column as text: s1K holds each trace as a list of one. An empty list is missing."""
+    texts: list[str | None] = []
+    for place, value in enumerate(table[column]):
+        parts = value if isinstance(value, list) else [value]
+        wrong = next((part for part in parts if isinstance(part, list | dict)), None)
+        if wrong is not None:
+            raise ValueError(
+                f"the {column} of row {place} of {path} holds a {type(wrong).__name__}, not text: "
+                "give a text, or a list of texts"
+            )
+        found = [str(part) for part in parts if part is not None]
+        texts.append("\n".join(found) if found else None)
+    return texts
 
 
 def to_sft(
@@ -241,7 +186,8 @@ def to_sft(
     completion consists of the opening delimiter, the trace, the closing delimiter on a line of its
     own, the answer, and the end of the turn. ``prefix`` is put before an answer that does not hold
     it. All of the completion carries loss, and nothing of the prompt does (paper, appendix D;
-    ``completion_only_loss=True``).
+    ``completion_only_loss=True``). Windows line ends (CRLF) in a trace or an answer become
+    newlines, and a warning says in how many rows.
 
     Args:
         dataset: A Dataset with question, thinking and attempt.
@@ -261,7 +207,7 @@ def to_sft(
 
     Raises:
         ValueError: If a row lacks one of the three columns, if a text holds one of the template's
-            delimiters, or if the name of ``rows`` is unknown.
+            delimiters or another stop of the model, or if the name of ``rows`` is unknown.
 
     Example:
         rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
@@ -284,10 +230,12 @@ def to_sft(
         {think.open.strip(), think.close.strip(), *think.ends, end},
         key=lambda mark: (len(mark), mark),
     )
+    stops = [stop for stop in stop_texts(template) if stop not in marks]
     if rows == "original":
         end = _end_of_turn(template)
     made: dict[str, list[str]] = {"prompt": [], "completion": []}
-    for place, row in enumerate(dataset.select_columns(["question", "thinking", "attempt"])):
+    texts = dataset.select_columns(["question", "thinking", "attempt"])
+    for place, row in enumerate(with_newlines(texts, ("thinking", "attempt"))):
         for name, text in row.items():
             if not (text or "").strip():
                 raise ValueError(
@@ -298,6 +246,12 @@ def to_sft(
                 raise ValueError(
                     f"the {name} of row {place} holds the delimiter {held!r}: it would be read as "
                     "one; take it out"
+                )
+            stop = next((stop for stop in stops if stop in text), None)
+            if stop:
+                raise ValueError(
+                    f"the {name} of row {place} holds {stop!r}, at which the model stops: it would "
+                    "learn to stop there; take it out"
                 )
         thinking, attempt = row["thinking"], row["attempt"]
         answer = attempt if prefix.strip() in attempt else prefix + attempt
@@ -311,6 +265,36 @@ def to_sft(
             f"{think.opening(prompt)}{thinking}{think.closing(thinking)}{answer}{end}"
         )
     return Dataset.from_dict(made)
+
+
+def stop_texts(template: BoundTemplate) -> list[str]:
+    """Return the texts of the tokens at which the model stops, or calls a tool."""
+    ids = sorted({*template.answer_stop, *template.tools})
+    return [text for text in (template.decode_whole([i]) for i in ids) if text.strip()]
+
+
+def with_newlines(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    r"""Return the rows with ``\n`` for each Windows line end, and warn of rows that had one.
+
+    A model would learn to write them. And a word that is not to be learned, such as "Wait", would
+    not be found on its line.
+    """
+    found, changed = [], 0
+    for row in rows:
+        texts = {name: row[name] for name in columns if "\r" in (row[name] or "")}
+        changed += bool(texts)
+        found.append(row | {name: newlines(text) for name, text in texts.items()})
+    if changed:
+        warnings.warn(
+            f"{changed:,} of {len(found):,} rows to learn from have Windows line ends (CRLF): they "
+            "were changed to newlines",
+            stacklevel=3,
+        )
+    return found
+
+
+def newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _end_of_turn(template: BoundTemplate) -> str:
@@ -344,7 +328,7 @@ def digest(dataset: Dataset) -> str:
         print(lab.curate.digest(lab.tiny.problems(8)))
     """
     found = hashlib.sha256()
-    for row in dataset:
+    for row in _rows(dataset):
         found.update(_line(row))
     return found.hexdigest()
 
@@ -365,8 +349,18 @@ def write(dataset: Dataset, path: str | Path) -> str:
     Example:
         digest = lab.curate.write(lab.tiny.problems(8), "runs/eight.jsonl")
     """
-    write_whole(Path(path), map(_line, dataset))
+    write_whole(Path(path), map(_line, _rows(dataset)))
     return digest(dataset)
+
+
+def _rows(dataset: Any) -> Iterable[Mapping[str, Any]]:
+    """Return what holds rows. A DatasetDict or a DataFrame would be written as its names."""
+    listed = isinstance(dataset, list | tuple) and all(isinstance(r, Mapping) for r in dataset)
+    if listed or (hasattr(dataset, "column_names") and not isinstance(dataset, Mapping)):
+        return dataset  # type: ignore[no-any-return]
+    raise TypeError(
+        f"the rows are a {type(dataset).__name__}, not a datasets.Dataset: {dataset_fix(dataset)}"
+    )
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

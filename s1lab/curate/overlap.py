@@ -5,11 +5,17 @@ Two words are equal if they are the same text after Unicode's canonical composit
 accented letter make no difference. Everything else does, for example a mark behind a word, or
 letters that only look alike (a Cyrillic a, a full-width digit). A question of fewer than n words
 has one gram: the whole question. It matches questions of exactly these words.
+
+Chinese, Japanese, Thai and other scripts are written without spaces between words. There each
+character counts as a word, so grams are of n characters. Eight characters of Chinese are about five
+words: take a larger n for a pool that is mostly in such a script. Korean has spaces, and its words
+are words.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,15 +28,40 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from s1lab.curate.report import Report, account, needs
+from s1lab.evaluation.arguments import dataset_fix
 
 BATCH = 8_192
 Gram = tuple[str, ...]
 _PAD = ""  # fills up a question of fewer than n words; no word is empty
+# Characters of scripts without spaces between words, by the blocks of Unicode.
+_UNSPACED = re.compile(
+    "["
+    "\u0e00-\u0fff"  # Thai, Lao, Tibetan
+    "\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer
+    "\u1950-\u19ff\u1a20-\u1aaf"  # Tai Le, New Tai Lue, Khmer symbols, Tai Tham
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029"  # parts of Chinese characters, and their numerals
+    "\u3041-\u312f\u31a0-\u31bf\u31f0-\u31ff"  # hiragana, katakana, bopomofo
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese characters
+    "\ua000-\ua4cf\ua980-\ua9ff\uaa60-\uaadf"  # Yi, Javanese, more of Burmese and Tai
+    "\uff66-\uff9f"  # katakana of half width
+    "]"
+)
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a text as they are written.
+
+    In a script without spaces each character is a word, and the text between two of them too.
+    """
+    if not text.isascii() and _UNSPACED.search(text):
+        # A space of no width stands between the words of some Thai and Khmer texts only.
+        text = _UNSPACED.sub(r" \g<0> ", text.replace("\u200b", ""))
+    return text.split()
 
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text in the form in which they are compared."""
-    return unicodedata.normalize("NFC", text).lower().split()
+    return split_words(unicodedata.normalize("NFC", text).lower())
 
 
 def grams_of(text: str, n: int) -> list[Gram]:
@@ -55,6 +86,7 @@ def decontaminate(
 ) -> tuple[Dataset, Report]:
     """Drop every question that shares an n-gram of words with a question of a benchmark.
 
+    In a script without spaces, such as Chinese, Japanese or Thai, each character counts as a word.
     The reason of each drop names both. The result is exact: every match of the hashes is compared
     word by word. Time grows with the words of the pool. Memory holds the benchmarks' grams and one
     batch of the pool, for a pool of any size.
@@ -77,6 +109,11 @@ def decontaminate(
         raise ValueError(f"n is {n}: a gram has at least one word (the paper: 8)")
     if isinstance(benchmarks, Dataset):
         benchmarks = [benchmarks]
+    if not isinstance(benchmarks, list | tuple):
+        raise TypeError(
+            f"benchmarks is a {type(benchmarks).__name__}: give a Dataset, or a list of them; "
+            f"{dataset_fix(benchmarks)}"
+        )
     if not benchmarks:
         raise ValueError(
             "there is no benchmark to compare with: give a list of Datasets with a column "

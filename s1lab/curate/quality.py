@@ -15,6 +15,7 @@ from typing import Any
 from datasets import Dataset
 from tqdm.auto import tqdm
 
+from s1lab.curate.overlap import split_words
 from s1lab.curate.report import Report, account, needs
 
 FEATURES = ("question", "answer", "thinking", "attempt")
@@ -31,7 +32,7 @@ _PART_NUMBER = re.compile(r"p[1-9][0-9]{0,2}\.")
 # characters; a longer text is a trace that speaks of errors, not an error itself
 ERROR_LONGEST = 400
 # A trace runs in a circle if it has at least LOOP_WORDS stretches of LOOP_GRAM words and less than
-# LOOP_SHARE of them are different.
+# LOOP_SHARE of them are different. In a script without spaces each character counts as a word.
 LOOP_WORDS, LOOP_GRAM, LOOP_SHARE = 50, 8, 0.2
 
 
@@ -81,7 +82,7 @@ def _bold_number(row: Mapping[str, Any]) -> str | None:
 
 
 def _repetition(row: Mapping[str, Any]) -> str | None:
-    words = (row.get("thinking") or "").split()
+    words = split_words(row.get("thinking") or "")
     total = len(words) - LOOP_GRAM + 1
     # There are at most as many different words as different grams plus the last gram's other words.
     # So most traces are decided without their grams.
@@ -131,7 +132,8 @@ def quality(
         rules: Names of `RULES`, in the order to try them. None is all. The paper counts in
             two steps, `MISSING` and then `FORMATTING`.
         words: The least and the most words of a trace, None for no limit. The paper sets none. They
-            are the rules "short" and "long", which are tried last.
+            are the rules "short" and "long", which are tried last. In a script without spaces each
+            character counts as a word.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -180,7 +182,7 @@ def _fault(
         if why := RULES[name](row):
             return name, why
     if tuple(words) != (None, None):
-        written = len((row["thinking"] or "").split())
+        written = len(split_words(row["thinking"] or ""))
         if words[0] is not None and written < words[0]:
             return "short", f"the trace has {written} words, fewer than {words[0]}"
         if words[1] is not None and written > words[1]:

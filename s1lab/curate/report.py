@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, Value
 
+from s1lab.evaluation.arguments import dataset_fix
+
 LEFT = '<td style="text-align: left">'
 
 
@@ -194,9 +196,9 @@ def needs(pool: Any, what: str, **columns: str) -> None:
         ValueError: If it has no rows, or a column is missing.
     """
     if not isinstance(pool, Dataset):
+        verb = "are" if what.endswith("questions") else "is"
         raise TypeError(
-            f"{what} is a {type(pool).__name__}, not a datasets.Dataset: use Dataset.from_list or "
-            "curate.read"
+            f"{what} {verb} a {type(pool).__name__}, not a datasets.Dataset: {dataset_fix(pool)}"
         )
     if not len(pool):
         raise ValueError(f"{what} has no rows: give at least one")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from datasets import Dataset
 
 from s1lab.curate.io import source_name
+from s1lab.curate.overlap import split_words
 from s1lab.curate.report import Report, account, needs
 from s1lab.evaluation.grade import verdicts
 
@@ -240,7 +241,7 @@ class _Drawing:
             "lengths in words: the pool has no column 'thinking_tokens' (curate.count_tokens makes "
             "it)"
         )
-        return [len((text or "").split()) for text in pool["thinking"]]
+        return [len(split_words(text or "")) for text in pool["thinking"]]
 
     def by_domain(
         self, key: Callable[[int], tuple[int, str]] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from s1lab.api import force
 from s1lab.budget import Budget
 from s1lab.curate.report import Report, account, needs, with_column
 from s1lab.engine import Engine
+from s1lab.evaluation.arguments import dataset_fix
 from s1lab.evaluation.grade import verdicts
 from s1lab.trace import Trace
 
@@ -55,7 +56,7 @@ def traces(
         report.
 
     Raises:
-        TypeError: If questions is a single text.
+        TypeError: If questions is a single text, or neither a Dataset nor texts.
 
     Example:
         questions = lab.tiny.problems(40, split="train")
@@ -65,11 +66,7 @@ def traces(
         raise TypeError(
             "questions is one text: give a list of texts, or a Dataset with a column 'question'"
         )
-    pool = (
-        questions
-        if isinstance(questions, Dataset)
-        else Dataset.from_dict({"question": list(questions)})
-    )
+    pool = questions if isinstance(questions, Dataset) else _listed(questions)
     needs(pool, "the questions", question="text")
     asked = list(pool["question"])
     if callable(teacher):
@@ -114,6 +111,23 @@ def traces(
         else ["no answers to grade against"]
     )
     return account("traces", table, drops, notes)
+
+
+def _listed(questions: Any) -> Dataset:
+    """Texts as a Dataset. A DatasetDict or a DataFrame would give its names as questions."""
+    names = hasattr(questions, "columns") or hasattr(questions, "column_names")
+    named = names or isinstance(questions, Mapping)
+    if named or not isinstance(questions, Iterable):
+        raise TypeError(
+            f"questions is a {type(questions).__name__}, not a datasets.Dataset or a list of "
+            f"texts: {dataset_fix(questions)}"
+        )
+    texts = list(questions)
+    odd = next((place for place, text in enumerate(texts) if not isinstance(text, str)), None)
+    if odd is not None:
+        kind, fix = type(texts[odd]).__name__, dataset_fix(texts)
+        raise TypeError(f"question {odd} is a {kind}, not a text: give texts, or {fix}")
+    return Dataset.from_dict({"question": texts})
 
 
 def _written(trace: Trace) -> dict[str, Any]:

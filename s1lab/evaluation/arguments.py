@@ -100,6 +100,29 @@ def text(name: str, value: Any, wanted: str) -> str:
     return value
 
 
+def dataset_fix(value: Any) -> str:
+    """What to give in place of a value that is no Dataset, for the end of a sentence."""
+    if isinstance(value, Mapping) and all(hasattr(v, "column_names") for v in value.values()):
+        splits = [str(name) for name in value]
+        first = repr(splits[0]) if splits else "'train'"
+        return f"choose one of its splits {splits}, as in splits[{first}]"
+    kind = type(value)
+    if kind.__name__ == "IterableDataset":
+        return (
+            "it is read as it streams, so take rows of it: Dataset.from_list(list(it.take(1000)))"
+        )
+    if kind.__name__ == "DataFrame":
+        call = "from_polars(it)" if "polars" in kind.__module__ else "from_pandas(it)"
+        return f"make a Dataset of it, Dataset.{call}"
+    if isinstance(value, Mapping):
+        return "make a Dataset of its columns, Dataset.from_dict(it)"
+    if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+        return "make a Dataset of it, Dataset.from_list(it)"
+    if isinstance(value, str) or hasattr(value, "__fspath__"):
+        return "read the file first, lab.curate.read(path)"
+    return "give a datasets.Dataset, such as lab.curate.read returns"
+
+
 def numbers(
     name: str,
     values: Any,

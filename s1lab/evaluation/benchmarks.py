@@ -15,7 +15,7 @@ from pathlib import Path
 from datasets import Dataset, load_dataset
 
 from s1lab import tiny
-from s1lab.curate.io import opened
+from s1lab.curate.tables import opened
 from s1lab.evaluation.arguments import text, whole
 from s1lab.evaluation.catalog import ALIASES, BENCHMARKS, EMBEDDED, FILES, Benchmark, known
 from s1lab.evaluation.evaluate import checksum
@@ -110,11 +110,7 @@ def load(
             f"no benchmark is called {key if Path(name).suffix in FILES else name!r}: choose from "
             f"{choices}"
         )
-    table = (
-        _from_hub(key, benchmark)
-        if path is None
-        else opened(_file(key, benchmark, Path(path)), {".csv": Dataset.from_csv})
-    )
+    table = _from_hub(key, benchmark) if path is None else opened(_file(key, benchmark, Path(path)))
     where = str(path) if path is not None else benchmark.hub
     questions, answers = _checked(table, key, benchmark, where, check)
     rest = table.remove_columns(
@@ -287,10 +283,11 @@ def _column(table: Dataset, names: Sequence[str], where: str) -> list[str]:
             f"{where} has no column {' or '.join(map(repr, names))}, only {table.column_names}"
         )
     found = list(table[name])
-    if (place := next((i for i, v in enumerate(found) if isinstance(v, list)), None)) is not None:
+    odd = next((i for i, v in enumerate(found) if isinstance(v, list | dict)), None)
+    if odd is not None:
         raise ValueError(
-            f"the {name} of row {place} of {where} is a list, not text: give a file with "
-            "conversations to lab.evaluate itself, as a Dataset"
+            f"the {name} of row {odd} of {where} is a {type(found[odd]).__name__}, not text: give "
+            "a file with conversations to lab.evaluate itself, as a Dataset"
         )
     values = ["" if value is None else str(value) for value in found]
     empty = next((place for place, value in enumerate(values) if not value.strip()), None)

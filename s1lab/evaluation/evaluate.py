@@ -15,7 +15,8 @@ from s1lab.engine import Engine, Sampling
 from s1lab.engines.description import describe
 from s1lab.evaluation.grade import Grader
 from s1lab.evaluation.grade.extract import plain
-from s1lab.evaluation.results import Results, checked_columns, results_of, verdicts_on
+from s1lab.evaluation.problems import Problems, checked, taken
+from s1lab.evaluation.results import Results, results_of, verdicts_on
 from s1lab.methods.ladder import ladder, names, rungs_of
 from s1lab.methods.voting import check_thinking
 from s1lab.questions import Budgets, Options, Storing
@@ -32,7 +33,7 @@ class AnswersCut(UserWarning):
 
 def evaluate(
     engine: Engine,
-    problems: Dataset,
+    problems: Problems,
     budget: Budgets | None = None,
     *,
     n: int = 1,
@@ -57,8 +58,10 @@ def evaluate(
 
     Args:
         engine: The engine, from `s1lab.load`.
-        problems: A Dataset with the columns ``question`` and ``answer``. A question is a text, or
-            a list of messages as in `s1lab.force`. A column ``kind`` says how
+        problems: A Dataset, a list of dicts or a DataFrame, with ``question`` and ``answer``. A
+            question is a text, or a list of messages as in `s1lab.force`. An answer is a text or a
+            number. A row without one of them (None, NaN, an object of another type) is not asked:
+            its ``error`` says so, and it counts as wrong. A column ``kind`` says how
             each row is graded; without it every row is "math". A column ``unanswered`` says what a
             response without an answer counts as. The original uses "A" for GPQA-Diamond, see
             `s1lab.evaluation.benchmarks.load`. Only the rules use that column, and ``made``
@@ -86,16 +89,17 @@ def evaluate(
         progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: A column is missing, there are no rows, or a row has no answer.
+        ValueError: A column is missing, or there are no rows, or none that can be used.
 
     Example:
         problems = lab.tiny.problems(8)
         results = lab.evaluate(lab.load("s1-tiny"), problems, lab.Budget(max_tokens=64))
         print(results.interval, results.thinking_tokens)
     """
-    columns = checked_columns(problems, n, temperature)
+    table, columns = taken(problems)
+    columns = checked(columns, n, temperature)
     # A question's samples follow each other: row i has the traces i * n to i * n + n - 1.
-    questions = [q for q in columns["question"] for _ in range(n)]
+    questions = [q for q in columns["asked"] for _ in range(n)]
     check_thinking(thinking, budget, prefix)
     options = Options(
         Sampling(
@@ -105,7 +109,7 @@ def evaluate(
         system=system,
     )  # fmt: skip
     asked = options.budgets(budget, len(columns["question"]))
-    made = _made(engine, problems, columns["question"], options, asked if thinking else [], n) | {
+    made = _made(engine, table, columns, options, asked if thinking else [], n) | {
         "call": "evaluate"
     }
     made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
@@ -130,12 +134,12 @@ def evaluate(
         _warn_cut(traces, engine.context)
         verdicts = verdicts_on(columns, traces, n, grader)
         record.grade([v.mark for v in verdicts])
-    return results_of(problems, columns, traces, verdicts, n, made)
+    return results_of(table, columns, traces, verdicts, n, made)
 
 
 def sweep(
     engine: Engine,
-    problems: Dataset,
+    problems: Problems,
     caps: Sequence[int] = (),
     waits: Sequence[int] = (),
     budget: Budgets | None = None,
@@ -186,8 +190,9 @@ def sweep(
         results = lab.sweep(lab.load("s1-tiny"), lab.tiny.problems(8), caps=(16, 64), waits=(1,))
         print({rung: found.accuracy for rung, found in results.items()})
     """
-    columns = checked_columns(problems, n, temperature)
-    questions = [q for q in columns["question"] for _ in range(n)]
+    table, columns = taken(problems)
+    columns = checked(columns, n, temperature)
+    questions = [q for q in columns["asked"] for _ in range(n)]
     options = Options(
         Sampling(
             temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
@@ -197,7 +202,7 @@ def sweep(
     )  # fmt: skip
     budgets = [b for b in options.budgets(budget, len(columns["question"])) for _ in range(n)]
     rungs_of(budgets[0], caps, waits)  # a bad rung is named before the store is opened
-    made = _made(engine, problems, columns["question"], options, [Budget()], n) | {"call": "sweep"}
+    made = _made(engine, table, columns, options, [Budget()], n) | {"call": "sweep"}
     labels = names(tuple(caps), tuple(waits))
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
         ladders = ladder(
@@ -215,7 +220,7 @@ def sweep(
         record.grade([of_rung[i].mark for i in range(len(ladders)) for of_rung in verdicts])
     return {
         label: results_of(
-            problems,
+            table,
             columns,
             [found.traces[rung] for found in ladders],
             verdicts[rung],
@@ -254,17 +259,17 @@ def checksum(questions: Sequence[str | Conversation]) -> str:
 
 def _made(
     engine: Engine,
-    problems: Dataset,
-    questions: list[str | Conversation],
+    table: Dataset,
+    columns: dict[str, list[Any]],
     options: Options,
     budgets: list[Budget],
     n: int,
 ) -> dict[str, Any]:
     benchmark: dict[str, Any] = {
-        "name": problems.info.dataset_name,
-        "questions": len(questions),
-        "checksum": checksum(questions),
+        "name": table.info.dataset_name,
+        "questions": len(columns["asked"]),
+        "checksum": checksum(columns["asked"]),
     }
-    if "unanswered" in problems.column_names:
-        benchmark["unanswered"] = sorted(set(map(str, problems["unanswered"])))
+    if "unanswered" in columns:
+        benchmark["unanswered"] = sorted(set(map(str, columns["unanswered"])))
     return {**describe(engine), **options.settings(budgets), "samples": n, "benchmark": benchmark}

@@ -11,13 +11,13 @@ import numpy as np
 from datasets import Dataset
 
 from s1lab.evaluation import grade
-from s1lab.evaluation.arguments import shown, whole
 from s1lab.evaluation.grade import Grader, Verdict
 from s1lab.evaluation.intervals import Interval, accuracy_interval
+from s1lab.evaluation.problems import GRADED, Problems, checked, taken
 from s1lab.interop.exports import save_harness
 from s1lab.methods.samples import unread
 from s1lab.storage.saved import write_run
-from s1lab.tokenization.conversation import conversation, transcript
+from s1lab.tokenization.conversation import messages_of, transcript
 from s1lab.trace import Trace
 
 # Numbers of each trace. Each one becomes a column of the rows.
@@ -87,7 +87,7 @@ class Results:
 
     @classmethod
     def of(
-        cls, problems: Dataset, traces: Sequence[Trace], made: dict[str, Any] | None = None
+        cls, problems: Problems, traces: Sequence[Trace], made: dict[str, Any] | None = None
     ) -> Results:
         """Grade traces that any call gave for ``problems["question"]``.
 
@@ -96,14 +96,16 @@ class Results:
             traces: One trace a question, or n a question, question by question.
             made: How the traces were made. It becomes ``Results.made``.
         """
-        n, rest = divmod(len(traces), max(1, len(problems)))
+        table, columns = taken(problems)
+        asked = len(columns["question"])
+        n, rest = divmod(len(traces), asked)
         if rest or not n:
             raise ValueError(
-                f"{len(traces)} traces do not share out over {len(problems)} questions: give as "
-                "many for each"
+                f"{len(traces)} traces do not share out over {asked} questions: give as many for "
+                "each"
             )
-        columns = checked_columns(problems, n, temperature=1.0)
-        return results_of(problems, columns, traces, verdicts_on(columns, traces, n), n, made or {})
+        columns = checked(columns, n, temperature=1.0)
+        return results_of(table, columns, traces, verdicts_on(columns, traces, n), n, made or {})
 
     def save(self, path: str | Path) -> Path:
         """Write the run to a new file, one trace a line, and return its path.
@@ -126,55 +128,18 @@ class Results:
         )
 
 
-def checked_columns(problems: Dataset, n: int, temperature: float) -> dict[str, list[Any]]:
-    if not hasattr(problems, "column_names"):
-        raise ValueError(
-            f"problems={shown(problems)} is no Dataset: load one with lab.benchmarks.load, "
-            "or make one with datasets.Dataset.from_list"
-        )
-    whole("n", n)
-    if n > 1 and temperature == 0:
-        raise ValueError(
-            f"n={n} samples at temperature 0 are all the same: raise the temperature or leave n out"
-        )
-    missing = [c for c in ("question", "answer") if c not in problems.column_names]
-    if missing:
-        raise ValueError(
-            f"the benchmark has no column {missing[0]!r}, only {problems.column_names}: rename the "
-            "one that holds it"
-        )
-    if not len(problems):
-        raise ValueError("the benchmark has no rows: give at least one question")
-    columns = {c: list(problems[c]) for c in ("question", "answer")}
-    for place, question in enumerate(columns["question"]):
-        if not isinstance(question, str | list | tuple):
-            raise ValueError(
-                f"the question of row {place} of the benchmark is a {type(question).__name__}: "
-                "give a text, or a list of messages"
-            )
-        if not isinstance(question, str):
-            columns["question"][place] = conversation(question, f"the question of row {place}")
-    columns["kind"] = (
-        list(problems["kind"]) if "kind" in problems.column_names else ["math"] * len(problems)
-    )
-    for place, (gold, kind) in enumerate(zip(columns["answer"], columns["kind"], strict=True)):
-        if gold is None or not str(gold).strip():
-            raise ValueError(
-                f"row {place} of the benchmark has no answer: fill it in or drop the row"
-            )
-        if kind not in grade.KINDS:
-            raise ValueError(
-                f"row {place} of the benchmark is of kind {kind!r}: choose from {list(grade.KINDS)}"
-            )
-    if "unanswered" in problems.column_names:
-        columns["unanswered"] = list(problems["unanswered"])
-    return columns
-
-
 def verdicts_on(
     columns: dict[str, list[Any]], traces: Sequence[Trace], n: int, grader: Grader | None = None
 ) -> list[Verdict]:
-    golds = [str(gold) for gold in columns["answer"] for _ in range(n)]
+    """A verdict on each trace. A row with a fault is wrong, for that reason, and is not graded."""
+    if any(columns["fault"]):
+        good = [i for i, fault in enumerate(columns["fault"]) if not fault]
+        rest = {name: [values[i] for i in good] for name, values in columns.items()}
+        mine = [trace for i in good for trace in traces[i * n : (i + 1) * n]]
+        graded = iter(verdicts_on(rest, mine, n, grader))
+        faults = [fault for fault in columns["fault"] for _ in range(n)]
+        return [Verdict(False, None, fault) if fault else next(graded) for fault in faults]
+    golds = [gold for gold in columns["answer"] for _ in range(n)]
     answers = [t.answer for t in traces]
     if grader is None:
         kinds = [kind for kind in columns["kind"] for _ in range(n)]
@@ -223,7 +188,7 @@ def _answered_for(
 
 
 def results_of(
-    problems: Dataset,
+    table: Dataset,
     columns: dict[str, list[Any]],
     traces: Sequence[Trace],
     verdicts: list[Verdict],
@@ -231,8 +196,14 @@ def results_of(
     made: dict[str, Any],
 ) -> Results:
     golds, kinds = columns["answer"], columns["kind"]
+    questions = columns["question"]
+    if {isinstance(q, str) for q in questions if q is not None} == {True, False}:
+        # A column of a Dataset holds texts or messages, not both.
+        questions = [messages_of(q) if isinstance(q, str) else q for q in questions]
     rows = []
-    for i, row in enumerate(problems):
+    others = [name for name in table.column_names if name not in GRADED]
+    rest = list(table.select_columns(others)) if others else [{}] * len(golds)
+    for i, row in enumerate(rest):
         mine, judged = traces[i * n : (i + 1) * n], verdicts[i * n : (i + 1) * n]
         not_graded = next((v.error for v in judged if v.error), None)
         measured = {
@@ -240,8 +211,8 @@ def results_of(
             **{name: [getattr(t, name) for t in mine] for name in COUNTED},
         }
         graded = {
-            "question": columns["question"][i],
-            "answer": str(golds[i]),
+            "question": questions[i],
+            "answer": golds[i],
             "kind": kinds[i],
             "response": mine[0].answer,
             "given": judged[0].given,
@@ -251,14 +222,16 @@ def results_of(
                 name: values[0] if n == 1 else float(np.mean(values))
                 for name, values in measured.items()
             },
-            "error": next((t.error for t in mine if t.error), None) or not_graded,
+            "error": columns["fault"][i]
+            or next((t.error for t in mine if t.error), None)
+            or not_graded,
             "grade_error": not_graded,
         }
         # Ours win where the benchmark has a column of the same name, such as "response".
         rows.append(
             {**graded, **{column: value for column, value in row.items() if column not in graded}}
         )
-    table = Dataset.from_list(rows)
-    interval = accuracy_interval([float(c) for c in table["correct"]], samples=n)
+    made_rows = Dataset.from_list(rows)
+    interval = accuracy_interval([float(c) for c in made_rows["correct"]], samples=n)
     thought = float(np.mean([t.thinking_tokens for t in traces]))
-    return Results(table, list(traces), interval.value, interval, thought, verdicts, made)
+    return Results(made_rows, list(traces), interval.value, interval, thought, verdicts, made)

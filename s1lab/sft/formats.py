@@ -13,7 +13,8 @@ from typing import Any
 
 from datasets import Dataset
 
-from s1lab.curate.io import Rows, to_sft
+from s1lab.curate.io import Rows, newlines, to_sft
+from s1lab.curate.report import needs
 from s1lab.methods.conditional import Length, asking_class, asking_steps, asking_tokens
 from s1lab.methods.steps import step_header
 from s1lab.tokenization.bound_template import BoundTemplate
@@ -47,6 +48,7 @@ def token_conditional(
         rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
         examples = lab.sft.formats.token_conditional(rows, lab.load("s1-tiny").template)
     """
+    needs(dataset, "the dataset", question="text", thinking="text", attempt="text")
     lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     questions = [
         asking_tokens(q, bucket(n)) for q, n in zip(dataset["question"], lengths, strict=True)
@@ -119,6 +121,7 @@ def class_conditional(
         rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(4, split="train"))
         examples = lab.sft.formats.class_conditional(rows, lab.load("s1-tiny").template)
     """
+    needs(dataset, "the dataset", question="text", thinking="text", attempt="text")
     lengths = [len(template.encode(thinking)) for thinking in _thoughts(dataset, rows)]
     middle = sorted(lengths)[len(lengths) // 2] if lengths else 0
     seen: dict[Length, int] = {"short": 0, "long": 0}
@@ -137,9 +140,8 @@ def split_steps(thinking: str, separator: str = "\n\n") -> list[str]:
 
 def _thoughts(dataset: Dataset, rows: Rows) -> list[str]:
     """Return the traces as their rows will hold them."""
-    return [
-        thinking.strip() if rows == "original" else thinking for thinking in dataset["thinking"]
-    ]
+    texts = [newlines(thinking or "") for thinking in dataset["thinking"]]
+    return [thinking.strip() if rows == "original" else thinking for thinking in texts]
 
 
 def _asking(dataset: Dataset, questions: list[str]) -> Dataset:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.chat_template import QUESTION, Chat, examine
-from s1lab.tokenization.conversation import Conversation, conversation, messages_of, read_questions
+from s1lab.tokenization.conversation import (
+    Conversation,
+    Unaskable,
+    conversation,
+    messages_of,
+    read_questions,
+)
 from s1lab.tokenization.delimiters import Delimiter, delimiter_of, single_id
 from s1lab.tokenization.encoding import Encoder
 from s1lab.tokenization.presets import HARMONY, preset
@@ -141,6 +147,8 @@ class BoundTemplate:
             ValueError: The template takes no system text, turns the thinking off because of words
                 in one of the texts, or changes a text that contains control tokens.
         """
+        if isinstance(question, Unaskable):
+            raise ValueError(question.fault)
         return prompt_ids(self, messages_of(question, system), thinking)
 
     def prompt_notes(
@@ -183,7 +191,9 @@ class BoundTemplate:
         return read_questions(questions, check)
 
     def undecoded(self, question: str | Conversation, system: str | None) -> str | None:
-        """A sentence if a question holds half of a surrogate pair, which has no ids; else None."""
+        """A sentence if a question can't be asked or holds half of a surrogate pair; else None."""
+        if isinstance(question, Unaskable):
+            return question.fault
         for name, text in (("question", str(question)), ("system text", system or "")):
             if any("\ud800" <= letter <= "\udfff" for letter in text):
                 return (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from s1lab.tokenization.conversation import Conversation, messages_of
+from s1lab.tokenization.conversation import Conversation, Message, messages_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -80,6 +80,11 @@ class Chat:
         extra = {} if thinking or self.without is None else self.without
         return _rendered(self.tokenizer, messages, self.parts, {**self.kwargs, **extra})
 
+    def answered(self, question: str | Conversation, answer: str) -> str:
+        """The conversation as text with the assistant's answer behind it, and its end."""
+        messages = Conversation((*messages_of(question), Message(role="assistant", content=answer)))
+        return _rendered(self.tokenizer, messages, self.parts, self.kwargs, prompt=False)
+
 
 def _render(
     tokenizer: PreTrainedTokenizerBase,
@@ -96,6 +101,7 @@ def _rendered(
     messages: Conversation,
     parts: bool,
     kwargs: Mapping[str, Any],
+    prompt: bool = True,
 ) -> str:
     def content(text: str) -> Any:
         return [{"type": "text", "text": text}] if parts else text
@@ -106,7 +112,7 @@ def _rendered(
     if isinstance(day, str):  # a fixed day, in a form that can be stored
         variables["strftime_now"] = datetime.fromisoformat(day).strftime
     text = tokenizer.apply_chat_template(
-        turns, tokenize=False, add_generation_prompt=True, **variables
+        turns, tokenize=False, add_generation_prompt=prompt, **variables
     )
     assert isinstance(text, str)
     return text

@@ -63,6 +63,27 @@ class Conversation(tuple[Message, ...]):
         return self.last if alone else json.dumps(self, ensure_ascii=False)
 
 
+class Unaskable(str):
+    """A question of a benchmark that is not put to the engine; its trace has the reason.
+
+    Attributes:
+        fault: Why not, as a sentence.
+    """
+
+    fault: str
+
+    def __new__(cls, text: str, fault: str) -> Unaskable:
+        found = super().__new__(cls, text)
+        found.fault = fault
+        return found
+
+    def __str__(self) -> str:  # a call makes texts of its questions, and must not lose the reason
+        return self
+
+    def __reduce__(self) -> Any:
+        return Unaskable, (self[:], self.fault)
+
+
 def conversation(messages: Iterable[Any], where: str = "the question") -> Conversation:
     """Check the messages of a question.
 

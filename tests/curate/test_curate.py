@@ -675,7 +675,7 @@ def test_the_kind_of_the_published_rows_comes_from_what_they_are(tmp_path):
     ("name", "content", "words"),
     [
         ("absent.jsonl", None, "no file is at"),
-        ("a.csv", "question\n1\n", "'.csv'"),
+        ("a.tsv", "question\n1\n", "'.tsv'"),
         ("empty.jsonl", "", "is empty"),
         ("broken.jsonl", "{not json", "broken.jsonl can't be read"),
         ("broken.parquet", "PAR0", "broken.parquet can't be read"),
@@ -854,3 +854,59 @@ def test_a_funnel_lists_every_step():
     kept, quality = curate.quality(rows("a", "a", "![Image](x) b"))
     told = curate.funnel(quality, curate.deduplicate(kept)[1])
     assert re.search(r"collected +3\nquality +2  image link 1\ndeduplicate +1  repeat 1", told)
+
+
+# Scripts without spaces between words. Each text is followed by one that shares eight characters.
+
+UNSPACED = {
+    "Chinese": ("求函数在区间上的最小值是多少？", "已知：求函数在区间上的最大值。"),
+    "Japanese": ("次の方程式の解をすべて求めなさい。", "問１　次の方程式の解を一つ答えよ。"),
+    "katakana of half width": ("ｱﾙｺﾞﾘｽﾞﾑﾉﾓﾝﾀﾞｲ", "ﾂｷﾞﾉｱﾙｺﾞﾘｽﾞﾑ"),
+    "Thai": ("จงหาค่าของเอกซ์ทั้งหมด", "ข้อสอบ จงหาค่าของวาย"),
+    "Lao": ("ຈົ່ງຊອກຫາຄ່າຂອງເອັກ", "ຂໍ້ນີ້ ຈົ່ງຊອກຫາຄ່າຂອງວາຍ"),
+    "Khmer": ("ចូររកតម្លៃនៃអថេរនេះ", "សំណួរ៖ ចូររកតម្លៃនៃចំនួន"),
+    "Burmese": ("အောက်ပါညီမျှခြင်းကိုဖြေရှင်းပါ", "မေးခွန်း အောက်ပါညီမျှခြင်းများ"),
+    "rare characters": ("𠀀𠀁𠀂𠀃𠀄𠀅𠀆𠀇𠀈", "甲𠀀𠀁𠀂𠀃𠀄𠀅𠀆𠀇乙"),
+}
+
+
+@pytest.mark.parametrize("script", UNSPACED)
+def test_texts_without_spaces_are_compared_by_characters(script):
+    ours, other = UNSPACED[script]
+    pool = rows(other, other[::-1], ours[:7], "What is one and one in all of this?")
+    kept, report = curate.decontaminate(pool, [rows(ours, "How many?")])
+    accounted(pool, kept, report)
+    assert report.rows == plainly(pool, [rows(ours)], 8) == [0]
+    assert curate.deduplicate(rows(ours, " ".join(ours), other))[1].rows == [1]
+    assert curate.deduplicate(rows(ours, other), n=8)[1].rows == [1]
+
+
+def test_formulas_and_words_within_a_text_without_spaces_are_words_of_their_own():
+    assert overlap.words_of("求x+1的最小值 If Café,가나다 라마") == [
+        "求", "x+1", "的", "最", "小", "值", "if", "café,가나다", "라마"
+    ]  # fmt: skip
+    assert overlap.words_of("ก\u200bข") == overlap.words_of("กข") == ["ก", "ข"]
+    korean = rows("다음 방정식의 해를 모두 구하여라 그리고 설명하라")
+    assert not curate.decontaminate(rows("방정식의 해를 모두 구하여라"), [korean])[1].rows
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.text(alphabet="求x最ก \u200bé。", max_size=12), min_size=1, max_size=8),
+    st.lists(st.text(alphabet="求x最ก \u200bé。", max_size=12), min_size=1, max_size=8),
+    st.integers(1, 4),
+)
+def test_the_fast_search_is_the_plain_one_without_spaces_too(pool, tests, n):
+    found = curate.decontaminate(rows(*pool), [rows(*tests)], n)[1]
+    assert found.rows == plainly(rows(*pool), [rows(*tests)], n)
+
+
+@pytest.mark.parametrize("loop", ["所以答案是四，等等，应该是五。", "คำตอบคือสี่ไม่ใช่สิห้าต่างหาก"])
+def test_a_trace_in_a_circle_is_found_without_spaces_and_lengths_are_characters(loop):
+    rng = random.Random(0)
+    straight = "".join(chr(rng.randrange(0x4E00, 0x5E00)) for _ in range(600))
+    pool = rows("a", "b", "c", thinking=[loop * 40, straight, loop], domain=["x", "x", "x"])
+    report = curate.quality(pool)[1]
+    assert report.rows == [0] and report.rules == ["repetition"]
+    assert curate.quality(pool, ["image link"], words=(None, 100))[1].rows == [0, 1]
+    assert curate.longest(pool.select([1, 2]), 1)[0]["question"] == ["b"]
