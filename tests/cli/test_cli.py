@@ -95,7 +95,51 @@ def test_evaluate_saves_and_diff_compares(tiny, tmp_path):
     assert (
         differ["same"] == 0 and differ["part"] == 10 and differ["only"] == [0, 0]
     )  # each with the same question under a Wait
-    assert "is there already" in invoke("evaluate", "--n", "10", "--save", a, code=2).stderr
+    other = invoke("evaluate", "--n", "10", "--waits", "2", "--save", a, code=2).stderr
+    assert "is there already, and holds another run (other: budget)" in other
+
+
+@pytest.mark.parametrize(
+    "budget", [["--waits", "1"], ["--no-thinking"], ["--sweep-caps", "16", "--sweep-waits", "0"]]
+)
+def test_the_same_evaluate_goes_on_with_its_file_and_its_store(budget, tmp_path):
+    save, store = tmp_path / "x.jsonl", tmp_path / "x.db"
+    call = ["evaluate", "--n", "4", *budget, "--store", store, "--save", save]
+    first = invoke(*call).stdout
+    files = {path: path.read_bytes() for path in tmp_path.glob("*.jsonl")}
+    written = [run["completions"] for run in facts("runs", store)]
+    assert invoke(*call).stdout == first and files
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.jsonl")} == files
+    again = [run["completions"] for run in facts("runs", store)]
+    assert again[-1] == written[-1] or again[-1] == 0  # nothing was asked again
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--temperature", "0.5"], "temperature"),
+        (["--n", "5"], "benchmark"),
+        (["--seed", "3"], "seed"),
+        (["--system", "Be short."], "system"),
+        (["--no-thinking"], "semantics"),
+        (["--sweep-caps", "16"], ""),
+        (["--answer-tokens", "9"], "budget"),
+        (["--model", "s1-tiny-base"], "model"),
+        (["--option", "max_model_len=2000"], "context"),
+    ],
+)
+def test_another_evaluate_never_replaces_a_saved_run(change, words, tmp_path):
+    save = tmp_path / "x.jsonl"
+    invoke("evaluate", "--n", "4", "--save", save)
+    before = save.read_bytes()
+    if "--sweep-caps" in change:  # of a sweep each rung has its file
+        save.rename(tmp_path / "x-cap-16.jsonl")
+    said = invoke("evaluate", "--n", "4", "--save", save, *change, code=2).stderr
+    assert "is there already, and holds another run" in said and words in said
+    assert next(tmp_path.glob("*.jsonl")).read_bytes() == before
+    (tmp_path / "y.jsonl").write_text("mine\n")
+    assert "is there already" in invoke("evaluate", "--save", tmp_path / "y.jsonl", code=2).stderr
+    assert (tmp_path / "y.jsonl").read_text() == "mine\n"
 
 
 def test_evaluate_sweeps_into_a_file_a_rung(tiny, tmp_path):
