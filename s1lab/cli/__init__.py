@@ -54,7 +54,7 @@ def s1lab_(
     \b
     Exit codes:
       0    done
-      1    done, but a question failed (its error is shown), or diff's two runs differ
+      1    done, but a question failed (its error is shown), or two runs differ
       2    bad input, or something is missing: one sentence names it and the fix
       130  interrupted by Ctrl-C: one sentence says what is kept
     """

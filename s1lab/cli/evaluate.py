@@ -134,7 +134,7 @@ def evaluate(
             "repetition_penalty": repetition_penalty, "presence_penalty": presence_penalty,
             "frequency_penalty": frequency_penalty, "seed": seed,
         }  # fmt: skip
-        settings = lab.questions.Options(lab.forcing.Sampling(**sampling), system=system)
+        settings = lab.questions.Options(lab.engine.Sampling(**sampling), system=system)
         budget = lab.Budget(
             max_tokens,
             min_tokens,
@@ -168,11 +168,15 @@ def evaluate(
                 known["benchmark"] = {"name": problems.info.dataset_name} | questions
             check_files(known)
             asked = sampling | {"n": samples, "system": system}
-            bare = {"thinking": False, "prefix": prefix, "answer_tokens": answer_tokens}
+            bare: dict[str, Any] = {
+                "thinking": False,
+                "prefix": prefix,
+                "answer_tokens": answer_tokens,
+            }
 
             def ask(problems: Dataset, **where: Any) -> dict[str, lab.Results]:
                 if sweeping:
-                    return dict(lab.sweep(loaded, problems, *rungs, budget, **asked, **where))
+                    return dict(lab.sweep(loaded, problems, *rungs, budget, **(asked | where)))
                 if thinking:
                     return {"": lab.evaluate(loaded, problems, budget, **asked, **where)}
                 return {"": lab.evaluate(loaded, problems, **asked, **bare, **where)}

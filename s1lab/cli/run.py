@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -54,7 +54,7 @@ def run(
             "repetition_penalty": repetition_penalty, "presence_penalty": presence_penalty,
             "frequency_penalty": frequency_penalty, "seed": seed,
         }  # fmt: skip
-        lab.forcing.Sampling(**sampling)  # like the budget, checked before the model is loaded
+        lab.engine.Sampling(**sampling)  # like the budget, checked before the model is loaded
         budget = lab.Budget(
             max_tokens,
             min_tokens,
@@ -131,7 +131,7 @@ def ladder(
             "frequency_penalty": frequency_penalty, "seed": seed,
         }  # fmt: skip
         # Both are checked before the model is loaded.
-        lab.forcing.Sampling(**sampling)
+        lab.engine.Sampling(**sampling)
         lab.methods.ladder.rungs_of(budget, *rungs)
         with given.load(model, engine, option, api_key) as loaded:
             found = lab.ladder(
@@ -168,7 +168,7 @@ def _watched(
     with lab.Driver(engine) as driver:
         handle = driver.force(question, budget, watch=True, **options)
         try:
-            follow(handle.events(), write, colored)
+            follow(cast("Iterator[lab.Trace]", handle.events()), write, colored)
         except KeyboardInterrupt:
             write("\x1b[0m\n" if colored else "\n")
             raise
