@@ -25,15 +25,8 @@ INK, CLEAR = "#333333", "rgba(0,0,0,0)"
 
 
 def styled(figure: go.Figure, width: int, height: int) -> None:
-    """Set size in pixels, fonts and margins. Every figure ends with this.
-
-    Plotly reads its texts as HTML. A link in a name, which may come from a file of results, is
-    shown as it is written, so that no figure leads anywhere.
-    """
-    for part in (*figure.data, figure.layout):
-        made = part.to_plotly_json()
-        if _LINK.search(json.dumps(made, default=np.ndarray.tolist)):
-            part.update(_without_links(made), overwrite=True)
+    """Set size in pixels, fonts and margins. Every figure ends with this."""
+    escape_links(figure)
     figure.update_annotations(font_color=INK, selector={"yref": "paper"})
     figure.update_layout(
         template="plotly_white",
@@ -43,6 +36,17 @@ def styled(figure: go.Figure, width: int, height: int) -> None:
         margin={"l": 60, "r": 25, "t": 45, "b": 55},
         showlegend=False,
     )
+
+
+def escape_links(figure: go.Figure) -> None:
+    """Show a link in a text as it is written, so that no figure leads anywhere.
+
+    Plotly reads its texts as HTML, and a name may come from a file of results.
+    """
+    for part in (*figure.data, figure.layout):
+        made = part.to_plotly_json()
+        if _LINK.search(json.dumps(made, default=np.ndarray.tolist)):
+            part.update(_without_links(made), overwrite=True)
 
 
 def _without_links(value: Any) -> Any:

@@ -66,7 +66,8 @@ def check_parameters(names: dict[str, Any], **least: int) -> None:
             raise ParameterError(
                 f"{name}={names[name]!r:.60} has too few values: this notebook needs at least {n}"
             )
-    _enter_notebooks()
+    if cells:
+        _enter_notebooks()
 
 
 def alike(own: Any, value: Any) -> bool:
