@@ -11,7 +11,7 @@ from pathlib import Path
 
 EMBEDDED = ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc", "s1-tiny-scc", "s1-tiny-ccc")
 TINY = Path(__file__).parent.parent / "tiny"
-PATIENCE = 4.0  # seconds that the hub has for its first answer
+PATIENCE = 3.0  # seconds that the hub has for its first answer
 
 
 def locate(model: str) -> str:
