@@ -402,7 +402,8 @@ def finetune(repeats: int) -> Row:
     from trl import SFTConfig, SFTTrainer
 
     from s1lab import sft
-    from s1lab.engines.model_files import load_tokenizer, locate
+    from s1lab.engines.model_files import load_tokenizer
+    from s1lab.engines.model_names import locate
 
     chosen = sft.recipe("tiny").but(epochs=1, save_every=10_000)
     traces, _ = lab.curate.traces(

@@ -228,8 +228,8 @@ def shape_of(model: str) -> Shape | None:
     They come from its files if they are at hand, or from the size in its name. None if neither is
     there.
     """
-    from s1lab.engines.model_files import EMBEDDED as NAMES
-    from s1lab.engines.model_files import locate
+    from s1lab.engines.model_names import EMBEDDED as NAMES
+    from s1lab.engines.model_names import locate
 
     folder = Path(locate(model) if model in NAMES else model)
     if (folder / "config.json").is_file():

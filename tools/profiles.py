@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from s1lab.interop.papermill import alike
 from tools import ROOT
 
 LARGEST = 20_000  # bytes; a profile is a page
@@ -231,7 +232,7 @@ def _check(file: str, notebook: Any, parameters: dict[Any, Any], root: Path) -> 
                 "so: leave it out, and pass it to lab.load in a notebook of your own"
             )
         own = ast.literal_eval(known[name]["default"])
-        if not _alike(own, value):
+        if not alike(own, value):
             raise ValueError(
                 f"the profile {file}: {name} of {notebook} is {value!r:.60}: give something of the "
                 f"kind of {own!r}"
@@ -266,24 +267,6 @@ def _named(value: Any, names: re.Pattern[str]) -> str | None:
     else:
         return None
     return next((found for found in inside if found), None)
-
-
-def _alike(own: Any, value: Any) -> bool:
-    """Return whether a value is of the same kind as the notebook's own.
-
-    None counts as a number or a text. Numbers are not negative.
-    """
-    if own is None or value is None:
-        return value is None or not isinstance(own, (list, dict, bool))
-    if isinstance(own, bool) or isinstance(value, bool):
-        return isinstance(own, bool) and isinstance(value, bool)
-    if isinstance(own, (int, float)):
-        return (
-            isinstance(value, int if isinstance(own, int) else (int, float)) and 0 <= value < 1e15
-        )
-    if isinstance(own, list):
-        return isinstance(value, list) and (not own or all(_alike(own[0], v) for v in value))
-    return isinstance(value, type(own))
 
 
 def main() -> None:

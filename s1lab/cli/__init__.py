@@ -5,19 +5,25 @@ Each concern has one module. A new command is a function there and a line below.
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
 
-import typer
+try:
+    from typing import Annotated
 
-from s1lab.cli.curate import curate
-from s1lab.cli.evaluate import evaluate
-from s1lab.cli.run import ladder, run
-from s1lab.cli.runs import diff, runs
-from s1lab.cli.sft import sft
+    import typer
+
+    from s1lab.cli.curate import curate
+    from s1lab.cli.evaluate import evaluate
+    from s1lab.cli.run import ladder, run
+    from s1lab.cli.runs import diff, runs
+    from s1lab.cli.sft import sft
+except KeyboardInterrupt:  # in the first moment; later, `s1lab.cli.shell.work` answers a Ctrl-C
+    sys.stderr.write("s1lab: interrupted: nothing was begun\n")
+    sys.exit(130)
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -48,7 +54,7 @@ def s1lab_(
     \b
     Exit codes:
       0    done
-      1    done, but a question failed (its error is shown), or the two runs of diff differ
+      1    done, but a question failed (its error is shown), or two runs differ
       2    bad input, or something is missing: one sentence names it and the fix
       130  interrupted by Ctrl-C: one sentence says what is kept
     """

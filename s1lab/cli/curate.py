@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from datasets import Dataset
-from tqdm.auto import tqdm
 
 import s1lab as lab
 from s1lab.cli import options as given
 from s1lab.cli.shell import goes_on, new_file, tell, told_by_terminal, work
-from s1lab.curate import Report
-from s1lab.storage.files import write_whole
-from s1lab.tiny.pool import SIZE
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from s1lab.curate import Report
 
 
 def curate(
@@ -76,9 +76,12 @@ def curate(
     \b
     Example:
       s1lab curate --pool-size 2000 --ngram 13 --chosen 40 --out runs/forty.jsonl
-      s1lab curate --ngram 13 --difficulty s1-tiny-base --difficulty s1-tiny --prefix Answer: \\
-          --long-tokens 400 --store runs/difficulty.db --out runs/thousand.jsonl
+      s1lab curate --ngram 13 --difficulty s1-tiny-base --difficulty s1-tiny \\
+          --prefix Answer: --long-tokens 400 --store runs/difficulty.db \\
+          --out runs/thousand.jsonl
     """
+    from tqdm.auto import tqdm
+
     report = out.with_name(out.name + ".report.json")
     with work(goes_on(store) if difficulty else "nothing of it is kept", also=(TypeError,)):
         new_file("--out", out)
@@ -100,7 +103,7 @@ def curate(
                 given.check_model(name, "--difficulty")
             bar.set_description("reading")
             left = (
-                lab.tiny.pool(SIZE if pool_size is None else pool_size, seed)
+                (lab.tiny.pool(seed=seed) if pool_size is None else lab.tiny.pool(pool_size, seed))
                 if pool is None
                 else lab.curate.read(pool)
             )
@@ -143,6 +146,8 @@ def _write_report(path: Path, facts: dict[str, Any], reports: list[Report]) -> N
         _facts(step) | {"rows": list(zip(step.rows, step.rules, step.whys, strict=True))}
         for step in reports
     ]
+    from s1lab.storage.files import write_whole
+
     whole = json.dumps(facts | {"steps": steps}, ensure_ascii=False)
     write_whole(path, [f"{whole}\n".encode()])
 

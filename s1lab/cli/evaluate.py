@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from datasets import Dataset
 
 import s1lab as lab
 from s1lab.cli import options as given
-from s1lab.cli.shell import FAILED, goes_on, new_file, numbers, tell, told_by_terminal, work
-from s1lab.evaluation.evaluate import AnswersCut
-from s1lab.methods.ladder import names as rung_names
+from s1lab.cli.save import check_file, rung_file
+from s1lab.cli.save import save as save_run
+from s1lab.cli.shell import (
+    FAILED,
+    announce,
+    duration,
+    goes_on,
+    numbers,
+    tell,
+    told_by_terminal,
+    work,
+)
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 ERRORS_SHOWN = 5
+LONG, TRIED = 5_000, 64  # questions that are announced, and how many of them are timed first
 
 
 def evaluate(
@@ -77,7 +91,10 @@ def evaluate(
     system: given.System = None,
     save: Annotated[
         Path | None,
-        typer.Option(help="A new file for the run, which diff reads; of a sweep one a rung."),
+        typer.Option(
+            help="A file for the run, which diff reads; of a sweep one a rung. It is a new one, or "
+            "that of the same command, which then goes on."
+        ),
     ] = None,
     store: given.Store = None,
     as_json: given.AsJson = False,
@@ -91,9 +108,12 @@ def evaluate(
     Example:
       s1lab evaluate --n 50 --waits 2 --store runs/x.db --save runs/x.jsonl
       s1lab evaluate --n 50 --sweep-caps 16,64 --sweep-waits 0,1,2
-      s1lab evaluate --model http://host:8000/v1 --api-key env:KEY --benchmark aime24
+      s1lab evaluate --model http://host:8000/v1 --api-key env:KEY \\
+          --benchmark aime24
     """
     with work(goes_on(store)):
+        from s1lab.evaluation.evaluate import AnswersCut, checksum
+
         rungs = numbers("--sweep-caps", sweep_caps), numbers("--sweep-waits", sweep_waits)
         sweeping = sweep_caps is not None or sweep_waits is not None
         if sweeping and (not thinking or max_tokens is not None or waits):
@@ -101,19 +121,22 @@ def evaluate(
                 "a sweep has its caps and Waits from --sweep-caps and --sweep-waits: leave out the "
                 "other budget"
             )
-        names = rung_names(*rungs) if sweeping else [""]
-        files = {name: _rung_file(save, name) for name in names}
-        for file in files.values():
-            new_file("--save", file)
+        names = lab.methods.ladder.names(*rungs) if sweeping else [""]
+        files = {name: rung_file(save, name) for name in names}
         if samples > 1 and not temperature:
             raise ValueError(
                 f"--samples {samples}: they are all the same at temperature 0; give --temperature, "
                 "or leave it out"
             )
-        given.check_model(model)
+        given.check_model(model, engine=engine)
         # errors in these are reported before a benchmark is fetched
         given.engine_options(option, api_key)
-        problems = _problems(benchmark, path, data, n)
+        sampling: dict[str, Any] = {
+            "temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p,
+            "repetition_penalty": repetition_penalty, "presence_penalty": presence_penalty,
+            "frequency_penalty": frequency_penalty, "seed": seed,
+        }  # fmt: skip
+        settings = lab.questions.Options(lab.engine.Sampling(**sampling), system=system)
         budget = lab.Budget(
             max_tokens,
             min_tokens,
@@ -125,25 +148,47 @@ def evaluate(
             answer_room,
         )
         _check_thinking(thinking, prefix, budget)
+        # What a file of the same command says, as far as it is known before the model is loaded.
+        expected = settings.settings([lab.Budget()] if sweeping else [budget] if thinking else [])
+        expected |= {"samples": samples, "call": "sweep" if sweeping else "evaluate"}
+        expected |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
+        budgets = lab.methods.ladder.rungs_of(budget, *rungs) if sweeping else [budget]
+
+        def check_files(known: dict[str, Any]) -> None:
+            for (name, file), one in zip(files.items(), budgets, strict=True):
+                rung = {"rung": name} if name else {}
+                check_file(file, expected | rung | known, one if thinking else None)
+
+        check_files({})
+        problems = _problems(benchmark, path, data, n)
         with given.load(model, engine, option, api_key) as loaded, warnings.catch_warnings():
             warnings.simplefilter("ignore", AnswersCut)  # the report below shows it
-            asked: dict[str, Any] = {
-                "n": samples, "temperature": temperature, "top_p": top_p, "top_k": top_k,
-                "min_p": min_p, "repetition_penalty": repetition_penalty,
-                "presence_penalty": presence_penalty, "frequency_penalty": frequency_penalty,
-                "seed": seed,
-                "system": system, "store": store, "progress": told_by_terminal(),
-            }  # fmt: skip
-            if sweeping:
-                found = lab.sweep(loaded, problems, *rungs, budget, **asked)
-            elif thinking:
-                found = {"": lab.evaluate(loaded, problems, budget, **asked)}
-            else:
-                asked |= {"thinking": False, "prefix": prefix, "answer_tokens": answer_tokens}
-                found = {"": lab.evaluate(loaded, problems, **asked)}
+            described = lab.describe(loaded)
+            known = {name: described[name] for name in ("model", "engine", "dtype", "context")}
+            if save is not None and "question" in problems.column_names:
+                questions = {"questions": len(problems), "checksum": checksum(problems["question"])}
+                known["benchmark"] = {"name": problems.info.dataset_name} | questions
+            check_files(known)
+            asked = sampling | {"n": samples, "system": system}
+            bare: dict[str, Any] = {
+                "thinking": False,
+                "prefix": prefix,
+                "answer_tokens": answer_tokens,
+            }
+
+            def ask(problems: Dataset, **where: Any) -> dict[str, lab.Results]:
+                if sweeping:
+                    return dict(lab.sweep(loaded, problems, *rungs, budget, **(asked | where)))
+                if thinking:
+                    return {"": lab.evaluate(loaded, problems, budget, **asked, **where)}
+                return {"": lab.evaluate(loaded, problems, **asked, **bare, **where)}
+
+            if len(problems) >= LONG:
+                _announce_long(loaded.name, problems, ask)
+            found = ask(problems, store=store, progress=told_by_terminal())
         for name, file in files.items():
             if file:
-                found[name].save(file)
+                save_run(found[name], file)
         shared: dict[str, Any] = {
             "made": next(iter(found.values())).made,
             "budget": asdict(budget) if thinking else None,
@@ -154,11 +199,51 @@ def evaluate(
             for name, results in found.items()
         }
         text = _text(found, _said(budget) if thinking else "no thinking", benchmark)
+        if sweeping:
+            shared |= _one_pass(found)
+            text.append(
+                f"{shared['written']:,} tokens written in one pass for all rungs, "
+                f"{shared['alone']:,} one by one"
+            )
         text += [f"saved {file}" for file in files.values() if file]
         text += [f"stored in {store}"] if store else []
     tell(shared | ({"rungs": facts} if sweeping else facts[""]), "\n".join(text), as_json)
     if any(results.failed for results in found.values()):
         raise typer.Exit(FAILED)
+
+
+def _announce_long(
+    engine: str, problems: Dataset, ask: Callable[..., dict[str, lab.Results]]
+) -> None:
+    """Say about how long many questions will take, from the time of the first ones.
+
+    A server is not asked more than it must be: its requests may cost money.
+    """
+    n = len(problems)
+    if engine == "server":
+        announce(f"asking the server {n:,} questions", always=True)
+        return
+    announce(f"timing the first {TRIED} of {n:,} questions …", always=True)
+    began = time.monotonic()
+    ask(problems.select(range(TRIED)), store=None, progress=False)
+    spent = time.monotonic() - began
+    announce(
+        f"{n:,} questions take about {duration(spent * n / TRIED)} ({TRIED} of them took "
+        f"{spent:.1f} s)",
+        always=True,
+    )
+
+
+def _one_pass(found: dict[str, lab.Results]) -> dict[str, int]:
+    """Count the tokens of a sweep: as they were written, and of its rungs one by one."""
+    ladders = [
+        lab.methods.Ladder("", (), (), [*traces])
+        for traces in zip(*(results.traces for results in found.values()), strict=True)
+    ]
+    return {
+        "written": sum(one.written for one in ladders),
+        "alone": sum(one.alone for one in ladders),
+    }
 
 
 def _check_thinking(thinking: bool, prefix: str | None, budget: lab.Budget) -> None:
@@ -187,6 +272,11 @@ def _problems(
             "--data"
         )
     if benchmark is None and data is None:
+        if n is not None and n >= LONG:
+            make, began = lab.tiny.problems, time.monotonic()
+            make(TRIED)
+            spent = (time.monotonic() - began) * n / TRIED
+            announce(f"making {n:,} questions takes about {duration(spent)} …", always=True)
         return lab.benchmarks.load("embedded", n=n or 100)
     problems = (
         lab.benchmarks.load(str(benchmark), path, n=n)
@@ -198,15 +288,6 @@ def _problems(
             f"--n {n}: there are only {len(problems)} questions; leave it out to ask all"
         )
     return problems if n is None else problems.select(range(n))
-
-
-def _rung_file(save: Path | None, rung: str) -> Path | None:
-    """Return the file of a rung: runs/x-cap-16.jsonl for "cap 16" and runs/x.jsonl."""
-    return (
-        save.with_name(f"{save.stem}-{rung.replace(' ', '-')}{save.suffix}")
-        if save and rung
-        else save
-    )
 
 
 def _facts(results: lab.Results) -> dict[str, Any]:

@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import s1lab as lab
+from s1lab.cli.shell import announce
+from s1lab.engines.model_names import EMBEDDED
 
-Question = Annotated[str, typer.Argument(help="What to ask.")]
+
+def _names(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """What a shell completes an option's value with."""
+
+    def begun(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return begun
+
+
+Question = Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")]
 Model = Annotated[
     str,
     typer.Option(
-        help="s1-tiny or another embedded model, a folder, a hub id, or a server's address."
+        autocompletion=_names(EMBEDDED),
+        help="s1-tiny or another embedded model, a folder, a hub id, or a server's address.",
     ),
 ]
 EngineName = Annotated[
     str,
     typer.Option(
-        "--engine", help="transformers, vllm or server; auto is the server for an address."
+        "--engine",
+        autocompletion=_names(("auto", "transformers", "vllm", "server")),
+        help="transformers, vllm or server; auto is the server for an address.",
     ),
 ]
 EngineOptions = Annotated[
@@ -56,7 +73,11 @@ AnswerRoom = Annotated[
     int, typer.Option(min=1, help="How many tokens the thinking must leave for the answer.")
 ]
 Compat = Annotated[
-    str, typer.Option(help="Semantics: exact, or the original's loops, readme and harness.")
+    str,
+    typer.Option(
+        autocompletion=_names(("exact", "readme", "harness")),
+        help="Semantics: exact, or the original's loops, readme and harness.",
+    ),
 ]
 Temperature = Annotated[float, typer.Option(min=0, help="0 is greedy.")]
 TopP = Annotated[
@@ -86,8 +107,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 
 def load(model: str, engine: str, options: list[str] | None, key: str | None) -> lab.Engine:
     """Load the engine that a command's options name."""
-    check_model(model)
+    check_model(model, engine=engine)
     named = engine_options(options, key)
+    from s1lab.engines.address import shown
+
+    announce(f"loading {shown(model)} …")
     try:
         return lab.load(model, engine=engine, **named)
     # of torch or vLLM: a wrong value, or too little memory
@@ -96,8 +120,23 @@ def load(model: str, engine: str, options: list[str] | None, key: str | None) ->
         raise ValueError(f"the engine of {model} can't be made{given}: {why}") from None
 
 
-def check_model(model: str, option: str = "--model") -> None:
-    """Refuse a user, a password or a key in a model's address.
+def asked(question: str) -> str:
+    """Return the question of a command; "-" reads it from standard input.
+
+    Raises:
+        ValueError: If it is empty.
+    """
+    if question == "-":
+        if sys.stdin.isatty():
+            announce("write the question, and end it with Ctrl-D on a line of its own")
+        question = sys.stdin.read().strip()
+    if not question.strip():
+        raise ValueError("the question is empty: write something to ask")
+    return question
+
+
+def check_model(model: str, option: str = "--model", engine: str = "auto") -> None:
+    """Check a model's name before anything is loaded, and refuse a secret in its address.
 
     A command line is kept in the shell's history, and everybody on the machine sees it in the list
     of processes. ``lab.load`` takes such an address, for servers that want basic authentication.
@@ -105,11 +144,15 @@ def check_model(model: str, option: str = "--model") -> None:
     Args:
         model: A model's name or address.
         option: The option that gave it, for the error.
+        engine: The engine that is to load it.
 
     Raises:
-        ValueError: If the address has one.
+        ValueError: If the address has one, or the engine can't load the model.
+        FileNotFoundError: If no model is there.
+        ConnectionError: If it must be fetched, and the hub can't be reached.
     """
-    from s1lab.engines.address import holds_user, shown
+    from s1lab.engines.address import engine_for, holds_user, shown
+    from s1lab.loader import ENGINES
 
     if holds_user(model) and not os.path.exists(model):
         raise ValueError(
@@ -117,6 +160,7 @@ def check_model(model: str, option: str = "--model") -> None:
             "history and the list of processes show it: leave that out, and put the key into the "
             "environment variable S1LAB_API_KEY, or name where it is with --api-key"
         )
+    engine_for(model, engine, ENGINES)
 
 
 def engine_options(pairs: list[str] | None, key: str | None) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, cast
 
 import typer
 
 import s1lab as lab
 from s1lab.cli import options as given
-from s1lab.cli.shell import FAILED, goes_on, numbers, tell, work
+from s1lab.cli.shell import FAILED, goes_on, in_color, numbers, on_terminal, tell, work
 
 
 def run(
@@ -45,8 +45,16 @@ def run(
     \b
     Example:
       s1lab run "How many r in raspberry" --waits 1
+      echo "How many r in raspberry" | s1lab run - --max-tokens 16
     """
-    with work(goes_on(store)):
+    with work(goes_on(store)) as write:
+        question = given.asked(question)
+        sampling: dict[str, Any] = {
+            "temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p,
+            "repetition_penalty": repetition_penalty, "presence_penalty": presence_penalty,
+            "frequency_penalty": frequency_penalty, "seed": seed,
+        }  # fmt: skip
+        lab.engine.Sampling(**sampling)  # like the budget, checked before the model is loaded
         budget = lab.Budget(
             max_tokens,
             min_tokens,
@@ -58,23 +66,14 @@ def run(
             answer_room,
         )
         with given.load(model, engine, option, api_key) as loaded:
-            trace = lab.force(
-                loaded,
-                question,
-                budget,
-                temperature=temperature,
-                top_p=top_p,
-                top_k=top_k,
-                min_p=min_p,
-                repetition_penalty=repetition_penalty,
-                presence_penalty=presence_penalty,
-                frequency_penalty=frequency_penalty,
-                seed=seed,
-                system=system,
-                store=store,
-            )
+            # Only a terminal sees the tokens as they come. A store has no part in that.
+            shown = store is None and not as_json and on_terminal()
+            if shown:
+                trace = _watched(loaded, question, budget, sampling | {"system": system}, write)
+            else:
+                trace = lab.force(loaded, question, budget, system=system, store=store, **sampling)
         facts = {"model": loaded.model, "engine": loaded.name} | _facts(trace)
-    tell(facts, trace.show(color=sys.stdout.isatty()), as_json)
+    tell(facts, "" if shown else trace.show(color=in_color()), as_json)
     if trace.error:
         raise typer.Exit(FAILED)
 
@@ -117,6 +116,7 @@ def ladder(
       s1lab ladder "How many r in raspberry" --caps 8,16,32 --waits 0,1
     """
     with work(goes_on(store)):
+        question = given.asked(question)
         rungs = numbers("--caps", caps), numbers("--waits", waits)
         budget = lab.Budget(
             min_tokens=min_tokens,
@@ -125,13 +125,18 @@ def ladder(
             answer_tokens=answer_tokens,
             answer_room=answer_room,
         )
+        sampling: dict[str, Any] = {
+            "temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p,
+            "repetition_penalty": repetition_penalty, "presence_penalty": presence_penalty,
+            "frequency_penalty": frequency_penalty, "seed": seed,
+        }  # fmt: skip
+        # Both are checked before the model is loaded.
+        lab.engine.Sampling(**sampling)
+        lab.methods.ladder.rungs_of(budget, *rungs)
         with given.load(model, engine, option, api_key) as loaded:
             found = lab.ladder(
-                loaded, question, *rungs, budget=budget, temperature=temperature, top_p=top_p,
-                top_k=top_k, min_p=min_p, repetition_penalty=repetition_penalty,
-                presence_penalty=presence_penalty, frequency_penalty=frequency_penalty, seed=seed,
-                system=system, store=store,
-            )  # fmt: skip
+                loaded, question, *rungs, budget=budget, system=system, store=store, **sampling
+            )
         facts = {
             "model": loaded.model,
             "engine": loaded.name,
@@ -147,6 +152,27 @@ def ladder(
     )
     if found.error:
         raise typer.Exit(FAILED)
+
+
+def _watched(
+    engine: lab.Engine,
+    question: str,
+    budget: lab.Budget,
+    options: dict[str, Any],
+    write: Callable[[str], None],
+) -> lab.Trace:
+    """Ask a question, and write the trace as it grows."""
+    from s1lab.figures.trace_view import follow
+
+    colored = in_color()
+    with lab.Driver(engine) as driver:
+        handle = driver.force(question, budget, watch=True, **options)
+        try:
+            follow(cast("Iterator[lab.Trace]", handle.events()), write, colored)
+        except KeyboardInterrupt:
+            write("\x1b[0m\n" if colored else "\n")
+            raise
+        return handle.result()
 
 
 def _facts(trace: lab.Trace) -> dict[str, Any]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import s1lab as lab
 from s1lab.cli import options as given
-from s1lab.cli.shell import FAILED, tell, work
+from s1lab.cli.shell import FAILED, on_terminal, tell, work
+
+if TYPE_CHECKING:
+    import pandas
 
 SHOWN = [
     "run",
@@ -26,6 +30,7 @@ SHOWN = [
     "tokens",
     "wall_s",
 ]
+LESS = ("started", "engine", "completions", "finished")  # in this order; --json has them all
 
 
 def runs(
@@ -54,7 +59,18 @@ def runs(
     with work():
         table = lab.runs(store)
         facts = json.loads(table.to_json(orient="records"))
-    tell(facts, table[SHOWN].to_string(index=False), as_json)
+    tell(facts, _fitting(table, shutil.get_terminal_size().columns), as_json)
+
+
+def _fitting(table: pandas.DataFrame, width: int) -> str:
+    """Return the runs as text. On a terminal, columns are left out until the lines fit."""
+    shown = [*SHOWN]
+    for name in ("", *LESS):
+        shown = [column for column in shown if column != name]
+        text = str(table[shown].to_string(index=False))
+        if not on_terminal() or max(map(len, text.splitlines())) <= width:
+            break
+    return text
 
 
 def diff(
@@ -65,7 +81,7 @@ def diff(
         ),
     ],
     b: Annotated[Path, typer.Argument(help="Another one.")],
-    most: Annotated[int, typer.Option(help="Show at most so many traces that part.")] = 10,
+    most: Annotated[int, typer.Option(help="Show at most so many traces that differ.")] = 10,
     as_json: given.AsJson = False,
 ) -> None:
     """Compare two stored runs.

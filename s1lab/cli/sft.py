@@ -55,7 +55,8 @@ def sft(
     \b
     Example:
       s1lab curate --pool-size 2000 --chosen 40 --out runs/forty.jsonl
-      s1lab sft --recipe tiny --data runs/forty.jsonl --epochs 1 --out runs/sft/forty
+      s1lab sft --recipe tiny --data runs/forty.jsonl --epochs 1 \\
+          --out runs/sft/forty
       s1lab sft --plan --recipe s1-32b --gpus 16
     """
     folder = out or Path(f"runs/sft/{recipe}")
@@ -63,7 +64,15 @@ def sft(
         f"the same command goes on from the last whole checkpoint in {folder}, or from the start "
         "where there is none"
     )
-    with work("nothing was begun" if plan or gpus is not None else kept):
+    planning = plan or gpus is not None
+    with work("nothing was begun" if planning else kept):
+        if not planning:  # checked before trl is imported, which takes seconds in each process
+            if data is None:
+                raise ValueError("there is nothing to train on: give --data, or --plan for a plan")
+            if not data.exists():
+                raise FileNotFoundError(f"--data {data}: there is no such file: name the rows")
+            if model is not None:
+                given.check_model(model)
         from s1lab import sft as tuning
 
         changes = {"epochs": epochs, "block": block, "per_device": per_device}
@@ -71,17 +80,15 @@ def sft(
             **{name: value for name, value in changes.items() if value is not None}
         )
         facts: dict[str, Any]
-        if plan or gpus is not None:
+        if planning:
             planned = tuning.plan(chosen, 1 if gpus is None else gpus, memory)
             facts = asdict(planned) | {"total": planned.total, "fits": planned.fits}
             facts |= {"would_fit": [] if planned.fits else planned.ways()}
             text = str(planned)
         else:
-            given.check_model(model or "")
-            if data is None:
-                raise ValueError("there is nothing to train on: give --data, or --plan for a plan")
             from s1lab.curate import read
 
+            assert data is not None
             trained = tuning.train(
                 model or chosen.model,
                 read(data, ()),

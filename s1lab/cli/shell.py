@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import typer
 
 import s1lab as lab
+from s1lab.tokenization.conversation import printable
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 EXTRAS = {  # how to install packages that the library itself does not need
@@ -26,7 +28,7 @@ EXTRAS = {  # how to install packages that the library itself does not need
 @contextlib.contextmanager
 def work(
     kept: str | Callable[[], str] = "nothing of it is kept", also: tuple[type[Exception], ...] = ()
-) -> Iterator[None]:
+) -> Iterator[Callable[[str], None]]:
     """Turn bad input into a sentence and exit code 2, and Ctrl-C into a sentence and 130.
 
     Args:
@@ -35,11 +37,11 @@ def work(
         also: Further exceptions that mean a bad input.
 
     Yields:
-        Nothing; the command works inside.
+        A function that writes a part of the results at once; the command works inside.
     """
     try:
-        with _standard_output_for_results():
-            yield
+        with _standard_output_for_results() as write:
+            yield write
     except BrokenPipeError:  # the reader of the results has gone, so there is nobody to tell
         raise
     except KeyboardInterrupt as why:
@@ -62,27 +64,36 @@ def work(
 
 
 def _ended(why: str, code: int) -> typer.Exit:
-    typer.echo(f"s1lab: {' '.join(why.split())}", err=True)
+    typer.echo(f"s1lab: {printable(' '.join(why.split()))}", err=True)
     return typer.Exit(code)
 
 
 @contextlib.contextmanager
-def _standard_output_for_results() -> Iterator[None]:
+def _standard_output_for_results() -> Iterator[Callable[[str], None]]:
     """Send what libraries write to standard output to standard error while a command works.
 
     vLLM's log is an example.
+
+    Yields:
+        A function that writes to standard output all the same.
     """
     sys.stdout.flush()
     try:
         before = os.dup(1)
     except OSError:  # started without a standard output
-        yield
+        yield lambda _: None
         return
+
+    def write(text: str) -> None:
+        left = text.encode(sys.__stdout__.encoding if sys.__stdout__ else "utf-8", "replace")
+        while left:
+            left = left[os.write(before, left) :]
+
     try:
         with contextlib.suppress(OSError):
             os.dup2(2, 1)
         with contextlib.redirect_stdout(sys.stderr):
-            yield
+            yield write
     finally:
         os.dup2(before, 1)
         os.close(before)
@@ -90,12 +101,43 @@ def _standard_output_for_results() -> Iterator[None]:
 
 def tell(facts: Any, text: str, as_json: bool) -> None:
     """Write a command's results: one JSON document, or text."""
-    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else text)
+    if as_json:
+        # JSON escapes control characters below 32 itself. The others may be in its texts only.
+        text = re.sub(
+            r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]",
+            lambda found: f"\\u{ord(found[0]):04x}",
+            json.dumps(facts, ensure_ascii=False),
+        )
+    typer.echo(text)
 
 
 def told_by_terminal() -> bool:
-    """Return whether somebody can see progress: standard error is a terminal."""
-    return sys.stderr.isatty()
+    """Return whether somebody can see progress: standard error is a terminal that moves."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def on_terminal() -> bool:
+    """Return whether somebody can see the results come: standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
+def in_color() -> bool:
+    """Return whether results are coloured: on a terminal, unless NO_COLOR or TERM forbids it."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
+
+
+def announce(text: str, always: bool = False) -> None:
+    """Say on standard error what a command does now; without ``always`` only on a terminal."""
+    if always or sys.stderr.isatty():
+        typer.echo(printable(text), err=True)
+
+
+def duration(seconds: float) -> str:
+    """A time in words: "40 s", "12 min" or "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def goes_on(store: Path | None) -> str:

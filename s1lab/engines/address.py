@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from s1lab.engines.model_names import check_reachable
+
 CORE = 8  # characters of base64 that are enough to recognise a secret by
 
 
@@ -48,6 +50,8 @@ def engine_for(model: str, engine: str, engines: Sequence[str]) -> str:
 
     Raises:
         ValueError: The engine is unknown, can't load the model, or the name is no model.
+        FileNotFoundError: No model is at the name.
+        ConnectionError: It must be fetched, and the hub can't be reached.
     """
     address = is_address(model)
     if not address and holds_user(model) and not os.path.exists(model):
@@ -60,7 +64,7 @@ def engine_for(model: str, engine: str, engines: Sequence[str]) -> str:
             f"no engine is called {engine!r}: choose from {list(engines)}, or leave it out"
         )
     if engine == "auto":
-        return "server" if address else "transformers"
+        engine = "server" if address else "transformers"
     if address != (engine == "server"):
         fix = (
             "an address is for the server engine"
@@ -68,6 +72,8 @@ def engine_for(model: str, engine: str, engines: Sequence[str]) -> str:
             else "the server engine takes an address that begins with http"
         )
         raise ValueError(f"engine={engine!r} can't load {shown(model)!r}: {fix}")
+    if not address:
+        check_reachable(model)  # a name that is no model is refused before torch is imported
     return engine
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from s1lab.engines.model_files import locate
+from s1lab.engines.model_names import locate
 
 # Up to this many bytes of weights are read as a whole. Of larger ones only pieces are read.
 WHOLE_BYTES = 1024**3

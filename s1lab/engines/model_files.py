@@ -23,6 +23,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 
+from s1lab.engines.model_names import EMBEDDED, TINY, check_reachable, folder_of, locate
 from s1lab.engines.weights import (
     Header,
     ModelFilesError,
@@ -38,28 +39,6 @@ from s1lab.engines.weights import (
 )
 
 LOG = logging.getLogger(__name__)
-
-EMBEDDED = ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc", "s1-tiny-scc", "s1-tiny-ccc")
-_TINY = Path(__file__).parent.parent / "tiny"
-
-
-def locate(model: str) -> str:
-    """The folder or hub id of a model's files.
-
-    Raises:
-        FileNotFoundError: The name can be neither.
-    """
-    if model in EMBEDDED:
-        return str(_TINY / model)
-    if Path(model).is_dir():
-        return model
-    if Path(model).is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
-        raise FileNotFoundError(
-            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a "
-            "folder that holds a model, a hub id of the form owner/name, or a server's address "
-            "that begins with http"
-        )
-    return model
 
 
 @contextlib.contextmanager
@@ -113,20 +92,6 @@ def code_needed(model: str) -> str:
     )
 
 
-def folder_of(model: str) -> Path | None:
-    """The local folder of a model's files; None for a hub id that was never fetched."""
-    where = Path(locate(model))
-    if where.is_dir():
-        return where
-    from huggingface_hub import try_to_load_from_cache
-
-    try:
-        cached = try_to_load_from_cache(model, "config.json")
-    except ValueError:  # not a valid hub id
-        return None
-    return Path(cached).parent if isinstance(cached, str) else None
-
-
 def settings_of(model: str, file: str) -> dict[str, Any]:
     """One of a model's JSON files, as it is written; empty if the file is missing.
 
@@ -170,6 +135,7 @@ def load_network(
             The message is one sentence.
     """
     where = locate(model)
+    check_reachable(model)
     with reading(model):
         header = check_model(model)
         content = settings_of(model, "config.json")
@@ -281,7 +247,8 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
         ModelFilesError: A file is missing or broken. The message is one sentence.
     """
     where = locate(model)
-    embedded = Path(where).parent.resolve() == _TINY.resolve()
+    check_reachable(model)
+    embedded = Path(where).parent.resolve() == TINY.resolve()
     with reading(model, "tokenizer or config.json"):  # one can't be read without the other
         if (folder := folder_of(model)) and not embedded:
             for path in (folder / "tokenizer_config.json", folder / "config.json"):

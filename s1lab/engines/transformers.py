@@ -29,6 +29,7 @@ from s1lab.engines.limits import misfit
 from s1lab.engines.model_files import load_network, load_tokenizer
 from s1lab.engines.prefix_cache import Kept, Shelf
 from s1lab.engines.sampling import Choice, cut, logprobs, unpacked
+from s1lab.engines.torch_threads import few_threads
 from s1lab.engines.vocabulary import check_embeddings
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import bind
@@ -158,7 +159,7 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def poll(self) -> list[tuple[int, Completion | Progress]]:
-        with interrupt_later():
+        with interrupt_later(), few_threads(self.network):
             told: list[tuple[int, Completion | Progress]] = [*self._admit()]
             if self._rows:
                 told += self._decode()

@@ -22,7 +22,8 @@ from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.finite import not_numbers
 from s1lab.engines.limits import misfit
-from s1lab.engines.model_files import check_unread, load_tokenizer, locate
+from s1lab.engines.model_files import check_unread, load_tokenizer
+from s1lab.engines.model_names import locate
 from s1lab.engines.vllm_flight import Flight
 from s1lab.engines.vllm_load import check_options, import_vllm, set_invariant, start
 from s1lab.engines.vocabulary import check_embeddings, outside, rows_of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoConfig
 
-from s1lab.engines.model_files import locate
+from s1lab.engines.model_names import locate
 from s1lab.engines.weights import ModelFilesError, listed
 
 if TYPE_CHECKING:

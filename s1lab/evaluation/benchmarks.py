@@ -12,10 +12,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets import Dataset, load_dataset
+from datasets import Dataset, config, load_dataset
 
 from s1lab import tiny
 from s1lab.curate.tables import opened
+from s1lab.engines.model_names import hub_silence
 from s1lab.evaluation.arguments import text, whole
 from s1lab.evaluation.catalog import ALIASES, BENCHMARKS, EMBEDDED, FILES, Benchmark, known
 from s1lab.evaluation.evaluate import checksum
@@ -239,17 +240,22 @@ def choices_as_original(
 
 
 def _from_hub(key: str, known: Benchmark) -> Dataset:
+    silent = None if config.HF_HUB_OFFLINE else hub_silence()
+    # datasets would try again for minutes before it looks into its cache.
+    before, config.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE, config.HF_HUB_OFFLINE or bool(silent)
     try:
         return load_dataset(known.hub, known.config, split=known.split, revision=known.revision)
     except Exception as why:  # many kinds (hub, network, cache, file), one meaning
         said = str(why).strip().splitlines()
-        cause = f"{type(why).__name__}: {said[0] if said else ''}"[:160]
+        cause = silent or f"{type(why).__name__}: {said[0] if said else ''}"[:160]
         revision = f" --revision {known.revision}" if known.revision else ""
         raise FileNotFoundError(
             f"{key} can't be had from the hub ({cause}){'; ' + known.note if known.note else ''}; "
             f"or, where there is a network, run `hf download {known.hub} --repo-type dataset"
             f"{revision} --local-dir DIR`, and give path='DIR' (--path DIR)"
         ) from None
+    finally:
+        config.HF_HUB_OFFLINE = before
 
 
 def _file(key: str, known: Benchmark, path: Path) -> Path:

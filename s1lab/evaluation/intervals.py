@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from s1lab.evaluation.arguments import numbers, outcomes, real, share, whole
 
@@ -239,6 +238,7 @@ def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.
         >>> round(found.p, 2)
         0.44
     """
+    from scipy import stats
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     p, q = (real(name, given, _ACCURACY, 0, 100) / 100 for name, given in (("a", a), ("b", b)))

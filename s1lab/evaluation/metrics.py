@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from s1lab.evaluation.arguments import PERCENT, numbers, real, share, whole
 from s1lab.evaluation.intervals import (
@@ -312,6 +311,8 @@ class Fit:
         Raises:
             ValueError: The tokens are not above 0.
         """
+        from scipy import stats  # imported here, because it takes half a second
+
         tokens = real("tokens", tokens, "a number of thinking tokens above 0", np.nextafter(0, 1))
         x = np.asarray(self._x)
         place = np.log2(tokens)
@@ -342,6 +343,8 @@ def scaling_fit(tokens: Sequence[float], accuracy: Sequence[float], *, level: fl
         >>> print(lab.metrics.scaling_fit([500, 1000, 2000, 4000], [30, 41, 49, 60]).slope)
         9.8 [8.0, 11.6]
     """
+    from scipy import stats  # imported here, because it takes half a second
+
     x, y = _curve(tokens, accuracy, _SOME_TOKENS, np.nextafter(0, 1))
     x, level = np.log2(x), share("level", level)
     if x.size < 3 or np.ptp(x) == 0:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
 
 from s1lab.evaluation.arguments import outcomes, real, share, whole
 from s1lab.evaluation.intervals import MOST
@@ -76,6 +75,8 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
         >>> lab.metrics.mcnemar([True] * 6 + [False], [False] * 7)
         0.03125
     """
+    from scipy import stats  # imported here, because it takes half a second
+
     found = _flips(("a", a), ("b", b))
     n = found.right_to_wrong + found.wrong_to_right
     return float(stats.binomtest(found.wrong_to_right, n, 0.5).pvalue) if n else 1.0
@@ -106,6 +107,8 @@ def smallest_difference(
         >>> lab.metrics.smallest_difference(30)
         20.0
     """
+    from scipy import optimize, stats  # imported here, because it takes half a second
+
     n, level, power = whole("n", n, 1, MOST), share("level", level), share("power", power)
     if disagree is None:
         least = next((k for k in range(1, n + 1) if 2 * 0.5**k <= 1 - level), None)

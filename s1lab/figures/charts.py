@@ -16,7 +16,7 @@ from plotly.subplots import make_subplots
 
 from s1lab.evaluation.intervals import Interval
 from s1lab.figures.export import MEASURED, PAPERS, alive, bundle, can_draw, save, show, shown
-from s1lab.figures.style import BLUE, CLEAR, GREEN, INK, ORANGE, styled, whiskers
+from s1lab.figures.style import BLUE, CLEAR, GREEN, INK, ORANGE, escape_links, styled, whiskers
 
 __all__ = [
     "Live",
@@ -90,6 +90,7 @@ def funnel(
             showarrow=False,
             font_color=color,
         )
+    escape_links(figure)
     return figure
 
 

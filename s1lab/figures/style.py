@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from s1lab.evaluation.intervals import Interval
 
@@ -15,11 +19,14 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours: colour-blind readers can tell them apart too. The markers also differ in
 # shape.
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#D98E00", "#009E73", "#D55E00", "#B0578D"
+_LINK = re.compile(r"<(?=\s*/?\s*a\b)", re.IGNORECASE)
+_LISTS = (list, tuple, np.ndarray)
 INK, CLEAR = "#333333", "rgba(0,0,0,0)"
 
 
 def styled(figure: go.Figure, width: int, height: int) -> None:
     """Set size in pixels, fonts and margins. Every figure ends with this."""
+    escape_links(figure)
     figure.update_annotations(font_color=INK, selector={"yref": "paper"})
     figure.update_layout(
         template="plotly_white",
@@ -29,6 +36,28 @@ def styled(figure: go.Figure, width: int, height: int) -> None:
         margin={"l": 60, "r": 25, "t": 45, "b": 55},
         showlegend=False,
     )
+
+
+def escape_links(figure: go.Figure) -> None:
+    """Show a link in a text as it is written, so that no figure leads anywhere.
+
+    Plotly reads its texts as HTML, and a name may come from a file of results.
+    """
+    for part in (*figure.data, figure.layout):
+        made = part.to_plotly_json()
+        if _LINK.search(json.dumps(made, default=np.ndarray.tolist)):
+            part.update(_without_links(made), overwrite=True)
+
+
+def _without_links(value: Any) -> Any:
+    """Return a value with every ``<a`` in its texts escaped."""
+    if isinstance(value, str):
+        return _LINK.sub("&lt;", value)
+    if isinstance(value, Mapping):
+        return {key: _without_links(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OUT":
+        return value  # numbers
+    return [_without_links(one) for one in value] if isinstance(value, _LISTS) else value
 
 
 def whiskers(intervals: Sequence[Interval], color: str, thickness: float = 1.5) -> dict[str, Any]:

@@ -6,10 +6,12 @@ does not import `s1lab.trace`, because a trace shows itself with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
+
+from s1lab.tokenization.conversation import printable
 
 if TYPE_CHECKING:
     from s1lab.trace import Source, Trace
@@ -76,11 +78,62 @@ def terminal(trace: Trace, color: bool) -> str:
     """Write a trace as text, with its notes and its summary at the end."""
     out = []
     for source, text in trace.segments():
-        look = LOOKS[source]
-        text = f"«{text}»" if look.quoted else text
-        out.append(f"\x1b[{look.ansi}m{text}\x1b[0m" if color else text)
+        before, after = _marks(source, color)
+        out += [before, printable(text), after]
+    return "".join(out) + _remarks(trace)
+
+
+def follow(events: Iterable[Trace], write: Callable[[str], None], color: bool) -> Trace | None:
+    """Write a trace as it grows. In the end what was written is `terminal`'s text.
+
+    Args:
+        events: The trace, again and again, as `s1lab.engines.background.Handle.events` gives it.
+        write: Writes text.
+        color: Whether to add colours.
+
+    Returns:
+        The last event, which is the whole trace; None if there was none.
+    """
+    out: list[str] = []
+    at, shown, after, trace = -1, 0, "", None  # the segment that is written, and how much of it
+
+    def put(text: str) -> None:
+        if text:
+            out.append(text)
+            write(text)
+
+    for trace in events:
+        segments = trace.segments()
+        for place, (source, text) in enumerate(segments):
+            if place > at:
+                put(after)
+                before, after = _marks(source, color)
+                at, shown = place, 0
+                put(before)
+            if place == at:
+                # The last letter may be half written: its bytes come with the next id.
+                last = place == len(segments) - 1
+                text = printable(text).rstrip("\ufffd") if last else printable(text)
+                put(text[shown:])
+                shown = max(shown, len(text))
+    if trace is None:
+        return None
+    whole, written = terminal(trace, color), "".join(out) + after
+    # The program may have thrown something away, or a letter was never finished.
+    put(after + whole[len(written) :] if whole.startswith(written) else f"{after}\n\n{whole}")
+    return trace
+
+
+def _marks(source: Source, color: bool) -> tuple[str, str]:
+    """What a terminal gets before and after a text of this source."""
+    look = LOOKS[source]
+    opened, closed = ("«", "»") if look.quoted else ("", "")
+    return (f"\x1b[{look.ansi}m{opened}", f"{closed}\x1b[0m") if color else (opened, closed)
+
+
+def _remarks(trace: Trace) -> str:
     said = [line for line in (*trace.notes, trace.error, trace.summary()) if line]
-    return "".join(out) + "".join(f"\n[{line}]" for line in said)
+    return "".join(f"\n[{printable(line)}]" for line in said)
 
 
 def trace_html(trace: Trace) -> str:

@@ -11,12 +11,15 @@ needs ``pip install "s1lab[harness]"``.
 from __future__ import annotations
 
 import logging
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from s1lab.api import force
 from s1lab.budget import Budget
+from s1lab.engines.address import holds_user
 from s1lab.engines.description import describe
 from s1lab.loader import load
 
@@ -34,6 +37,24 @@ except ImportError as why:
 
 LOG = logging.getLogger(__name__)
 _BUDGET = {field.name for field in fields(Budget)}
+_SECRET = re.compile(r"(?i)(api_?key|secret|password|authorization|headers?)$")
+_WRITTEN = re.compile(r"""(?i)((?:api_?key|secret|password)['"]?\s*[=:]\s*['"]?)[^\s,'"}]+""")
+REFUSED = (
+    "{} is not taken here, because the harness prints --model_args and writes them into its "
+    "results: put the server's key into the environment variable S1LAB_API_KEY"
+)
+
+
+def _hide_keys(record: logging.LogRecord) -> bool:
+    """Leave keys out of a line of the harness's log, which shows all --model_args."""
+    text = record.getMessage()
+    if _WRITTEN.search(text):
+        record.msg, record.args = _WRITTEN.sub(r"\1[key]", text), ()
+    return True
+
+
+for name in ("lm_eval.evaluator", "lm_eval.config.evaluate_config", "lm_eval._cli.run"):
+    logging.getLogger(name).addFilter(_hide_keys)
 
 
 @register_model("s1lab")
@@ -61,7 +82,8 @@ class S1Lab(LM):  # type: ignore[misc]
             are those of `s1lab.Budget`. All others go to `s1lab.load`.
 
     Raises:
-        ValueError: No model is named.
+        ValueError: No model is named, or an option holds a server's key. A key comes from the
+            environment variable S1LAB_API_KEY only.
     """
 
     def __init__(
@@ -79,12 +101,17 @@ class S1Lab(LM):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__()
+        for option in options:
+            if _SECRET.search(option):
+                raise ValueError(REFUSED.format(option))
         name = model or pretrained
         if not name:
             raise ValueError(
                 "--model_args names no model: give model=s1-tiny, a folder, a hub id or a server's "
                 "address"
             )
+        if holds_user(name):
+            raise ValueError(REFUSED.format("an address with a user or a key"))
         self.budget = Budget(**{key: options.pop(key) for key in list(options) if key in _BUDGET})
         # "cuda:0" is the harness's default if the user named no device: the engine then chooses
         # itself.
@@ -201,6 +228,9 @@ def main() -> None:
     """Run ``lm_eval`` with the model "s1lab" registered."""
     from lm_eval.__main__ import cli_evaluate
 
+    # Before the harness reads its arguments: its own errors would show them.
+    if found := next(filter(None, map(_WRITTEN.search, sys.argv[1:])), None):
+        raise SystemExit(f"s1lab: {REFUSED.format(re.split('[=:]', found[1])[0])}")
     cli_evaluate()
 
 

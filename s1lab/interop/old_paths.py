@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import CodeType, ModuleType
 from typing import Any
@@ -142,18 +142,10 @@ PACKAGE = "s1lab."
 
 
 def install() -> None:
-    """Let Python find the old paths, and names that left the modules that stayed.
-
-    It imports nothing but the modules that stayed.
-    """
+    """Let Python find the old paths, and names that left the modules that stayed."""
     # First in the list: otherwise Python would look for s1lab.grade.places in the folder of
     # s1lab.evaluation.grade, and load it twice.
     sys.meta_path.insert(0, _OldPaths())
-    for module, home in LEFT.items():
-        left = importlib.import_module(PACKAGE + module)
-        vars(left)["__getattr__"] = _Names(
-            left.__name__, [PACKAGE + h for h in home.split()], warned=True
-        )
     sys.modules["s1lab"].__class__ = _Package
 
 
@@ -242,6 +234,8 @@ class _OldPaths(MetaPathFinder, Loader):
                 f"{name} is not in the library any more: it is {OUTSIDE[old]}, in the project's "
                 "repository"
             )
+        if old in LEFT:
+            return _with_left_names(PathFinder.find_spec(name, path), LEFT[old])  # type: ignore[arg-type]
         return ModuleSpec(name, self) if old in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:
@@ -260,6 +254,22 @@ class _OldPaths(MetaPathFinder, Loader):
         return code
 
 
+def _with_left_names(spec: ModuleSpec | None, home: str) -> ModuleSpec | None:
+    """Let a module that stayed find the names that left it, as soon as it is imported."""
+    loader: Any = spec and spec.loader
+    if loader is None:
+        return spec
+    run = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        run(module)
+        homes = [PACKAGE + h for h in home.split()]
+        vars(module)["__getattr__"] = _Names(module.__name__, homes, warned=True)
+
+    loader.exec_module = exec_module
+    return spec
+
+
 def _warn(name: str, homes: Sequence[str]) -> None:
     warnings.warn(
         f"{name} is {' and '.join(homes)} now: the old path goes with the next version",
@@ -276,7 +286,11 @@ class _Package(ModuleType):
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
-        hides = name in NAMES or callable(vars(self).get(name))
-        if name in MOVED and isinstance(value, ModuleType) and hides:
+        # `getattr`, because the package imports its names when they are first used.
+        if (
+            name in MOVED
+            and isinstance(value, ModuleType)
+            and (name in NAMES or callable(getattr(self, name, None)))
+        ):
             return
         super().__setattr__(name, value)

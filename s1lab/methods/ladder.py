@@ -24,7 +24,7 @@ from s1lab.engine import Engine, Program, Sampling
 from s1lab.forcing import answer, cut_short, goes_on, open_thinking, suppress, thinking
 from s1lab.methods.fan_out import together
 from s1lab.questions import Budgets, Options, Question, Questions, Storing
-from s1lab.tokenization.conversation import Conversation, transcript
+from s1lab.tokenization.conversation import Conversation, printable, transcript
 from s1lab.trace import Source, Trace
 
 
@@ -107,7 +107,7 @@ class Ladder:
                 f"{name:<9} {trace.thinking_tokens:>6} thinking tokens  "
                 f"{trace.error or trace.answer}"
             )
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def rung_name(*, cap: int | None = None, waits: int = 0) -> str:

@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from s1lab.evaluation.arguments import shown, whole
 
@@ -112,6 +111,8 @@ def _row(counts: tuple[int, ...], silent: int, k: int) -> Any:
     1 / (s + 1) of a tie with s others is the integral of y^s from 0 to 1, computed by
     Gauss-Legendre quadrature.
     """
+    from scipy import stats  # imported here, because it takes half a second
+
     n, found = sum(counts) + silent, dict.fromkeys(counts, 0.0)
     most = max(counts, default=0)
     if not most or k == 0:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from s1lab.engines.model_names import locate
 from s1lab.sft.recipes import Recipe
 from s1lab.sft.recipes import recipe as recipe_of
 
@@ -46,6 +47,7 @@ def launch(
     Raises:
         ValueError: If the config is unknown, or the recipe has changes that the command line does
             not know.
+        FileNotFoundError: If the rows or the model are not there. Nothing has been started.
         RuntimeError: If the command fails. The error gives the last line of its output.
 
     Example:
@@ -71,6 +73,10 @@ def launch(
             f"{config!r} {'wants' if config == 'nodes' else 'takes no'} first=, the address of the "
             "first node"
         )
+    # Checked here: otherwise every process would first import trl, and then say so.
+    if not Path(data).expanduser().exists():
+        raise FileNotFoundError(f"there are no rows at {data}: give the file of rows to train on")
+    locate(model)
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(path)]
     if first:
         command += [

@@ -209,7 +209,8 @@ def _config(recipe: Recipe) -> Any:
     from transformers import AutoConfig, Qwen2Config
 
     if recipe.shape is None:
-        from s1lab.engines.model_files import locate, reading
+        from s1lab.engines.model_files import reading
+        from s1lab.engines.model_names import locate
 
         with reading(recipe.model, "config.json"):
             return AutoConfig.from_pretrained(locate(recipe.model), trust_remote_code=False)

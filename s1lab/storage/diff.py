@@ -9,7 +9,7 @@ from typing import Any
 
 from s1lab.storage.run import Run, StoredTrace
 from s1lab.storage.saved import read_run
-from s1lab.tokenization.conversation import Conversation, headline
+from s1lab.tokenization.conversation import Conversation, headline, printable
 
 CONTEXT = 12  # ids shown on each side of the first difference
 
@@ -74,30 +74,26 @@ class Diff:
         Returns:
             The text.
         """
-        paired = self.same + len(self.partings)
-        lines = [f"a  {self.a.path}", f"b  {self.b.path}", ""]
-        lines += [
-            f"{'' if x == y else '* '}{name}: {x}" + ("" if x == y else f"  |  {y}")
-            for name, x, y in self.made()
-        ]
-        lines += ["", f"{self.same} of {paired} traces are identical, {len(self.partings)} part"]
-        if not paired:
-            lines[-1] = (
-                "nothing can be paired: the two share no question, or none at the same budget"
-            )
+        lines = [self.verdict]
         if any(self.only):
             lines.append(f"only in a: {self.only[0]}, only in b: {self.only[1]}")
         if any(None not in p.correct for p in self.partings):
             lost, won = self.flipped
             lines.append(
-                f"of those that part, {lost} turned from right to wrong and {won} from wrong to "
+                f"of those that differ, {lost} turned from right to wrong and {won} from wrong to "
                 "right"
             )
+        settings = [
+            f"{'' if x == y else '* '}{name}: {x}" + ("" if x == y else f"  |  {y}")
+            for name, x, y in self.made()
+        ]
+        lines += ["", f"a  {self.a.path}", f"b  {self.b.path}"]
+        lines += [line for line in settings if line.startswith("* ")]
         for p in self.partings[:most]:
             lines += [
                 "",
                 f"{headline(p.question)!r}" + (f" (sample {p.sample})" if p.sample else ""),
-                f"  part at id {p.at} ({p.source}) of {p.ids[0]} and {p.ids[1]}"
+                f"  differ from id {p.at} ({p.source}) of {p.ids[0]} and {p.ids[1]}"
                 + (
                     ""
                     if None in p.correct
@@ -109,7 +105,21 @@ class Diff:
             ]
         if len(self.partings) > most:
             lines += ["", f"and {len(self.partings) - most} more"]
-        return "\n".join(lines)
+        lines += ["", "settings that are the same:"]
+        lines += [line for line in settings if not line.startswith("* ")]
+        return printable("\n".join(lines))
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: whether the runs have the same traces."""
+        paired = self.same + len(self.partings)
+        if not paired:
+            return "nothing can be paired: the two share no question, or none at the same budget"
+        same = not self.partings and not any(self.only)
+        return (
+            f"the runs {'are the same' if same else 'differ'}: {self.same} of {paired} traces are "
+            f"identical" + (f", {len(self.partings)} differ" if self.partings else "")
+        )
 
     def __str__(self) -> str:
         return self.show()

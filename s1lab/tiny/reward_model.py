@@ -16,7 +16,8 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, Qwen2ForCausalLM
 
 from s1lab.engines.fingerprint import fingerprint
-from s1lab.engines.model_files import locate, reading
+from s1lab.engines.model_files import reading
+from s1lab.engines.model_names import locate
 from s1lab.methods.rewards import Reward
 from s1lab.trace import Source, Trace
 

@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from datasets import Dataset
+from tqdm.auto import tqdm
 
 from s1lab.tiny.families import FAMILIES, SIZES, Problem
 
@@ -95,7 +96,10 @@ def problems(
     """
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one problem")
-    rows = list(itertools.islice(stream(seed, split, families), n))
+    drawn = itertools.islice(stream(seed, split, families), n)
+    # A bar, on a terminal only, where many questions take more than a moment.
+    bar = tqdm(drawn, "making questions", n, unit="question", leave=False, disable=None, delay=1)
+    rows = list(bar)
     if len(rows) < n:
         raise ValueError(
             f"the {split} split of {families or list(FAMILIES)} has {len(rows)} questions: ask for "

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 ROLES = ("system", "user", "assistant")
+# C0 and C1 controls but tab and newline, and the marks that change the direction of a text.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 FORM = '{"role": "user", "content": "…"}'  # the form of a message, for error messages
 
 
@@ -193,6 +196,16 @@ def transcript(question: str | Conversation) -> str:
     if isinstance(question, str):
         return question
     return "\n".join(f"{message['role']}: {message['content']}" for message in question)
+
+
+def printable(text: str) -> str:
+    r"""Text that a terminal only shows: control characters become their escapes, such as ``\x1b``.
+
+    A model's text is data. As it is, an escape sequence in it would move the cursor, clear the
+    screen, set the window's title or write to the clipboard, and a mark of direction would show
+    words in another order. Newlines and tabs stay.
+    """
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def headline(question: str | Conversation) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from typer.testing import CliRunner
 import s1lab as lab
 from s1lab.cli import app
 from s1lab.cli.options import engine_options
-from s1lab.cli.shell import work
+from s1lab.cli.shell import duration, in_color, told_by_terminal, work
+from s1lab.figures.trace_view import follow
+from tests.helpers.scripted import thinker
 
 ASKED = "How many r in raspberry"
 
@@ -95,7 +99,51 @@ def test_evaluate_saves_and_diff_compares(tiny, tmp_path):
     assert (
         differ["same"] == 0 and differ["part"] == 10 and differ["only"] == [0, 0]
     )  # each with the same question under a Wait
-    assert "is there already" in invoke("evaluate", "--n", "10", "--save", a, code=2).stderr
+    other = invoke("evaluate", "--n", "10", "--waits", "2", "--save", a, code=2).stderr
+    assert "is there already, and holds another run (other: budget)" in other
+
+
+@pytest.mark.parametrize(
+    "budget", [["--waits", "1"], ["--no-thinking"], ["--sweep-caps", "16", "--sweep-waits", "0"]]
+)
+def test_the_same_evaluate_goes_on_with_its_file_and_its_store(budget, tmp_path):
+    save, store = tmp_path / "x.jsonl", tmp_path / "x.db"
+    call = ["evaluate", "--n", "4", *budget, "--store", store, "--save", save]
+    first = invoke(*call).stdout
+    files = {path: path.read_bytes() for path in tmp_path.glob("*.jsonl")}
+    written = [run["completions"] for run in facts("runs", store)]
+    assert invoke(*call).stdout == first and files
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.jsonl")} == files
+    again = [run["completions"] for run in facts("runs", store)]
+    assert again[-1] == written[-1] or again[-1] == 0  # nothing was asked again
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--temperature", "0.5"], "temperature"),
+        (["--n", "5"], "benchmark"),
+        (["--seed", "3"], "seed"),
+        (["--system", "Be short."], "system"),
+        (["--no-thinking"], "semantics"),
+        (["--sweep-caps", "16"], ""),
+        (["--answer-tokens", "9"], "budget"),
+        (["--model", "s1-tiny-base"], "model"),
+        (["--option", "max_model_len=2000"], "context"),
+    ],
+)
+def test_another_evaluate_never_replaces_a_saved_run(change, words, tmp_path):
+    save = tmp_path / "x.jsonl"
+    invoke("evaluate", "--n", "4", "--save", save)
+    before = save.read_bytes()
+    if "--sweep-caps" in change:  # of a sweep each rung has its file
+        save.rename(tmp_path / "x-cap-16.jsonl")
+    said = invoke("evaluate", "--n", "4", "--save", save, *change, code=2).stderr
+    assert "is there already, and holds another run" in said and words in said
+    assert next(tmp_path.glob("*.jsonl")).read_bytes() == before
+    (tmp_path / "y.jsonl").write_text("mine\n")
+    assert "is there already" in invoke("evaluate", "--save", tmp_path / "y.jsonl", code=2).stderr
+    assert (tmp_path / "y.jsonl").read_text() == "mine\n"
 
 
 def test_evaluate_sweeps_into_a_file_a_rung(tiny, tmp_path):
@@ -244,6 +292,185 @@ def test_every_command_has_help_with_an_example_and_the_exit_codes_are_told():
         assert f"Example:\n    s1lab {name}" in told or f"\n    s1lab {name}" in told
         assert "--json" in told
     assert invoke("--version").stdout == f"{lab.__version__}\n" == "0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", ""], "the question is empty"),
+        (["run", "x", "--top-p", "3"], "top_p=3.0 is outside (0, 1]"),
+        (["run", "x", "--repetition-penalty", "-1"], "repetition_penalty=-1.0"),
+        (["run", "x", "--compat", "original"], "compat='original'"),
+        (["run", "x", "--model", "README.md"], "'README.md' is a file"),
+        (["run", "x", "--model", "docs/guide.md"], "'docs/guide.md' is a file"),
+        (["run", "x", "--model", "s1-tinny"], "no model is at 's1-tinny'"),
+        (["run", "x", "--engine", "vlm"], "no engine is called 'vlm'"),
+        (["run", "x", "--model", "http://127.0.0.1:9/v1", "--engine", "vllm"], "server engine"),
+        (["ladder", " "], "the question is empty"),
+        (["ladder", "x", "--caps", "0"], "max_tokens=0"),
+        (["ladder", "x", "--caps", "64,16"], "caps"),
+        (["ladder", "x", "--top-p", "0"], "top_p=0.0"),
+        (["evaluate", "--top-p", "3"], "top_p=3.0"),
+        (["evaluate", "--sweep-caps", "0"], "max_tokens=0"),
+        (["evaluate", "--model", "README.md"], "'README.md' is a file"),
+        (["curate", "--difficulty", "README.md", "--out", "new.jsonl"], "'README.md' is a file"),
+        (["sft", "--data", "no.jsonl"], "--data no.jsonl: there is no such file"),
+    ],
+)  # fmt: skip
+def test_arguments_are_checked_before_a_model_is_loaded(arguments, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").mkdir()
+    for file in ("README.md", "docs/guide.md"):
+        (tmp_path / file).write_text("# A page\n")
+
+    def loaded(*_, **__):
+        raise AssertionError("a model is loaded")
+
+    monkeypatch.setattr(lab, "load", loaded)
+    monkeypatch.setitem(sys.modules, "trl", None)  # an import of it would fail
+    said = invoke(*arguments, code=2).stderr
+    assert said.startswith("s1lab: ") and words in said and said.count("\n") == 1
+
+
+def test_a_question_comes_from_standard_input(tiny):
+    for command, more in (("run", ["--max-tokens", "16"]), ("ladder", ["--caps", "16"])):
+        ran = [
+            CliRunner().invoke(app, [command, question, *more, "--json"], input=given)
+            for question, given in ((ASKED, None), ("-", f"{ASKED}\n"))
+        ]
+        assert [r.exit_code for r in ran] == [0, 0] and ran[0].stdout == ran[1].stdout
+    empty = CliRunner().invoke(app, ["run", "-"], input=" \n")
+    assert empty.exit_code == 2 and "the question is empty" in empty.stderr
+
+
+def test_help_has_a_short_form_and_fits_into_80_columns():
+    for name in ("", "run", "ladder", "evaluate", "curate", "sft", "diff", "runs"):
+        short, long = (invoke(*filter(None, [name]), option).stdout for option in ("-h", "--help"))
+        assert short == long and max(map(len, long.splitlines())) <= 80, name
+
+
+def test_the_table_of_runs_fits_into_a_terminal(tmp_path, monkeypatch):
+    stored = import_module("s1lab.cli.runs")  # the package has the function of that name
+    invoke("run", ASKED, "--store", tmp_path / "x.db")
+    table = lab.runs(tmp_path / "x.db")
+    assert stored._fitting(table, 80).splitlines()[0].split() == stored.SHOWN  # in a pipe
+    monkeypatch.setattr(stored, "on_terminal", lambda: True)
+    assert stored._fitting(table, 500).splitlines()[0].split() == stored.SHOWN
+    narrow = stored._fitting(table, 80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert {"run", "status", "call", "model", "tokens", "wall_s"} <= set(narrow.split())
+
+
+def test_a_shell_completes_options_and_their_values(monkeypatch):
+    monkeypatch.setenv("_S1LAB_COMPLETE", "complete_bash")
+    for words, found in (
+        (
+            "s1lab run --model s1-tiny-",
+            {"s1-tiny-base", "s1-tiny-tcc", "s1-tiny-scc", "s1-tiny-ccc"},
+        ),
+        ("s1lab run --engine v", {"vllm"}),
+        ("s1lab run --compat ", {"exact", "readme", "harness"}),
+        ("s1lab evaluate --sweep-", {"--sweep-caps", "--sweep-waits"}),
+        ("s1lab ev", {"evaluate"}),
+    ):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+        ran = CliRunner().invoke(app, [], prog_name="s1lab")
+        assert set(ran.stdout.split()) == found, words
+
+
+def test_a_sweep_says_what_its_one_pass_wrote(tiny):
+    problems = lab.tiny.benchmark().select(range(4))
+    ladders = lab.ladder(tiny, problems["question"], (16,), (0, 1), progress=False)
+    arguments = ["evaluate", "--n", "4", "--sweep-caps", "16", "--sweep-waits", "0,1"]
+    written, alone = sum(one.written for one in ladders), sum(one.alone for one in ladders)
+    assert written < alone
+    words = f"{written:,} tokens written in one pass for all rungs, {alone:,} one by one"
+    assert words in invoke(*arguments).stdout
+    found = facts(*arguments)
+    assert (found["written"], found["alone"]) == (written, alone)
+
+
+def test_many_questions_are_announced_with_a_time(monkeypatch):
+    command = import_module("s1lab.cli.evaluate")  # the package has the function of that name
+    for module, name, n in ((command, "LONG", 12), (command, "TRIED", 4)):
+        monkeypatch.setattr(module, name, n)
+    said = invoke("evaluate", "--n", "12", "--max-tokens", "8").stderr.splitlines()
+    assert said[0].startswith("making 12 questions takes about ")
+    assert said[1] == "timing the first 4 of 12 questions …"
+    assert said[2].startswith("12 questions take about ") and "(4 of them took " in said[2]
+    assert invoke("evaluate", "--n", "11", "--max-tokens", "8").stderr == ""
+
+
+def test_times_are_said_in_words():
+    said = [duration(seconds) for seconds in (2.4, 89, 90, 3000, 5400, 9000)]
+    assert said == ["2 s", "89 s", "2 min", "50 min", "1.5 h", "2.5 h"]
+
+
+def test_colour_and_bars_follow_the_terminals_wishes(monkeypatch):
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    for variables, color, bars in (
+        ({}, True, True),
+        ({"NO_COLOR": "1"}, False, True),
+        ({"NO_COLOR": ""}, True, True),  # empty is as if it were not set
+        ({"TERM": "dumb"}, False, False),
+    ):
+        with monkeypatch.context() as patched:
+            patched.delenv("NO_COLOR", raising=False)
+            patched.setenv("TERM", "xterm")
+            for name, value in variables.items():
+                patched.setenv(name, value)
+            assert (in_color(), told_by_terminal()) == (color, bars), variables
+
+
+HOSTILE = "1 r \x1b[2J\x1b]0;mine\x07\x9b31m\u202eabc\rx\ty\n"
+
+
+def test_control_characters_of_a_model_never_reach_a_terminal(scripted, monkeypatch, tmp_path):
+    engine = scripted(thinker(HOSTILE, answer=f"{HOSTILE}<|im_end|>"))
+    monkeypatch.setattr(lab, "load", lambda *_, **__: contextlib.nullcontext(engine))
+    data = tmp_path / "x.jsonl"
+    data.write_text(json.dumps({"question": f"How {HOSTILE}?", "answer": "3"}) + "\n")
+    saved = tmp_path / "run.jsonl"
+    for arguments in (
+        ["run", f"How {HOSTILE}?"],
+        ["run", "How?", "--json"],
+        ["ladder", "How?", "--caps", "4", "--json"],
+        ["ladder", "How?", "--caps", "4"],
+        ["evaluate", "--data", data, "--save", saved],
+        ["diff", saved, saved, "--json"],
+        ["diff", saved, saved],
+    ):
+        ran = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        odd = {c for c in ran.stdout + ran.stderr if not c.isprintable()} - {"\n", "\t"}
+        assert ran.exit_code in (0, 1) and not odd, (arguments, odd)
+    shown = invoke("run", "How?").stdout
+    assert r"\x1b[2J\x1b]0;mine\x07\x9b31m\u202eabc\rx" in shown and "\ty" in shown
+    told = facts("run", "How?")
+    assert "\x9b31m\u202eabc\rx" in told["segments"][1][1]  # JSON escapes, and loses nothing
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_a_trace_that_is_followed_ends_as_it_is_shown_whole(tiny, color):
+    questions = ["How many r in raspberry", "Schreibe ä日本 😀: what is 2 + 3?"]
+    for question in questions:
+        for budget in (lab.Budget(waits=2), lab.Budget(max_tokens=9)):
+            with lab.Driver(tiny) as driver:
+                handle = driver.force(question, budget, watch=True)
+                parts: list[str] = []
+                trace = follow(handle.events(), parts.append, color)
+            assert trace.ids == lab.force(tiny, question, budget).ids
+            assert "".join(parts) == trace.show(color) and len(parts) > 8
+
+
+def test_a_letter_that_is_half_written_waits_for_its_other_bytes(scripted):
+    engine = scripted(thinker("é日😀 1\n"))
+    whole = lab.force(engine, "How?", lab.Budget())
+    parts: list[str] = []
+    grown = [whole.fork(length, whole.budget) for length in range(1, len(whole.ids))] + [whole]
+    follow(iter(grown), parts.append, False)
+    assert "".join(parts) == whole.show() and not any("\ufffd" in part for part in parts)
 
 
 def test_options_are_json_where_they_read_as_such():

@@ -123,6 +123,51 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tiny, tmp_path)
     assert [t.ids for t in lab.storage.read_run(store).traces] == [t.ids for t in expected.traces]
 
 
+def test_a_terminal_sees_what_is_loaded_and_the_tokens_as_they_come(tiny, tmp_path):
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    question = "How many r in raspberry"
+    process = subprocess.Popen(
+        [*COMMAND, "run", question, "--waits", "1"],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=tmp_path,
+        env=ENVIRONMENT | {"NO_COLOR": "1", "TERM": "xterm"},
+    )
+    os.close(theirs)
+    blocks = []
+    with contextlib.suppress(OSError):
+        while block := os.read(ours, 4096):
+            blocks.append(block)
+    assert process.wait(timeout=120) == 0
+    os.close(ours)
+    shown = b"".join(blocks).decode().replace("\r\n", "\n")
+    trace = lab.force(tiny, question, lab.Budget(waits=1))
+    assert shown.startswith("loading s1-tiny …\n") and trace.show() in shown
+    assert shown.count(trace.answer) == 1 and len(blocks) > 10
+
+
+@pytest.mark.parametrize("moment", ["typer", "s1lab.cli.evaluate", "s1lab.forcing", "torch"])
+def test_ctrl_c_in_the_first_second_ends_in_one_line(moment, tmp_path):
+    code = (
+        "import sys\n"
+        "class Pressed:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {moment!r}:\n"
+        "            sys.meta_path.remove(self)\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Pressed())\n"
+        "from s1lab.cli import app\n"
+        "app(args=['run', 'How many r in raspberry'])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT
+    )
+    assert (ran.returncode, ran.stdout) == (130, "")
+    assert ran.stderr.startswith("s1lab: interrupted: ") and ran.stderr.count("\n") == 1
+
+
 def _traces(store: Path) -> int:
     """Traces that the store holds by now."""
     try:
@@ -132,11 +177,25 @@ def _traces(store: Path) -> int:
         return 0
 
 
-def test_the_library_is_imported_without_torch():
-    """So that help and errors come at once."""
-    heavy = {"torch", "transformers", "vllm", "trl"}
-    code = f"import sys, s1lab, s1lab.cli; print({heavy} & set(sys.modules))"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-        == "set()\n"
+HEAVY = {"torch", "transformers", "vllm", "trl", "datasets", "pandas", "scipy", "pyarrow"}
+
+
+@pytest.mark.parametrize("used", ["0", "lab.cli.app", "lab.Budget(waits=1)", "lab.force"])
+def test_what_is_heavy_is_imported_when_it_is_first_used(used):
+    """So that `import s1lab`, help and errors come within a second."""
+    code = f"import sys, s1lab as lab, s1lab.cli; {used}; print({HEAVY} & set(sys.modules))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT
     )
+    assert ran.stdout == "set()\n", ran.stderr
+
+
+def test_the_import_and_the_help_take_less_than_a_second_of_processor_time():
+    code = (
+        "import time, s1lab.cli; s1lab.cli.app(args=['--help'], standalone_mode=False); "
+        "print(time.process_time())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert float(ran.stdout.splitlines()[-1]) < 1

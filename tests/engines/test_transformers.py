@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import collections
 import math
+import socket
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -14,6 +16,9 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 import s1lab as lab
 from s1lab.driver import run
 from s1lab.engine import Request
+from s1lab.engines import torch_threads
+from s1lab.engines.model_names import hub_silence
+from s1lab.engines.torch_threads import SMALL
 from s1lab.engines.transformers import TransformersEngine
 from s1lab.tiny.tokenizer import build
 
@@ -202,3 +207,64 @@ def test_after_an_interrupt_the_engine_serves_again(tiny):
     with pytest.raises(KeyboardInterrupt):
         run(tiny, [patient(), interrupted()])
     assert lab.force(tiny, question[0], lab.Budget()).error is None
+
+
+@pytest.fixture
+def unreachable(monkeypatch, tmp_path):
+    """A hub that takes connections and never answers."""
+    from huggingface_hub import constants
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(20)
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr("s1lab.engines.model_names.PATIENCE", 0.2)
+        yield address
+
+
+def test_a_hub_that_does_not_answer_is_named_in_one_sentence(unreachable, monkeypatch):
+    for engine in ("auto", "transformers", "vllm"):
+        with pytest.raises(ConnectionError, match="'owner/name' is not on this machine") as refused:
+            lab.load("owner/name", engine=engine)
+        assert unreachable in str(refused.value) and "\n" not in str(refused.value)
+    with pytest.raises(FileNotFoundError, match=f"the hub {unreachable} can't be reached"):
+        lab.benchmarks.load("aime24")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert hub_silence() is None  # nobody is asked
+
+
+def test_a_small_model_on_a_cpu_takes_one_torch_thread_unless_the_user_chose(tiny, monkeypatch):
+    seen = []
+    forward = type(tiny.network).forward
+
+    def counted(*args, **kwargs):
+        seen.append(torch.get_num_threads())
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(type(tiny.network), "forward", counted)
+    before = torch.get_num_threads()
+    try:
+        for variables, set_to, small, expected in (
+            ({}, 2, SMALL, 1),
+            ({"OMP_NUM_THREADS": "2"}, 2, SMALL, 2),
+            ({"MKL_NUM_THREADS": "2"}, 2, SMALL, 2),
+            ({}, 3, SMALL, 3),  # torch.set_num_threads
+            ({}, 2, 1000, 2),  # a model that is not small
+        ):
+            with monkeypatch.context() as patched:
+                for name in torch_threads.VARIABLES:
+                    patched.delenv(name, raising=False)
+                for name, value in variables.items():
+                    patched.setenv(name, value)
+                patched.setattr(torch_threads, "USUAL", {1, 2})
+                patched.setattr(torch_threads, "SMALL", small)
+                patched.setattr(torch_threads, "_small", WeakKeyDictionary())
+                torch.set_num_threads(set_to)
+                seen.clear()
+                lab.force(tiny, "How many r in raspberry?", lab.Budget(max_tokens=3))
+                assert set(seen) == {expected} and torch.get_num_threads() == set_to
+    finally:
+        torch.set_num_threads(before)

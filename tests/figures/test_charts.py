@@ -271,3 +271,36 @@ def test_a_figure_names_the_model_that_was_measured():
         [plots.Rung("cap 16", 16, lab.metrics.Interval(5, 1, 9))], [], title="s1-32B"
     ).layout.annotations[:1]
     assert own.text == "<b>measured</b>: s1-32B"
+
+
+LINK = '<a href="http://evil.example">s1</a>'
+
+
+def test_no_outside_link_is_drawn_in_a_figure():
+    interval = lab.metrics.Interval(5, 1, 9)
+    rung = plots.Rung("cap 16", 16, interval)
+    figures = [
+        plots.funnel({LINK: 20, "b": 4}, {LINK: 9}, title=LINK),
+        plots.standings({LINK: {LINK: interval}}),
+        plots.histogram({LINK: [1, 2, 3]}, LINK),
+        plots.panels({LINK: [rung]}, {}),
+        plots.scaling([rung], [], title=LINK),
+        plots.training([{"step": 1, "loss": 2.0, "rate": 0.1}], 1),
+    ]
+
+    def texts(value):
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            for one in value.values():
+                yield from texts(one)
+        elif isinstance(value, list):
+            for one in value:
+                yield from texts(one)
+
+    for figure in figures:
+        found = [*texts(json.loads(figure.to_json()))]
+        assert not [text for text in found if re.search(r"<\s*/?\s*a\b", text, re.IGNORECASE)]
+    drawn = [text for figure in figures[:-1] for text in texts(json.loads(figure.to_json()))]
+    assert sum("&lt;a href" in text for text in drawn) >= 5  # it is shown, not lost
+    assert any("<b>" in text for text in drawn)  # other marks stay

@@ -176,3 +176,45 @@ def test_a_question_that_fails_is_counted(caplog):
     assert first and second == "" and model.get_model_info()["s1lab"]["failed"] == 1
     assert "could not be run" in caplog.text
     model.engine.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_key": "sesame"},
+        {"API_KEY": "sesame"},
+        {"apikey": "sesame"},
+        {"client_secret": "sesame"},
+        {"headers": {"Authorization": "sesame"}},
+    ],
+)
+def test_a_key_is_refused_and_its_place_is_named(options):
+    from s1lab.interop.lm_eval import S1Lab
+
+    with pytest.raises(ValueError, match="S1LAB_API_KEY") as refused:
+        S1Lab("http://127.0.0.1:9/v1", **options)
+    assert "sesame" not in str(refused.value) and next(iter(options)) in str(refused.value)
+    with pytest.raises(ValueError, match="S1LAB_API_KEY") as refused:
+        S1Lab("http://me:sesame@127.0.0.1:9/v1")
+    assert "sesame" not in str(refused.value)
+
+
+def test_the_harness_neither_prints_a_key_nor_writes_it(caplog, tmp_path, task):
+    import s1lab.interop.lm_eval  # noqa: F401
+
+    with caplog.at_level("DEBUG"), pytest.raises(ValueError, match="S1LAB_API_KEY"):
+        lm_eval.simple_evaluate(
+            model="s1lab", model_args="model=http://127.0.0.1:9/v1,api_key=sesame",
+            tasks=["embedded"],
+        )  # fmt: skip
+    assert "Initializing" in caplog.text and "sesame" not in caplog.text
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("given", ["api_key=sesame", "model=s1-tiny,api_key=sesame,waits=1"])
+def test_the_command_refuses_a_key_before_it_does_anything(given, tmp_path):
+    command = [sys.executable, "-m", "s1lab.interop.lm_eval", "--model", "s1lab"]
+    command += ["--model_args", given, "--tasks", "embedded", "--output_path", str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, env=os.environ | QUIET)
+    assert ran.returncode == 1 and "S1LAB_API_KEY" in ran.stderr
+    assert "sesame" not in ran.stdout + ran.stderr and not list(tmp_path.iterdir())

@@ -766,12 +766,16 @@ def test_a_launch_trains_in_processes_of_its_own_and_train_then_finds_it_done(tm
 
 
 @pytest.mark.long
-def test_a_launch_refuses_what_it_can_not_do(tmp_path):
+def test_a_launch_refuses_what_it_can_not_do(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"no configuration is called '\.\./evil'.*'cpu'"):
         sft.launch("../evil", "s1-tiny-base", "rows.jsonl", "tiny", out=tmp_path)
     with pytest.raises(ValueError, match="only epochs, block, per_device can be changed"):
         sft.launch(
             "cpu", "s1-tiny-base", "rows.jsonl", sft.recipe("tiny").but(rate=1.0), out=tmp_path
         )
-    with pytest.raises(RuntimeError, match=r"cpu\.yaml ended with code .*rows\.jsonl"):
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("something was started"))
+    with pytest.raises(FileNotFoundError, match=r"no rows at .*rows\.jsonl"):
         sft.launch("cpu", "s1-tiny-base", tmp_path / "rows.jsonl", "tiny", out=tmp_path / "out")
+    (tmp_path / "rows.jsonl").write_text("")
+    with pytest.raises(FileNotFoundError, match="no model is at 's1-tinny'"):
+        sft.launch("cpu", "s1-tinny", tmp_path / "rows.jsonl", "tiny", out=tmp_path / "out")

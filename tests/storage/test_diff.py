@@ -64,7 +64,7 @@ def test_the_place_where_two_runs_part_and_what_it_did(runs):
     shown = CliRunner().invoke(app, ["diff", *map(str, runs)])
     assert shown.exit_code == 1  # they differ
     for words in (
-        "2 of 3 traces are identical, 1 part",
+        "2 of 3 traces are identical, 1 differ",
         "* seed: 0  |  1",
         "a is right, b is wrong",
         "1 turned from right to wrong",

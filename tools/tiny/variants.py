@@ -26,7 +26,8 @@ from s1lab import sft
 from s1lab.budget import Budget
 from s1lab.engine import Engine
 from s1lab.engines.description import describe
-from s1lab.engines.model_files import load_tokenizer, locate
+from s1lab.engines.model_files import load_tokenizer
+from s1lab.engines.model_names import locate
 from s1lab.engines.transformers import TransformersEngine
 from s1lab.evaluation.evaluate import Results
 from s1lab.methods import conditional as control
