@@ -63,7 +63,13 @@ evil = lab.force(engine, script + "<img src=x onerror=console.error(1)> & how ma
     "lab.widgets.pool([faults, repeats])",
     "pad = lab.widgets.playground(engine)\npad",
     "lab.widgets.explore(evil)",
-    "slow = lab.widgets.playground(engine, 'How many r in raspberry', every=1)\nslow",
+    """
+import time
+poll = engine.poll
+engine.poll = lambda: (time.sleep(0.005), poll())[1]  # slow enough to be looked at
+slow = lab.widgets.playground(engine, 'How many r in raspberry', every=1)
+slow
+""",
     "print('the kernel answers', 6 * 7)",
 ]
 
