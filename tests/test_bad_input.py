@@ -29,7 +29,7 @@ def says(error: pytest.ExceptionInfo, *words: str) -> None:
         ({"max_tokens": 0}, ["max_tokens=0", "at least 1"]),
         ({"max_tokens": -5}, ["max_tokens=-5", "at least 1"]),
         ({"max_tokens": 10, "min_tokens": 11}, ["min_tokens=11", "max_tokens=10", "raise the cap"]),
-        ({"min_tokens": -1}, ["min_tokens=-1", "0 for no floor"]),
+        ({"min_tokens": -1}, ["min_tokens=-1", "0 for no minimum"]),
         ({"waits": -1}, ["waits=-1", "give 0"]),
         ({"max_tokens": 1.5}, ["max_tokens=1.5", "whole number"]),
         ({"waits": True}, ["waits=True", "whole number"]),
@@ -175,8 +175,8 @@ def test_a_benchmark_that_cannot_be_graded(scripted, rows, words):
 
 def test_samples_that_would_all_be_the_same(scripted):
     with pytest.raises(ValueError) as error:
-        lab.evaluate(scripted(lambda _: ""), lab.tiny.problems(1), n=4)
-    says(error, "n=4", "temperature")
+        lab.evaluate(scripted(lambda _: ""), lab.tiny.problems(1), samples=4)
+    says(error, "samples=4", "temperature")
 
 
 @pytest.mark.parametrize(

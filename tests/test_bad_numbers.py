@@ -295,11 +295,11 @@ def test_values_agree_with_scipy_and_with_formulas_of_the_books():
         ("questions", [None, 5]),
         ("budget", ["x", 5]),
         ("system", [5]),
-        ("n", ["x", None, True, 1.5, NAN, 0]),
+        ("samples", ["x", None, True, 1.5, NAN, 0]),
     ],
 )
 def test_the_calls_that_run_name_the_bad_argument(tiny, name, bad):
-    good = {"engine": tiny, "questions": "How many o in honey?", "n": 2}
+    good = {"engine": tiny, "questions": "How many o in honey?", "samples": 2}
     rows = {"engine": tiny, "problems": lab.tiny.problems(1)}
     for value in bad:
         assert not complaint(lab.vote, good | {name: value}, name)

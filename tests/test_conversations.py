@@ -336,7 +336,9 @@ def test_a_benchmark_of_conversations_is_evaluated_and_swept(engine, tmp_path):
         asked.extend(questions)
         return lab.grade.verdicts(responses, golds, ["math"] * len(golds))
 
-    found = lab.evaluate(engine, rows, CAP, n=2, temperature=1.0, progress=False, grader=grader)
+    found = lab.evaluate(
+        engine, rows, CAP, samples=2, temperature=1.0, progress=False, grader=grader
+    )
     assert [t.question for t in found.traces[::2]] == [
         tuple(question) for question in (ALONE, TALK, [SYSTEM, *TALK])
     ]

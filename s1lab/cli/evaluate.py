@@ -126,7 +126,7 @@ def evaluate(
         with given.load(model, engine, option, api_key) as loaded, warnings.catch_warnings():
             warnings.simplefilter("ignore", AnswersCut)  # the report below shows it
             asked: dict[str, Any] = {
-                "n": samples, "temperature": temperature, "top_p": top_p, "top_k": top_k,
+                "samples": samples, "temperature": temperature, "top_p": top_p, "top_k": top_k,
                 "min_p": min_p, "repetition_penalty": repetition_penalty,
                 "presence_penalty": presence_penalty, "frequency_penalty": frequency_penalty,
                 "seed": seed,

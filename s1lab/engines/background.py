@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from s1lab.budget import Budget
 from s1lab.driver import Member, Programs
 from s1lab.engine import Engine, Program, Progress, Request, Sampling
+from s1lab.engines.description import check_engine
 from s1lab.questions import Options, Question, Questions, force_loop
 from s1lab.trace import Source, Trace
 
@@ -145,6 +146,7 @@ class Driver:
     """
 
     def __init__(self, engine: Engine) -> None:
+        check_engine(engine)
         self.engine = engine
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._handles: dict[int, Handle[Any]] = {}

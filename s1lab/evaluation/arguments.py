@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from s1lab.budget import shown
+
+__all__ = ["numbers", "outcomes", "real", "share", "shown", "text", "whole"]
+
 SHARE = "a share between 0 and 1, such as 0.95"
 OUTCOMES = "one outcome a question, True or False (1 or 0)"
 PERCENT = "one accuracy a run, in percent from 0 to 100"
-
-
-def shown(value: Any) -> str:
-    """Quote a value in a sentence: on one line, and short."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def whole(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:

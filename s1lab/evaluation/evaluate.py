@@ -13,6 +13,8 @@ from s1lab.api import direct, force
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Sampling
 from s1lab.engines.description import describe
+from s1lab.evaluation.arguments import shown
+from s1lab.evaluation.calls import checked
 from s1lab.evaluation.grade import Grader
 from s1lab.evaluation.grade.extract import plain
 from s1lab.evaluation.results import Results, checked_columns, results_of, verdicts_on
@@ -30,12 +32,13 @@ class AnswersCut(UserWarning):
     """Some answers of a benchmark were cut before their end."""
 
 
+@checked
 def evaluate(
     engine: Engine,
     problems: Dataset,
     budget: Budgets | None = None,
     *,
-    n: int = 1,
+    samples: int = 1,
     thinking: bool = True,
     prefix: str | None = None,
     temperature: float = 0.0,
@@ -65,7 +68,7 @@ def evaluate(
             and the row's reason say so.
         budget: One budget for all questions, or a list with one a question. None lets the model
             think until it stops.
-        n: Samples a question. The accuracy is the mean over them.
+        samples: Samples a question. The accuracy is the mean over them.
         thinking: False asks without opening any thinking. It takes no budget.
         prefix: As in `s1lab.direct`; for ``thinking=False`` only.
         temperature: As in `s1lab.force`.
@@ -93,9 +96,10 @@ def evaluate(
         results = lab.evaluate(lab.load("s1-tiny"), problems, lab.Budget(max_tokens=64))
         print(results.interval, results.thinking_tokens)
     """
-    columns = checked_columns(problems, n, temperature)
-    # A question's samples follow each other: row i has the traces i * n to i * n + n - 1.
-    questions = [q for q in columns["question"] for _ in range(n)]
+    columns = checked_columns(problems, samples, temperature)
+    # A question's samples follow each other: with n of them row i has the traces i * n to
+    # i * n + n - 1.
+    questions = [q for q in columns["question"] for _ in range(samples)]
     check_thinking(thinking, budget, prefix)
     options = Options(
         Sampling(
@@ -105,13 +109,13 @@ def evaluate(
         system=system,
     )  # fmt: skip
     asked = options.budgets(budget, len(columns["question"]))
-    made = _made(engine, problems, columns["question"], options, asked if thinking else [], n) | {
-        "call": "evaluate"
-    }
+    made = _made(
+        engine, problems, columns["question"], options, asked if thinking else [], samples
+    ) | {"call": "evaluate"}
     made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
     with recording(store, engine, made, len(questions)) as record:
         if thinking:
-            budgets = [b for b in asked for _ in range(n)]
+            budgets = [b for b in asked for _ in range(samples)]
             traces = force(
                 engine, questions, budgets, temperature=temperature, top_p=top_p, top_k=top_k,
                 min_p=min_p, repetition_penalty=repetition_penalty,
@@ -128,11 +132,12 @@ def evaluate(
                 progress=progress,
             )  # fmt: skip
         _warn_cut(traces, engine.context)
-        verdicts = verdicts_on(columns, traces, n, grader)
+        verdicts = verdicts_on(columns, traces, samples, grader)
         record.grade([v.mark for v in verdicts])
-    return results_of(problems, columns, traces, verdicts, n, made)
+    return results_of(problems, columns, traces, verdicts, samples, made)
 
 
+@checked
 def sweep(
     engine: Engine,
     problems: Dataset,
@@ -140,7 +145,7 @@ def sweep(
     waits: Sequence[int] = (),
     budget: Budgets | None = None,
     *,
-    n: int = 1,
+    samples: int = 1,
     temperature: float = 0.0,
     top_p: float = 1.0,
     top_k: int = 0,
@@ -162,8 +167,8 @@ def sweep(
         problems: As in `evaluate`.
         caps: As in `s1lab.ladder`.
         waits: As in `s1lab.ladder`.
-        budget: As in `s1lab.ladder`.
-        n: Samples a question, as in `evaluate`.
+        budget: As in `s1lab.ladder`. A cap or a number of Waits that no rung would keep is refused.
+        samples: Samples a question, as in `evaluate`.
         temperature: As in `s1lab.ladder`.
         top_p: As in `s1lab.ladder`.
         top_k: As in `s1lab.ladder`.
@@ -186,8 +191,8 @@ def sweep(
         results = lab.sweep(lab.load("s1-tiny"), lab.tiny.problems(8), caps=(16, 64), waits=(1,))
         print({rung: found.accuracy for rung, found in results.items()})
     """
-    columns = checked_columns(problems, n, temperature)
-    questions = [q for q in columns["question"] for _ in range(n)]
+    columns = checked_columns(problems, samples, temperature)
+    questions = [q for q in columns["question"] for _ in range(samples)]
     options = Options(
         Sampling(
             temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
@@ -195,9 +200,12 @@ def sweep(
         ),
         system=system,
     )  # fmt: skip
-    budgets = [b for b in options.budgets(budget, len(columns["question"])) for _ in range(n)]
+    budgets = [b for b in options.budgets(budget, len(columns["question"])) for _ in range(samples)]
     rungs_of(budgets[0], caps, waits)  # a bad rung is named before the store is opened
-    made = _made(engine, problems, columns["question"], options, [Budget()], n) | {"call": "sweep"}
+    _check_replaced(budgets, caps, waits)
+    made = _made(engine, problems, columns["question"], options, [Budget()], samples) | {
+        "call": "sweep"
+    }
     labels = names(tuple(caps), tuple(waits))
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
         ladders = ladder(
@@ -209,7 +217,7 @@ def sweep(
         )  # fmt: skip
         _warn_cut([trace for found in ladders for trace in found.traces], engine.context)
         verdicts = [
-            verdicts_on(columns, [found.traces[rung] for found in ladders], n)
+            verdicts_on(columns, [found.traces[rung] for found in ladders], samples)
             for rung in range(len(labels))
         ]
         record.grade([of_rung[i].mark for i in range(len(ladders)) for of_rung in verdicts])
@@ -219,11 +227,25 @@ def sweep(
             columns,
             [found.traces[rung] for found in ladders],
             verdicts[rung],
-            n,
+            samples,
             made | {"rung": label},
         )
         for rung, label in enumerate(labels)
     }
+
+
+def _check_replaced(budgets: Sequence[Budget], caps: Sequence[int], waits: Sequence[int]) -> None:
+    """Refuse a budget's cap or Waits that no rung keeps, as the command line does."""
+    for own in budgets:
+        for name, number, rungs, others in (
+            ("max_tokens", own.max_tokens, caps, waits),
+            ("waits", own.waits, waits, caps),
+        ):
+            if number and rungs and not others:
+                raise ValueError(
+                    f"the budget's {name}={number} has no effect, since each of the rungs "
+                    f"{shown(rungs)} takes its place: leave {name} out of the budget"
+                )
 
 
 def _warn_cut(traces: Sequence[Trace], context: int) -> None:
@@ -242,7 +264,7 @@ def _warn_cut(traces: Sequence[Trace], context: int) -> None:
         f"{len(cut)} of {len(traces)} answers were cut before their end and may have lost their "
         f"result: {'; '.join(fixes)}",
         AnswersCut,
-        stacklevel=3,
+        stacklevel=4,  # the caller of evaluate or sweep, past the check of its arguments
     )
 
 
@@ -258,7 +280,7 @@ def _made(
     questions: list[str | Conversation],
     options: Options,
     budgets: list[Budget],
-    n: int,
+    samples: int,
 ) -> dict[str, Any]:
     benchmark: dict[str, Any] = {
         "name": problems.info.dataset_name,
@@ -267,4 +289,9 @@ def _made(
     }
     if "unanswered" in problems.column_names:
         benchmark["unanswered"] = sorted(set(map(str, problems["unanswered"])))
-    return {**describe(engine), **options.settings(budgets), "samples": n, "benchmark": benchmark}
+    return {
+        **describe(engine),
+        **options.settings(budgets),
+        "samples": samples,
+        "benchmark": benchmark,
+    }

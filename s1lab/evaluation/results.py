@@ -132,10 +132,11 @@ def checked_columns(problems: Dataset, n: int, temperature: float) -> dict[str, 
             f"problems={shown(problems)} is no Dataset: load one with lab.benchmarks.load, "
             "or make one with datasets.Dataset.from_list"
         )
-    whole("n", n)
+    whole("samples", n)
     if n > 1 and temperature == 0:
         raise ValueError(
-            f"n={n} samples at temperature 0 are all the same: raise the temperature or leave n out"
+            f"samples={n} at temperature 0 are all the same: raise the temperature, or leave "
+            "samples out"
         )
     missing = [c for c in ("question", "answer") if c not in problems.column_names]
     if missing:

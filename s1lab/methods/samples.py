@@ -165,16 +165,18 @@ def unread(answer: str | None, kind: str) -> bool:
 def check_samples(name: str, n: int, temperature: float) -> None:
     """Check the number of samples of a method that needs several. ValueError otherwise."""
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"{name}={n!r} is no number of samples: give a whole number of at least 1")
+        raise ValueError(
+            f"{name}={shown(n)} is no number of samples: give a whole number of at least 1"
+        )
     if n > MOST:
         raise ValueError(
-            f"{name}={n} samples a question are more than the {MOST:,} that can be voted on: "
-            "take fewer"
+            f"{name}={n} are more samples a question than the {MOST:,} that can be voted on: take "
+            "fewer"
         )
     if n > 1 and temperature == 0:
         raise ValueError(
-            f"{name}={n} samples at temperature 0 are all the same: "
-            "raise the temperature or take one"
+            f"{name}={n} at temperature 0: all samples would be the same; raise the temperature, "
+            "or take one"
         )
 
 

@@ -40,7 +40,7 @@ def test_evaluate_grades_and_counts(scripted):
     )
     assert results.rows["family"] == problems["family"]
     sampled = lab.evaluate(
-        scripted(say), problems, lab.Budget(), n=2, temperature=1.0, progress=False
+        scripted(say), problems, lab.Budget(), samples=2, temperature=1.0, progress=False
     )
     assert len(sampled.traces) == 24 and sampled.accuracy == pytest.approx(results.accuracy)
     assert sampled.interval == results.interval  # samples that are all alike tell nothing new
