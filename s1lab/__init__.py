@@ -18,9 +18,12 @@ from s1lab.engine import Completion, Engine, Request
 from s1lab.engines.background import Driver
 from s1lab.engines.description import describe
 from s1lab.evaluation import benchmarks, grade, metrics
-from s1lab.evaluation.evaluate import Results, evaluate, sweep
+from s1lab.evaluation.evaluate import evaluate, sweep
+from s1lab.evaluation.results import Results, compare
+from s1lab.evaluation.sweep import Sweep
 from s1lab.interop import old_paths
 from s1lab.loader import load
+from s1lab.methods.costs import cost
 from s1lab.methods.ladder import ladder
 from s1lab.methods.rebase import rebase
 from s1lab.methods.voting import vote
@@ -47,6 +50,11 @@ def __getattr__(name: str) -> Any:
     return old_paths.moved_name(name)
 
 
+def __dir__() -> list[str]:
+    """The public names, for ``lab.<Tab>``. Names of version 0.1 work, but are not offered."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+
+
 __version__ = "0.1.0"
 
 old_paths.install()
@@ -58,9 +66,12 @@ __all__ = [
     "Engine",
     "Request",
     "Results",
+    "Sweep",
     "ThinkTemplate",
     "Trace",
     "benchmarks",
+    "compare",
+    "cost",
     "curate",
     "describe",
     "diff",

@@ -79,9 +79,9 @@ def curate(
       s1lab curate --ngram 13 --difficulty s1-tiny-base --difficulty s1-tiny --prefix Answer: \\
           --long-tokens 400 --store runs/difficulty.db --out runs/thousand.jsonl
     """
-    report = out.with_name(out.name + ".report.json")
     with work(goes_on(store) if difficulty else "nothing of it is kept", also=(TypeError,)):
         new_file("--out", out)
+        report = out.with_name(out.name + ".report.json")
         if pool is not None and pool_size is not None:
             raise ValueError(
                 "--pool-size is of the embedded pool: leave it out where --pool names another"

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import typer
 
 import s1lab as lab
+from s1lab.evaluation.calls import OptionUnused
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 EXTRAS = {  # how to install packages that the library itself does not need
@@ -38,7 +40,7 @@ def work(
         Nothing; the command works inside.
     """
     try:
-        with _standard_output_for_results():
+        with _standard_output_for_results(), _notes():
             yield
     except BrokenPipeError:  # the reader of the results has gone, so there is nobody to tell
         raise
@@ -59,6 +61,23 @@ def work(
         if not isinstance(why, (ValueError, OSError, ImportError, FloatingPointError, *also)):
             raise
         raise _ended(str(why), BAD_INPUT) from None
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    """Say on one line that an option changes nothing, without the place in a file of ours."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def note(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, OptionUnused):
+                typer.echo(f"s1lab: note: {message}", err=True)
+            else:
+                shown(message, category, *place)
+
+        warnings.simplefilter("always", OptionUnused)
+        warnings.showwarning = note
+        yield
 
 
 def _ended(why: str, code: int) -> typer.Exit:
@@ -128,6 +147,10 @@ def numbers(option: str, text: str | None) -> tuple[int, ...]:
 
 def new_file(option: str, path: Path | None) -> None:
     """Refuse a file that exists before hours of work end at it."""
+    if path is not None and path.is_dir():
+        raise ValueError(
+            f"{option} {path} is a folder: give a new file in it, such as {path / 'new.jsonl'}"
+        )
     if path is not None and path.exists():
         raise FileExistsError(
             f"{option} {path} is there already: choose another name, or remove it first"

@@ -124,6 +124,15 @@ def _check_places(given: Mapping[str, Any], order: str) -> None:
     if isinstance(budget, Mapping):
         such = ", ".join(f"{name}={value!r}" for name, value in budget.items())
         raise ValueError(f"budget={shown(budget)} is no Budget: write lab.Budget({such:.80})")
+    numbered = (
+        [n for n in budget if isinstance(n, Real)] if isinstance(budget, list | tuple) else []
+    )
+    if numbered:
+        raise ValueError(
+            f"budget={shown(budget)} is a list of numbers: give a list of lab.Budget, or ask for "
+            f"many caps at once, lab.ladder(engine, questions, caps={shown(budget)})"
+        )
+    _check_letters(given)
     store = given.get("store")
     if isinstance(store, bytes | Real | Mapping | Sequence) and not isinstance(store, str):
         raise ValueError(
@@ -131,6 +140,23 @@ def _check_places(given: Mapping[str, Any], order: str) -> None:
         )
     if isinstance(store, str) and not store.strip():
         raise ValueError("store is an empty text: give a path, such as 'runs/x.db', or None")
+
+
+def _check_letters(given: Mapping[str, Any]) -> None:
+    """Refuse texts of a budget, and an answer's first words, that no tokenizer can take."""
+    budget = given.get("budget")
+    texts = [("prefix", given.get("prefix"))]
+    listed = budget if isinstance(budget, list | tuple) else [budget]
+    for own in listed:
+        if isinstance(own, Budget):
+            waits = own.wait if isinstance(own.wait, tuple) else (own.wait,)
+            texts += [("on_cut", own.on_cut), *(("wait", text) for text in waits)]
+    for name, text in texts:
+        if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise ValueError(
+                f"{name}={shown(text)} holds half of a surrogate pair, which no tokenizer takes: "
+                "decode it again from its source"
+            )
 
 
 def _unknown(call: str, name: str, value: Any, names: Sequence[str]) -> str:

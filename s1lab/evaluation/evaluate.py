@@ -18,6 +18,7 @@ from s1lab.evaluation.calls import checked
 from s1lab.evaluation.grade import Grader
 from s1lab.evaluation.grade.extract import plain
 from s1lab.evaluation.results import Results, checked_columns, results_of, verdicts_on
+from s1lab.evaluation.sweep import Sweep
 from s1lab.methods.ladder import ladder, names, rungs_of
 from s1lab.methods.voting import check_thinking
 from s1lab.questions import Budgets, Options, Storing
@@ -159,7 +160,7 @@ def sweep(
     system: str | None = None,
     store: Storing = None,
     progress: bool = True,
-) -> dict[str, Results]:
+) -> Sweep:
     """Measure a scaling curve with one ladder a question.
 
     Args:
@@ -185,10 +186,11 @@ def sweep(
 
     Returns:
         The Results of every rung by its name: "cap 16", "own stop", "2 Waits". Each equals what
-        `evaluate` gives for that rung's budget.
+        `evaluate` gives for that rung's budget. Printed, it is a table.
 
     Example:
         results = lab.sweep(lab.load("s1-tiny"), lab.tiny.problems(8), caps=(16, 64), waits=(1,))
+        print(results)
         print({rung: found.accuracy for rung, found in results.items()})
     """
     columns = checked_columns(problems, samples, temperature)
@@ -221,17 +223,20 @@ def sweep(
             for rung in range(len(labels))
         ]
         record.grade([of_rung[i].mark for i in range(len(ladders)) for of_rung in verdicts])
-    return {
-        label: results_of(
-            problems,
-            columns,
-            [found.traces[rung] for found in ladders],
-            verdicts[rung],
-            samples,
-            made | {"rung": label},
+    return Sweep(
+        (
+            label,
+            results_of(
+                problems,
+                columns,
+                [found.traces[rung] for found in ladders],
+                verdicts[rung],
+                samples,
+                made | {"rung": label},
+            ),
         )
         for rung, label in enumerate(labels)
-    }
+    )
 
 
 def _check_replaced(budgets: Sequence[Budget], caps: Sequence[int], waits: Sequence[int]) -> None:

@@ -22,6 +22,7 @@ from s1lab.budget import Budget
 from s1lab.engine import Engine, Program, Sampling
 from s1lab.evaluation.calls import rising
 from s1lab.forcing import answer, cut_short, goes_on, open_thinking, suppress, thinking
+from s1lab.methods.costs import Cost, shared_cost
 from s1lab.methods.fan_out import together
 from s1lab.questions import Budgets, Options, Question, Questions, Storing
 from s1lab.tokenization.conversation import Conversation, transcript
@@ -83,6 +84,11 @@ class Ladder:
     def error(self) -> str | None:
         """The first rung's error, if any has one."""
         return next((t.error for t in self.traces if t.error), None)
+
+    @property
+    def cost(self) -> Cost:
+        """The tokens of all rungs together. What several rungs share was written once."""
+        return shared_cost(self.traces)
 
     @property
     def written(self) -> int:

@@ -17,7 +17,7 @@ MOST = 10_000  # most samples for one question: grouping and voting on more woul
 VOTES = ("weighted", "majority")  # the ways in which a tree's traces vote
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Samples:
     """The traces of a question and their answers, which several methods share.
 
@@ -125,6 +125,13 @@ class Samples:
     def cost(self) -> Cost:
         """The cost of all traces."""
         return cost(*self.traces)
+
+    def __repr__(self) -> str:
+        said = (
+            f"error={self.error!r}" if self.error else f"answer={getattr(self, 'answer', None)!r}"
+        )
+        asked = f"{self.question!r:.60}, {len(self.traces)} traces"
+        return f"{type(self).__name__}({asked}, {said:.80}, {self.cost})"
 
     def tokens(self, k: int | None = None) -> float:
         """The tokens that ``k`` of the samples cost, on average over all subsets.

@@ -25,7 +25,7 @@ from s1lab.questions import Budgets, Options, Question, Questions, Storing, forc
 from s1lab.trace import Trace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Vote(Samples):
     """Majority voting over n samples: the answer that most of them give.
 

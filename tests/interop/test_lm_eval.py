@@ -176,3 +176,16 @@ def test_a_question_that_fails_is_counted(caplog):
     assert first and second == "" and model.get_model_info()["s1lab"]["failed"] == 1
     assert "could not be run" in caplog.text
     model.engine.close()
+
+
+def test_a_comma_in_a_text_of_model_args_is_told_how_to_write_it():
+    from lm_eval.utils import simple_parse_args_string
+
+    from s1lab.interop.lm_eval import S1Lab
+
+    options = simple_parse_args_string("model=s1-tiny,wait=Hmm, let me see,waits=1")
+    with pytest.raises(ValueError, match=r"' let me see'.* as JSON"):
+        S1Lab(**options)
+    taken = S1Lab(**json.loads('{"model": "s1-tiny", "wait": "Hmm, let me see", "waits": 1}'))
+    assert taken.budget == lab.Budget(waits=1, wait="Hmm, let me see")
+    assert S1Lab(**simple_parse_args_string("model=s1-tiny,max_tokens=None")).budget == lab.Budget()
