@@ -132,6 +132,7 @@ def evaluate(
                 "seed": seed,
                 "system": system, "store": store, "progress": told_by_terminal(),
             }  # fmt: skip
+            found: dict[str, lab.Results]
             if sweeping:
                 found = lab.sweep(loaded, problems, *rungs, budget, **asked)
             elif thinking:

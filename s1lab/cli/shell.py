@@ -76,7 +76,7 @@ def _notes() -> Iterator[None]:
                 shown(message, category, *place)
 
         warnings.simplefilter("always", OptionUnused)
-        warnings.showwarning = note
+        warnings.showwarning = note  # type: ignore[assignment]
         yield
 
 

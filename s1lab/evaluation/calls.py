@@ -220,8 +220,8 @@ def rising(name: str, values: Any) -> tuple[int, ...]:
     """
     if isinstance(values, str):
         parts = values.strip("[]()").replace(",", " ").split()
-        such = tuple(map(int, parts)) if parts and all(map(str.isdecimal, parts)) else (16, 64)
-        raise ValueError(f"{name}={shown(values)} is a text: give numbers, such as {name}={such}")
+        rungs = tuple(map(int, parts)) if parts and all(map(str.isdecimal, parts)) else (16, 64)
+        raise ValueError(f"{name}={shown(values)} is a text: give numbers, such as {name}={rungs}")
     if values is not None and not isinstance(values, Iterable):
         such = f"{name}=({values!r:.20},)" if isinstance(values, Real) else f"{name}=(1, 2)"
         raise ValueError(f"{name}={shown(values)} is no list of rungs: give one, such as {such}")
