@@ -327,6 +327,11 @@ TABLE = pd.DataFrame({"question": [QUESTION], "answer": ["3"]})
         (lambda e: lab.force(e, QUESTION, store=""), ["store is an empty text"]),
         (lambda e: lab.benchmarks.load("embedded", 50), ["path=50", "n=50", "the second place"]),
         (lambda e: lab.Driver("s1-tiny"), ["lab.load('s1-tiny')"]),
+        (lambda e: lab.tiny.problems("3"), ["n='3'", "such as n=3"]),
+        (lambda e: lab.tiny.problems(2.0), ["n=2.0", "such as n=2"]),
+        (lambda e: lab.tiny.problems(2, seed="3"), ["seed='3'", "such as seed=3"]),
+        (lambda e: lab.tiny.pool("50"), ["n='50'", "such as n=50"]),
+        (lambda e: lab.tiny.pool(50, seed=None), ["seed=None", "such as seed=0"]),
     ],
 )  # fmt: skip
 def test_a_usual_slip_gets_a_sentence_that_says_what_to_write(scripted, call, words):
@@ -335,6 +340,18 @@ def test_a_usual_slip_gets_a_sentence_that_says_what_to_write(scripted, call, wo
         call(engine)
     says(error, *words)
     assert not engine.requests
+
+
+def test_a_driver_names_what_it_does_not_have(scripted):
+    with lab.Driver(think(scripted)) as driver:
+        for options, words in (
+            ({"waits": 1}, ["budget=lab.Budget(waits=1)"]),
+            ({"banana": 1}, ["banana=", "temperature"]),
+        ):
+            with pytest.raises(TypeError) as error:
+                driver.force(QUESTION, **options)
+            says(error, *words)
+        assert driver.force(QUESTION, SHORT, seed=np.int64(3)).result().cut
 
 
 def test_a_budget_with_a_cap_goes_with_rungs_of_waits(scripted):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from datasets import Dataset
 
+from s1lab.budget import whole
 from s1lab.tiny.families import FAMILIES, SIZES, Problem
 
 SPLITS = ("train", "dev", "test")
@@ -93,6 +94,7 @@ def problems(
     Example:
         questions = lab.tiny.problems(100, seed=0, split="dev")
     """
+    n, seed = whole("n", n, 1, 100), whole("seed", seed)
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one problem")
     rows = list(itertools.islice(stream(seed, split, families), n))
