@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from s1lab.engines.background import Driver
     from s1lab.engines.description import describe
     from s1lab.evaluation import benchmarks, grade, metrics
-    from s1lab.evaluation.evaluate import Results, evaluate, sweep
+    from s1lab.evaluation.evaluate import evaluate, sweep
+    from s1lab.evaluation.results import Results, compare
+    from s1lab.evaluation.sweep import Sweep
     from s1lab.loader import load
+    from s1lab.methods.costs import cost
     from s1lab.methods.ladder import ladder
     from s1lab.methods.rebase import rebase
     from s1lab.methods.voting import vote
@@ -42,10 +45,13 @@ _HOMES = {
     "Driver": "engines.background:Driver",
     "Engine": "engine:Engine",
     "Request": "engine:Request",
-    "Results": "evaluation.evaluate:Results",
+    "Results": "evaluation.results:Results",
+    "Sweep": "evaluation.sweep:Sweep",
     "ThinkTemplate": "template:ThinkTemplate",
     "Trace": "trace:Trace",
     "benchmarks": "evaluation.benchmarks",
+    "compare": "evaluation.results:compare",
+    "cost": "methods.costs:cost",
     "curate": "curate",
     "describe": "engines.description:describe",
     "diff": "storage.diff:diff",
@@ -105,9 +111,12 @@ __all__ = [
     "Engine",
     "Request",
     "Results",
+    "Sweep",
     "ThinkTemplate",
     "Trace",
     "benchmarks",
+    "compare",
+    "cost",
     "curate",
     "describe",
     "diff",

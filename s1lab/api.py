@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from s1lab import forcing
 from s1lab.budget import Budget, check_text
@@ -35,9 +35,15 @@ def one_or_many(
 ) -> Callable[[Callable[Concatenate[Engine, Asked, P], One | Many]], Call[P, One, Many]]:
     """Tell type checkers what a call gives: ``one`` for a question, ``many`` for several.
 
-    The decorator leaves the function as it is.
+    The call's arguments are put right, or refused, before the function itself runs.
     """
-    return lambda call: cast(Any, call)
+
+    def decorated(call: Callable[Concatenate[Engine, Asked, P], One | Many]) -> Any:
+        from s1lab.evaluation.calls import checked
+
+        return checked(call)
+
+    return decorated
 
 
 @one_or_many(Trace, list[Trace])
@@ -195,8 +201,8 @@ def direct(
     asked = Questions(engine, questions, None, options, thinking=False)
     asked.open()
 
-    def loop(trace: Trace, _: Budget, sampling: Sampling, context: int) -> Program[Trace]:
-        return forcing.direct(trace, prefix, answer_tokens, sampling, context)
+    def loop(trace: Trace, own: Budget, sampling: Sampling, context: int) -> Program[Trace]:
+        return forcing.direct(trace, prefix, own.answer_tokens, sampling, context)
 
     made = {"call": "direct", "prefix": prefix, "answer_tokens": answer_tokens} | asked.settings()
     return asked.run_traces(loop, what="answering", made=made)

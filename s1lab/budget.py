@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
+import math
+import operator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Compat = Literal["exact", "readme", "harness"]
 
 
-def is_number(value: object, kind: type) -> bool:
-    """Whether a value is a number of a kind. True and False are none here."""
-    return isinstance(value, kind) and not isinstance(value, bool)
+def shown(value: object) -> str:
+    """Quote a value in a sentence: on one line, and short."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def plain(value: Any) -> Any:
+    """A single number or text of NumPy, pandas or torch as Python's own; all else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def whole(name: str, value: Any, least: float = -math.inf, such: int = 0) -> int:
+    """Check a whole number, and return it as an int.
+
+    Args:
+        name: The name of the argument.
+        value: The value that was passed. True and 2.0 are not whole numbers here.
+        least: The least that the example may be.
+        such: The example, where the value does not tell which number was meant.
+
+    Raises:
+        ValueError: It is no whole number. The message has one to write in its place.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(plain(value))
+    except TypeError:
+        with suppress(TypeError, ValueError, OverflowError):  # what the value may mean
+            such = math.ceil(max(least, float(value)))
+        said = f"{name}={shown(value)} is no whole number: give one, such as {name}={such}"
+        raise ValueError(said) from None
 
 
 def check_text(name: str, value: object) -> None:
     """Check a text that may be left out. ValueError if it is anything else."""
     if not (value is None or isinstance(value, str)):
-        raise ValueError(f"{name}={value!r:.60} is no text: give one, or None for none")
+        raise ValueError(f"{name}={shown(value)} is no text: give one, or None for none")
+
+
+# A number of a budget: the least it may be, an example, and what is wrong with a lower one.
+NO_ROOM = "leaves no room to answer: give at least 1"
+NUMBERS = {
+    "max_tokens": (1, 512, "leaves no room to think: give at least 1, or ask with lab.direct"),
+    "min_tokens": (0, 64, "is negative: give 0 for no minimum"),
+    "waits": (0, 1, "is negative: give 0 to let the model stop by itself"),
+    "answer_tokens": (1, 512, NO_ROOM),
+    "answer_room": (1, 100, NO_ROOM),
+}
 
 
 @dataclass(frozen=True)
@@ -80,45 +123,30 @@ class Budget:
     def __post_init__(self) -> None:
         if self.waits is None and self.compat != "harness":
             object.__setattr__(self, "waits", 0)
-        optional = ("max_tokens", "answer_tokens", "waits")
-        for name in ("max_tokens", "min_tokens", "waits", "answer_tokens", "answer_room"):
+        for name, (least, such, fault) in NUMBERS.items():
             value = getattr(self, name)
-            if not is_number(value, int) and not (name in optional and value is None):
-                raise ValueError(
-                    f"{name}={value!r} is no whole number: give one, such as {name}=512"
-                )
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise ValueError(
-                f"max_tokens={self.max_tokens} leaves no room to think: give at least 1, "
-                "or budget=None to have the question answered without thinking"
-            )
-        if self.min_tokens < 0:
-            raise ValueError(f"min_tokens={self.min_tokens} is negative: give 0 for no floor")
+            if value is None and name in ("max_tokens", "answer_tokens", "waits"):
+                continue
+            if (number := whole(name, value, least, such)) < least:
+                raise ValueError(f"{name}={shown(number)} {fault}")
+            object.__setattr__(self, name, number)
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
             raise ValueError(
                 f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}: "
-                "lower the floor or raise the cap"
-            )
-        if self.waits is not None and self.waits < 0:
-            raise ValueError(
-                f"waits={self.waits} is negative: give 0 to let the model stop by itself"
+                "lower the minimum or raise the cap"
             )
         if isinstance(self.wait, list):
             object.__setattr__(self, "wait", tuple(self.wait))
         texts = self.wait if isinstance(self.wait, tuple) else (self.wait,)
         if not texts or not all(text is None or isinstance(text, str) for text in texts):
             raise ValueError(
-                f"wait={self.wait!r} is no text to append: give one, several as a tuple, "
+                f"wait={shown(self.wait)} is no text to append: give one, several as a tuple, "
                 "or None for none"
             )
         check_text("on_cut", self.on_cut)
-        for name in ("answer_tokens", "answer_room"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value} leaves no room to answer: give at least 1")
         if self.compat not in get_args(Compat):
             raise ValueError(
-                f"compat={self.compat!r} is not known: choose from {list(get_args(Compat))}"
+                f"compat={shown(self.compat)} is not known: choose from {list(get_args(Compat))}"
             )
         if self.compat == "readme" and self.min_tokens:
             raise ValueError(

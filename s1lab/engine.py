@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import sys
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from s1lab.budget import is_number
+from s1lab.budget import plain, shown, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,13 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_LOGPROBS = 20  # the most likely ids that can be asked for at each place: vLLM's own limit
-
-
-def check_engine(engine: object) -> None:
-    """Check that an argument is an engine, not the name of one. ValueError otherwise."""
-    if not callable(getattr(engine, "submit", None)):
-        name = engine if isinstance(engine, str) else "s1-tiny"
-        raise ValueError(f"engine={engine!r:.60} is no engine: load it first, lab.load({name!r})")
 
 
 @dataclass(frozen=True)
@@ -194,13 +189,19 @@ class Completion:
         return "length" if self.stop_id is None else "stop"
 
 
-# A number of `Sampling`, the least and the most it may be, and what turns it off.
+# The numbers of `Sampling`: the least and the most that each may be, and what to give.
 BOUNDS = (
-    ("min_p", 0.0, 1.0, 0.0),
-    ("repetition_penalty", 0.01, 100.0, 1.0),
-    ("presence_penalty", -2.0, 2.0, 0.0),
-    ("frequency_penalty", -2.0, 2.0, 0.0),
+    ("temperature", 0.0, sys.float_info.max, "0 for greedy, or 0.7 or so to sample"),
+    ("top_p", sys.float_info.min, 1.0, "a number above 0 and at most 1, which keeps every token"),
+    ("seed", -math.inf, math.inf, "a whole number"),
+    ("top_k", 0, math.inf, "0 to keep every token, or how many to keep"),
+    ("min_p", 0.0, 1.0, "a number from 0, which is none, to 1"),
+    ("repetition_penalty", 0.01, 100.0, "a number from 0.01 to 100; 1 is none"),
+    ("presence_penalty", -2.0, 2.0, "a number from -2 to 2; 0 is none"),
+    ("frequency_penalty", -2.0, 2.0, "a number from -2 to 2; 0 is none"),
+    ("logprobs", 0, MOST_LOGPROBS, f"a whole number up to {MOST_LOGPROBS}, or None"),
 )
+WHOLE = ("seed", "top_k", "logprobs")  # those of them that are whole numbers
 
 
 @dataclass(frozen=True)
@@ -233,28 +234,20 @@ class Sampling:
     logprobs: int | None = None
 
     def __post_init__(self) -> None:
-        if not is_number(self.temperature, Real) or not 0 <= self.temperature < float("inf"):
-            raise ValueError(
-                f"temperature={self.temperature!r} is negative or no number: "
-                "use 0 for greedy, 0.7 or so to sample"
-            )
-        if not is_number(self.top_p, Real) or not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p={self.top_p!r} is outside (0, 1]: use 1 to keep every token")
-        if not is_number(self.seed, Integral):
-            raise ValueError(f"seed={self.seed!r} is no whole number: give one, such as 0")
-        if not is_number(self.top_k, Integral) or self.top_k < 0:
-            raise ValueError(f"top_k={self.top_k!r}: give a whole number, 0 to keep every token")
-        for name, low, high, none in BOUNDS:
-            value = getattr(self, name)
-            if not is_number(value, Real) or not low <= value <= high:
-                raise ValueError(f"{name}={value!r} is outside {low} to {high}: {none} is none")
-        k = self.logprobs
-        if k is not None and (not is_number(k, Integral) or not 0 <= k <= MOST_LOGPROBS):
-            raise ValueError(f"logprobs={k!r}: give a whole number up to {MOST_LOGPROBS}, or None")
+        for name, low, high, wanted in BOUNDS:
+            value = plain(getattr(self, name))
+            if name == "logprobs" and value is None:
+                continue
+            if name in WHOLE:
+                value = whole(name, value, low)
+            real = isinstance(value, Real) and not isinstance(value, bool)
+            if not (real and low <= value <= high):
+                raise ValueError(f"{name}={shown(value)} can't be used: give {wanted}")
+            object.__setattr__(self, name, value)
 
     def later(self) -> dict[str, Any]:
         """The numbers that version 0.1 did not have, where they are used."""
-        names = ("top_k", *(name for name, *_ in BOUNDS), "logprobs")
+        names = [name for name, *_ in BOUNDS[3:]]
         return {n: getattr(self, n) for n in names if getattr(self, n) != getattr(Sampling, n)}
 
     def seed_of(self, trace: Trace, round: int | str) -> int:

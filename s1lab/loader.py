@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from s1lab.engine import Engine
@@ -56,33 +55,16 @@ def load(
         trace = lab.force(engine, "How many r in raspberry?")
     """
     model = options.pop("model", None) if model is None else model
-    if not isinstance(model, str) or not model:
-        raise ValueError(
-            'no model is named: give "s1-tiny", a folder, a hub id or the address of a server'
-        )
-    from s1lab.engines.address import engine_for
+    from s1lab.engines.address import engine_for, known_options
 
-    engine = engine_for(model, engine, ENGINES)
-    if engine == "server":
-        from s1lab.engines.server import ServerEngine
-
-        _known(options, ServerEngine)
-        return ServerEngine(model, template=template, **options)
-    if engine == "vllm":
-        from s1lab.engines.vllm import VllmEngine
-
-        return VllmEngine(model, template=template, **options)
-    from s1lab.engines.transformers import TransformersEngine
-
-    _known(options, TransformersEngine)
-    return TransformersEngine(model, template=template, **options)
-
-
-def _known(options: dict[str, Any], engine: type[Any]) -> None:
-    """Refuse options that an engine does not have. vLLM's are checked against its own list."""
-    _, *has = inspect.signature(engine).parameters  # the first is the model or the address
-    for name in options:
-        if name not in has:
-            raise ValueError(
-                f"the {engine.name} engine has no option {name!r}: it has {', '.join(has)}"
-            )
+    kind: Any
+    if (engine := engine_for(model, engine, ENGINES)) == "server":
+        from s1lab.engines.server import ServerEngine as kind
+    elif engine == "vllm":
+        from s1lab.engines.vllm import VllmEngine as kind
+    else:
+        from s1lab.engines.transformers import TransformersEngine as kind
+    if engine != "vllm":  # its options are checked against its own list
+        known_options(options, kind)
+    loaded: Engine = kind(model, template=template, **options)
+    return loaded

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from tqdm.auto import tqdm
 
-from s1lab.budget import Budget, check_text
+from s1lab.budget import Budget, check_text, shown
 from s1lab.driver import run
-from s1lab.engine import Engine, Program, Sampling, check_engine
+from s1lab.engine import Engine, Program, Sampling
 from s1lab.forcing import force as exact_loop
 from s1lab.trace import Source, Trace
 
@@ -50,8 +50,9 @@ class Options:
         """A budget for each of n questions, with the call's own answer numbers."""
         if budget is None or isinstance(budget, Budget):
             return [self.answering(budget)] * n
-        if isinstance(budget, str) or not isinstance(budget, Iterable):
-            raise ValueError(f"budget={budget!r:.60} is no Budget: give one, or a list of them")
+        if isinstance(budget, str | Mapping) or not isinstance(budget, Iterable):
+            such = "lab.Budget(max_tokens=512), or a list with one a question"
+            raise ValueError(f"budget={shown(budget)} is no Budget: give one, such as {such}")
         budgets = list(budget)
         if single or len(budgets) != n or not all(isinstance(b, Budget) for b in budgets):
             raise ValueError(
@@ -111,7 +112,6 @@ class Questions:
         options: Options,
         thinking: bool = True,
     ) -> None:
-        check_engine(engine)
         self.engine, self.options, self.thinking = engine, options, thinking
         self.single, self.questions = engine.template.questions(questions, options.system)
         self.budgets = options.budgets(budget, len(self.questions), self.single)

@@ -278,6 +278,10 @@ class Trace(Counted):
 
         return terminal(self, color)
 
+    def __repr__(self) -> str:
+        said = f"error={self.error!r}" if self.error else f"answer={self.answer!r:.80}"
+        return f"Trace({self.question!r:.60}, {said}, {self.summary()})"
+
     def __str__(self) -> str:
         return self.show()
 

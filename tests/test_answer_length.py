@@ -219,7 +219,12 @@ def test_with_several_samples_the_column_is_a_mean(scripted):
     template = scripted(LONG).template
     with pytest.warns(AnswersCut):
         results = lab.evaluate(
-            Odd(template, LONG), PROBLEMS, n=4, temperature=1.0, answer_tokens=9, progress=False
+            Odd(template, LONG),
+            PROBLEMS,
+            samples=4,
+            temperature=1.0,
+            answer_tokens=9,
+            progress=False,
         )
     assert results.rows["answer_cut"] == [0.5] and results.answers_cut == 2
 

@@ -204,6 +204,10 @@ def test_every_public_call_names_the_bad_argument(traces):
         (lambda: metrics.smallest_difference(30, disagree=20, power=0.01), ["power=0.01", "level"]),
         (lambda: metrics.smallest_difference(30.5), ["n=30.5", "no whole number"]),
         (lambda: metrics.unpaired(50, 50, 30, 0), ["m=0", "from 1"]),
+        (lambda: metrics.unpaired(0.567, 0.446, 30), ["a=0.567", "looks like a share", "56.7"]),
+        (lambda: metrics.unpaired(56.7, 0.446, 30), ["b=0.446", "looks like a share", "44.6"]),
+        (lambda: metrics.share_interval(0.567, 30), ["percent=0.567", "looks like a share"]),
+        (lambda: metrics.smallest_difference(30, disagree=0.2), ["disagree=0.2", "such as 20"]),
         (lambda: cost("trace"), ["traces[0]='trace'", "no trace"]),
         (lambda: cost([]), ["traces[0]=[]", "cost(*traces)"]),
         (lambda: elected([1] * 3, 0, 4), ["k=4", "from 0 to 3"]),
@@ -242,6 +246,17 @@ def test_good_input_of_every_type_is_taken():
     assert metrics.frontier([0, 5], [1.0, 0.5]) == [0]
     assert metrics.smallest_difference(np.int32(30)) == 20.0
     assert elected(np.array([2, 1]), 0, np.int64(1)).tolist() == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_a_small_percentage_of_whole_questions_is_no_share():
+    assert metrics.share_interval(0.5, 1000).value == 0.5
+    assert metrics.unpaired(0.5, 1, 200).difference.value == -0.5
+    assert metrics.share_interval(0, 30).value == 0
+
+
+def test_one_question_has_a_wide_interval(traces):
+    vote = lab.methods.Vote("q", traces, "integer")
+    assert "[0.0, 79.3] %" in str(lab.methods.outcome([vote], ["9"]))
 
 
 def test_a_benchmark_of_a_billion_questions_costs_no_memory():
@@ -295,11 +310,11 @@ def test_values_agree_with_scipy_and_with_formulas_of_the_books():
         ("questions", [None, 5]),
         ("budget", ["x", 5]),
         ("system", [5]),
-        ("n", ["x", None, True, 1.5, NAN, 0]),
+        ("samples", ["x", None, True, 1.5, NAN, 0]),
     ],
 )
 def test_the_calls_that_run_name_the_bad_argument(tiny, name, bad):
-    good = {"engine": tiny, "questions": "How many o in honey?", "n": 2}
+    good = {"engine": tiny, "questions": "How many o in honey?", "samples": 2}
     rows = {"engine": tiny, "problems": lab.tiny.problems(1)}
     for value in bad:
         assert not complaint(lab.vote, good | {name: value}, name)

@@ -336,7 +336,9 @@ def test_a_benchmark_of_conversations_is_evaluated_and_swept(engine, tmp_path):
         asked.extend(questions)
         return lab.grade.verdicts(responses, golds, ["math"] * len(golds))
 
-    found = lab.evaluate(engine, rows, CAP, n=2, temperature=1.0, progress=False, grader=grader)
+    found = lab.evaluate(
+        engine, rows, CAP, samples=2, temperature=1.0, progress=False, grader=grader
+    )
     assert [t.question for t in found.traces[::2]] == [
         tuple(question) for question in (ALONE, TALK, [SYSTEM, *TALK])
     ]
@@ -349,7 +351,7 @@ def test_a_benchmark_of_conversations_is_evaluated_and_swept(engine, tmp_path):
     (samples,) = text.parent.glob("samples_*.jsonl")
     line = json.loads(samples.read_text().splitlines()[1])
     assert json.loads(line["arguments"]["gen_args_0"]["arg_0"]) == TALK
-    swept = lab.sweep(engine, rows, (4, 8), budget=CAP, progress=False)
+    swept = lab.sweep(engine, rows, (4, 8), budget=lab.Budget(answer_tokens=4), progress=False)
     alone = lab.evaluate(engine, rows, swept["cap 4"].traces[0].budget, progress=False)
     assert [t.ids for t in swept["cap 4"].traces] == [t.ids for t in alone.traces]
     texts = Dataset.from_dict({"question": [ASKED], "answer": ["3"]})

@@ -82,9 +82,9 @@ def curate(
     """
     from tqdm.auto import tqdm
 
-    report = out.with_name(out.name + ".report.json")
     with work(goes_on(store) if difficulty else "nothing of it is kept", also=(TypeError,)):
         new_file("--out", out)
+        report = out.with_name(out.name + ".report.json")
         if pool is not None and pool_size is not None:
             raise ValueError(
                 "--pool-size is of the embedded pool: leave it out where --pool names another"

@@ -169,7 +169,7 @@ def evaluate(
                 questions = {"questions": len(problems), "checksum": checksum(problems["question"])}
                 known["benchmark"] = {"name": problems.info.dataset_name} | questions
             check_files(known)
-            asked = sampling | {"n": samples, "system": system}
+            asked = sampling | {"samples": samples, "system": system}
             bare: dict[str, Any] = {
                 "thinking": False,
                 "prefix": prefix,

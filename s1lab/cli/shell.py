@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def work(
         A function that writes a part of the results at once; the command works inside.
     """
     try:
-        with _standard_output_for_results() as write:
+        with _standard_output_for_results() as write, _notes():
             yield write
     except BrokenPipeError:  # the reader of the results has gone, so there is nobody to tell
         raise
@@ -61,6 +62,25 @@ def work(
         if not isinstance(why, (ValueError, OSError, ImportError, FloatingPointError, *also)):
             raise
         raise _ended(str(why), BAD_INPUT) from None
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    """Say on one line that an option changes nothing, without the place in a file of ours."""
+    from s1lab.evaluation.calls import OptionUnused
+
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def note(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, OptionUnused):
+                typer.echo(f"s1lab: note: {message}", err=True)
+            else:
+                shown(message, category, *place)
+
+        warnings.simplefilter("always", OptionUnused)
+        warnings.showwarning = note  # type: ignore[assignment]
+        yield
 
 
 def _ended(why: str, code: int) -> typer.Exit:
@@ -170,6 +190,10 @@ def numbers(option: str, text: str | None) -> tuple[int, ...]:
 
 def new_file(option: str, path: Path | None) -> None:
     """Refuse a file that exists before hours of work end at it."""
+    if path is not None and path.is_dir():
+        raise ValueError(
+            f"{option} {path} is a folder: give a new file in it, such as {path / 'new.jsonl'}"
+        )
     if path is not None and path.exists():
         raise FileExistsError(
             f"{option} {path} is there already: choose another name, or remove it first"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
+import inspect
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -37,7 +40,7 @@ def shown(model: str) -> str:
     return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else model.rpartition("@")[2]
 
 
-def engine_for(model: str, engine: str, engines: Sequence[str]) -> str:
+def engine_for(model: str | None, engine: str, engines: Sequence[str]) -> str:
     """Choose the engine of a model. No message shows a password that the model's name may hold.
 
     Args:
@@ -53,6 +56,10 @@ def engine_for(model: str, engine: str, engines: Sequence[str]) -> str:
         FileNotFoundError: No model is at the name.
         ConnectionError: It must be fetched, and the hub can't be reached.
     """
+    if not isinstance(model, str) or not model:
+        raise ValueError(
+            'no model is named: give "s1-tiny", a folder, a hub id or the address of a server'
+        )
     address = is_address(model)
     if not address and holds_user(model) and not os.path.exists(model):
         raise ValueError(
@@ -75,6 +82,18 @@ def engine_for(model: str, engine: str, engines: Sequence[str]) -> str:
     if not address:
         check_reachable(model)  # a name that is no model is refused before torch is imported
     return engine
+
+
+def known_options(options: Mapping[str, Any], engine: type[Any]) -> None:
+    """Refuse options that an engine does not have. ValueError, which names those that it has."""
+    _, *has = inspect.signature(engine).parameters  # the first is the model or the address
+    for name in options:
+        if name not in has:
+            near = get_close_matches(name, has, 1)
+            hint = f"did you mean {near[0]}? It" if near else "it"
+            raise ValueError(
+                f"the {engine.name} engine has no option {name!r}: {hint} has {', '.join(has)}"
+            )
 
 
 def split_address(address: str) -> tuple[str, tuple[str, str] | None]:

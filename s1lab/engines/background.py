@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from s1lab.budget import Budget
+from s1lab.budget import Budget, shown
 from s1lab.driver import Member, Programs
 from s1lab.engine import Engine, Program, Progress, Request, Sampling
+from s1lab.engines.description import check_engine
 from s1lab.questions import Options, Question, Questions, force_loop
 from s1lab.trace import Source, Trace
 
@@ -145,6 +146,7 @@ class Driver:
     """
 
     def __init__(self, engine: Engine) -> None:
+        check_engine(engine)
         self.engine = engine
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._handles: dict[int, Handle[Any]] = {}
@@ -184,6 +186,12 @@ class Driver:
             ValueError: The question is empty, or an option is out of range.
             RuntimeError: The driver is closed.
         """
+        known = vars(Sampling())
+        if odd := next((name for name in sampling if name not in known), None):
+            fix = f"it has watch, system, answer_tokens, answer_room, {', '.join(known)}"
+            if odd in vars(Budget()):
+                fix = f"write budget=lab.Budget({odd}={shown(sampling[odd])})"
+            raise TypeError(f"force() of a driver has no option {odd}=: {fix}")
         options = Options(Sampling(**sampling), answer_tokens, answer_room, system)
         asked = Questions(self.engine, [question], budget, options)
         asked.open()

@@ -7,7 +7,24 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from s1lab.engine import Engine, check_engine
+from s1lab.budget import shown
+from s1lab.engine import Engine
+
+
+def is_engine(value: object) -> bool:
+    """Whether a value has the methods of an engine."""
+    return callable(getattr(value, "submit", None)) and callable(getattr(value, "poll", None))
+
+
+def check_engine(engine: object) -> None:
+    """Check that an argument is an engine, not the name of one. ValueError otherwise."""
+    if not is_engine(engine):
+        # A question may be here by mistake: only what looks like a name is repeated as one.
+        named = isinstance(engine, str) and engine and not any(map(str.isspace, engine))
+        name = engine if named else "s1-tiny"
+        raise ValueError(
+            f"engine={shown(engine)} is no engine: load it first, lab.load({shown(name)})"
+        )
 
 
 def describe(engine: Engine) -> dict[str, Any]:

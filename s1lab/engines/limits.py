@@ -1,8 +1,87 @@
-"""Whether an engine can serve a request: the context, and the rows of the model's embeddings."""
+"""What an engine can serve: a request, by its length and ids; and a dtype and a device."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from s1lab.budget import shown
 from s1lab.engine import Request
+
+if TYPE_CHECKING:
+    import torch
+
+# Other names of number formats, as other tools write them.
+FORMATS = {
+    "fp16": "float16",
+    "half": "float16",
+    "bf16": "bfloat16",
+    "fp32": "float32",
+    "float": "float32",
+    "fp64": "float64",
+    "double": "float64",
+}
+
+
+def dtype_of(dtype: str | torch.dtype | None) -> str | torch.dtype:
+    """Check a number format, under any of its usual names.
+
+    Args:
+        dtype: Such as "bfloat16", "bf16" or torch.bfloat16. "auto" or None leaves it to
+            the engine.
+
+    Returns:
+        The format by torch's name; a torch.dtype as it is.
+
+    Raises:
+        ValueError: torch has no such floating-point format.
+    """
+    import torch
+
+    if dtype is None or (isinstance(dtype, str) and dtype == "auto"):
+        return "auto"
+    name = dtype.removeprefix("torch.") if isinstance(dtype, str) else None
+    name = FORMATS.get(name, name) if name else None
+    known = dtype if name is None else getattr(torch, name, None)
+    if not isinstance(known, torch.dtype) or not known.is_floating_point:
+        raise ValueError(
+            f"dtype={shown(dtype)} is no number format of weights: give 'auto', 'float32', "
+            "'bfloat16' or 'float16'"
+        )
+    return dtype if name is None else name
+
+
+def device_of(device: str | torch.device | None) -> str:
+    """Check a device that torch computes on. "gpu" is "cuda", as other tools call it.
+
+    Args:
+        device: Such as "cpu", "cuda" or "cuda:1". None is the GPU if there is one.
+
+    Returns:
+        The device by torch's name.
+
+    Raises:
+        ValueError: torch does not know it, or this machine does not have it.
+    """
+    import torch
+
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device is None:
+        return "cuda" if cards else "cpu"
+    asked = str(device) if isinstance(device, str | torch.device) else ""
+    kind, mark, number = asked.lower().partition(":")
+    name = ("cuda" if kind == "gpu" else kind) + mark + number
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise ValueError(
+            f"device={shown(device)} is unknown: give 'cpu', 'cuda' or 'cuda:1', or leave it out"
+        ) from None
+    if found.type == "cuda" and (found.index or 0) >= cards:
+        raise ValueError(
+            f"device={shown(device)}: torch finds {cards or 'no'} GPU{'s' * (cards > 1)} here; "
+            "give 'cpu', or leave it out"
+        )
+    return name
 
 
 def misfit(request: Request, context: int, rows: int | None = None) -> str | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from s1lab.budget import whole
+
 # Prefixes are compared in blocks of this many ids.
 BLOCK = 16
 LOOKED_AT = 32  # the most rows with the same prefix that are compared id by id, newest first
@@ -40,7 +42,10 @@ class Shelf:
     """The newest finished rows, up to ``most_bytes`` in all."""
 
     def __init__(self, most_bytes: int) -> None:
-        self.most_bytes, self.bytes = most_bytes, 0
+        # The name is that of the engine's option.
+        self.most_bytes, self.bytes = whole("keep_bytes", most_bytes, 0, 512 * 1024**2), 0
+        if self.most_bytes < 0:
+            raise ValueError(f"keep_bytes={self.most_bytes} is negative: give 0 for no cache")
         self._rows: OrderedDict[int, Kept] = OrderedDict()
         # For each prefix, the numbers of the rows that begin with it, oldest first.
         self._beginnings: dict[int, list[int]] = {}

@@ -19,13 +19,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from s1lab.budget import whole
 from s1lab.driver import interrupt_later
 from s1lab.engine import Completion, Logprobs, Progress, Request, Usage
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
 from s1lab.engines.fingerprint import fingerprint, fingerprint_of
 from s1lab.engines.finite import check_finite
 from s1lab.engines.kv_cache import Slab
-from s1lab.engines.limits import misfit
+from s1lab.engines.limits import device_of, dtype_of, misfit
 from s1lab.engines.model_files import load_network, load_tokenizer
 from s1lab.engines.prefix_cache import Kept, Shelf
 from s1lab.engines.sampling import Choice, cut, logprobs, unpacked
@@ -87,7 +88,9 @@ class TransformersEngine:
     ) -> None:
         if not isinstance(trust_remote_code, bool):
             raise ValueError(f"trust_remote_code={trust_remote_code!r}: give True or False")
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if (max_batch := whole("max_batch", max_batch, 1, 64)) < 1:
+            raise ValueError(f"max_batch={max_batch}: give a whole number of at least 1")
+        device, dtype, self._shelf = device_of(device), dtype_of(dtype), Shelf(keep_bytes)
         if isinstance(model, PreTrainedModel):
             if tokenizer is None:
                 raise ValueError("a loaded model comes with tokenizer=its tokenizer")
@@ -115,15 +118,13 @@ class TransformersEngine:
         check_embeddings(self.model, self.template, self._embedded)
         own = int(config.max_position_embeddings)
         if max_model_len is not None and not (
-            isinstance(max_model_len, int) and 1 <= max_model_len <= own
+            1 <= (max_model_len := whole("max_model_len", max_model_len, 1, own)) <= own
         ):
             raise ValueError(
                 f"max_model_len={max_model_len!r} is outside the model's 1 to {own}: leave it out "
                 "to use all of it"
             )
         self.context = max_model_len or own
-        if not isinstance(max_batch, int) or max_batch < 1:
-            raise ValueError(f"max_batch={max_batch!r}: give a whole number of at least 1")
         self.device, self.width = torch.device(device), max_batch
         self.dtype = self.network.dtype
         self.vocabulary = len(tokenizer)  # ids past it (Qwen's padding rows) can't be sampled
@@ -134,7 +135,6 @@ class TransformersEngine:
         self._slab = Slab(config.num_hidden_layers)
         self._queue: deque[_Row] = deque()
         self._rows: list[_Row] = []
-        self._shelf = Shelf(keep_bytes)
 
     def _prepare(self, device: str) -> None:
         """Move the network to its device, and check that this engine can run it."""

@@ -21,7 +21,7 @@ from s1lab.engine import MOST_LOGPROBS, Completion, Progress, Request, Usage
 from s1lab.engines.end_of_sequence import end_ids
 from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.finite import not_numbers
-from s1lab.engines.limits import misfit
+from s1lab.engines.limits import dtype_of, misfit
 from s1lab.engines.model_files import check_unread, load_tokenizer
 from s1lab.engines.model_names import locate
 from s1lab.engines.vllm_flight import Flight
@@ -92,6 +92,7 @@ class VllmEngine:
     ) -> None:
         if not isinstance(trust_remote_code, bool):
             raise ValueError(f"trust_remote_code={trust_remote_code!r}: give True or False")
+        dtype = str(dtype_of(dtype)).removeprefix("torch.")
         self._version = import_vllm()
         self.deterministic = set_invariant(deterministic)
         from vllm.platforms import current_platform

@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from s1lab.budget import shown
+
+__all__ = ["numbers", "outcomes", "percentage", "real", "share", "shown", "text", "whole"]
+
 SHARE = "a share between 0 and 1, such as 0.95"
 OUTCOMES = "one outcome a question, True or False (1 or 0)"
 PERCENT = "one accuracy a run, in percent from 0 to 100"
-
-
-def shown(value: Any) -> str:
-    """Quote a value in a sentence: on one line, and short."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def whole(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
@@ -80,6 +78,22 @@ def real(
         raise ValueError(f"{name}={shown(value)} is not finite: give {wanted}")
     if not low <= number <= high:
         raise ValueError(f"{name}={shown(value)} is out of range: give {wanted}")
+    return number
+
+
+def percentage(name: str, value: Any, n: int, wanted: str) -> float:
+    """Check a percentage of n questions, 0 to 100. ValueError otherwise, and for a share.
+
+    A share such as 0.567 is a percentage too, but of no whole number of questions. Nobody publishes
+    such a small one.
+    """
+    number = real(name, value, wanted, 0, 100)
+    right = number * n / 100
+    if 0 < number <= 1 and abs(right - round(right)) > 1e-6:
+        raise ValueError(
+            f"{name}={shown(value)} looks like a share, and is {number:g} %: give {wanted}, such "
+            f"as {100 * number:g}"
+        )
     return number
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 
 from datasets import Dataset, config, load_dataset
@@ -17,7 +18,7 @@ from datasets import Dataset, config, load_dataset
 from s1lab import tiny
 from s1lab.curate.tables import opened
 from s1lab.engines.model_names import hub_silence
-from s1lab.evaluation.arguments import text, whole
+from s1lab.evaluation.arguments import shown, text, whole
 from s1lab.evaluation.catalog import ALIASES, BENCHMARKS, EMBEDDED, FILES, Benchmark, known
 from s1lab.evaluation.evaluate import checksum
 from s1lab.evaluation.grade.extract import reference
@@ -88,10 +89,15 @@ def load(
     """
     if not isinstance(name, Path):
         text("name", name, "a benchmark's name, such as 'aime24', or the path of a file")
+    if isinstance(path, Real):
+        raise ValueError(
+            f"path={shown(path)} is no file: the second place is the benchmark's file; write "
+            f"n={shown(path)} for that many questions"
+        )
     if n is not None:
-        whole("n", n)
+        n = whole("n", n)
     if seed is not None:
-        whole("seed", seed, 0)
+        seed = whole("seed", seed, 0)
     if path is None and Path(name).suffix in FILES:
         path = Path(name)
     if as_original and known(name)[0] != "gpqa-diamond":

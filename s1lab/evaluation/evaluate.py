@@ -13,10 +13,13 @@ from s1lab.api import direct, force
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Sampling
 from s1lab.engines.description import describe
+from s1lab.evaluation.arguments import shown
+from s1lab.evaluation.calls import checked
 from s1lab.evaluation.grade import Grader
 from s1lab.evaluation.grade.extract import plain
-from s1lab.evaluation.problems import Problems, checked, taken
+from s1lab.evaluation.problems import Problems, checked_columns, taken
 from s1lab.evaluation.results import Results, results_of, verdicts_on
+from s1lab.evaluation.sweep import Sweep
 from s1lab.methods.ladder import ladder, names, rungs_of
 from s1lab.methods.voting import check_thinking
 from s1lab.questions import Budgets, Options, Storing
@@ -31,12 +34,13 @@ class AnswersCut(UserWarning):
     """Some answers of a benchmark were cut before their end."""
 
 
+@checked
 def evaluate(
     engine: Engine,
     problems: Problems,
     budget: Budgets | None = None,
     *,
-    n: int = 1,
+    samples: int = 1,
     thinking: bool = True,
     prefix: str | None = None,
     temperature: float = 0.0,
@@ -68,7 +72,7 @@ def evaluate(
             and the row's reason say so.
         budget: One budget for all questions, or a list with one a question. None lets the model
             think until it stops.
-        n: Samples a question. The accuracy is the mean over them.
+        samples: Samples a question. The accuracy is the mean over them.
         thinking: False asks without opening any thinking. It takes no budget.
         prefix: As in `s1lab.direct`; for ``thinking=False`` only.
         temperature: As in `s1lab.force`.
@@ -97,9 +101,10 @@ def evaluate(
         print(results.interval, results.thinking_tokens)
     """
     table, columns = taken(problems)
-    columns = checked(columns, n, temperature)
-    # A question's samples follow each other: row i has the traces i * n to i * n + n - 1.
-    questions = [q for q in columns["asked"] for _ in range(n)]
+    columns = checked_columns(columns, samples, temperature)
+    # A question's samples follow each other: with n of them row i has the traces i * n to
+    # i * n + n - 1.
+    questions = [q for q in columns["asked"] for _ in range(samples)]
     check_thinking(thinking, budget, prefix)
     options = Options(
         Sampling(
@@ -109,13 +114,13 @@ def evaluate(
         system=system,
     )  # fmt: skip
     asked = options.budgets(budget, len(columns["question"]))
-    made = _made(engine, table, columns, options, asked if thinking else [], n) | {
+    made = _made(engine, table, columns, options, asked if thinking else [], samples) | {
         "call": "evaluate"
     }
     made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
     with recording(store, engine, made, len(questions)) as record:
         if thinking:
-            budgets = [b for b in asked for _ in range(n)]
+            budgets = [b for b in asked for _ in range(samples)]
             traces = force(
                 engine, questions, budgets, temperature=temperature, top_p=top_p, top_k=top_k,
                 min_p=min_p, repetition_penalty=repetition_penalty,
@@ -132,11 +137,12 @@ def evaluate(
                 progress=progress,
             )  # fmt: skip
         _warn_cut(traces, engine.context)
-        verdicts = verdicts_on(columns, traces, n, grader)
+        verdicts = verdicts_on(columns, traces, samples, grader)
         record.grade([v.mark for v in verdicts])
-    return results_of(table, columns, traces, verdicts, n, made)
+    return results_of(table, columns, traces, verdicts, samples, made)
 
 
+@checked
 def sweep(
     engine: Engine,
     problems: Problems,
@@ -144,7 +150,7 @@ def sweep(
     waits: Sequence[int] = (),
     budget: Budgets | None = None,
     *,
-    n: int = 1,
+    samples: int = 1,
     temperature: float = 0.0,
     top_p: float = 1.0,
     top_k: int = 0,
@@ -158,7 +164,7 @@ def sweep(
     system: str | None = None,
     store: Storing = None,
     progress: bool = True,
-) -> dict[str, Results]:
+) -> Sweep:
     """Measure a scaling curve with one ladder a question.
 
     Args:
@@ -166,8 +172,8 @@ def sweep(
         problems: As in `evaluate`.
         caps: As in `s1lab.ladder`.
         waits: As in `s1lab.ladder`.
-        budget: As in `s1lab.ladder`.
-        n: Samples a question, as in `evaluate`.
+        budget: As in `s1lab.ladder`. A cap or a number of Waits that no rung would keep is refused.
+        samples: Samples a question, as in `evaluate`.
         temperature: As in `s1lab.ladder`.
         top_p: As in `s1lab.ladder`.
         top_k: As in `s1lab.ladder`.
@@ -184,15 +190,16 @@ def sweep(
 
     Returns:
         The Results of every rung by its name: "cap 16", "own stop", "2 Waits". Each equals what
-        `evaluate` gives for that rung's budget.
+        `evaluate` gives for that rung's budget. Printed, it is a table.
 
     Example:
         results = lab.sweep(lab.load("s1-tiny"), lab.tiny.problems(8), caps=(16, 64), waits=(1,))
+        print(results)
         print({rung: found.accuracy for rung, found in results.items()})
     """
     table, columns = taken(problems)
-    columns = checked(columns, n, temperature)
-    questions = [q for q in columns["asked"] for _ in range(n)]
+    columns = checked_columns(columns, samples, temperature)
+    questions = [q for q in columns["asked"] for _ in range(samples)]
     options = Options(
         Sampling(
             temperature, top_p, seed, top_k, min_p, repetition_penalty, presence_penalty,
@@ -200,9 +207,10 @@ def sweep(
         ),
         system=system,
     )  # fmt: skip
-    budgets = [b for b in options.budgets(budget, len(columns["question"])) for _ in range(n)]
+    budgets = [b for b in options.budgets(budget, len(columns["question"])) for _ in range(samples)]
     rungs_of(budgets[0], caps, waits)  # a bad rung is named before the store is opened
-    made = _made(engine, table, columns, options, [Budget()], n) | {"call": "sweep"}
+    _check_replaced(budgets, caps, waits)
+    made = _made(engine, table, columns, options, [Budget()], samples) | {"call": "sweep"}
     labels = names(tuple(caps), tuple(waits))
     with recording(store, engine, made | {"rungs": labels}, len(questions)) as record:
         ladders = ladder(
@@ -214,21 +222,38 @@ def sweep(
         )  # fmt: skip
         _warn_cut([trace for found in ladders for trace in found.traces], engine.context)
         verdicts = [
-            verdicts_on(columns, [found.traces[rung] for found in ladders], n)
+            verdicts_on(columns, [found.traces[rung] for found in ladders], samples)
             for rung in range(len(labels))
         ]
         record.grade([of_rung[i].mark for i in range(len(ladders)) for of_rung in verdicts])
-    return {
-        label: results_of(
-            table,
-            columns,
-            [found.traces[rung] for found in ladders],
-            verdicts[rung],
-            n,
-            made | {"rung": label},
+    return Sweep(
+        (
+            label,
+            results_of(
+                table,
+                columns,
+                [found.traces[rung] for found in ladders],
+                verdicts[rung],
+                samples,
+                made | {"rung": label},
+            ),
         )
         for rung, label in enumerate(labels)
-    }
+    )
+
+
+def _check_replaced(budgets: Sequence[Budget], caps: Sequence[int], waits: Sequence[int]) -> None:
+    """Refuse a budget's cap or Waits that no rung keeps, as the command line does."""
+    for own in budgets:
+        for name, number, rungs, others in (
+            ("max_tokens", own.max_tokens, caps, waits),
+            ("waits", own.waits, waits, caps),
+        ):
+            if number and rungs and not others:
+                raise ValueError(
+                    f"the budget's {name}={number} has no effect, since each of the rungs "
+                    f"{shown(rungs)} takes its place: leave {name} out of the budget"
+                )
 
 
 def _warn_cut(traces: Sequence[Trace], context: int) -> None:
@@ -247,7 +272,7 @@ def _warn_cut(traces: Sequence[Trace], context: int) -> None:
         f"{len(cut)} of {len(traces)} answers were cut before their end and may have lost their "
         f"result: {'; '.join(fixes)}",
         AnswersCut,
-        stacklevel=3,
+        stacklevel=4,  # the caller of evaluate or sweep, past the check of its arguments
     )
 
 
@@ -263,7 +288,7 @@ def _made(
     columns: dict[str, list[Any]],
     options: Options,
     budgets: list[Budget],
-    n: int,
+    samples: int,
 ) -> dict[str, Any]:
     benchmark: dict[str, Any] = {
         "name": table.info.dataset_name,
@@ -272,4 +297,9 @@ def _made(
     }
     if "unanswered" in columns:
         benchmark["unanswered"] = sorted(set(map(str, columns["unanswered"])))
-    return {**describe(engine), **options.settings(budgets), "samples": n, "benchmark": benchmark}
+    return {
+        **describe(engine),
+        **options.settings(budgets),
+        "samples": samples,
+        "benchmark": benchmark,
+    }

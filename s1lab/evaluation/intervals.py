@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from s1lab.evaluation.arguments import numbers, outcomes, real, share, whole
+from s1lab.evaluation.arguments import numbers, outcomes, percentage, share, whole
 
 MOST = 10**9  # the most questions, and resamples times 100: more would take hours
 _PAIRED = "one outcome a question, from 0 to 1 (True and False will do)"
@@ -137,8 +137,9 @@ def share_interval(percent: float, n: int, level: float = 0.95) -> Interval:
         >>> print(lab.metrics.share_interval(56.7, 30))
         56.7 [39.2, 72.7]
     """
-    percent = real("percent", percent, _ACCURACY, 0, 100)
-    found = _wilson(percent / 100, whole("n", n, 1, MOST), share("level", level))
+    n = whole("n", n, 1, MOST)
+    percent = percentage("percent", percent, n, _ACCURACY)
+    found = _wilson(percent / 100, n, share("level", level))
     return replace(found, value=percent)  # exactly as published
 
 
@@ -241,8 +242,8 @@ def unpaired(a: float, b: float, n: int, m: int | None = None, level: float = 0.
     from scipy import stats
     from statsmodels.stats.proportion import confint_proportions_2indep
 
-    p, q = (real(name, given, _ACCURACY, 0, 100) / 100 for name, given in (("a", a), ("b", b)))
     n, m = whole("n", n, 1, MOST), whole("m", n if m is None else m, 1, MOST)
+    p, q = (percentage(*given, _ACCURACY) / 100 for given in (("a", a, n), ("b", b, m)))
     both, alpha = (p * n, n, q * m, m), 1 - share("level", level)
     low, high = confint_proportions_2indep(*both, method="newcomb", compare="diff", alpha=alpha)
     difference = Interval(100 * (p - q), 100 * float(low), 100 * float(high))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from s1lab.evaluation.arguments import outcomes, real, share, whole
+from s1lab.evaluation.arguments import outcomes, percentage, real, share, shown, whole
 from s1lab.evaluation.intervals import MOST
 
 
@@ -114,7 +114,9 @@ def smallest_difference(
         least = next((k for k in range(1, n + 1) if 2 * 0.5**k <= 1 - level), None)
         return 100 * least / n if least else float("nan")
     wanted = "the percentage of questions on which the runs differ, above 0 and at most 100"
-    disagree = real("disagree", disagree, wanted, np.nextafter(0, 1), 100)
+    if real("disagree", disagree, wanted) <= 0:
+        raise ValueError(f"disagree={shown(disagree)} is out of range: give {wanted}")
+    disagree = percentage("disagree", disagree, n, wanted)
     if power <= 1 - level:
         raise ValueError(
             f"power={power:g} is not above 1 - level={1 - level:g}, which two equal runs reach by "

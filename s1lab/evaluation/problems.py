@@ -57,7 +57,9 @@ def taken(problems: Any) -> tuple[Dataset, dict[str, list[Any]]]:
     return table, columns
 
 
-def checked(columns: dict[str, list[Any]], n: int, temperature: float) -> dict[str, list[Any]]:
+def checked_columns(
+    columns: dict[str, list[Any]], samples: int, temperature: float
+) -> dict[str, list[Any]]:
     """Check the columns of a benchmark, row by row.
 
     A row that can't be asked or graded does not stop the others. It gets a ``fault``, one sentence,
@@ -65,7 +67,7 @@ def checked(columns: dict[str, list[Any]], n: int, temperature: float) -> dict[s
 
     Args:
         columns: From `taken`.
-        n: The samples of a question.
+        samples: The samples of a question.
         temperature: The temperature of the call.
 
     Returns:
@@ -76,10 +78,11 @@ def checked(columns: dict[str, list[Any]], n: int, temperature: float) -> dict[s
     Raises:
         ValueError: A kind is unknown, no row can be used, or samples would all be the same.
     """
-    whole("n", n)
-    if n > 1 and temperature == 0:
+    whole("samples", samples)
+    if samples > 1 and temperature == 0:
         raise ValueError(
-            f"n={n} samples at temperature 0 are all the same: raise the temperature or leave n out"
+            f"samples={samples} at temperature 0 are all the same: raise the temperature, or leave "
+            "samples out"
         )
     rows = len(columns["question"])
     kinds = columns.get("kind", ["math"] * rows)

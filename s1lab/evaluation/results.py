@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
 
 from s1lab.evaluation import grade
+from s1lab.evaluation.arguments import shown
 from s1lab.evaluation.grade import Grader, Verdict
-from s1lab.evaluation.intervals import Interval, accuracy_interval
-from s1lab.evaluation.problems import GRADED, Problems, checked, taken
+from s1lab.evaluation.intervals import Interval, accuracy_interval, paired_bootstrap
+from s1lab.evaluation.paired import flips, mcnemar
+from s1lab.evaluation.problems import GRADED, Problems, checked_columns, taken
 from s1lab.interop.exports import save_harness
+from s1lab.methods.costs import Cost, cost
 from s1lab.methods.samples import unread
 from s1lab.storage.saved import write_run
 from s1lab.tokenization.conversation import messages_of, transcript
 from s1lab.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Numbers of each trace. Each one becomes a column of the rows.
 COUNTED = ("thinking_tokens", "forced_tokens", "waits", "cut", "answer_cut")
@@ -85,6 +91,22 @@ class Results:
         """How many questions failed, in the run or in grading. They count as wrong."""
         return sum(error is not None for error in self.rows["error"])
 
+    @property
+    def cost(self) -> Cost:
+        """The tokens of all traces."""
+        return cost(*self.traces)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The rows, each a dictionary."""
+        return iter(self.rows)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows as a DataFrame."""
+        return self.rows.to_pandas()
+
     @classmethod
     def of(
         cls, problems: Problems, traces: Sequence[Trace], made: dict[str, Any] | None = None
@@ -104,7 +126,7 @@ class Results:
                 f"{len(traces)} traces do not share out over {asked} questions: give as many for "
                 "each"
             )
-        columns = checked(columns, n, temperature=1.0)
+        columns = checked_columns(columns, n, temperature=1.0)
         return results_of(table, columns, traces, verdicts_on(columns, traces, n), n, made or {})
 
     def save(self, path: str | Path) -> Path:
@@ -126,6 +148,90 @@ class Results:
             f"Results({len(self.rows)} questions{failed}, accuracy {self.interval} %, "
             f"{self.thinking_tokens:.0f} thinking tokens)"
         )
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two runs on the same questions, compared question by question.
+
+    Attributes:
+        difference: The first accuracy minus the second, in percentage points, with its paired
+            bootstrap interval (`s1lab.metrics.paired_bootstrap`).
+        first_only: How many questions only the first run has right.
+        second_only: How many only the second has right.
+        p: The p-value of McNemar's exact test. With several samples a question a question is
+            neither right nor wrong, and p and both numbers are None.
+        questions: How many questions there are.
+
+    Example:
+        engine, problems = lab.load("s1-tiny"), lab.tiny.problems(8)
+        runs = lab.sweep(engine, problems, waits=(0, 1))
+        print(lab.compare(runs["1 Wait"], runs["own stop"]))
+    """
+
+    difference: Interval
+    first_only: int | None
+    second_only: int | None
+    p: float | None
+    questions: int
+
+    def __str__(self) -> str:
+        counts = ""
+        if self.p is not None:
+            counts = (
+                f"; only the first has {self.first_only} right, only the second "
+                f"{self.second_only} (McNemar p = {self.p:.2g})"
+            )
+        found = self.difference
+        return (
+            f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}] points on "
+            f"{self.questions} questions{counts}"
+        )
+
+
+def compare(first: Results, second: Results) -> Paired:
+    """Compare two runs on the same questions: the paired difference of their accuracies.
+
+    Args:
+        first: A run, from `evaluate` or a rung of `sweep`.
+        second: Another run on the same questions, in the same order.
+
+    Returns:
+        The first minus the second, with its interval and a test.
+
+    Raises:
+        ValueError: An argument is not a Results, or the questions differ.
+
+    Example:
+        engine, problems = lab.load("s1-tiny"), lab.tiny.problems(8)
+        short = lab.evaluate(engine, problems, lab.Budget(max_tokens=16))
+        print(lab.compare(lab.evaluate(engine, problems), short))
+    """
+    for name, given in (("first", first), ("second", second)):
+        if not isinstance(given, Results):
+            hint = (
+                "one of its rungs, such as found['own stop']"
+                if isinstance(given, dict)
+                else ("what lab.evaluate gives")
+            )
+            raise ValueError(f"{name}={shown(given)} is no Results: give {hint}")
+    if list(first.rows["question"]) != list(second.rows["question"]):
+        raise ValueError(
+            f"the runs asked different questions ({len(first)} and {len(second)}): compare runs on "
+            "the same questions in the same order, or two accuracies with lab.metrics.unpaired"
+        )
+    a, b = first.correct, second.correct
+    flipped, p = None, None
+    if {*a, *b} <= {0.0, 1.0}:
+        right = [x == 1 for x in a], [x == 1 for x in b]
+        flipped, p = flips(right[1], right[0]), mcnemar(*right)
+    return Paired(
+        paired_bootstrap(a, b),
+        flipped.wrong_to_right if flipped else None,
+        flipped.right_to_wrong if flipped else None,
+        p,
+        len(a),
+    )
 
 
 def verdicts_on(

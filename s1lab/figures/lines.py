@@ -72,19 +72,22 @@ def draw_forced(
     column: int,
 ) -> None:
     """Draw caps up to the own stop in one colour, and the Waits from there on in another."""
-    draw_line(figure, caps, BLUE, "circle", "caps", row=row, column=column)
+    if caps:
+        draw_line(figure, caps, BLUE, "circle", "caps", row=row, column=column)
     if waits:
         # The own stop ends one line and begins the other. Its mark is drawn once.
+        own = caps[-1:]
         draw_line(
-            figure, [caps[-1], *waits], ORANGE, "diamond", "Waits", row=row, column=column, hidden=1
-        )
+            figure, [*own, *waits], ORANGE, "diamond", "Waits", row=row, column=column,
+            hidden=len(own),
+        )  # fmt: skip
 
 
 def draw_labels(
     figure: go.Figure, caps: Sequence[Rung | Point], waits: Sequence[Rung | Point], *, column: int
 ) -> None:
     """Label the marks of `draw_forced`, except those that are too close to each other."""
-    if height(caps[-1]) < height(caps[0]):  # a falling line has room on both sides
+    if caps and height(caps[-1]) < height(caps[0]):  # a falling line has room on both sides
         for i, dot in enumerate(caps):
             draw_label(figure, dot, BLUE, ("top right", "bottom left")[i % 2], 1, column)
         return
@@ -93,7 +96,8 @@ def draw_labels(
         if dot.tokens > 1.15 * labelled:  # closer ones would cover each other
             draw_label(figure, dot, BLUE, "bottom right", 1, column)
             labelled = dot.tokens
-    draw_label(figure, caps[-1], BLUE, "top left", 1, column)
+    if caps:
+        draw_label(figure, caps[-1], BLUE, "top left", 1, column)
     if waits:
         draw_label(figure, waits[-1], ORANGE, "bottom", 1, column)
         best = max(waits, key=height)

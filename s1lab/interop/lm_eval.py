@@ -112,6 +112,13 @@ class S1Lab(LM):  # type: ignore[misc]
             )
         if holds_user(name):
             raise ValueError(REFUSED.format("an address with a user or a key"))
+        if odd := next((key for key in options if not key.isidentifier()), None):
+            # lm_eval takes "wait=Hmm, let me see" apart at its comma.
+            such = '{"model": "s1-tiny", "wait": "Hmm, let me see"}'
+            raise ValueError(
+                f"--model_args has {odd!r:.60} where name=value is due: a comma ends a value, "
+                f"so give the options as JSON, such as --model_args '{such}'"
+            )
         self.budget = Budget(**{key: options.pop(key) for key in list(options) if key in _BUDGET})
         # "cuda:0" is the harness's default if the user named no device: the engine then chooses
         # itself.

@@ -111,7 +111,6 @@ NAMES = {
     "best_of": "methods.best_of",
     "class_conditional": "methods.class_conditional",
     "control": "methods",
-    "cost": "methods.cost",
     "import_run": "storage.import_run",
     "mixture": "methods.mixture",
     "outcome": "methods.outcome",

@@ -347,5 +347,5 @@ def _warn_untrained(engine: Engine, kind: str) -> None:
         f"{engine.model} was not trained for {KINDS[kind]} control "
         f"({kind!r} is not among the s1lab_formats of its config): "
         f"use the embedded 's1-tiny-{kind}', or train it on rows of s1lab.sft.formats",
-        stacklevel=3,
+        stacklevel=4,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from s1lab.engine import Usage
 from s1lab.evaluation.arguments import shown, whole
-from s1lab.trace import Counted, Trace
+from s1lab.trace import FORCED, GENERATED, Counted, Trace
 
 
 @dataclass(frozen=True)
@@ -54,34 +56,57 @@ class Cost:
         )
 
 
-def cost(*traces: Trace) -> Cost:
-    """Add up the cost of traces that share nothing but their prompts.
+class Costly(Protocol):
+    """Results with a cost of their own: of votes, trees, ladders, runs on a benchmark, sweeps."""
+
+    @property
+    def cost(self) -> Cost: ...
+
+
+def cost(*traces: Trace | Costly) -> Cost:
+    """Add up the cost of traces that share nothing but their prompts, or of whole results.
 
     Args:
-        *traces: The traces, one argument each: ``cost(*traces)`` for a list.
+        *traces: The traces, one argument each: ``cost(*traces)`` for a list. Or results: what
+            `s1lab.vote`, `s1lab.rebase`, `s1lab.ladder`, `s1lab.evaluate` or `s1lab.sweep` gives.
+            Tokens that the traces of one result share are counted once.
 
     Returns:
         The sum of their tokens.
 
     Raises:
-        ValueError: An argument is not a trace.
+        ValueError: An argument is neither a trace nor such a result.
 
     Example:
         import s1lab as lab
 
         traces = lab.force(lab.load("s1-tiny"), ["How many r in raspberry?", "What is 2 + 3?"])
-        print(lab.methods.cost(*traces))
+        print(lab.cost(*traces))
     """
-    for place, trace in enumerate(traces):
-        if not isinstance(trace, Counted):
+    total = Cost()
+    for place, one in enumerate(traces):
+        if isinstance(one, Counted):
+            total += Cost(one.sampled_tokens, one.forced_tokens, one.dropped)
+        elif isinstance(own := getattr(one, "cost", None), Cost):
+            total += own
+        else:
             raise ValueError(
-                f"traces[{place}]={shown(trace)} is no trace: give traces, cost(*traces) for a list"
+                f"traces[{place}]={shown(one)} is no trace and no result with a cost: give traces, "
+                "cost(*traces) for a list"
             )
-    return Cost(
-        sum(t.sampled_tokens for t in traces),
-        sum(t.forced_tokens for t in traces),
-        sum(t.dropped for t in traces),
-    )
+    return total
+
+
+def shared_cost(traces: Iterable[Trace]) -> Cost:
+    """The cost of traces of one question, such as a ladder's. A shared beginning counts once."""
+    total, before, dropped = Cost(), list[int](), 0
+    for trace in sorted(traces, key=lambda trace: trace.ids):
+        most = min(len(before), len(trace.ids))
+        shared = next((i for i in range(most) if before[i] != trace.ids[i]), most)
+        new = trace.source[shared:]
+        total += Cost(sum(s in GENERATED for s in new), sum(s in FORCED for s in new))
+        before, dropped = trace.ids, max(dropped, trace.dropped)
+    return total + Cost(thrown_away=dropped)
 
 
 def usage(*traces: Trace) -> Usage:

@@ -16,12 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 from s1lab.api import one_or_many
 from s1lab.budget import Budget
 from s1lab.engine import Engine, Program, Sampling
+from s1lab.evaluation.calls import rising
 from s1lab.forcing import answer, cut_short, goes_on, open_thinking, suppress, thinking
+from s1lab.methods.costs import Cost, shared_cost
 from s1lab.methods.fan_out import together
 from s1lab.questions import Budgets, Options, Question, Questions, Storing
 from s1lab.tokenization.conversation import Conversation, printable, transcript
@@ -83,6 +84,11 @@ class Ladder:
     def error(self) -> str | None:
         """The first rung's error, if any has one."""
         return next((t.error for t in self.traces if t.error), None)
+
+    @property
+    def cost(self) -> Cost:
+        """The tokens of all rungs together. What several rungs share was written once."""
+        return shared_cost(self.traces)
 
     @property
     def written(self) -> int:
@@ -165,7 +171,7 @@ def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[
         ValueError: There is no rung, a rung is out of order or given twice, or no budget can hold
             it.
     """
-    caps, waits = _rising("caps", caps), _rising("waits", waits)
+    caps, waits = rising("caps", caps), rising("waits", waits)
     if not caps and not waits:
         raise ValueError(
             "caps and waits are empty: give at least one rung, such as caps=(16, 64, "
@@ -183,28 +189,6 @@ def rungs_of(budget: Budget, caps: Sequence[int], waits: Sequence[int]) -> list[
         ]
     except ValueError as why:
         raise ValueError(f"a rung of the ladder can't be kept: {why}") from None
-
-
-def _rising(name: str, values: Sequence[int]) -> tuple[int, ...]:
-    try:
-        values = tuple(values)
-    except TypeError:
-        raise ValueError(
-            f"{name}={values!r} is no list of rungs: give one, such as {name}=({values!r},)"
-        ) from None
-    odd = [v for v in values if not isinstance(v, int) or isinstance(v, bool)]
-    if odd:
-        raise ValueError(
-            f"{name}={values}: {odd[0]!r} is no whole number; leave it out, "
-            "or ask for it alone with lab.force"
-        )
-    for before, after in pairwise(values):
-        if not before < after:
-            fault = "stands twice" if before == after else f"comes after {before}"
-            raise ValueError(
-                f"{name}={values}: {after} {fault}; give each rung once, in rising order"
-            )
-    return values
 
 
 @one_or_many(Ladder, list[Ladder])

@@ -19,7 +19,7 @@ from s1lab.trace import Trace
 def mixture(
     engine: Engine,
     questions: Question | Iterable[Question],
-    n: int,
+    samples: int,
     caps: Sequence[int] = (),
     waits: Sequence[int] = (),
     budget: Budget | None = None,
@@ -39,7 +39,7 @@ def mixture(
     store: Storing = None,
     progress: bool = True,
 ) -> dict[str, Vote] | dict[str, list[Vote]]:
-    """Sequential and parallel scaling together: ``n`` samples climb all rungs, and each rung votes.
+    """Sequential and parallel scaling together: the samples climb all rungs, and each rung votes.
 
     Each rung's votes are those that `vote` gives for its budget, sample by sample. They cost
     what they would cost alone, though one ladder for each sample wrote them.
@@ -47,7 +47,7 @@ def mixture(
     Args:
         engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
-        n: The number of samples of each question.
+        samples: The number of samples of each question.
         caps: The most thinking tokens of each rung, as in `s1lab.ladder`.
         waits: How many stops each rung suppresses, as in `s1lab.ladder`.
         budget: What the rungs share, as in `s1lab.ladder`. One for all questions.
@@ -92,8 +92,8 @@ def mixture(
     kinds = kinds_of(kind, len(asked.questions))
     rungs = rungs_of(asked.budgets[0], caps, waits)
     labels = names(tuple(caps), tuple(waits))
-    check_samples("n", n, temperature)
-    asked.open(n)
+    check_samples("samples", samples, temperature)
+    asked.open(samples)
 
     def program(i: int) -> Program[list[Vote]]:
         climbed = yield from together(
@@ -113,7 +113,7 @@ def mixture(
     def traces_of(voted: list[Vote]) -> list[Trace]:
         return [trace for vote in voted for trace in vote.traces]
 
-    made = {"call": "mixture", "samples": n, "rungs": labels} | asked.settings()
+    made = {"call": "mixture", "samples": samples, "rungs": labels} | asked.settings()
     found = asked.run(program, unfinished, traces_of, what="voting on ladders", made=made)
     if asked.single:
         return dict(zip(labels, found[0], strict=True))

@@ -45,7 +45,7 @@ class Reward:
 Score = Callable[[Trace], float]  # a Reward is one too
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Best(Samples):
     """Best-of-n: the answer of the sample with the highest score; tied samples share evenly.
 

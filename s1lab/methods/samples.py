@@ -17,7 +17,7 @@ MOST = 10_000  # most samples for one question: grouping and voting on more woul
 VOTES = ("weighted", "majority")  # the ways in which a tree's traces vote
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Samples:
     """The traces of a question and their answers, which several methods share.
 
@@ -126,6 +126,13 @@ class Samples:
         """The cost of all traces."""
         return cost(*self.traces)
 
+    def __repr__(self) -> str:
+        said = (
+            f"error={self.error!r}" if self.error else f"answer={getattr(self, 'answer', None)!r}"
+        )
+        asked = f"{self.question!r:.60}, {len(self.traces)} traces"
+        return f"{type(self).__name__}({asked}, {said:.80}, {self.cost})"
+
     def tokens(self, k: int | None = None) -> float:
         """The tokens that ``k`` of the samples cost, on average over all subsets.
 
@@ -165,16 +172,18 @@ def unread(answer: str | None, kind: str) -> bool:
 def check_samples(name: str, n: int, temperature: float) -> None:
     """Check the number of samples of a method that needs several. ValueError otherwise."""
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"{name}={n!r} is no number of samples: give a whole number of at least 1")
+        raise ValueError(
+            f"{name}={shown(n)} is no number of samples: give a whole number of at least 1"
+        )
     if n > MOST:
         raise ValueError(
-            f"{name}={n} samples a question are more than the {MOST:,} that can be voted on: "
-            "take fewer"
+            f"{name}={n} are more samples a question than the {MOST:,} that can be voted on: take "
+            "fewer"
         )
     if n > 1 and temperature == 0:
         raise ValueError(
-            f"{name}={n} samples at temperature 0 are all the same: "
-            "raise the temperature or take one"
+            f"{name}={n} at temperature 0: all samples would be the same; raise the temperature, "
+            "or take one"
         )
 
 

@@ -12,7 +12,7 @@ from s1lab.methods.rewards import check_numbers
 from s1lab.methods.samples import VOTES, Samples
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tree(Samples):
     """The finished traces of a tree search, and a vote among them.
 

@@ -25,7 +25,7 @@ from s1lab.questions import Budgets, Options, Question, Questions, Storing, forc
 from s1lab.trace import Trace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Vote(Samples):
     """Majority voting over n samples: the answer that most of them give.
 
@@ -168,7 +168,7 @@ class Vote(Samples):
 def vote(
     engine: Engine,
     questions: Question | Iterable[Question],
-    n: int,
+    samples: int,
     budget: Budgets | None = None,
     *,
     kind: str | Sequence[str] = "math",
@@ -188,15 +188,15 @@ def vote(
     store: Storing = None,
     progress: bool = True,
 ) -> Vote | list[Vote]:
-    """Majority voting: ``n`` traces for each question under a budget.
+    """Majority voting: many traces for each question under a budget.
 
-    A Vote has maj@k for every k up to n. The traces are those of `s1lab.force`: sample i is
-    what it gives for the question's repeat i.
+    A Vote has maj@k for every k up to ``samples``. The traces are those of `s1lab.force`: sample i
+    is what it gives for the question's repeat i.
 
     Args:
         engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
-        n: The number of samples of each question.
+        samples: The number of samples of each question.
         budget: As in `s1lab.force`.
         kind: How answers are taken out and compared ("math", "choice", "integer", "exact"). One for
             all questions, or one for each.
@@ -239,8 +239,8 @@ def vote(
     )  # fmt: skip
     asked = Questions(engine, questions, budget, options, thinking)
     kinds = kinds_of(kind, len(asked.questions))
-    check_samples("n", n, temperature)
-    asked.open(n)
+    check_samples("samples", samples, temperature)
+    asked.open(samples)
 
     def sample(trace: Trace, budget: Budget) -> Program[Trace]:
         if thinking:
@@ -254,7 +254,7 @@ def vote(
     def unfinished(i: int) -> Vote:
         return Vote(asked.questions[i], asked.traces[i], kinds[i])
 
-    made: dict[str, Any] = {"call": "vote", "samples": n}
+    made: dict[str, Any] = {"call": "vote", "samples": samples}
     made |= {} if thinking else {"prefix": prefix, "answer_tokens": answer_tokens}
     made |= asked.settings()
     found = asked.run(program, unfinished, lambda voted: voted.traces, what="voting", made=made)
@@ -265,7 +265,7 @@ def vote(
 def best_of(
     engine: Engine,
     questions: Question | Iterable[Question],
-    n: int,
+    samples: int,
     score: Score,
     budget: Budgets | None = None,
     *,
@@ -288,14 +288,14 @@ def best_of(
 ) -> Best | list[Best]:
     """Best-of-n: the answer of the trace with the highest score.
 
-    The ``n`` samples are those of `vote`. If the score raises or gives no finite number, that
+    The ``samples`` samples are those of `vote`. If the score raises or gives no finite number, that
     question has an ``error`` that names the score. The other questions are not affected. The store
     has the samples by then.
 
     Args:
         engine: The engine that runs the model, from `s1lab.load`.
         questions: One question, or many.
-        n: The number of samples of each question.
+        samples: The number of samples of each question.
         score: A function from a whole Trace to a number. It gets no right answer, unless you put
             one into it.
         budget: As in `vote`.
@@ -332,7 +332,7 @@ def best_of(
     """
     check_score("score", score)
     voted: Vote | list[Vote] = vote(
-        engine, questions, n, budget, kind=kind, thinking=thinking, prefix=prefix,
+        engine, questions, samples, budget, kind=kind, thinking=thinking, prefix=prefix,
         temperature=temperature, top_p=top_p, seed=seed, top_k=top_k, min_p=min_p,
                 repetition_penalty=repetition_penalty, presence_penalty=presence_penalty,
                 frequency_penalty=frequency_penalty, answer_tokens=answer_tokens,

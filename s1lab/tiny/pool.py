@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from datasets import Dataset
 
+from s1lab.budget import whole
 from s1lab.paper.numbers import TABLE_7
 from s1lab.tiny.families import FAMILIES, SIZES, Problem
 from s1lab.tiny.teacher import written
@@ -180,7 +181,7 @@ def pool(n: int = SIZE, seed: int = 0) -> Dataset:
     Example:
         pool = lab.tiny.pool(200)
     """
-    rows = [row for row, _ in _collected(n, seed)]
+    rows = [row for row, _ in _collected(whole("n", n, 1, 1000), whole("seed", seed))]
     texts = [row.thinking or "" for row in rows]
     counts = [
         len(e.ids)
@@ -215,7 +216,8 @@ def blemishes(n: int = SIZE, seed: int = 0) -> list[str]:
     Example:
         pool, wrong = lab.tiny.pool(200), lab.tiny.blemishes(200)
     """
-    return [blemish for _, blemish in _collected(n, seed)]
+    made = _collected(whole("n", n, 1, 1000), whole("seed", seed))
+    return [blemish for _, blemish in made]
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from datasets import Dataset
 from tqdm.auto import tqdm
 
+from s1lab.budget import whole
 from s1lab.tiny.families import FAMILIES, SIZES, Problem
 
 SPLITS = ("train", "dev", "test")
@@ -94,6 +95,7 @@ def problems(
     Example:
         questions = lab.tiny.problems(100, seed=0, split="dev")
     """
+    n, seed = whole("n", n, 1, 100), whole("seed", seed)
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one problem")
     drawn = itertools.islice(stream(seed, split, families), n)

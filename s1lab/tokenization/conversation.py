@@ -133,9 +133,24 @@ def read_questions(
             f"questions={questions!r:.60} is neither a text nor a list of messages: give one, or "
             "a list of them"
         )
+    columns = getattr(questions, "column_names", getattr(questions, "columns", None))
+    if isinstance(questions, bytes | bytearray) or columns is not None:  # it has rows, or numbers
+        kind = type(questions).__name__
+        fix = "give its text, questions.decode()"
+        if columns is not None:
+            fix = (
+                "give the list of its questions, such as list(table['question']), or measure it "
+                "with lab.evaluate(engine, table)"
+            )
+        raise ValueError(f"questions is a {kind}, not a text or a list of them: {fix}")
     given: list[Any] = [questions] if isinstance(questions, str) else list(questions)
     if not given:
         raise ValueError("the list of questions is empty: give at least one")
+    if isinstance(given[0], Mapping) and "question" in given[0] and "role" not in given[0]:
+        raise ValueError(
+            "question 0 is a row of a table, not a text: give [row['question'] for row in rows], "
+            "or measure the rows with lab.evaluate"
+        )
     messages = isinstance(questions, list | tuple) and isinstance(given[0], Mapping)
     single, given = messages or isinstance(questions, str), [given] if messages else given
     for place, question in enumerate(given):
@@ -144,7 +159,9 @@ def read_questions(
             given[place] = check(question, where)
         elif not isinstance(question, str):
             kind = type(question).__name__
-            raise ValueError(f"{where} is a {kind}, not text or a list of messages: {question!r}")
+            raise ValueError(
+                f"{where} is a {kind}, not text or a list of messages: {question!r:.60}"
+            )
         elif not question.strip():
             raise ValueError(f"{where} is empty: write something to ask")
     return single, given

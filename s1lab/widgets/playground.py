@@ -10,7 +10,8 @@ from typing import Any
 import ipywidgets as ipw
 
 from s1lab.budget import Budget
-from s1lab.engine import Engine, check_engine
+from s1lab.engine import Engine
+from s1lab.engines.description import check_engine
 from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.trace import Trace
 from s1lab.widgets.dial import dial, lengths

@@ -581,3 +581,21 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(capsys):
 def test_a_fault_of_the_program_itself_is_not_taken_for_bad_input():
     with pytest.raises(ZeroDivisionError), work():
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("folder", [".", "/", "runs"])
+def test_a_folder_in_place_of_a_new_file_is_named(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for command, option in (("curate", "--out"), ("evaluate", "--save")):
+        said = invoke(command, option, folder, code=2).stderr
+        assert f"{option} {folder} is a folder: give a new file in it, such as" in said
+        assert len(said.splitlines()) == 1
+
+
+def test_an_option_without_effect_is_noted_on_one_line():
+    said = invoke("run", ASKED, "--seed", "5", "--max-tokens", "4").stderr
+    assert said.strip() == (
+        "s1lab: note: seed=5 has no effect at temperature 0, which is greedy: give a temperature, "
+        "or leave it out"
+    )

@@ -218,3 +218,16 @@ def test_the_command_refuses_a_key_before_it_does_anything(given, tmp_path):
     ran = subprocess.run(command, capture_output=True, text=True, env=os.environ | QUIET)
     assert ran.returncode == 1 and "S1LAB_API_KEY" in ran.stderr
     assert "sesame" not in ran.stdout + ran.stderr and not list(tmp_path.iterdir())
+
+
+def test_a_comma_in_a_text_of_model_args_is_told_how_to_write_it():
+    from lm_eval.utils import simple_parse_args_string
+
+    from s1lab.interop.lm_eval import S1Lab
+
+    options = simple_parse_args_string("model=s1-tiny,wait=Hmm, let me see,waits=1")
+    with pytest.raises(ValueError, match=r"' let me see'.* as JSON"):
+        S1Lab(**options)
+    taken = S1Lab(**json.loads('{"model": "s1-tiny", "wait": "Hmm, let me see", "waits": 1}'))
+    assert taken.budget == lab.Budget(waits=1, wait="Hmm, let me see")
+    assert S1Lab(**simple_parse_args_string("model=s1-tiny,max_tokens=None")).budget == lab.Budget()

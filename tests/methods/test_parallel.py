@@ -424,13 +424,13 @@ def test_a_score_or_reward_that_fails_on_one_question_leaves_the_others(scripted
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda e: lab.vote(e, QUESTION, 0), "n=0 is no number of samples"),
-        (lambda e: lab.vote(e, QUESTION, 2.0), "n=2.0 is no number of samples"),
+        (lambda e: lab.vote(e, QUESTION, 0), "samples=0 is no number of samples"),
+        (lambda e: lab.vote(e, QUESTION, 2.0), "samples=2.0 is no number of samples"),
         (
             lambda e: lab.vote(e, QUESTION, 10_001),
-            "n=10001 samples a question are more than the 10,000",
+            "samples=10001 are more samples a question than the 10,000",
         ),
-        (lambda e: lab.vote(e, QUESTION, 4, temperature=0), "n=4 samples at temperature 0"),
+        (lambda e: lab.vote(e, QUESTION, 4, temperature=0), "samples=4 at temperature 0"),
         (lambda e: lab.vote(e, [QUESTION], 2, [lab.Budget()] * 2), "2 budgets for 1 question"),
         (lambda e: lab.vote(e, [QUESTION], 2, kind=["math"] * 2), "2 kinds for 1 questions"),
         (lambda e: lab.vote(e, QUESTION, 2, kind="poem"), "'poem'"),

@@ -425,7 +425,7 @@ def test_a_gpqa_without_an_answer_counts_as_a_where_that_is_asked_for(gpqa, scri
         "A"
     }
     assert "counts as 'A' here" in original.rows["reason"][0]
-    sampled = lab.evaluate(engine, theirs, lab.Budget(), n=2, temperature=1.0, progress=False)
+    sampled = lab.evaluate(engine, theirs, lab.Budget(), samples=2, temperature=1.0, progress=False)
     assert sampled.correct == original.correct
     again = lab.Results.of(theirs, original.traces)
     assert again.correct == original.correct

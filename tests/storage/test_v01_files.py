@@ -107,7 +107,9 @@ REPLAYED: dict[str, Callable[[lab.Engine], list[lab.Trace]]] = {
     "sampled": lambda e: lab.force(
         e, QUESTIONS[:2], lab.Budget(), temperature=0.7, top_p=0.9, seed=3, **OLD
     ),
-    "vote": lambda e: [t for vote in lab.vote(e, QUESTIONS[:2], n=2, **OLD) for t in vote.traces],
+    "vote": lambda e: [
+        t for vote in lab.vote(e, QUESTIONS[:2], samples=2, **OLD) for t in vote.traces
+    ],
     "evaluate": lambda e: (
         lab.evaluate(e, lab.tiny.problems(4, seed=0), lab.Budget(waits=1), **OLD).traces
     ),

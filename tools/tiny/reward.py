@@ -50,7 +50,12 @@ def examples(split: str) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, bo
         line).
     """
     asked = problems(QUESTIONS[split], SEED + 3000, split)
-    options = {"n": SAMPLES[split], "temperature": TEMPERATURE, "seed": SEED, "progress": False}
+    options = {
+        "samples": SAMPLES[split],
+        "temperature": TEMPERATURE,
+        "seed": SEED,
+        "progress": False,
+    }
     with load("s1-tiny", device="cpu") as engine:
         runs = sweep(engine, asked, waits=(0, 1), budget=Budget(max_tokens=CAP), **options)  # type: ignore[arg-type]
         newlines = {

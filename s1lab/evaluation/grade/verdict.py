@@ -290,7 +290,7 @@ def by_model(engine: Engine, *, prompt: str = ASKED, answer_tokens: int = 8) -> 
         found = lab.evaluate(judge, lab.tiny.problems(4), grader=lab.grade.by_model(judge))
     """
     from s1lab.api import direct
-    from s1lab.engine import check_engine
+    from s1lab.engines.description import check_engine
 
     check_engine(engine)
 
