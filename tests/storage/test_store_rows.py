@@ -438,11 +438,55 @@ def test_after_a_run_the_store_is_one_file_though_a_reader_holds_it(template, tm
     assert len(lab.storage.read_run(moved).traces) == len(QUESTIONS)
 
 
-def test_a_copy_of_a_run_under_way_lists_it_as_unfinished(template, tmp_path):
+def test_a_copy_of_a_run_under_way_is_refused_without_its_log(template, tmp_path):
     _, _, store = recorded(template, tmp_path / "x.db")
-    shutil.copy(store.path, tmp_path / "copy.db")
-    assert list(lab.runs(tmp_path / "copy.db").status) == ["unfinished"]
+    store.put(b"key", Completion((1, 2)))
+    store.flush()
+    (tmp_path / "copy").mkdir()
+    copy = Path(shutil.copy(store.path, tmp_path / "copy" / "y.db"))
+    before = copy.read_bytes()
+    for read in (lab.runs, lab.storage.read_run, lab.replay):
+        with pytest.raises(StoreError, match=r"y\.db is only a part.* y\.db-wal.* --upgrade"):
+            read(copy)
+    assert copy.read_bytes() == before and [p.name for p in copy.parent.iterdir()] == ["y.db"]
+    assert list(lab.runs(store.path).status) == ["unfinished"]  # its log is beside this one
+    both = tmp_path / "both"
+    both.mkdir()
+    for name in ("x.db", "x.db-wal"):
+        shutil.copy(tmp_path / name, both / name)
+    assert list(lab.runs(both / "x.db").completions) == [1]
     store.close("finished")
+    assert "without the newest part" in lab.storage.upgrade(copy)
+    assert list(lab.runs(copy).completions) == [0]
+    assert "nothing was done" in lab.storage.upgrade(copy)
+
+
+def test_a_run_goes_on_from_a_part_with_a_warning_and_ends_whole(template, tmp_path):
+    _, _, store = recorded(template, tmp_path / "x.db")
+    copy = Path(shutil.copy(store.path, tmp_path / "y.db"))
+    store.close("finished")
+    with pytest.warns(UserWarning, match=r"y\.db is only a part.*asked for again"):
+        lab.force(Likely(template, says), QUESTIONS, BUDGET, store=copy, logprobs=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(lab.runs(copy).status) == ["unfinished", "finished"]
+        lab.force(Likely(template, says), QUESTIONS, BUDGET, store=copy, logprobs=3)
+
+
+def test_a_killed_run_is_one_file_again_after_the_next_one(template, tmp_path):
+    _, _, store = recorded(template, tmp_path / "x.db")
+    store.put(b"key", Completion((1, 2)))
+    store.flush()
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("x.db", "x.db-wal"):
+        shutil.copy(tmp_path / name, killed / name)
+    store.close("finished")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Store(killed / "x.db").close()
+        assert not (killed / "x.db-wal").exists()
+        assert list(lab.runs(killed / "x.db").completions) == [1]
 
 
 def test_a_log_that_can_not_be_read_is_not_left_out_in_silence(template, tmp_path, monkeypatch):
