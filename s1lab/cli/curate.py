@@ -14,7 +14,7 @@ import s1lab as lab
 from s1lab.cli import options as given
 from s1lab.cli.shell import goes_on, new_file, tell, told_by_terminal, work
 from s1lab.curate import Report
-from s1lab.storage.files import write_whole
+from s1lab.storage.files import local, write_whole
 from s1lab.tiny.pool import SIZE
 
 
@@ -79,7 +79,8 @@ def curate(
       s1lab curate --ngram 13 --difficulty s1-tiny-base --difficulty s1-tiny --prefix Answer: \\
           --long-tokens 400 --store runs/difficulty.db --out runs/thousand.jsonl
     """
-    report = out.with_name(out.name + ".report.json")
+    out = local(out)
+    report = out.parent / f"{out.name}.report.json"
     with work(goes_on(store) if difficulty else "nothing of it is kept", also=(TypeError,)):
         new_file("--out", out)
         if pool is not None and pool_size is not None:
@@ -126,15 +127,22 @@ def curate(
             "sha256": digest,
             "report": str(report),
         }
-        _write_report(report, facts, reports)
+        unsaved = None
+        try:
+            _write_report(report, facts, reports)
+        except OSError as why:  # the rows are there, so what was done is told
+            unsaved, facts["report"] = why, None
         notes = [f"({step.stage}: {note})" for step in reports for note in step.notes]
         text = [
             lab.curate.funnel(*reports),
             *notes,
             f"wrote {out}, sha256 {digest}",
-            f"wrote {report}: each drop, and why",
+            *([] if unsaved else [f"wrote {report}: each drop, and why"]),
         ]
     tell(facts, "\n".join(text), as_json)
+    with work():
+        if unsaved:
+            raise unsaved
 
 
 def _write_report(path: Path, facts: dict[str, Any], reports: list[Report]) -> None:

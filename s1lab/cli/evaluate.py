@@ -15,6 +15,7 @@ from s1lab.cli import options as given
 from s1lab.cli.shell import FAILED, goes_on, new_file, numbers, tell, told_by_terminal, work
 from s1lab.evaluation.evaluate import AnswersCut
 from s1lab.methods.ladder import names as rung_names
+from s1lab.storage.files import check_writable
 
 ERRORS_SHOWN = 5
 
@@ -103,6 +104,8 @@ def evaluate(
         files = {name: _rung_file(save, name) for name in names}
         for file in files.values():
             new_file("--save", file)
+        if store is not None:
+            check_writable(store)
         if samples > 1 and not temperature:
             raise ValueError(
                 f"--samples {samples}: they are all the same at temperature 0; give --temperature, "
@@ -139,22 +142,31 @@ def evaluate(
             else:
                 asked |= {"thinking": False, "prefix": prefix, "answer_tokens": answer_tokens}
                 found = {"": lab.evaluate(loaded, problems, **asked)}
+        # The results are printed whatever happens to their files.
+        unsaved: dict[str, OSError] = {}
         for name, file in files.items():
-            if file:
-                found[name].save(file)
+            try:
+                if file:
+                    found[name].save(file)
+            except OSError as why:
+                unsaved[name] = why
+        saved = {name: file for name, file in files.items() if file and name not in unsaved}
         shared: dict[str, Any] = {
             "made": next(iter(found.values())).made,
             "budget": asdict(budget) if thinking else None,
             "store": str(store) if store else None,
         }
         facts = {
-            name: _facts(results) | {"saved": str(files[name]) if files[name] else None}
+            name: _facts(results) | {"saved": str(saved[name]) if name in saved else None}
             for name, results in found.items()
         }
         text = _text(found, _said(budget) if thinking else "no thinking", benchmark)
-        text += [f"saved {file}" for file in files.values() if file]
+        text += [f"saved {file}" for file in saved.values()]
         text += [f"stored in {store}"] if store else []
     tell(shared | ({"rungs": facts} if sweeping else facts[""]), "\n".join(text), as_json)
+    with work():
+        for why in unsaved.values():
+            raise type(why)(f"{why}; the results above are not saved")
     if any(results.failed for results in found.values()):
         raise typer.Exit(FAILED)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import s1lab as lab
+from s1lab.storage.files import local
 
 Question = Annotated[str, typer.Argument(help="What to ask.")]
 Model = Annotated[
@@ -174,7 +175,7 @@ def secret(where: str) -> str:
             )
     elif kind == "file" and name:
         try:
-            key = Path(name).read_text(encoding="utf-8").strip()
+            key = local(name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as why:
             raise ValueError(
                 f"--api-key: the file {name} can't be read ({type(why).__name__}): name one that "

@@ -54,7 +54,8 @@ def runs(
     with work():
         table = lab.runs(store)
         facts = json.loads(table.to_json(orient="records"))
-    tell(facts, table[SHOWN].to_string(index=False), as_json)
+    text = table[SHOWN].to_string(index=False) if len(table) else f"{store} has no runs yet"
+    tell(facts, text, as_json)
 
 
 def diff(

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 import s1lab as lab
+from s1lab.storage.files import check_writable, local
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 EXTRAS = {  # how to install packages that the library itself does not need
@@ -127,8 +128,14 @@ def numbers(option: str, text: str | None) -> tuple[int, ...]:
 
 
 def new_file(option: str, path: Path | None) -> None:
-    """Refuse a file that exists before hours of work end at it."""
-    if path is not None and path.exists():
+    """Refuse a file that exists or can't be written, before hours of work end at it."""
+    if path is None:
+        return
+    if os.path.exists(local(path)):
         raise FileExistsError(
             f"{option} {path} is there already: choose another name, or remove it first"
         )
+    try:
+        check_writable(path)
+    except OSError as why:
+        raise type(why)(f"{option}: {why}") from None

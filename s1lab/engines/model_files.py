@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,8 +52,9 @@ def locate(model: str) -> str:
     """
     if model in EMBEDDED:
         return str(_TINY / model)
-    if Path(model).is_dir():
-        return model
+    folder = os.path.expanduser(model)
+    if Path(folder).is_dir():
+        return folder
     if Path(model).is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise FileNotFoundError(
             f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from s1lab.sft.recipes import Recipe
 from s1lab.sft.recipes import recipe as recipe_of
+from s1lab.storage.files import local
 
 CONFIGS = Path(__file__).parent / "accelerate"
 PASSED = ("epochs", "block", "per_device")  # fields of a recipe that the command line can change
@@ -82,7 +83,13 @@ def launch(
             str(rank),
         ]
     command += ["-m", "s1lab.sft"]
-    options = {"recipe": chosen.name, "model": model, "data": str(data), "out": str(out), **changes}
+    options = {
+        "recipe": chosen.name,
+        "model": model,
+        "data": str(local(data)),
+        "out": str(local(out)),
+        **changes,
+    }
     command += [
         word
         for name, value in options.items()
@@ -97,4 +104,4 @@ def launch(
             f"the training under {path.name} ended with code {ran.returncode}: "
             f"{said[-1] if said else ''}"
         )
-    return Path(out)
+    return local(out)

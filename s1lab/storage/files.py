@@ -8,7 +8,7 @@ import hashlib
 import os
 import platform
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, a limit on a file's size
@@ -36,22 +36,48 @@ def write_whole(path: str | Path, lines: Iterable[bytes], *, new: bool = False) 
         OSError: The file can't be written. The message names it and says why.
     """
     path = _place(path)
-    with _named(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
-        half = path.with_name(f"{_prefix(path)}{os.getpid()}-{secrets.token_hex(4)}.part")
-        try:
-            with half.open("xb") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())  # some disks say only here that they are full
-            if new:
-                _link(half, path)
-            else:
+    with _named(path), _written(path, lines) as half:
+        if new:
+            _link(half, path)
+        else:
+            os.replace(half, path)
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write several files, each as `write_whole` does. None is replaced before all are written.
+
+    Args:
+        files: The files, each with its content.
+
+    Raises:
+        OSError: A file can't be written. The message names it, and all old files are as they were.
+    """
+    with contextlib.ExitStack() as stack:
+        halves = {}
+        for given, content in files.items():
+            path = _place(given)
+            with _named(path):
+                halves[path] = stack.enter_context(_written(path, [content]))
+        for path, half in halves.items():
+            with _named(path):
                 os.replace(half, path)
-        finally:  # after Ctrl-C too
-            with contextlib.suppress(OSError):
-                half.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _written(path: Path, lines: Iterable[bytes]) -> Iterator[Path]:
+    """A temporary file beside ``path`` with all of its content, removed at the end if left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    half = path.with_name(f"{_prefix(path)}{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        with half.open("xb") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())  # some disks say only here that they are full
+        yield half
+    finally:  # after Ctrl-C too
+        with contextlib.suppress(OSError):
+            half.unlink(missing_ok=True)
 
 
 def check_writable(path: str | Path) -> None:
@@ -68,6 +94,8 @@ def check_writable(path: str | Path) -> None:
     path = _place(path)
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.stat()  # the name may be too long
         tried = path.with_name(f"{_prefix(path)}{os.getpid()}-{secrets.token_hex(4)}.part")
         tried.touch(exist_ok=False)
         tried.unlink()
@@ -81,11 +109,15 @@ def is_leftover(path: Path) -> bool:
 def _place(path: str | Path) -> Path:
     """The file itself, behind any links. Refuses what is no file: a folder, a device, a pipe."""
     given = local(path)
-    if given.is_dir():
-        raise IsADirectoryError(f"{given} is a folder: name a file in it")
     real = Path(os.path.realpath(given))
-    if real.exists() and not real.is_file():
+    # The functions of os.path take a name that is too long as one that is not there.
+    if os.path.isdir(real):
+        raise IsADirectoryError(f"{given} is a folder: name a file in it")
+    if os.path.exists(real) and not os.path.isfile(real):
         raise OSError(f"{given} is a device or a pipe, which can't be replaced: name a file")
+    above = next(folder for folder in real.parents if os.path.exists(folder))
+    if not os.path.isdir(above):
+        raise NotADirectoryError(f"{given} can't be written: {above} is no folder")
     return real
 
 
@@ -126,7 +158,7 @@ def _alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it belongs to somebody else
+    except (OSError, OverflowError):  # it belongs to somebody else, or is no process
         return True
     return True
 

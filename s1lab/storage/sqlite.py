@@ -47,6 +47,10 @@ CREATE TABLE traces (
 """
 
 
+# A broken file may break the words of SQLite's own error, and then Python can't read them.
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
+
+
 class StoreError(OSError):
     """A fault of a store, and the fix, in one sentence.
 
@@ -71,7 +75,7 @@ class Reader(sqlite3.Connection):
         super().close()
         if self.made is None:
             return
-        with contextlib.suppress(OSError, sqlite3.Error):
+        with contextlib.suppress(OSError, *FAULTS):
             # SQLite removes the files when the last connection that may write is closed. A log that
             # is not empty now is another process' work.
             if log_of(self.made).stat().st_size == 0:
@@ -160,7 +164,7 @@ def is_store(path: Path) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
             db.execute("PRAGMA application_id").fetchone()
-    except sqlite3.Error as why:
+    except FAULTS as why:
         return "not a database" not in str(why)
     return True
 
@@ -312,11 +316,11 @@ def faults(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into a StoreError of one sentence."""
     try:
         yield
-    except sqlite3.Error as why:
+    except FAULTS as why:
         raise StoreError(fault_of(path, why)) from None
 
 
-def fault_of(path: Path, why: sqlite3.Error) -> str:
+def fault_of(path: Path, why: sqlite3.Error | UnicodeDecodeError) -> str:
     """The sentence for an error of SQLite."""
     words = " ".join(str(why).split())
     if "full" in words or "disk I/O" in words:

@@ -31,6 +31,7 @@ from s1lab.storage.files import local
 from s1lab.storage.run import Run, as_json, packed
 from s1lab.storage.sqlite import (
     CLOSED,
+    FAULTS,
     OPEN,
     StoreError,
     checkpoint,
@@ -363,7 +364,7 @@ class Store:
         except BaseException as why:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            if isinstance(why, sqlite3.Error):
+            if isinstance(why, FAULTS):
                 raise StoreError(fault_of(self.path, why)) from None
             raise
 
