@@ -40,7 +40,7 @@ from s1lab.storage import StoreError, read_run
 from s1lab.storage.files import write_whole
 
 BUDGET = lab.Budget(max_tokens=60, waits=1)
-SAMPLED = {"temperature": 0.3, "seed": 5}
+SAMPLED: dict[str, Any] = {"temperature": 0.3, "seed": 5}
 
 
 class Work:

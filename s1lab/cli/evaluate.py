@@ -165,8 +165,8 @@ def evaluate(
         text += [f"stored in {store}"] if store else []
     tell(shared | ({"rungs": facts} if sweeping else facts[""]), "\n".join(text), as_json)
     with work():
-        for why in unsaved.values():
-            raise type(why)(f"{why}; the results above are not saved")
+        for fault in unsaved.values():
+            raise type(fault)(f"{fault}; the results above are not saved")
     if any(results.failed for results in found.values()):
         raise typer.Exit(FAILED)
 

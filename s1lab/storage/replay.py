@@ -15,10 +15,10 @@ from typing import Any
 from s1lab.driver import Member
 from s1lab.engine import Completion, Engine, Progress, Request, Usage
 from s1lab.engines.description import describe
-from s1lab.storage.completion_row import ChangedRow, joined, key_of, look_up, resumable
+from s1lab.storage.completion_row import joined, key_of, look_up, resumable
 from s1lab.storage.files import local
 from s1lab.storage.run_table import run_rows, settings
-from s1lab.storage.sqlite import StoreError, faults, open_to_read, snapshot, version_of
+from s1lab.storage.sqlite import ChangedRow, StoreError, faults, open_to_read, snapshot, version_of
 from s1lab.storage.store import Store
 from s1lab.storage.stored_run import stored_model
 from s1lab.storage.tokenizers import bound

@@ -26,13 +26,14 @@ import numpy as np
 
 from s1lab.driver import interrupt_later
 from s1lab.engine import Completion, Engine, Request
-from s1lab.storage.completion_row import ChangedRow, digest, key_of, logprobs_bytes, look_up
+from s1lab.storage.completion_row import digest, key_of, logprobs_bytes, look_up
 from s1lab.storage.files import local
 from s1lab.storage.run import Run, as_json, packed
 from s1lab.storage.sqlite import (
     CLOSED,
     FAULTS,
     OPEN,
+    ChangedRow,
     StoreError,
     checkpoint,
     claim,
