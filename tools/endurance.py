@@ -279,7 +279,7 @@ def full_disk_under_a_file(work: Work, folder: Path, rng: random.Random) -> str 
     figure = lab.figures.histogram({"all": [10, 20, 40, 60] * 50}, "tokens")
     # A browser takes seconds to draw. What it would draw is bytes here.
     lab.figures.export._drawn = lambda *_: b"drawn" * 2_000
-    with Disk(folder, rng.randrange(4, 60)) as disk:
+    with Disk(folder, rng.randrange(12, 60)) as disk:
         at = disk.folder
 
         def pool() -> Any:
