@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test notebooks figures plan bench exactness grading weights reward variants ablations book lab kernel lock clean
+.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test notebooks figures plan bench endurance exactness grading weights reward variants ablations book lab kernel lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -71,6 +71,9 @@ plan: setup ## what PROFILE will cost: tokens, memory, time, price; MEASURE=1 ta
 
 bench: setup ## speed, each row against its rival in the same run; runs/bench.json; ROWS="name ..." runs those alone
 	@$(RUN) -m tools.bench $(ROWS)
+
+endurance: setup ## turn bits, kill processes and fill disks; prints a table: kind, tried, held; ARGS="--share 0.1"
+	@OMP_NUM_THREADS=1 $(RUN) -m tools.endurance $(ARGS)
 
 MODEL ?= s1-tiny
 exactness: setup ## how many traces of MODEL differ between batch sizes, engines and precisions here; runs/exactness.md; ARGS="--questions 200"

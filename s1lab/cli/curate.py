@@ -11,6 +11,7 @@ import typer
 import s1lab as lab
 from s1lab.cli import options as given
 from s1lab.cli.shell import goes_on, new_file, tell, told_by_terminal, work
+from s1lab.storage.files import local, write_whole
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -82,6 +83,7 @@ def curate(
     """
     from tqdm.auto import tqdm
 
+    out = local(out)
     with work(goes_on(store) if difficulty else "nothing of it is kept", also=(TypeError,)):
         new_file("--out", out)
         report = out.with_name(out.name + ".report.json")
@@ -129,15 +131,22 @@ def curate(
             "sha256": digest,
             "report": str(report),
         }
-        _write_report(report, facts, reports)
+        unsaved = None
+        try:
+            _write_report(report, facts, reports)
+        except OSError as why:  # the rows are there, so what was done is told
+            unsaved, facts["report"] = why, None
         notes = [f"({step.stage}: {note})" for step in reports for note in step.notes]
         text = [
             lab.curate.funnel(*reports),
             *notes,
             f"wrote {out}, sha256 {digest}",
-            f"wrote {report}: each drop, and why",
+            *([] if unsaved else [f"wrote {report}: each drop, and why"]),
         ]
     tell(facts, "\n".join(text), as_json)
+    with work():
+        if unsaved:
+            raise unsaved
 
 
 def _write_report(path: Path, facts: dict[str, Any], reports: list[Report]) -> None:
@@ -146,7 +155,6 @@ def _write_report(path: Path, facts: dict[str, Any], reports: list[Report]) -> N
         _facts(step) | {"rows": list(zip(step.rows, step.rules, step.whys, strict=True))}
         for step in reports
     ]
-    from s1lab.storage.files import write_whole
 
     whole = json.dumps(facts | {"steps": steps}, ensure_ascii=False)
     write_whole(path, [f"{whole}\n".encode()])

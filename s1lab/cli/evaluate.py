@@ -25,6 +25,7 @@ from s1lab.cli.shell import (
     told_by_terminal,
     work,
 )
+from s1lab.storage.files import check_writable
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -123,6 +124,8 @@ def evaluate(
             )
         names = lab.methods.ladder.names(*rungs) if sweeping else [""]
         files = {name: rung_file(save, name) for name in names}
+        if store is not None:
+            check_writable(store)
         if samples > 1 and not temperature:
             raise ValueError(
                 f"--samples {samples}: they are all the same at temperature 0; give --temperature, "
@@ -186,16 +189,22 @@ def evaluate(
             if len(problems) >= LONG:
                 _announce_long(loaded.name, problems, ask)
             found = ask(problems, store=store, progress=told_by_terminal())
+        # The results are printed whatever happens to their files.
+        unsaved: dict[str, OSError] = {}
         for name, file in files.items():
-            if file:
-                save_run(found[name], file)
+            try:
+                if file:
+                    save_run(found[name], file)
+            except OSError as why:
+                unsaved[name] = why
+        saved = {name: file for name, file in files.items() if file and name not in unsaved}
         shared: dict[str, Any] = {
             "made": next(iter(found.values())).made,
             "budget": asdict(budget) if thinking else None,
             "store": str(store) if store else None,
         }
         facts = {
-            name: _facts(results) | {"saved": str(files[name]) if files[name] else None}
+            name: _facts(results) | {"saved": str(saved[name]) if name in saved else None}
             for name, results in found.items()
         }
         text = _text(found, _said(budget) if thinking else "no thinking", benchmark)
@@ -205,9 +214,12 @@ def evaluate(
                 f"{shared['written']:,} tokens written in one pass for all rungs, "
                 f"{shared['alone']:,} one by one"
             )
-        text += [f"saved {file}" for file in files.values() if file]
+        text += [f"saved {file}" for file in saved.values()]
         text += [f"stored in {store}"] if store else []
     tell(shared | ({"rungs": facts} if sweeping else facts[""]), "\n".join(text), as_json)
+    with work():
+        for fault in unsaved.values():
+            raise type(fault)(f"{fault}; the results above are not saved")
     if any(results.failed for results in found.values()):
         raise typer.Exit(FAILED)
 

@@ -14,6 +14,7 @@ import typer
 import s1lab as lab
 from s1lab.cli.shell import announce
 from s1lab.engines.model_names import EMBEDDED
+from s1lab.storage.files import local
 
 
 def _names(names: Sequence[str]) -> Callable[[str], list[str]]:
@@ -218,7 +219,7 @@ def secret(where: str) -> str:
             )
     elif kind == "file" and name:
         try:
-            key = Path(name).read_text(encoding="utf-8").strip()
+            key = local(name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as why:
             raise ValueError(
                 f"--api-key: the file {name} can't be read ({type(why).__name__}): name one that "

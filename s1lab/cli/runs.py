@@ -59,7 +59,8 @@ def runs(
     with work():
         table = lab.runs(store)
         facts = json.loads(table.to_json(orient="records"))
-    tell(facts, _fitting(table, shutil.get_terminal_size().columns), as_json)
+    width = shutil.get_terminal_size().columns
+    tell(facts, _fitting(table, width) if len(table) else f"{store} has no runs yet", as_json)
 
 
 def _fitting(table: pandas.DataFrame, width: int) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import s1lab as lab
 from s1lab.cli.shell import new_file
+from s1lab.storage.files import local
 
 
 def rung_file(save: Path | None, rung: str) -> Path | None:
@@ -31,7 +33,10 @@ def check_file(file: Path | None, expected: dict[str, Any], budget: lab.Budget |
     Raises:
         FileExistsError: The file holds something else.
     """
-    if file is None or not file.exists():
+    if file is None:
+        return
+    if not os.path.exists(local(file)):
+        new_file("--save", file)
         return
     try:
         run = lab.storage.read_run(file)
@@ -56,6 +61,7 @@ def _equal(found: Any, expected: Any) -> bool:
 
 def save(results: lab.Results, file: Path) -> None:
     """Write a run to its file; a file of the same run is replaced when the new one is whole."""
+    file = local(file)
     if not file.exists():
         results.save(file)
         return

@@ -11,6 +11,7 @@ import typer
 
 from s1lab.cli import options as given
 from s1lab.cli.shell import tell, told_by_terminal, work
+from s1lab.storage.files import local
 
 
 def sft(
@@ -59,7 +60,7 @@ def sft(
           --out runs/sft/forty
       s1lab sft --plan --recipe s1-32b --gpus 16
     """
-    folder = out or Path(f"runs/sft/{recipe}")
+    folder = local(out) if out else Path(f"runs/sft/{recipe}")
     kept = (
         f"the same command goes on from the last whole checkpoint in {folder}, or from the start "
         "where there is none"

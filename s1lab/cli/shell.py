@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 import s1lab as lab
+from s1lab.storage.files import check_writable, local
 from s1lab.tokenization.conversation import printable
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -189,12 +190,18 @@ def numbers(option: str, text: str | None) -> tuple[int, ...]:
 
 
 def new_file(option: str, path: Path | None) -> None:
-    """Refuse a file that exists before hours of work end at it."""
-    if path is not None and path.is_dir():
+    """Refuse a file that exists or can't be written, before hours of work end at it."""
+    if path is None:
+        return
+    if os.path.isdir(local(path)):
         raise ValueError(
             f"{option} {path} is a folder: give a new file in it, such as {path / 'new.jsonl'}"
         )
-    if path is not None and path.exists():
+    if os.path.exists(local(path)):
         raise FileExistsError(
             f"{option} {path} is there already: choose another name, or remove it first"
         )
+    try:
+        check_writable(path)
+    except OSError as why:
+        raise type(why)(f"{option}: {why}") from None

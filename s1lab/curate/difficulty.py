@@ -15,6 +15,7 @@ from s1lab.curate.report import Report, account, needs, with_column
 from s1lab.engine import Engine
 from s1lab.evaluation.evaluate import evaluate
 from s1lab.loader import load
+from s1lab.storage.files import local
 
 BATCH = 1_000
 
@@ -150,5 +151,5 @@ def _beside(store: str | Path | None, model: str) -> Path | None:
     """The store of this model: a store holds the completions of one model."""
     if store is None:
         return None
-    path = Path(store)
+    path = local(store)
     return path.with_name(f"{path.stem}-{re.sub(r'[^A-Za-z0-9._-]+', '-', model)}{path.suffix}")

@@ -18,7 +18,7 @@ from datasets import Dataset, Value
 from s1lab.curate.report import needs, with_column
 from s1lab.curate.tables import opened
 from s1lab.evaluation.arguments import dataset_fix
-from s1lab.storage.files import write_whole
+from s1lab.storage.files import local, write_whole
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 
@@ -96,7 +96,7 @@ def read(
     """
     if teacher not in (None, *TEACHERS):
         raise ValueError(f"no teacher is called {teacher!r}: choose from {list(TEACHERS)}")
-    path = Path(path)
+    path = local(path)
     table = opened(path)
     for ours, names in COLUMNS.items():
         if ours in ("thinking", "attempt") and teacher:
@@ -349,7 +349,7 @@ def write(dataset: Dataset, path: str | Path) -> str:
     Example:
         digest = lab.curate.write(lab.tiny.problems(8), "runs/eight.jsonl")
     """
-    write_whole(Path(path), map(_line, _rows(dataset)))
+    write_whole(path, map(_line, _rows(dataset)))
     return digest(dataset)
 
 

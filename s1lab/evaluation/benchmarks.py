@@ -23,6 +23,7 @@ from s1lab.evaluation.catalog import ALIASES, BENCHMARKS, EMBEDDED, FILES, Bench
 from s1lab.evaluation.evaluate import checksum
 from s1lab.evaluation.grade.extract import reference
 from s1lab.paper.compare import Comparison, compare
+from s1lab.storage.files import local
 from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED
 
 __all__ = [
@@ -99,7 +100,7 @@ def load(
     if seed is not None:
         seed = whole("seed", seed, 0)
     if path is None and Path(name).suffix in FILES:
-        path = Path(name)
+        path = local(name)
     if as_original and known(name)[0] != "gpqa-diamond":
         raise ValueError(
             f"as_original=True asks GPQA-Diamond as the original does, and {name!r} is not asked "
@@ -117,7 +118,10 @@ def load(
             f"no benchmark is called {key if Path(name).suffix in FILES else name!r}: choose from "
             f"{choices}"
         )
-    table = _from_hub(key, benchmark) if path is None else opened(_file(key, benchmark, Path(path)))
+    where_is = path if path is None else local(path)
+    table = (
+        _from_hub(key, benchmark) if where_is is None else opened(_file(key, benchmark, where_is))
+    )
     where = str(path) if path is not None else benchmark.hub
     questions, answers = _checked(table, key, benchmark, where, check)
     rest = table.remove_columns(

@@ -14,6 +14,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.io import from_json
 
+from s1lab.storage.files import local, write_together
+
 MEASURED, PAPERS = "measured", "the paper's"  # key of a trace's meta: where the trace is from
 
 
@@ -129,22 +131,24 @@ def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
         name: The files' name without ending.
 
     Returns:
-        The paths written.
+        The paths written. The figure is written whole or not at all.
+
+    Raises:
+        OSError: A file can't be written. The message names it.
 
     Example:
         figure = lab.figures.histogram({"all": [10, 20, 40, 60]}, "tokens")
         lab.figures.save(figure, "figures", "lengths")
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.json"]
-    paths[0].write_text(json.dumps(shown(figure), indent=1) + "\n", encoding="utf-8")
+    files = {"json": (json.dumps(shown(figure), indent=1) + "\n").encode()}
     for kind in ("png", "svg"):
         picture = _drawn(figure, kind)
         if picture is not None:
-            paths.append(folder / f"{name}.{kind}")
-            paths[-1].write_bytes(_with_steady_ids(picture, name) if kind == "svg" else picture)
-    return paths
+            files[kind] = _with_steady_ids(picture, name) if kind == "svg" else picture
+    # A full disk leaves the old figure as it was, all of its files.
+    paths = {local(folder) / f"{name}.{kind}": content for kind, content in files.items()}
+    write_together(paths)
+    return list(paths)
 
 
 def _with_steady_ids(svg: bytes, name: str) -> bytes:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s1lab.storage.files import write_whole
+from s1lab.storage.files import local, write_whole
 from s1lab.tokenization.bound_template import MARK_IDS
 from s1lab.trace import Source, Trace
 
@@ -64,8 +64,7 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
             "only"
         )
     sanitized = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", name)
-    place = Path(folder) / sanitized
-    place.mkdir(parents=True, exist_ok=True)
+    place = local(folder) / sanitized
     now = datetime.now()
     stamp = now.isoformat().replace(":", "-")
     samples = list(_samples(results))

@@ -13,9 +13,10 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from s1lab.storage.files import write_whole
+from s1lab.storage.files import is_leftover, write_whole
 
 WHOLE = "whole"  # a checkpoint gets this file when all of it is on the disk
+SAVING = "saving"  # the folder in which the model is written, until all of it is there
 Watch = Callable[[dict[str, Any]], None]
 
 
@@ -124,7 +125,7 @@ def finished_run(folder: Path, made: dict[str, Any]) -> Trained | None:
     """
     path = folder / "run.json"
     if not path.exists():
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and not all(map(is_leftover, folder.iterdir())):
             raise ValueError(
                 f"{folder} holds files that are no fine-tuning of s1lab: choose another out="
             )
@@ -143,6 +144,8 @@ def finished_run(folder: Path, made: dict[str, Any]) -> Trained | None:
                 f"{folder} holds a run of another {name}: choose another out=, or remove the folder"
             )
     if "seconds" not in held:
+        if int(os.environ.get("RANK", "0")) == 0:
+            remove_broken(folder)  # a run that was killed had no time to
         return None
     return Trained(folder, read_log(folder), held)
 
@@ -154,7 +157,18 @@ def last_whole(folder: Path) -> Path | None:
 
 
 def remove_broken(folder: Path) -> None:
-    """Remove the checkpoints that are not whole."""
+    """Remove what is not whole: checkpoints, and a model that was being written."""
+    shutil.rmtree(folder / SAVING, ignore_errors=True)
     for path in folder.glob("checkpoint-*"):
         if not (path / WHOLE).exists():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def move_in(folder: Path) -> None:
+    """Move the files of a model that was written whole from ``SAVING`` to their places."""
+    for path in sorted((folder / SAVING).iterdir()):
+        place = folder / path.name
+        if place.is_dir():
+            shutil.rmtree(place)
+        path.replace(place)
+    (folder / SAVING).rmdir()

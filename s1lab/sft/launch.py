@@ -9,6 +9,7 @@ from pathlib import Path
 from s1lab.engines.model_names import locate
 from s1lab.sft.recipes import Recipe
 from s1lab.sft.recipes import recipe as recipe_of
+from s1lab.storage.files import local
 
 CONFIGS = Path(__file__).parent / "accelerate"
 PASSED = ("epochs", "block", "per_device")  # fields of a recipe that the command line can change
@@ -88,7 +89,13 @@ def launch(
             str(rank),
         ]
     command += ["-m", "s1lab.sft"]
-    options = {"recipe": chosen.name, "model": model, "data": str(data), "out": str(out), **changes}
+    options = {
+        "recipe": chosen.name,
+        "model": model,
+        "data": str(local(data)),
+        "out": str(local(out)),
+        **changes,
+    }
     command += [
         word
         for name, value in options.items()
@@ -103,4 +110,4 @@ def launch(
             f"the training under {path.name} ended with code {ran.returncode}: "
             f"{said[-1] if said else ''}"
         )
-    return Path(out)
+    return local(out)

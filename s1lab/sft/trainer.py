@@ -26,11 +26,13 @@ from s1lab.engines.fingerprint import fingerprint, fingerprint_of
 from s1lab.engines.model_files import load_network, load_tokenizer
 from s1lab.sft.card import card
 from s1lab.sft.checkpoints import (
+    SAVING,
     Keeper,
     Trained,
     Watch,
     finished_run,
     last_whole,
+    move_in,
     read_log,
     record,
     remove_broken,
@@ -39,6 +41,7 @@ from s1lab.sft.collator import Collator
 from s1lab.sft.encode import IGNORED, encode
 from s1lab.sft.recipes import Recipe
 from s1lab.sft.recipes import recipe as recipe_of
+from s1lab.storage.files import local
 from s1lab.tokenization.bound_template import bind
 
 
@@ -87,7 +90,7 @@ def train(
         engine = lab.load(trained.path)
     """
     chosen = recipe_of(recipe)
-    folder = Path(out if out is not None else f"runs/sft/{chosen.name}")
+    folder = local(out if out is not None else f"runs/sft/{chosen.name}")
     arguments = _arguments(chosen, folder, progress)
     # Reading this joins the other processes. Only after that does a sharded model load its weights
     # in one process alone.
@@ -378,13 +381,15 @@ def _save(
     The checkpoints are removed. Adapters are written to ``adapter/`` and merged into the model,
     which then loads on any engine.
     """
-    trainer.save_model(str(folder / "adapter" if made["recipe"]["lora"] else folder))
+    half = folder / SAVING
+    trainer.save_model(str(half / "adapter" if made["recipe"]["lora"] else half))
     if not trainer.is_world_process_zero():
         return
     if made["recipe"]["lora"]:
-        trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(folder)
-    words.save_pretrained(folder)
-    (folder / "README.md").write_text(card(made), encoding="utf-8")
+        trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(half)
+    words.save_pretrained(half)
+    (half / "README.md").write_text(card(made), encoding="utf-8")
+    move_in(folder)
     record(folder, made)
     for path in folder.glob("checkpoint-*"):
         shutil.rmtree(path)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from s1lab.engine import Completion, Logprobs, Request
-from s1lab.storage.sqlite import StoreError
+from s1lab.storage.sqlite import ChangedRow
 
 # The fields of a request that version 0.1 did not have, and those that a greedy one does not use.
 LATER = (
@@ -33,10 +33,6 @@ QUERIES = {
         "WHERE prefixes.key = ?"
     ),
 }
-
-
-class ChangedRow(StoreError):
-    """A row of a store is not what was written."""
 
 
 def key_of(prefix: bytes, request: Request) -> bytes:
@@ -140,13 +136,14 @@ def look_up(
     what = f"the completion {key.hex()[:12]} of run {found[0]}"
     if version > 1:
         found = unsealed(path, what, (key, *found))[1:]
-    if table == "prefixes":
-        _, ids, logprobs = found
-        return Completion(_ids(ids), cancelled=True, logprobs=logprobs_of(logprobs))
-    _, ids, stop, *rest = found
     try:
+        if table == "prefixes":
+            _, ids, logprobs = found
+            return Completion(_ids(ids), cancelled=True, logprobs=logprobs_of(logprobs))
+        _, ids, stop, *rest = found
         return completion_of(ids, stop, *rest)
-    except (TypeError, ValueError):  # schema 1 has no digest
+    # Schema 1 has no digest, and a digest says nothing about who wrote the row.
+    except (TypeError, ValueError, struct.error):
         raise ChangedRow(f"{path}: {what} was changed on disk (it is no list of ids)") from None
 
 

@@ -6,7 +6,6 @@ The store keeps what the engine writes, and answers requests that were answered 
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,8 +15,10 @@ from typing import Any
 from s1lab.driver import Member
 from s1lab.engine import Completion, Engine, Progress, Request, Usage
 from s1lab.engines.description import describe
-from s1lab.storage.completion_row import ChangedRow, joined, key_of, look_up, resumable
-from s1lab.storage.sqlite import StoreError, faults, open_to_read, version_of
+from s1lab.storage.completion_row import joined, key_of, look_up, resumable
+from s1lab.storage.files import local
+from s1lab.storage.run_table import run_rows, settings
+from s1lab.storage.sqlite import ChangedRow, StoreError, faults, open_to_read, snapshot, version_of
 from s1lab.storage.store import Store
 from s1lab.storage.stored_run import stored_model
 from s1lab.storage.tokenizers import bound
@@ -206,7 +207,7 @@ class Replay:
     name, device, width = "store", "none", 64
 
     def __init__(self, path: str | Path, run: int | None = None) -> None:
-        self.path = Path(path)
+        self.path = local(path)
         self._db = open_to_read(self.path)
         try:
             self._version = version_of(self._db)
@@ -253,18 +254,17 @@ class Replay:
         self.close()
 
     def _recall(self, run: int | None) -> tuple[dict[str, Any], str, str, str, BoundTemplate]:
-        with faults(self.path):
-            rows = self._db.execute(
-                "SELECT id, made, semantics FROM runs WHERE semantics != 'imported'"
-            ).fetchall()
+        with faults(self.path), snapshot(self._db):
+            rows = [r for r in run_rows(self._db, self.path) if r.semantics != "imported"]
             model = stored_model(self._db, self.path)
-        chosen = next((r for r in reversed(rows) if run in (None, r[0])), None)
+        chosen = next((r for r in reversed(rows) if run in (None, r.id)), None)
         if chosen is None or model is None:
             raise StoreError(
                 f"{self.path} has no run{'' if run is None else f' {run}'} to replay: it has "
-                f"{[r[0] for r in rows]}"
+                f"{[r.id for r in rows]}"
             )
-        return json.loads(chosen[1]), chosen[2], model[0], model[1], bound(model[2], model[3])
+        made = settings(self.path, chosen)
+        return made, chosen.semantics, model[0], model[1], bound(model[2], model[3])
 
 
 def replay(store: str | Path, run: int | None = None) -> Replay:

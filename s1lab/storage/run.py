@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -15,11 +16,13 @@ import numpy as np
 from datasets import Dataset
 
 from s1lab.budget import Budget
-from s1lab.storage.files import write_whole
+from s1lab.storage.files import local, write_whole
 from s1lab.tokenization.conversation import Conversation, conversation, of_text, to_text
 from s1lab.trace import Counted, Source, Trace
 
-FORMAT = {"format": "s1lab run", "version": 1}
+FORMAT = {"format": "s1lab run", "version": 2}
+FORMAT_01 = {"format": "s1lab run", "version": 1}  # of version 0.1: no line has a digest
+SEAL = ', "digest": "'  # what begins the last field of a line
 _SURROGATE = re.compile("[\ud800-\udfff]")
 AS_JSON = ("source", "budget", "counts")  # the columns that a Dataset holds as JSON text
 # Fields that the first stored runs lack. A trace that is stored without one has this value.
@@ -169,7 +172,7 @@ class Run:
         Raises:
             FileExistsError: The file exists. It is not overwritten.
         """
-        return write_rows(path, self.made, map(packed, self.traces))
+        return write_rows(path, self.made, map(packed, self.traces), len(self.traces))
 
 
 def _whole(text: str) -> str:
@@ -208,9 +211,16 @@ def packed(trace: Trace | StoredTrace, correct: bool | None = None) -> dict[str,
 
 def unpacked(row: dict[str, Any]) -> StoredTrace:
     """The trace of `packed`'s data. ValueError, KeyError or TypeError for anything else."""
-    source = [Source(name) for name, count in row["source"] for _ in range(count)]
-    asked = row["question"]
-    if len(source) != len(row["ids"]):
+    asked, ids = row["question"], row["ids"]
+    if not all(type(i) is int and 0 <= i < 2**32 for i in ids):
+        raise ValueError("ids are not whole numbers")
+    source: list[Source] = []
+    for name, count in row["source"]:
+        # The count is checked before the list is made: a file may say 10,000,000,000.
+        if type(count) is not int or not 0 < count <= len(ids) - len(source):
+            raise ValueError("ids and sources differ in number")
+        source += [Source(name)] * count
+    if len(source) != len(ids):
         raise ValueError("ids and sources differ in number")
     logprobs = [
         # One NaN for all: lists with it in the same places are equal.
@@ -240,11 +250,63 @@ def _budget(fields: dict[str, Any]) -> Budget:
     return Budget(**{"answer_room": fields["answer_tokens"]} | fields)
 
 
-def write_rows(path: str | Path, made: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Path:
+def write_rows(
+    path: str | Path, made: dict[str, Any], rows: Iterable[dict[str, Any]], count: int
+) -> Path:
     """Write a run as JSON lines, whole or not at all. FileExistsError if the file exists."""
-    path = Path(path)
-    if path.exists():
-        raise FileExistsError(f"{path} is there already: choose another name, or remove it first")
-    header: dict[str, Any] = {**FORMAT, "made": made}
-    write_whole(path, (f"{as_json(row)}\n".encode() for row in chain([header], rows)))
+    path = local(path)
+    header: dict[str, Any] = {**FORMAT, "made": made, "traces": count}
+    write_whole(path, map(_sealed, chain([header], rows)), new=True)
     return path
+
+
+def _sealed(row: dict[str, Any]) -> bytes:
+    """A line of a saved run: JSON with a digest of what is before it."""
+    text = as_json(row)[:-1].encode()
+    return text + f'{SEAL}{_digest(text)}"}}\n'.encode()
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def read_rows(path: Path) -> Run:
+    """Read a run from JSON lines.
+
+    Raises:
+        ValueError: The file is no saved run, or was changed. The message names the line.
+    """
+    traces: list[StoredTrace] = []
+    header: dict[str, Any] = {}
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                row = json.loads(line)
+                if number == 1:
+                    header = row
+                    kind = {name: row.get(name) for name in FORMAT}
+                    if kind not in (FORMAT, FORMAT_01):
+                        raise ValueError("no header of this version")
+                if header["version"] != FORMAT_01["version"]:
+                    _check_seal(line)
+                    del row["digest"]
+                if number > 1:
+                    traces.append(unpacked(row))
+        made = header["made"] if header else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as why:
+        raise ValueError(f"{path} is no stored run of this version: line {number}: {why}") from None
+    if not isinstance(made, dict):
+        raise ValueError(f"{path} is no stored run: it is empty, or has no settings")
+    if header.get("traces", len(traces)) != len(traces):
+        raise ValueError(
+            f"{path} has {len(traces)} traces of the {header['traces']} that were saved: put back "
+            "a copy of the file"
+        )
+    return Run(path, made, traces)
+
+
+def _check_seal(line: bytes) -> None:
+    text, _, digest = line.rstrip(b"\r\n").rpartition(SEAL.encode())
+    if digest != f'{_digest(text)}"}}'.encode():
+        raise ValueError("it was changed on disk (its digest differs): put back a copy of the file")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from s1lab.storage.run import FORMAT, Run, packed, unpacked, write_rows
-from s1lab.storage.sqlite import MAGIC
+from s1lab.storage.files import local
+from s1lab.storage.run import Run, packed, read_rows, write_rows
+from s1lab.storage.sqlite import is_store
 from s1lab.storage.stored_run import read_stored_run
 from s1lab.trace import Trace
 
@@ -38,7 +38,8 @@ def write_run(
         write_run("run.jsonl", [trace], {"model": "s1-tiny"})
     """
     verdicts: Sequence[bool | None] = correct or [None] * len(traces)
-    return write_rows(path, made, (packed(t, c) for t, c in zip(traces, verdicts, strict=True)))
+    rows = (packed(t, c) for t, c in zip(traces, verdicts, strict=True))
+    return write_rows(path, made, rows, len(traces))
 
 
 def read_run(path: str | Path) -> Run:
@@ -62,32 +63,25 @@ def read_run(path: str | Path) -> Run:
         lab.force(lab.load("s1-tiny"), "How many r in raspberry?", store="runs/x.db")
         print(lab.storage.read_run("runs/x.db").traces[0].answer)
     """
-    name, _, number = str(path).rpartition("#")
-    if name and number.isdigit() and not Path(path).exists():
-        return read_stored_run(name, int(number))
-    path = Path(path)
+    path = local(path)
+    name, mark, number = str(path).rpartition("#")
+    if mark and not path.exists() and Path(name).is_file():
+        return read_stored_run(name, _number(Path(name), number))
     if not path.is_file():
         raise FileNotFoundError(
             f"no stored run is at {path}: lab.evaluate(...).save writes one, and s1lab evaluate "
             "--save"
         )
-    with path.open("rb") as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            return read_stored_run(path)
-    made, traces, line_number = None, [], 0
-    try:
-        for line_number, line in enumerate(path.open(encoding="utf-8"), 1):
-            row = json.loads(line)
-            if line_number == 1:
-                if {k: row.get(k) for k in FORMAT} != FORMAT:
-                    raise ValueError("no header of this version")
-                made = row["made"]
-                continue
-            traces.append(unpacked(row))
-    except (ValueError, KeyError, TypeError, AttributeError) as why:
+    return read_stored_run(path) if is_store(path) else read_rows(path)
+
+
+def _number(path: Path, text: str) -> int:
+    """The number of a run, as it is behind the "#" of runs/x.db#3."""
+    if not is_store(path):
+        raise ValueError(f"{path} is no store, but one saved run: leave out #{text}")
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10):
         raise ValueError(
-            f"{path} is no stored run of this version: line {line_number}: {why}"
-        ) from None
-    if made is None:
-        raise ValueError(f"{path} is no stored run: it is empty")
-    return Run(path, made, traces)
+            f"{path}#{text}: behind the # is the number of a run, as s1lab runs lists them: give "
+            f"one such as {path}#1, or leave it out for the last run"
+        )
+    return int(text)

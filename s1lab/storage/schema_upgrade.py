@@ -8,14 +8,20 @@ from pathlib import Path
 
 from s1lab.driver import interrupt_later
 from s1lab.storage.completion_row import digest
+from s1lab.storage.files import local
+from s1lab.storage.run_table import RunRow
 from s1lab.storage.sqlite import (
     ADDED,
+    CLOSED,
+    OPEN,
     VERSION,
     checkpoint,
     claim,
     connect,
     faults,
+    log_of,
     open_to_read,
+    state_of,
     version_of,
 )
 
@@ -27,8 +33,14 @@ STEPS = (
     "ALTER TABLE traces ADD COLUMN logprobs BLOB",
     "ALTER TABLE traces ADD COLUMN digest BLOB",
     "UPDATE models SET digest = digest(fingerprint, name, template, tokenizer)",
+    "ALTER TABLE runs ADD COLUMN completions INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE runs ADD COLUMN traces INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE runs ADD COLUMN digest BLOB",
     "UPDATE runs SET tokens = (SELECT coalesce(sum(length(ids)) / 4, 0) FROM completions "
-    "WHERE completions.run = runs.id)",
+    "WHERE completions.run = runs.id), completions = (SELECT count(*) FROM completions "
+    "WHERE completions.run = runs.id), traces = (SELECT count(*) FROM traces "
+    "WHERE traces.run = runs.id)",
+    f"UPDATE runs SET digest = digest({', '.join(RunRow._fields)})",
     "UPDATE completions SET digest = digest(key, run, ids, stop, NULL)",
     "UPDATE traces SET digest = digest(run, place, rung, correct, row, logprobs)",
     f"PRAGMA user_version = {VERSION}",
@@ -55,32 +67,49 @@ def upgrade(store: str | Path) -> str:
         lab.force(lab.load("s1-tiny"), "How many r in raspberry?", store="runs/x.db")
         print(lab.storage.upgrade("runs/x.db"))
     """
-    path = Path(store)
-    open_to_read(path).close()
-    with (
-        faults(path),
-        contextlib.closing(claim(path)),
-        contextlib.closing(connect(path, write=True)) as db,
-    ):
-        if (old := version_of(db)) == VERSION:
-            return f"{path} has schema {VERSION} already: nothing was done"
-        if (fault := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(fault)
+    path = local(store)
+    open_to_read(path, partial=True).close()
+    with faults(path), contextlib.closing(claim(path)):
+        logged = log_of(path).exists()
+        with contextlib.closing(connect(path, write=True, partial=True)) as db:
+            return _upgraded(path, db, logged)
+
+
+def _upgraded(path: Path, db: sqlite3.Connection, logged: bool) -> str:
+    """Rewrite an open store, and say what was done."""
+    old = version_of(db)
+    if old == VERSION and state_of(db, path) == CLOSED:
+        return f"{path} has schema {VERSION} already: nothing was done"
+    if old == VERSION:
+        db.execute("UPDATE state SET log = ? WHERE log = ?", (CLOSED, OPEN))
         checkpoint(db)
-        before = path.stat().st_size
-        db.create_function("digest", -1, digest, deterministic=True)
-        with interrupt_later():
-            _rewrite(db)
-        checkpoint(db)
-        counts = [
-            f"{db.execute(f'SELECT count(*) FROM {table}').fetchone()[0]:,} {table}"
-            for table in ("runs", "completions", "traces")
-        ]
+        return f"{path} has schema {VERSION} already, from a run that had not ended: " + (
+            "all of it is in one file now"
+            if logged
+            else f"what is here is kept, without the newest part, which was in {log_of(path).name}"
+        )
+    before = _rewritten(path, db)
+    counts = [
+        f"{db.execute(f'SELECT count(*) FROM {table}').fetchone()[0]:,} {table}"
+        for table in ("runs", "completions", "traces")
+    ]
     return (
         f"{path} had schema {old} and now has schema {VERSION}: {', '.join(counts)}, each "
-        f"completion and trace with a digest; {before:,} bytes before, "
-        f"{path.stat().st_size:,} now"
+        f"with a digest; {before:,} bytes before, {path.stat().st_size:,} now"
     )
+
+
+def _rewritten(path: Path, db: sqlite3.Connection) -> int:
+    """Rewrite a store of schema 1. Returns its size before."""
+    if (fault := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise sqlite3.DatabaseError(fault)
+    checkpoint(db)
+    before = path.stat().st_size
+    db.create_function("digest", -1, digest, deterministic=True)
+    with interrupt_later():
+        _rewrite(db)
+    checkpoint(db)
+    return before
 
 
 def _rewrite(db: sqlite3.Connection) -> None:

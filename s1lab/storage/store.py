@@ -26,9 +26,22 @@ import numpy as np
 
 from s1lab.driver import interrupt_later
 from s1lab.engine import Completion, Engine, Request
-from s1lab.storage.completion_row import ChangedRow, digest, key_of, logprobs_bytes, look_up
+from s1lab.storage.completion_row import digest, key_of, logprobs_bytes, look_up
+from s1lab.storage.files import local
 from s1lab.storage.run import Run, as_json, packed
-from s1lab.storage.sqlite import StoreError, checkpoint, claim, connect, fault_of, version_of
+from s1lab.storage.sqlite import (
+    CLOSED,
+    FAULTS,
+    OPEN,
+    ChangedRow,
+    StoreError,
+    checkpoint,
+    claim,
+    connect,
+    fault_of,
+    log_of,
+    version_of,
+)
 from s1lab.storage.stored_run import stored_model
 from s1lab.storage.tokenizers import template_text, tokenizer_bytes
 from s1lab.trace import Trace
@@ -58,7 +71,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = local(path)
         self._claim = claim(self.path)
         try:
             self._db = connect(self.path, write=True)
@@ -71,7 +84,8 @@ class Store:
         self._unwritten: dict[bytes, Completion] = {}
         self._begun: dict[bytes, Completion] = {}
         self.run, self.reused, self._began = 0, 0, 0.0
-        self.tokens = 0
+        self.tokens, self._completions = 0, 0
+        self._traces: set[tuple[int, int]] = set()  # the place and the rung of each stored one
         self._flushed, self._cost = 0.0, 0.0  # the end of the last flush, and how long it took
 
     def begin(self, engine: Engine, made: dict[str, Any], questions: int) -> None:
@@ -94,19 +108,18 @@ class Store:
                 f"{known[0][:12]}) than {engine.model} ({fingerprint[:12]}): give this run a store "
                 "of its own"
             )
-        if not known:
-            with self._named():
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._made, self._questions = json.dumps(made), questions
+        self._prefix = f"{fingerprint}\n{self._semantics}\n".encode()
+        with self._transaction():
+            if not known:
                 template = engine.template
                 columns = (template_text(template), tokenizer_bytes(template))
                 self._db.execute(*self._insert("models", fingerprint, engine.model, *columns))
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._prefix = f"{fingerprint}\n{self._semantics}\n".encode()
-        with self._named():
-            cursor = self._db.execute(
-                "INSERT INTO runs (started, made, semantics, questions) VALUES (?, ?, ?, ?)",
-                (started, json.dumps(made), self._semantics, questions),
-            )
-        self.run, self._began = int(cursor.lastrowid or 0), time.monotonic()
+            number, self._began = self._next_run(), time.monotonic()
+            self._db.execute(*self._run_row(number, 0.0, "unfinished"))
+            self._set_state(OPEN)
+        self.run = number
         checkpoint(self._db)  # a copy of the file alone shows that this run was not finished
 
     def key(self, request: Request) -> bytes:
@@ -163,11 +176,13 @@ class Store:
             self._begun.pop(key, None)
             self._pending.append(("DELETE FROM prefixes WHERE key = ?", (key,)))
         self.tokens += len(completion.ids) - known
+        self._completions += not completion.cancelled
 
     def add(self, place: int, traces: Sequence[Trace]) -> None:
         """Add a question's trace, or those of its rungs; written with the next flush."""
         for rung, trace in enumerate(traces):
             self._pending.append(self._trace_row(self.run, place, rung, None, packed(trace)))
+            self._traces.add((place, rung))
 
     def _trace_row(
         self, run: int, place: int, rung: int, correct: int | None, row: dict[str, Any]
@@ -207,12 +222,11 @@ class Store:
         if not self._pending:
             return
         began = time.monotonic()
-        with interrupt_later(), self._named():
-            self._db.execute("BEGIN IMMEDIATE")
-            for statement, values in self._pending:
-                self._db.execute(statement, values)
-            self._progress("unfinished")
-            self._db.execute("COMMIT")
+        with interrupt_later():
+            with self._transaction():
+                for statement, values in self._pending:
+                    self._db.execute(statement, values)
+                self._progress("unfinished")
             self._pending.clear()
             self._unwritten.clear()
             self._begun.clear()
@@ -236,8 +250,7 @@ class Store:
             verdicts: True, False, or None if not known, in the order of (place, rung).
         """
         self.flush()
-        with self._named():
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             places = self._db.execute(
                 "SELECT place, rung FROM traces WHERE run = ? ORDER BY place, rung", (self.run,)
             ).fetchall()
@@ -249,7 +262,6 @@ class Store:
                     values.append(digest(*at, *values, *rest))
                 names = ("correct = ?", "digest = ?")[: len(values)]
                 self._db.execute(f"UPDATE traces SET {', '.join(names)} {AT}", (*values, *at))
-            self._db.execute("COMMIT")
 
     def import_run(self, run: Run) -> int:
         """Add a run that was made elsewhere.
@@ -262,21 +274,21 @@ class Store:
         Returns:
             Its number in this store.
         """
-        with self._named():
-            self._db.execute("BEGIN IMMEDIATE")
-            started = datetime.now(UTC).isoformat(timespec="seconds")
-            cursor = self._db.execute(
-                "INSERT INTO runs (started, made, semantics, questions, status) VALUES (?, ?, "
-                "'imported', ?, 'imported')",
-                (started, json.dumps(run.made), len(run.traces)),
-            )
-            number = int(cursor.lastrowid or 0)
+        with self._transaction():
+            self._set_state(OPEN)
+        checkpoint(self._db)
+        with self._transaction():
+            number = self._next_run()
+            self._traces = {(place, 0) for place in range(len(run.traces))}
+            self._started = datetime.now(UTC).isoformat(timespec="seconds")
+            self._made, self._semantics = json.dumps(run.made), "imported"
+            self._questions = len(run.traces)
+            self._db.execute(*self._run_row(number, 0.0, "imported"))
             for place, trace in enumerate(run.traces):
                 row = packed(trace)
                 correct, row["correct"] = row["correct"], None
                 verdict = None if correct is None else int(correct)
                 self._db.execute(*self._trace_row(number, place, 0, verdict, row))
-            self._db.execute("COMMIT")
         return number
 
     def close(self, status: str | None = None) -> None:
@@ -293,20 +305,57 @@ class Store:
             ):
                 if status and self.run:
                     self.flush()
-                    with self._named():
+                    with self._transaction():
                         self._progress(status)
         finally:
-            checkpoint(self._db)  # after a run, the store is one file
-            self._db.close()
-            self._claim.close()
+            with interrupt_later():
+                whole = self._end_log()
+                self._db.close()
+                if not whole:  # an empty log says that nothing is missing
+                    with contextlib.suppress(OSError):
+                        log_of(self.path).touch()
+                self._claim.close()
+
+    def _end_log(self) -> bool:
+        """Make the store one file, and say in it that it is. False if that can't be written."""
+        for _ in range(2):
+            with contextlib.suppress(StoreError):
+                with self._transaction():
+                    self._set_state(CLOSED)
+                checkpoint(self._db)  # after a run, the store is one file
+                return True
+            checkpoint(self._db)  # on a full disk this makes the room for another try
+        return False
+
+    def _set_state(self, state: str) -> None:
+        """Write whether the newest part of the store may be in its log."""
+        if self.version > 1:
+            self._db.execute("UPDATE state SET log = ? WHERE log != ?", (state, state))
+
+    def _next_run(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM runs").fetchone()[0])
 
     def _progress(self, status: str) -> None:
-        values: list[Any] = [time.monotonic() - self._began, self.reused, status]
-        names = "wall_s = ?, reused = ?, status = ?"
+        seconds = time.monotonic() - self._began
+        self._db.execute(*self._run_row(self.run, seconds, status))
+
+    def _run_row(self, run: int, seconds: float, status: str) -> tuple[str, tuple[Any, ...]]:
+        """The statement that writes a run's row. Schema 1 has neither its counts nor a digest."""
+        columns: tuple[Any, ...] = (
+            run, self._started, self._made, self._semantics, self._questions, seconds,
+            self.reused, status,
+        )  # fmt: skip
         if self.version > 1:
-            names += ", tokens = ?"
-            values.append(self.tokens)
-        self._db.execute(f"UPDATE runs SET {names} WHERE id = ?", (*values, self.run))
+            columns = (*columns, self.tokens, self._completions, len(self._traces))
+        return self._insert("runs", *columns)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Write all of it or nothing, and turn SQLite's errors into a sentence."""
+        with self._named():
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -316,7 +365,7 @@ class Store:
         except BaseException as why:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            if isinstance(why, sqlite3.Error):
+            if isinstance(why, FAULTS):
                 raise StoreError(fault_of(self.path, why)) from None
             raise
 

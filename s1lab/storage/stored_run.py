@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from s1lab.storage.completion_row import unsealed
+from s1lab.storage.files import local
 from s1lab.storage.run import Run, StoredTrace, unpacked
-from s1lab.storage.sqlite import MAGIC, StoreError, faults, open_to_read, version_of
+from s1lab.storage.run_table import FIX, run_rows, settings
+from s1lab.storage.sqlite import StoreError, faults, is_store, open_to_read, snapshot, version_of
 from s1lab.storage.tokenizers import bound
 from s1lab.tokenization.bound_template import BoundTemplate
-
-FIX = ": put back a copy of the store"
 
 
 def read_stored_run(store: str | Path, run: int | None = None) -> Run:
@@ -32,24 +32,25 @@ def read_stored_run(store: str | Path, run: int | None = None) -> Run:
     Raises:
         StoreError: The store has no traces of such a run, or can't be read.
     """
-    path = Path(store)
+    path = local(store)
     db = open_to_read(path)
-    with faults(path), contextlib.closing(db):
-        number = run if run is not None else db.execute("SELECT max(run) FROM traces").fetchone()[0]
-        found = db.execute("SELECT made FROM runs WHERE id = ?", (number,)).fetchone()
+    with faults(path), contextlib.closing(db), snapshot(db):
+        listed = [row for row in run_rows(db, path) if row.traces]
+        chosen = next((row for row in reversed(listed) if run in (None, row.id)), None)
         rest = ", logprobs, digest" if version_of(db) > 1 else ""
         rows = db.execute(
             f"SELECT run, place, rung, correct, CAST(row AS BLOB){rest} FROM traces WHERE run = ? "
             "ORDER BY place, rung",
-            (number,),
+            (chosen.id if chosen else 0,),
         ).fetchall()
-    if not found or not rows:
+    if chosen is None:
         raise StoreError(
             f"{path} has no traces"
             + (f" of a run {run}" if run is not None else "")
-            + ": see lab.runs of it"
+            + f": it has those of runs {[row.id for row in listed]}"
         )
-    return Run(path, json.loads(found[0]), [_stored_trace(path, *row) for row in rows])
+    made = settings(path, chosen)
+    return Run(path, made, [_stored_trace(path, *row) for row in rows])
 
 
 def _stored_trace(
@@ -65,7 +66,7 @@ def _stored_trace(
         if rest and rest[0]:
             fields["logprobs"] = np.frombuffer(rest[0], "<f4").tolist()
         return unpacked(fields)
-    except (ValueError, KeyError, TypeError, AttributeError) as why:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as why:
         raise StoreError(
             f"{path} is broken: {what} can't be read ({why}); put back a copy of it"
         ) from None
@@ -98,7 +99,7 @@ def stored_template(path: Path) -> BoundTemplate | None:
         The template, bound to the tokenizer. None for another kind of file, or a store that has
         only imported runs.
     """
-    if not path.is_file() or path.open("rb").read(len(MAGIC)) != MAGIC:
+    if not is_store(path):
         return None
     db = open_to_read(path)
     with faults(path), contextlib.closing(db):

@@ -18,7 +18,9 @@ from s1lab.storage.sqlite import StoreError
 from s1lab.template import ThinkTemplate
 from s1lab.tokenization.bound_template import BoundTemplate, bind
 
-LARGEST_TOKENIZER = 1024**3  # bytes unpacked
+# Bytes unpacked. The largest tokenizers in use have some 40 MB, and a few kilobytes can unpack to
+# gigabytes.
+LARGEST_TOKENIZER = 128 * 1024**2
 
 
 def template_text(template: BoundTemplate) -> str:
@@ -84,7 +86,9 @@ def _bound(template: str, tokenizer: bytes) -> BoundTemplate:
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(tokenizer)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
         if size > LARGEST_TOKENIZER:
-            raise ValueError(f"unpacked it has {size:,} bytes")
+            raise ValueError(
+                f"unpacked it has {size:,} bytes, and at most {LARGEST_TOKENIZER:,} are taken"
+            )
         archive.extractall(folder)
         kind: Any = getattr(transformers, archive.read("class").decode(), None)
         if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerBase)):

@@ -553,6 +553,36 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(tmp_path):
     ] == list(range(1, 7))
 
 
+def test_what_a_killed_run_left_is_removed_by_the_next_call(tmp_path):
+    """A half file of its record is no file of another kind, and a half model is written anew."""
+    from s1lab.sft.checkpoints import SAVING, WHOLE, finished_run, move_in
+    from s1lab.storage.files import _prefix
+
+    names = ("model", "fingerprint", "data", "recipe", "cut")
+    made, folder = dict.fromkeys(names, "x"), tmp_path / "run"
+    folder.mkdir()
+    half = folder / f"{_prefix(folder / 'run.json')}999999999-0.part"
+    half.touch()
+    assert finished_run(folder, made) is None
+    assert [path.name for path in folder.iterdir()] == ["run.json"]
+    for name in ("checkpoint-2", "checkpoint-4", SAVING):
+        (folder / name).mkdir()
+    (folder / "checkpoint-2" / WHOLE).touch()
+    (folder / SAVING / "model.safetensors").touch()
+    assert finished_run(folder, made) is None
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint-2", "run.json"]
+    for place, content in (
+        (folder, "old"),
+        (folder / SAVING, "new"),
+    ):  # a call that was killed here
+        (place / "adapter").mkdir(parents=True)
+        (place / "adapter" / f"{content}.txt").touch()
+        (place / "config.json").write_text(content)
+    move_in(folder)
+    assert (folder / "config.json").read_text() == "new" and not (folder / SAVING).exists()
+    assert [path.name for path in (folder / "adapter").iterdir()] == ["new.txt"]
+
+
 @pytest.mark.long
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_row(tmp_path, tiny_base):
     from transformers import Qwen2ForCausalLM

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 
 import pytest
 from datasets import Dataset
@@ -113,16 +113,13 @@ def test_runs_of_other_questions_and_a_trace_that_is_the_beginning_of_the_other(
     scripted, runs, tmp_path
 ):
     fewer = tmp_path / "fewer.jsonl"
-    header, first, *_ = runs[0].read_text().splitlines()
-    row = json.loads(first)
-    row["ids"], row["source"] = (
-        row["ids"][:-1],
-        [*row["source"][:-1], [row["source"][-1][0], row["source"][-1][1] - 1]],
-    )
-    fewer.write_text(header + "\n" + json.dumps(row) + "\n")
+    run = read_run(runs[0])
+    whole = run.traces[0]
+    short = replace(whole, ids=whole.ids[:-1], source=whole.source[:-1])
+    replace(run, traces=[short]).save(fewer)
     found = lab.diff(runs[0], fewer)
     assert found.only == (2, 0) and found.same == 0
-    assert found.partings[0].at == len(row["ids"]) and found.partings[0].after[1] == ""
+    assert found.partings[0].at == len(short.ids) and found.partings[0].after[1] == ""
 
 
 def test_nothing_is_overwritten_and_what_is_no_run_is_named(runs, tmp_path):

@@ -9,7 +9,9 @@ import itertools
 import random
 import shutil
 import sqlite3
+import struct
 import warnings
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import s1lab as lab
 from s1lab.engine import Completion, Logprobs, Progress, Request
 from s1lab.storage.completion_row import look_up, resumable
 from s1lab.storage.replay import Recorded, recording
+from s1lab.storage.run_table import run_rows
 from s1lab.storage.sqlite import StoreError
 from s1lab.storage.store import Store
 from s1lab.storage.stored_run import _stored_trace
@@ -160,20 +163,28 @@ def test_a_changed_completion_is_refused_in_a_replay_and_asked_again_by_a_run(te
 
 
 def test_a_store_with_any_flipped_bit_gives_the_same_or_an_error(template, store, tmp_path):
-    """Anywhere in the file: in a row, a page's header, the tokenizer, the schema."""
-    content, rng, right, named = store.read_bytes(), random.Random(22), plain(template), 0
-    for number in range(60):
+    """Anywhere in the file: in a row, a page's header, the tokenizer, the schema, the runs."""
+    content, rng, right = store.read_bytes(), random.Random(22), plain(template)
+    run, table = lab.storage.read_run(store), lab.runs(store)
+    assert all(trace.correct for trace in run.traces) and run.made["model"]
+    path, named = tmp_path / "turned.db", Counter()
+    for number in range(400):
         turned = bytearray(content)
         # Half of them in the first pages, which hold the header, the schema and the runs.
         place = rng.randrange(len(content) if number % 2 else 6 * 4096)
         turned[place] ^= 1 << rng.randrange(8)
-        path = tmp_path / f"{number}.db"
         path.write_bytes(turned)
         try:
-            for stored, trace in zip(lab.storage.read_run(path).traces, right, strict=True):
-                assert same(stored, trace)
+            found = lab.storage.read_run(path)
+            assert found.traces == run.traces and found.made == run.made
         except StoreError:
-            named += 1
+            named["run"] += 1
+        try:
+            assert lab.runs(path).equals(table)
+        except StoreError:
+            named["table"] += 1
+        if number % 8:
+            continue
         try:
             with lab.replay(path) as engine:
                 for trace, there in zip(
@@ -181,8 +192,64 @@ def test_a_store_with_any_flipped_bit_gives_the_same_or_an_error(template, store
                 ):
                     assert trace.error or same(trace, there)
         except StoreError:
-            named += 1
-    assert named > 10
+            named["replay"] += 1
+    assert min(named["run"], named["table"]) > 15
+
+
+def test_each_flipped_bit_of_a_run_is_named(store):
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous = OFF")
+        names = [row[1] for row in db.execute("PRAGMA table_info(runs)")]
+        (row,) = db.execute("SELECT * FROM runs").fetchall()
+        assert run_rows(db, store)[0].traces == len(QUESTIONS)
+        for name, there in zip(names, row, strict=True):
+            value = struct.pack("<d", there) if isinstance(there, float) else there
+            value = value.encode() if isinstance(value, str) else value
+            for turned in flipped(value):
+                if isinstance(there, float):
+                    turned = struct.unpack("<d", turned)[0]
+                if isinstance(there, str):
+                    turned = turned.decode(errors="replace")
+                db.execute("BEGIN")
+                db.execute(f"UPDATE runs SET {name} = ?", (turned,))
+                with pytest.raises((StoreError, sqlite3.IntegrityError), match=r"changed|NULL"):
+                    run_rows(db, store)
+                db.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("table", ["traces", "runs", "state"])
+def test_a_row_that_is_gone_is_missed(store, table):
+    with contextlib.closing(sqlite3.connect(store)) as db, db:
+        db.execute(
+            f"DELETE FROM {table} WHERE rowid IN (SELECT max(rowid) FROM {table})"
+            if table != "traces"
+            else "DELETE FROM traces WHERE place = 3"
+        )
+    for read in (lab.storage.read_run, lab.runs, lab.replay):
+        with pytest.raises(StoreError, match=r"changed on disk|not those that were written"):
+            read(store)
+
+
+def test_each_flipped_bit_of_a_saved_run_is_named(store, tmp_path):
+    run = lab.storage.read_run(store)
+    content, rng = run.save(tmp_path / "x.jsonl").read_bytes(), random.Random(5)
+    path = tmp_path / "turned.jsonl"
+    for _ in range(400):
+        turned = bytearray(content)
+        turned[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        path.write_bytes(turned)
+        with pytest.raises(ValueError, match=r"turned\.jsonl (is no|has)"):
+            found = lab.storage.read_run(path)
+            # The newline behind the last line may turn into another space.
+            assert (found.traces, found.made) == (run.traces, run.made)
+            raise ValueError("turned.jsonl is no other run")
+    lines = content.splitlines(keepends=True)
+    for part in (lines[:-1], [*lines, lines[-1]], lines[:1], lines[1:]):
+        path.write_bytes(b"".join(part))
+        with pytest.raises(ValueError, match=r"traces of the|no stored run"):
+            lab.storage.read_run(path)
+    path.write_bytes(content.replace(b"\n", b"\r\n"))  # as some tools make of it
+    assert lab.storage.read_run(path).traces == run.traces
 
 
 def test_log_probabilities_come_back_bit_for_bit(template, tmp_path):
@@ -438,12 +505,58 @@ def test_after_a_run_the_store_is_one_file_though_a_reader_holds_it(template, tm
     assert len(lab.storage.read_run(moved).traces) == len(QUESTIONS)
 
 
-def test_a_copy_of_a_run_under_way_lists_it_as_unfinished(template, tmp_path):
+def test_a_copy_of_a_run_under_way_is_refused_without_its_log(template, tmp_path):
     engine, _, store = recorded(template, tmp_path / "x.db")
-    shutil.copy(store.path, tmp_path / "copy.db")
-    assert list(lab.runs(tmp_path / "copy.db").status) == ["unfinished"]
     engine.close()
+    store.put(b"key", Completion((1, 2)))
+    store.flush()
+    (tmp_path / "copy").mkdir()
+    copy = Path(shutil.copy(store.path, tmp_path / "copy" / "y.db"))
+    before = copy.read_bytes()
+    for read in (lab.runs, lab.storage.read_run, lab.replay):
+        with pytest.raises(StoreError, match=r"y\.db is only a part.* y\.db-wal.* --upgrade"):
+            read(copy)
+    assert copy.read_bytes() == before and [p.name for p in copy.parent.iterdir()] == ["y.db"]
+    assert list(lab.runs(store.path).status) == ["unfinished"]  # its log is beside this one
+    both = tmp_path / "both"
+    both.mkdir()
+    for name in ("x.db", "x.db-wal"):
+        shutil.copy(tmp_path / name, both / name)
+    assert list(lab.runs(both / "x.db").completions) == [1]
     store.close("finished")
+    assert "without the newest part" in lab.storage.upgrade(copy)
+    assert list(lab.runs(copy).completions) == [0]
+    assert "nothing was done" in lab.storage.upgrade(copy)
+
+
+def test_a_run_goes_on_from_a_part_with_a_warning_and_ends_whole(template, tmp_path):
+    engine, _, store = recorded(template, tmp_path / "x.db")
+    engine.close()
+    copy = Path(shutil.copy(store.path, tmp_path / "y.db"))
+    store.close("finished")
+    with pytest.warns(UserWarning, match=r"y\.db is only a part.*asked for again"):
+        lab.force(Likely(template, says), QUESTIONS, BUDGET, store=copy, logprobs=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(lab.runs(copy).status) == ["unfinished", "finished"]
+        lab.force(Likely(template, says), QUESTIONS, BUDGET, store=copy, logprobs=3)
+
+
+def test_a_killed_run_is_one_file_again_after_the_next_one(template, tmp_path):
+    engine, _, store = recorded(template, tmp_path / "x.db")
+    engine.close()
+    store.put(b"key", Completion((1, 2)))
+    store.flush()
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("x.db", "x.db-wal"):
+        shutil.copy(tmp_path / name, killed / name)
+    store.close("finished")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Store(killed / "x.db").close()
+        assert not (killed / "x.db-wal").exists()
+        assert list(lab.runs(killed / "x.db").completions) == [1]
 
 
 def test_a_log_that_can_not_be_read_is_not_left_out_in_silence(template, tmp_path, monkeypatch):
