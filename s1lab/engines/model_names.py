@@ -22,9 +22,10 @@ def locate(model: str) -> str:
     """
     if model in EMBEDDED:
         return str(TINY / model)
-    if Path(model).is_dir():
-        return model
-    if Path(model).is_file():
+    folder = os.path.expanduser(model)
+    if Path(folder).is_dir():
+        return folder
+    if Path(folder).is_file():
         raise FileNotFoundError(
             f"{model!r} is a file, and a model is a folder of files: give the folder that holds "
             "its config.json"

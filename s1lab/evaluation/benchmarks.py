@@ -118,11 +118,10 @@ def load(
             f"no benchmark is called {key if Path(name).suffix in FILES else name!r}: choose from "
             f"{choices}"
         )
-    where_is = path if path is None else local(path)
-    table = (
-        _from_hub(key, benchmark) if where_is is None else opened(_file(key, benchmark, where_is))
-    )
-    where = str(path) if path is not None else benchmark.hub
+    if path is None:
+        table, where = _from_hub(key, benchmark), benchmark.hub
+    else:
+        table, where = opened(_file(key, benchmark, local(path))), str(path)
     questions, answers = _checked(table, key, benchmark, where, check)
     rest = table.remove_columns(
         [c for c in (*QUESTION, *ANSWER, "kind") if c in table.column_names]
