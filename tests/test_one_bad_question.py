@@ -166,7 +166,8 @@ def test_evaluate_counts_it_as_wrong_and_says_so(engine):
         and not found.rows["correct"][1]
     )
     assert [t.ids for t in found.traces[::2]] == [t.ids for t in want.traces]
-    swept = lab.sweep(engine, Dataset.from_list(rows), (4, 9), budget=CAP, progress=False)
+    short = lab.Budget(answer_tokens=4)
+    swept = lab.sweep(engine, Dataset.from_list(rows), (4, 9), budget=short, progress=False)
     assert [one.failed for one in swept.values()] == [1, 1]
     assert [t.ids for t in swept["cap 9"].traces[::2]] == [t.ids for t in want.traces]
 

@@ -298,7 +298,7 @@ def test_every_command_has_help_with_an_example_and_the_exit_codes_are_told():
     ("arguments", "words"),
     [
         (["run", ""], "the question is empty"),
-        (["run", "x", "--top-p", "3"], "top_p=3.0 is outside (0, 1]"),
+        (["run", "x", "--top-p", "3"], "top_p=3.0 can't be used: give a number above 0"),
         (["run", "x", "--repetition-penalty", "-1"], "repetition_penalty=-1.0"),
         (["run", "x", "--compat", "original"], "compat='original'"),
         (["run", "x", "--model", "README.md"], "'README.md' is a file"),
@@ -519,7 +519,7 @@ def test_a_key_comes_from_the_environment_or_a_file_and_is_never_shown(monkeypat
         (["run", "x", "--model", "./no"], "./no"),
         (["run", "x", "--option", "max_batches=3"],
          "the transformers engine has no option 'max_batches'"),
-        (["run", "x", "--option", "max_batch=many"], "max_batch='many': give a whole number"),
+        (["run", "x", "--option", "max_batch=many"], "max_batch='many' is no whole number"),
         (["run", "x", "--option", "max_batch"], "no key=value"),
         (["run", "x", "--option", "max_batch=1", "--option", "max-batch=2"], "twice"),
         (["run", "x", "--option", "engine=vllm"], "--engine"),

@@ -759,9 +759,9 @@ def test_from_a_shell(tmp_path):
     planned = run(app, ["--recipe", "s1-32b", "--gpus", "8"])
     assert planned.exit_code == 0 and "does NOT fit" in planned.stdout
     for arguments, words in (
-        (["--recipe", "s9"], "no recipe"),
+        (["--recipe", "s9", "--plan"], "no recipe"),
         ([], "nothing to train on"),
-        (["--data", "no.jsonl"], "no file is at"),
+        (["--data", "no.jsonl"], "no.jsonl: there is no such file"),
     ):
         failed = run(app, arguments)
         assert failed.exit_code == 2 and words in failed.stderr and failed.stderr.count("\n") == 1

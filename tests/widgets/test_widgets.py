@@ -175,7 +175,7 @@ def test_what_does_not_fit_fails_as_it_does_in_force(tiny):
         stream(tiny, " ")
     with pytest.raises(ValueError, match="can't be streamed"):
         stream(tiny, QUESTION, lab.Budget(compat="readme"))
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(ValueError, match="temperature=-1 can't be used"):
         stream(tiny, QUESTION, temperature=-1)
 
 
@@ -681,6 +681,9 @@ class Writing:
     def submit(self, key, request):
         raise NotImplementedError
 
+    def poll(self):
+        return []
+
 
 def test_a_rung_with_a_long_trace_is_seen_through_a_window(long):
     slider = lab.widgets.LadderSlider(
@@ -781,7 +784,7 @@ def test_stop_does_not_wait_for_a_server_that_is_silent(tiny):
         ({"cap": -4}, "max_tokens=-4 leaves no room to think"),
         ({"cap": 5, "least": 9}, "min_tokens=9 is above max_tokens=5"),
         ({"waits": -1}, "waits=-1 is negative"),
-        ({"temperature": -1.0}, "temperature=-1.0 is negative"),
+        ({"temperature": -1.0}, "temperature=-1.0 can&#x27;t be used"),
         ({"question": "How many r in " + "berry " * 5000}, "leaves no room to think and answer"),
     ],
 )
