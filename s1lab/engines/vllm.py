@@ -114,6 +114,8 @@ class VllmEngine:
         cpu = current_platform.is_cpu()
         if cpu:
             options = CPU_OPTIONS | options
+            # Else log-probabilities wait for a C++ compiler, which fails where a path has a space.
+            current_platform.simple_compile_backend = "eager"
             dtype = "float32" if dtype == "auto" else dtype
         arguments = {
             "model": where,

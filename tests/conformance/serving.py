@@ -58,6 +58,7 @@ class Server:
         env = os.environ | {
             "VLLM_CPU_KVCACHE_SPACE": "1",
             "VLLM_NO_USAGE_STATS": "1",
+            "TORCH_COMPILE_DISABLE": "1",  # no C++ compiler, which fails where a path has a space
             "VLLM_LOGGING_LEVEL": "WARNING",
         }
         # One core for the model leaves the others to HTTP. Two workers' servers take one each.
@@ -91,7 +92,8 @@ class Server:
         own.
         """
         if self.process:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it died by itself
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
 
