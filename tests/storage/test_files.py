@@ -242,7 +242,9 @@ def test_a_path_that_can_not_be_written_is_refused_before_a_model_is_loaded(
     monkeypatch.setattr(lab.tiny, "pool", lambda *_, **__: pytest.fail("the pool was read"))
     shown = invoke(*option, where)
     assert shown.exit_code == 2 and where in shown.stderr and shown.stderr.count("\n") == 1
-    assert any(words in shown.stderr for words in ("can't be written", "is there already", "is a folder"))
+    assert any(
+        words in shown.stderr for words in ("can't be written", "is there already", "is a folder")
+    )
 
 
 def test_a_full_disk_leaves_a_store_that_is_read_and_goes_on(scripted, tmp_path):
