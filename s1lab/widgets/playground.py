@@ -23,11 +23,6 @@ HEIGHT = "26em"
 # Seconds between two pictures of a growing trace. If three times the duration of the last picture
 # is more, that is used.
 PAUSE = 0.1
-HOW_SAMPLED = (
-    "Sampled tokens come in pieces that double, because a seed counts from the beginning of a "
-    "round: each piece asks for the round again. The trace is lab.force's with these settings; the "
-    "work is up to three times as much."
-)
 
 
 class Playground(Panel):
@@ -181,10 +176,7 @@ class Playground(Panel):
         elif trace.error:
             self.status.value = sentence(trace.error, error=True)
         else:
-            sampled = f" {HOW_SAMPLED}" if self.temperature.value > 0 else ""
-            self.status.value = sentence(
-                f"done: {trace.summary()}. {short(trace.answer, 200)}.{sampled}"
-            )
+            self.status.value = sentence(f"done: {trace.summary()}. {short(trace.answer, 200)}.")
 
     def _draw(self, at: int, newest: bool = False) -> None:
         """Draw the trace around a position; with ``newest``, its last window, scrolled down."""
