@@ -106,7 +106,12 @@ def _forcing(p: dict[str, Any], _: Profile) -> Estimate:
     return f"{n} questions on a ladder of {len(p['caps']) + len(p['waits']) + 1} rungs", tokens, 0.0
 
 
-def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
+def _training_data(p: dict[str, Any], _: Profile) -> Estimate:
+    """Estimate nothing: the trainings are read from the record of ``make ablations``."""
+    return "stored trainings, no model", 0.0, 0.0
+
+
+def _length_control(p: dict[str, Any], _: Profile) -> Estimate:
     """Estimate seven methods of five runs, and five words.
 
     Each method thinks about as long as forcing does. The words share their first round.
@@ -118,6 +123,12 @@ def _ablations(p: dict[str, Any], _: Profile) -> Estimate:
 
 
 def _scaling(p: dict[str, Any], _: Profile) -> Estimate:
+    n, h = _asked(p)
+    rungs = len(p["caps"]) + len(p["waits"])
+    return f"{n} questions on a ladder of {rungs} rungs", _curve(n, h, p["caps"], p["waits"]), 0.0
+
+
+def _statistics(p: dict[str, Any], _: Profile) -> Estimate:
     n, h = _asked(p)
     doubt = min(p["doubt_size"], n)
     tokens = _curve(n, h, p["caps"], p["waits"]) + 3 * doubt * (h.after(4) - h.own + 4 * h.answer)
@@ -170,9 +181,11 @@ ESTIMATES: dict[str, Callable[[dict[str, Any], Profile], Estimate]] = {
     "01_data_curation": _curation,
     "02_sft": _sft,
     "03_budget_forcing": _forcing,
-    "04_ablations": _ablations,
-    "05_scaling": _scaling,
-    "06_parallel": _parallel,
-    "07_benchmarks": _benchmarks,
-    "08_explore": _explore,
+    "04_training_data": _training_data,
+    "05_length_control": _length_control,
+    "06_scaling": _scaling,
+    "07_parallel": _parallel,
+    "08_benchmarks": _benchmarks,
+    "09_statistics": _statistics,
+    "10_explore": _explore,
 }

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from s1lab.interop.papermill import alike
+from s1lab.interop.notebooks import alike
 from tools import ROOT
 
 LARGEST = 20_000  # bytes; a profile is a page
@@ -273,7 +273,7 @@ def main() -> None:
     """Check a profile's parameters of one notebook, and print them for ``papermill -f``."""
     if len(sys.argv) != 3:
         sys.exit(
-            "s1lab: give a profile and a notebook: python -m tools.profiles s1-32b 05_scaling > "
+            "s1lab: give a profile and a notebook: python -m tools.profiles s1-32b 06_scaling > "
             "runs/05.yaml"
         )
     try:

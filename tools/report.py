@@ -82,7 +82,7 @@ def _rungs(name: str, root: Path) -> list[str]:
 
 def _method_row(name: str, root: Path) -> list[str]:
     """Budget forcing's row of the paper's Table 3, measured and published."""
-    stored = _stored(name, "05_scaling", root)
+    stored = _stored(name, "06_scaling", root)
     if stored is None:
         return []
     ours, paper = stored["score"], TABLE_3["BF"]
@@ -103,7 +103,7 @@ def _method_row(name: str, root: Path) -> list[str]:
 
 def _rivals(name: str, root: Path) -> list[str]:
     """The best point of each method, with all its tokens: measured, then the paper's figures."""
-    stored = _stored(name, "06_parallel", root)
+    stored = _stored(name, "07_parallel", root)
     if stored is None:
         return []
     lines = [f"{'best of each method, measured':<44}{'tokens':>9}  accuracy, %"]

@@ -27,12 +27,13 @@ from tools.profiles import Profile, read_profile
 from tools.report import comparison
 
 CELL_LIMIT_S = 1800  # on a laptop; on GPUs a cell may take hours of paid work, and has no limit
-# 02 trains on the rows that 01 wrote. 03, 05 and 07 ask the same questions and write to one store,
-# so only the first of them asks, and none of them may run at the same time as another.
+# 02 trains on the rows that 01 wrote. 03, 06, 08 and 09 ask the same questions and write to one
+# store, so only the first of them asks, and none of them may run at the same time as another.
 AFTER = {
     "02_sft": {"01_data_curation"},
-    "05_scaling": {"03_budget_forcing"},
-    "07_benchmarks": {"03_budget_forcing", "05_scaling"},
+    "06_scaling": {"03_budget_forcing"},
+    "08_benchmarks": {"03_budget_forcing", "06_scaling"},
+    "09_statistics": {"03_budget_forcing", "06_scaling", "08_benchmarks"},
 }
 
 

@@ -59,13 +59,13 @@ def ran(root: Path, name: str) -> None:
 @pytest.mark.usefixtures("no_pictures")
 def test_a_profile_of_a_server_runs_from_tokens_to_figures(root):
     """All but the two longest, which the slow test runs as well."""
-    kept(root, "server", {"00_quickstart", "03_budget_forcing", "07_benchmarks"})
+    kept(root, "server", {"00_quickstart", "03_budget_forcing", "08_benchmarks"})
     ran(root, "server")
 
 
 @pytest.mark.usefixtures("no_pictures")
 def test_a_profile_of_one_gpu_trains_and_forces(root):
-    kept(root, "one-gpu", {"02_sft", "05_scaling"})
+    kept(root, "one-gpu", {"02_sft", "06_scaling"})
     ran(root, "one-gpu")
 
 

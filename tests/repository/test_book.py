@@ -336,14 +336,14 @@ def test_a_widget_becomes_what_stands_beside_it_and_a_link_goes_to_the_page():
     }
     cells = [
         {"cell_type": "code", "outputs": [shown]},
-        {"cell_type": "markdown", "source": ["[next](05_scaling.ipynb#next)"]},
+        {"cell_type": "markdown", "source": ["[next](06_scaling.ipynb#next)"]},
     ]
     ready = hooks.prepared({"metadata": {"widgets": {}}, "cells": cells})
     assert (
         ready["cells"][0]["outputs"][0]["data"] == {"text/plain": "a slider"}
         and not ready["metadata"]
     )
-    assert ready["cells"][1]["source"] == "[next](05_scaling.html#next)"
+    assert ready["cells"][1]["source"] == "[next](06_scaling.html#next)"
 
 
 def target(name: str) -> list[str]:

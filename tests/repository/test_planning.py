@@ -87,7 +87,7 @@ def test_a_real_embedded_run_writes_what_its_plan_says_within_a_quarter(tiny, tm
 
     store = tmp_path / "07.db"
     lab.sweep(tiny, problems, waits=(0, 2, 4), store=store, progress=False)
-    planned = plan(Profile("x", {"07_benchmarks": {"benchmark_size": 64, "base": ""}})).tokens
+    planned = plan(Profile("x", {"08_benchmarks": {"benchmark_size": 64, "base": ""}})).tokens
     assert lab.runs(store).tokens.sum() == pytest.approx(planned, rel=0.25)
 
 
@@ -101,15 +101,15 @@ def test_a_measured_speed_replaces_the_assumed_one(tiny):
 
 
 def test_fewer_rungs_and_questions_cost_less():
-    one = plan(Profile("x", {"05_scaling": {"benchmark": "aime24", "benchmark_size": 30}})).tokens
+    one = plan(Profile("x", {"06_scaling": {"benchmark": "aime24", "benchmark_size": 30}})).tokens
     assert (
-        plan(Profile("x", {"05_scaling": {"benchmark": "aime24", "benchmark_size": 15}})).tokens
+        plan(Profile("x", {"06_scaling": {"benchmark": "aime24", "benchmark_size": 15}})).tokens
         < 0.6 * one
     )
     assert (
         plan(
             Profile(
-                "x", {"05_scaling": {"benchmark": "aime24", "benchmark_size": 30, "waits": [0]}}
+                "x", {"06_scaling": {"benchmark": "aime24", "benchmark_size": 30, "waits": [0]}}
             )
         ).tokens
         < one
@@ -149,7 +149,7 @@ def test_the_memory_of_a_training_is_that_of_its_changed_recipe():
 
 def test_quantized_weights_take_less():
     given = {
-        "07_benchmarks": {
+        "08_benchmarks": {
             "model": "org/x-32B",
             "base": "",
             "engine_options": {"engine": "vllm", "quantization": "fp8"},

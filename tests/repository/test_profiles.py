@@ -219,10 +219,10 @@ def test_notebooks_that_wait_for_one_another_and_jobs_of_none_are_refused_before
 def test_plain_papermill_gets_checked_parameters():
     command = [sys.executable, "-m", "tools.profiles"]
     ran = subprocess.run(
-        [*command, "s1-32b", "05_scaling"], capture_output=True, text=True, cwd=ROOT
+        [*command, "s1-32b", "06_scaling"], capture_output=True, text=True, cwd=ROOT
     )
-    assert yaml.safe_load(ran.stdout) == read_profile("s1-32b").notebooks["05_scaling"]
-    for arguments in (["s1-32b", "99_none"], ["huge", "05_scaling"], []):
+    assert yaml.safe_load(ran.stdout) == read_profile("s1-32b").notebooks["06_scaling"]
+    for arguments in (["s1-32b", "99_none"], ["huge", "06_scaling"], []):
         ran = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=ROOT)
         assert (
             ran.returncode == 1 and ran.stderr.startswith("s1lab: ") and ran.stderr.count("\n") == 1

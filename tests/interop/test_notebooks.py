@@ -10,7 +10,7 @@ import re
 import nbformat
 import pytest
 
-from s1lab.interop.papermill import ParameterError, check_parameters
+from s1lab.interop.notebooks import ParameterError, check_parameters
 from tests.helpers import ROOT
 
 OWN = (
@@ -110,4 +110,4 @@ def test_every_notebook_checks_its_parameters_in_its_second_cell(path, tmp_path,
         scope["In"] += [f"# Parameters\n{injected}"] if injected else []
         expected = pytest.raises(ParameterError, match=fault) if fault else contextlib.nullcontext()
         with expected:
-            exec(f"from s1lab.interop.papermill import check_parameters\n{call}", scope)
+            exec(f"from s1lab.interop.notebooks import check_parameters\n{call}", scope)

@@ -1,17 +1,27 @@
-"""The parameters of a notebook: checked in its second cell, before anything runs.
+"""What every notebook does and no lesson is about: check parameters, name versions, keep results.
 
 papermill only warns of a parameter that the notebook does not have, and hands on every value as it
-is. `check_parameters` says what is wrong in one sentence. It also finds the repository's folder of
-notebooks, so that a run without ``--cwd`` writes where the others do.
+is. `check_parameters` says what is wrong in one sentence, before anything runs. It also finds the
+repository's folder of notebooks, so that a run without ``--cwd`` writes where the others do.
+`versions` names the software of a run, and `save_record` writes its results and figures.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
+import json
 import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from s1lab.storage.files import local, write_whole
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 INJECTED = "# Parameters"  # how the cell begins that papermill adds
 
@@ -122,3 +132,60 @@ def _enter_notebooks() -> None:
         if (folder / "notebooks" / "profiles").is_dir() and (folder / "s1lab").is_dir():
             os.chdir(folder / "notebooks")
             return
+
+
+def versions(*packages: str) -> str:
+    """Return the versions of Python, s1lab and other packages, in one line.
+
+    Args:
+        *packages: Names of packages as pip knows them. One that is not installed is said to be so.
+
+    Example:
+        >>> from s1lab.interop.notebooks import versions
+        >>> versions("torch").startswith("python 3")
+        True
+    """
+    names = {"python": platform.python_version()}
+    for package in ("s1lab", *packages):
+        try:
+            names[package] = version(package)
+        except PackageNotFoundError:
+            names[package] = "not installed"
+    return ", ".join(f"{name} {number}" for name, number in names.items())
+
+
+def save_record(
+    name: str,
+    results: str | Path,
+    record: Mapping[str, Any],
+    figures: str | Path = "",
+    pictures: Mapping[str, go.Figure] | None = None,
+) -> list[Path]:
+    """Write what a notebook measured as JSON, and its figures.
+
+    Args:
+        name: The notebook's name, which becomes the file's.
+        results: Folder of the JSON file. It is made if needed.
+        record: What was measured, in JSON's types.
+        figures: Folder of the figures.
+        pictures: Figures by the name of their files.
+
+    Returns:
+        The paths written, the record first. See `s1lab.figures.export.save` for the figures.
+
+    Raises:
+        OSError: A file can't be written. The message names it.
+
+    Example:
+        from s1lab.interop.notebooks import save_record
+
+        save_record("03_budget_forcing", "../runs/mine", {"accuracy": 63.6})
+    """
+    from s1lab.figures.export import save
+
+    path = local(results) / f"{name}.json"
+    write_whole(path, [(json.dumps(dict(record), indent=1) + "\n").encode()])
+    written = [path]
+    for picture, figure in (pictures or {}).items():
+        written += save(figure, figures, picture)
+    return written
