@@ -160,17 +160,22 @@ def _with_steady_ids(svg: bytes, name: str) -> bytes:
     return svg
 
 
-def show(figure: go.Figure) -> Any:
-    """Return a figure for a notebook: interactive in plotly's viewer, elsewhere a picture.
+def show(figure: go.Figure, alt: str = "") -> Any:
+    """Show a figure in a notebook: interactive in plotly's viewer, elsewhere as a picture.
 
     Elsewhere is a code host or an exported page.
 
+    Args:
+        figure: The figure.
+        alt: What is seen in it, in a sentence, for readers who can't see it.
+
     Example:
-        lab.figures.show(lab.figures.histogram({"all": [10, 20, 40, 60]}, "tokens"))
+        figure = lab.figures.histogram({"all": [10, 20, 40, 60]}, "tokens")
+        lab.figures.show(figure, alt="Four lengths between 10 and 60 tokens")
     """
     from IPython.display import display
 
-    display(bundle(figure), raw=True)
+    display(bundle(figure), metadata={"image/png": {"alt": alt}} if alt else None, raw=True)
 
 
 def bundle(figure: go.Figure) -> dict[str, Any]:
