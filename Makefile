@@ -54,9 +54,12 @@ conformance: setup ## every engine held to the same tokens: transformers, real v
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not slow" tests/conformance -n 2 --dist loadgroup --no-loadscope-reorder
 
 # Notebooks that need each other's files, or share a store, are one row, in order. The longest first.
-NBVAL_ROWS := 01_02 03_05_07 04 06 00 08
+NBVAL_ROWS := 01_02 03_06_08_09 05 07 solutions 00_04_10
 notebooks-test: setup ## every committed notebook runs again and gives the same (nbval), two rows side by side
 	@$(MAKE) --no-print-directory -j2 --output-sync=target $(addprefix nbval-,$(NBVAL_ROWS))
+
+nbval-solutions:
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) $(wildcard notebooks/solutions/*.ipynb)
 
 nbval-%:
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest $(NBVAL) $(foreach n,$(subst _, ,$*),$(wildcard notebooks/$(n)*.ipynb))

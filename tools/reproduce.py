@@ -121,7 +121,8 @@ def run_notebooks(
 
     Args:
         profile: The name of a profile or a Profile, as in `tools.profiles.read_profile`.
-        in_place: Write the executed notebooks over the originals.
+        in_place: Write the executed notebooks over the originals, and the solutions of their
+            exercises too.
         jobs: Notebooks that run at the same time, each with its share of the cores. None is two if
             the profile has no GPU, else one, since two models may not fit on a GPU together. A
             notebook waits for the ones whose output it needs.
@@ -146,10 +147,13 @@ def run_notebooks(
     needs = _needs(profile)
     folder = root / "runs" / profile.name
     folder.mkdir(parents=True, exist_ok=True)
-    targets = {
-        n: (root / "notebooks" if in_place else folder) / f"{n}.ipynb" for n in profile.notebooks
-    }
-    waiting, running, failed, done = list(profile.notebooks), dict[str, _Running](), list[str](), 0
+    waiting = list(profile.notebooks)
+    if in_place:
+        solutions = sorted((root / "notebooks" / "solutions").glob("*.ipynb"))
+        waiting += [f"solutions/{path.stem}" for path in solutions]
+        (folder / "solutions").mkdir(exist_ok=True)  # their logs
+    targets = {n: (root / "notebooks" if in_place else folder) / f"{n}.ipynb" for n in waiting}
+    running, failed, done = dict[str, _Running](), list[str](), 0
     bar = tqdm(
         total=sum(_code_cells(root, n) for n in waiting),
         unit="cell",
@@ -157,7 +161,7 @@ def run_notebooks(
     )
     try:
         while running or (waiting and not failed):
-            ready = [n for n in waiting if not needs[n] & {*waiting, *running}]
+            ready = [n for n in waiting if not needs.get(n, set()) & {*waiting, *running}]
             for notebook in ready[: 0 if failed else jobs - len(running)]:
                 waiting.remove(notebook)
                 # In place nothing is injected: the committed notebooks run with their own
