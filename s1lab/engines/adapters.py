@@ -1,0 +1,134 @@
+"""LoRA adapters: merged into their base once, in a folder that every engine loads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from s1lab.engines.gguf import cache
+from s1lab.storage.files import local, unfinished
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+BASE = "s1lab_base"  # key of the config: the fingerprint of the base that was trained on
+
+
+class AdapterError(ValueError, FileNotFoundError):
+    """An adapter that can't be merged. The message is one sentence."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def folder_for(base: str, adapter: str | Path) -> Path:
+    """The folder in the cache that holds a base with its adapter, whether it is there or not.
+
+    Its name holds digests of both.
+
+    Raises:
+        AdapterError: The folder holds no adapter.
+    """
+    from s1lab.engines.fingerprint import fingerprint
+
+    adapter = local(adapter)
+    settings_of(adapter)
+    digest = hashlib.blake2b(fingerprint(base).encode(), digest_size=10)
+    for name in (CONFIG, WEIGHTS):
+        digest.update((adapter / name).read_bytes())
+    return cache() / f"{Path(base).stem[:40]}-{adapter.name[:20]}-{digest.hexdigest()}"
+
+
+def settings_of(adapter: Path) -> dict[str, Any]:
+    """The settings of an adapter, as peft writes them.
+
+    Raises:
+        AdapterError: The folder holds no LoRA adapter.
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (adapter / name).is_file():
+            raise AdapterError(
+                f"adapter {adapter} has no {name}: give a folder that peft wrote, with safetensors"
+            )
+    try:
+        found = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as why:
+        raise AdapterError(
+            f"{adapter / CONFIG} is no JSON ({why}): write the adapter again"
+        ) from why
+    if not isinstance(found, dict) or found.get("peft_type") != "LORA":
+        raise AdapterError(
+            f"{adapter / CONFIG} is of the kind {found.get('peft_type') if isinstance(found, dict) else found!r}"
+            ": give a LoRA adapter"
+        )
+    return found
+
+
+def merge(base: str, adapter: str | Path) -> Path:
+    """Merge a LoRA adapter into its base, unless that was done before.
+
+    Args:
+        base: The base model, by any name of a model with files.
+        adapter: Folder of the adapter, as peft writes it.
+
+    Returns:
+        The folder of the merged model, in the cache, in float32.
+
+    Raises:
+        AdapterError: It is no adapter of this base.
+        ImportError: peft is missing.
+
+    Example:
+        folder = merge("smollm2", "runs/mine/adapter")
+    """
+    from s1lab.engines.fingerprint import fingerprint
+
+    folder = folder_for(base, adapter)
+    if folder.is_dir():
+        return folder
+    adapter = local(adapter)
+    settings = settings_of(adapter)
+    if settings.get(BASE) not in (None, fingerprint(base)):
+        raise AdapterError(
+            f"adapter {adapter} was trained on another model than {base!r} "
+            f"({settings.get('base_model_name_or_path')}): name its own base"
+        )
+    try:
+        import peft
+    except ImportError:
+        raise ImportError("an adapter is merged by peft: pip install 's1lab[sft]'") from None
+    import torch
+
+    from s1lab.engines.model_files import load_network, load_tokenizer
+
+    network = load_network(base, torch.float32)
+    _check_shapes(base, adapter, network, settings)
+    tokenizer = load_tokenizer(base)
+    with unfinished(folder) as half:
+        merged = peft.PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
+        merged.save_pretrained(half)
+        tokenizer.save_pretrained(half)
+    return folder
+
+
+def _check_shapes(base: str, adapter: Path, network: Any, settings: dict[str, Any]) -> None:
+    """Every weight of the adapter must fit a weight of the base."""
+    from safetensors import SafetensorError, safe_open
+
+    shapes = {name: tuple(weight.shape) for name, weight in network.named_parameters()}
+    rank = settings.get("r")
+    try:
+        with safe_open(adapter / WEIGHTS, "pt") as file:
+            names = list(file.keys())
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+    except SafetensorError as why:
+        raise AdapterError(f"{adapter / WEIGHTS} is damaged ({why}): write it again") from why
+    for name, shape in found.items():
+        part, _, side = name.removeprefix("base_model.model.").rpartition(".lora_")
+        wanted = shapes.get(f"{part}.weight", ())
+        fits = (rank, wanted[1]) if side.startswith("A") else (wanted[0], rank) if wanted else ()
+        if len(wanted) != 2 or shape != fits:
+            raise AdapterError(
+                f"adapter {adapter} is not of {base!r} ({name} has the shape {shape}): name its "
+                f"own base, {settings.get('base_model_name_or_path')!r}"
+            )
