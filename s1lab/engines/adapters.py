@@ -56,12 +56,10 @@ def settings_of(adapter: Path) -> dict[str, Any]:
         raise AdapterError(
             f"{adapter / CONFIG} is no JSON ({why}): write the adapter again"
         ) from why
-    if not isinstance(found, dict) or found.get("peft_type") != "LORA":
-        raise AdapterError(
-            f"{adapter / CONFIG} is of the kind {found.get('peft_type') if isinstance(found, dict) else found!r}"
-            ": give a LoRA adapter"
-        )
-    return found
+    kind = found.get("peft_type") if isinstance(found, dict) else None
+    if kind != "LORA":
+        raise AdapterError(f"{adapter / CONFIG} is of the kind {kind!r}: give a LoRA adapter")
+    return dict(found)
 
 
 def merge(base: str, adapter: str | Path) -> Path:
