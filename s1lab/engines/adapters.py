@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from s1lab.engines.gguf import cache
+from s1lab.engines.gguf import cache, no_bars
 from s1lab.storage.files import local, unfinished
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-BASE = "s1lab_base"  # key of the config: the fingerprint of the base that was trained on
+BASE = "s1lab_base.txt"  # beside them, in adapters of s1lab.sft: the fingerprint of their base
 
 
 class AdapterError(ValueError, FileNotFoundError):
@@ -53,9 +53,7 @@ def settings_of(adapter: Path) -> dict[str, Any]:
     try:
         found = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as why:
-        raise AdapterError(
-            f"{adapter / CONFIG} is no JSON ({why}): write the adapter again"
-        ) from why
+        raise AdapterError(f"{adapter / CONFIG} is not JSON ({why}): write it again") from why
     kind = found.get("peft_type") if isinstance(found, dict) else None
     if kind != "LORA":
         raise AdapterError(f"{adapter / CONFIG} is of the kind {kind!r}: give a LoRA adapter")
@@ -86,7 +84,8 @@ def merge(base: str, adapter: str | Path) -> Path:
         return folder
     adapter = local(adapter)
     settings = settings_of(adapter)
-    if settings.get(BASE) not in (None, fingerprint(base)):
+    noted = adapter / BASE
+    if noted.is_file() and noted.read_text(encoding="utf-8").strip() != fingerprint(base):
         raise AdapterError(
             f"adapter {adapter} was trained on another model than {base!r} "
             f"({settings.get('base_model_name_or_path')}): name its own base"
@@ -102,7 +101,7 @@ def merge(base: str, adapter: str | Path) -> Path:
     network = load_network(base, torch.float32)
     _check_shapes(base, adapter, network, settings)
     tokenizer = load_tokenizer(base)
-    with unfinished(folder) as half:
+    with unfinished(folder) as half, no_bars():
         merged = peft.PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
         merged.save_pretrained(half)
         tokenizer.save_pretrained(half)

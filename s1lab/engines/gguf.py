@@ -306,7 +306,7 @@ def _write(path: Path, found: Header, half: Path) -> None:
     from s1lab.engines.weights import no_report
 
     given = {"gguf_file": path.name}
-    with no_report(), _no_bars():
+    with no_report(), no_bars():
         tokenizer = AutoTokenizer.from_pretrained(path.parent, **given)
         config = AutoConfig.from_pretrained(path.parent, **given)
         network = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **given)
@@ -331,13 +331,13 @@ def _write(path: Path, found: Header, half: Path) -> None:
     if config.tie_word_embeddings:
         plain.tie_weights()
     plain.generation_config = network.generation_config
-    with _no_bars():
+    with no_bars():
         plain.save_pretrained(half)
         tokenizer.save_pretrained(half)
 
 
 @contextmanager
-def _no_bars() -> Iterator[None]:
+def no_bars() -> Iterator[None]:
     """Hide transformers' progress bars."""
     from transformers.utils import logging
 

@@ -22,6 +22,7 @@ from trl import SFTConfig, SFTTrainer
 
 from s1lab.curate.io import digest
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
+from s1lab.engines.adapters import BASE
 from s1lab.engines.fingerprint import fingerprint, fingerprint_of
 from s1lab.engines.model_files import load_network, load_tokenizer
 from s1lab.sft.card import card
@@ -386,6 +387,7 @@ def _save(
     if not trainer.is_world_process_zero():
         return
     if made["recipe"]["lora"]:
+        (half / "adapter" / BASE).write_text(f"{made['fingerprint']}\n", encoding="utf-8")
         trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(half)
     words.save_pretrained(half)
     (half / "README.md").write_text(card(made), encoding="utf-8")

@@ -493,7 +493,10 @@ def test_a_killed_run_goes_on_with_the_losses_of_an_uninterrupted_one(trained, t
 
 
 @pytest.mark.long
-def test_adapters_are_trained_alone_resumed_and_merged_into_a_model_that_loads(tmp_path):
+def test_adapters_are_trained_alone_resumed_and_merged_into_a_model_that_loads(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     recipe = QUICK.but(lora=sft.Lora(rank=4, alpha=8), rate=1e-2, save_every=2)
     found = sft.train("s1-tiny-base", traces(), recipe, out=tmp_path / "run", progress=False)
     assert found.loss[-1] < found.loss[0]
@@ -509,6 +512,12 @@ def test_adapters_are_trained_alone_resumed_and_merged_into_a_model_that_loads(t
         assert (
             lab.force(engine, "How many r in raspberry?", lab.Budget(max_tokens=20)).error is None
         )
+        trained = lab.force(engine, "How many r in raspberry?", lab.Budget(max_tokens=20))
+    with lab.load("s1-tiny-base", adapter=found.path / "adapter") as engine:
+        merged = lab.force(engine, "How many r in raspberry?", lab.Budget(max_tokens=20))
+    assert merged.ids == trained.ids
+    with pytest.raises(ValueError, match="was trained on another model than 's1-tiny'"):
+        lab.load("s1-tiny", adapter=found.path / "adapter")
     process = started(tmp_path / "again", lora={"rank": 4, "alpha": 8}, rate=1e-2, save_every=2)
     for line in process.stdout:
         if line.strip() == "3":
