@@ -25,6 +25,7 @@ def trace() -> str:
         "lines 1 to 7 and the word stop, 55 tokens. Continuation: Wait, 1 token. Sampled: lines "
         "8 and 9, 18 tokens. Close: the delimiter, 3 tokens. Answer: 3, 4 tokens. The thinking "
         "is 55 + 1 + 18 = 74 tokens. The model wrote 77 tokens, and 4 were forced.",
+        "s1-tiny",
     )
     d.text(MARGIN, 68, "text", "m")
     d.text(330, 68, "origin", "m")
@@ -60,6 +61,7 @@ def cut() -> str:
         "The model writes 24 thinking tokens, up to the middle of line 4. There the cap is "
         "reached. The program appends the end-of-thinking delimiter and the words Final Answer. "
         "The model answers 1, which is wrong: it had no time to find the other two r.",
+        "s1-tiny",
     )
     d.step(72, 1, "The model thinks, until 24 tokens are used up.")
     x, _ = d.chips(MARGIN + 31, 92, [*LINES[:3], "4 a"], "sampled")
@@ -85,6 +87,7 @@ def wait() -> str:
         "The program drops the delimiter and appends Wait. The model goes on with lines 8 and 9 "
         "and finds the third r. It stops again. The program closes the thinking, and the model "
         "answers 3, after 74 thinking tokens. Without the Wait it answers 2, after 55.",
+        "s1-tiny",
     )
     left = MARGIN + 31
     d.step(72, 1, "The model thinks, and wants to stop after 55 tokens.")
@@ -116,25 +119,23 @@ def ladder() -> str:
         "rungs: the caps of 16 and 24 tokens, the own stop at 55, and the end after one Wait at "
         "74. At each rung a copy is closed and answered: 1, 1, 2 and 3. One by one the rungs "
         "think 16 + 24 + 55 + 74 = 169 tokens; the ladder thinks 74.",
+        "s1-tiny",
     )
-    scale = (RIGHT - MARGIN) / RUNGS[-1][1]
-    sizes = [6, 7, 8, 8, 8, 8, 10, 1, 9, 9]  # tokens; "stop" is in the cell of line 7
-    texts = [*LINES, "", *(line[:7] for line in MORE)]
-    at = 0
-    for size, text in zip(sizes, texts, strict=True):
-        kind = "sampled" if text else "continuation"
-        d.box(MARGIN + scale * at + 1, 86, scale * size - 2, 30, kind, text, "c")
-        if not text:
-            d.text(MARGIN + scale * (at + 0.5), 76, "Wait", "b", "middle")
-        at += size
     d.text(MARGIN, 76, "the thinking, once: 74 tokens", "m")
+    texts = ["1 r 1", "…", "3 ras 1", "4 asp 1", "…", "7 ber 2", "stop", "Wait", "8 err 3", "…"]
+    x, starts = float(MARGIN), []
+    for text in texts:
+        starts.append(x)
+        x, _ = d.chips(x, 86, [text], "continuation" if text == "Wait" else "sampled", 4)
+    line = chip_width(LINES[2])  # lines 3 and 4: 16 is the third of 8 tokens, 24 the third too
+    ends = [starts[2] + line * 3 / 8, starts[3] + line * 3 / 8, starts[7] - 2, x - 4]
     for n, (name, tokens, found) in enumerate(RUNGS):
-        x, left = min(MARGIN + scale * tokens, RIGHT - 8), (70, 182, 364, 476)[n]
-        d.arrow((x, 118), (x, 158))
+        left, up = (58, 184, 316, 445)[n], 118
+        d.arrow((ends[n], up), (ends[n], 158))
         side = -6 if n in (0, 3) else 6
-        d.text(x + side, 143, str(tokens), "m", "end" if side < 0 else "start")
-        d.box(left, 160, 100, 28, "blue", name, "b")
-        d.box(left, 192, 100, 28, "answer", f"Answer: {found}", "c")
+        d.text(ends[n] + side, 143, str(tokens), "m", "end" if side < 0 else "start")
+        d.box(left, 160, 104, 28, "blue", name, "b")
+        d.box(left, 192, 104, 28, "answer", f"Answer: {found}", "c")
     d.text(MARGIN, 258, "thinking tokens that are written", "m")
     x = 124.0
     for _, tokens, _ in RUNGS:
@@ -157,6 +158,7 @@ def program() -> str:
         "completions come back. Below, the three requests of one question with one Wait: "
         "continue the prompt, get lines 1 to 7; continue after Wait, get lines 8 and 9; "
         "continue after the close, get Answer: 3.",
+        "s1-tiny",
     )
     for n in range(3):
         y = 60 + 46 * n
@@ -198,6 +200,7 @@ def probes() -> str:
         "tokens it forks: a copy is closed by force and answers, each time 1. The copy is thrown "
         "away and the thinking goes on. After its own stop at 55 tokens the trace answers 2. A "
         "stopping rule reads the answers so far and decides: answer now, or think on.",
+        "s1-tiny",
     )
     scale = 8.6
     sizes, at = [6, 7, 8, 8, 8, 8, 10], 0
@@ -215,6 +218,7 @@ def probes() -> str:
         d.box(left + 7, 187, 110, 26, "prefix", "Final Answer:", "c")
         d.box(left + 44, 217, 36, 26, "answer", str(found), "c")
     d.box(RIGHT - 64, 160, 64, 88, "answer", "own\nstop:\n2", "t")
-    d.arrow((300, 250), (300, 276), kind="dashed")
-    d.box(110, 280, 380, 52, "blue", "a stopping rule reads the answers so far:\nanswer now, or think on?")
+    d.gather([100 + 138 * n + 62 for n in range(3)], 250, 278)
+    question = "a stopping rule reads the answers so far:\nanswer now, or think on?"
+    d.box(110, 280, 380, 52, "blue", question)
     return d.svg(356)

@@ -55,14 +55,17 @@ class Drawing:
     Args:
         title: What it shows, in a few words; the heading inside the picture too.
         description: The picture in sentences, for those who can't see it.
+        of: Whose texts and numbers they are, such as "s1-tiny"; written at the right.
     """
 
-    def __init__(self, title: str, description: str) -> None:
+    def __init__(self, title: str, description: str, of: str = "") -> None:
         self.title, self.description = title, description
         self.parts: list[str] = []
         self.kinds: set[str] = {"card"}
         self.lines: set[str] = set()
         self.text(MARGIN, 37, title, "h")
+        if of:
+            self.text(WIDTH - MARGIN, 37, of, "m", "end")
 
     def text(self, x: float, y: float, text: str, kind: str = "t", anchor: str = "start") -> None:
         """Write a line of text; ``y`` is its baseline.
@@ -74,6 +77,8 @@ class Drawing:
             kind: "h" heading, "b" bold, "t" text, "m" muted, "c" code.
             anchor: "start", "middle" or "end".
         """
+        if not text:
+            return
         where = "" if anchor == "start" else f' text-anchor="{anchor}"'
         self.parts.append(f'<text class="{kind}" x="{x:g}" y="{y:g}"{where}>{escape(text)}</text>')
 
@@ -113,6 +118,14 @@ class Drawing:
         end = ' marker-end="url(#head)"' if head else ""
         self.parts.append(f'<path class="{kind}" d="M{path}"{end}/>')
 
+    def gather(self, xs: Sequence[float], top: float, low: float) -> None:
+        """Draw lines down from several places, joined to one arrow at the middle."""
+        middle, joint = (xs[0] + xs[-1]) / 2, (top + low) / 2
+        for x in xs:
+            self.arrow((x, top), (x, joint), head=False)
+        self.arrow((xs[0], joint), (xs[-1], joint), head=False)
+        self.arrow((middle, joint), (middle, low))
+
     def step(self, y: float, number: int, text: str) -> None:
         """Write a numbered step's sentence."""
         self.box(MARGIN, y - 15, 21, 21, "blue", str(number), "b")
@@ -126,9 +139,7 @@ class Drawing:
             ' markerUnits="userSpaceOnUse" orient="auto"><path class="tip" d="M0 0L8 4L0 8z"/>'
             "</marker>"
         )
-        card = (
-            f'<rect class="card" x="1" y="1" width="{WIDTH - 2}" height="{height - 2}" rx="12"/>'
-        )
+        card = f'<rect class="card" x="1" y="1" width="{WIDTH - 2}" height="{height - 2}" rx="12"/>'
         return "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" '
@@ -156,9 +167,7 @@ class Drawing:
             f".{kind}{{fill:none;{LINES[kind]}}}\n" for kind in LINES if kind in self.lines
         )
         light, dark = ("".join(self._colours(kinds, scheme)) for scheme in (0, 1))
-        return (
-            f"{sizes}{borders}{lines}{light}@media (prefers-color-scheme:dark){{\n{dark}}}\n"
-        )
+        return f"{sizes}{borders}{lines}{light}@media (prefers-color-scheme:dark){{\n{dark}}}\n"
 
     def _colours(self, kinds: Sequence[str], scheme: int) -> list[str]:
         paints = [(kind, PAINTS[kind][2 * scheme : 2 * scheme + 2]) for kind in kinds]
