@@ -264,8 +264,9 @@ def _closed(source: Source, text: str) -> str:
 def _legend(source: Sequence[Source], words: str, other: Sequence[Source] | None = None) -> str:
     entries = []
     for name, look in LOOKS.items():
+        # a Source is its name
         counts = [s.count(name) for s in (source, other) if s is not None]  # type: ignore[arg-type]
-        if any(counts):  # a Source is its name
+        if any(counts):
             shown = " and ".join(f"{count:,}" for count in counts)
             entries.append(
                 f'<{look.tag} style="{look.style}">{name}</{look.tag}> {shown} '
