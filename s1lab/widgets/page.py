@@ -75,7 +75,7 @@ SCRIPT = """
     // Plain keys belong to the control that has the focus; JupyterLab reads this attribute.
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey && event.key !== 'Escape'
       && !(event.shiftKey && event.key === 'Enter');
-    here.toggleAttribute('data-lm-suppress-shortcuts', plain);
+    event.target.toggleAttribute('data-lm-suppress-shortcuts', plain);
     const list = event.target.closest('.s1lab-rows select');
     const step = {ArrowUp: [0, '.s1lab-up'], ArrowDown: [list?.length - 1, '.s1lab-down']};
     const [edge, button] = step[event.key] ?? [];
