@@ -90,7 +90,7 @@ class Playground(Panel):
         self.window = Window(self._draw)
         tokens = lengths(engine.context)
         settings = row(
-            dial(self.cap, tokens[1:], self.uncapped), dial(self.least, tokens),
+            dial(self.cap, tokens[1:] or [1], self.uncapped), dial(self.least, tokens),
             dial(self.waits, range(9)), self.text,
             dial(self.temperature, [n / 10 for n in range(21)]), self.seed,
         )  # fmt: skip
@@ -101,6 +101,8 @@ class Playground(Panel):
         super().__init__([controls, running, self.answered, self.window.box, self.view])
         self.cap.observe(lambda _: setattr(self.uncapped, "value", False), "value")
         self.uncapped.observe(self._uncapped, "value")
+        for field in (self.question, self.text):  # where the page's script may not run
+            field.on_msg(self._submitted)
         for control in (
             self.question, self.cap, self.uncapped, self.least, self.waits, self.text,
             self.temperature, self.seed,
@@ -185,6 +187,10 @@ class Playground(Panel):
     def _busy(self, busy: bool) -> None:
         # Run stays enabled, so that the keyboard's focus stays on it.
         self._writing, self.halt.disabled = busy, not busy
+
+    def _submitted(self, _: object, message: dict[str, Any], __: object) -> None:
+        if message.get("event") == "submit":
+            self.start()
 
     def _uncapped(self, change: dict[str, Any]) -> None:
         self.cap.disabled = change["new"]
