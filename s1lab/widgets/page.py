@@ -12,6 +12,7 @@ from html import escape
 STYLE = """
 .s1lab-panel{container-type:inline-size;width:100%}
 .s1lab-panel .jupyter-widgets{max-width:calc(100% - 4px)}
+.s1lab-panel .widget-html-content{min-width:0;line-height:1.5}
 .s1lab-panel .s1lab-trace span[title]{cursor:pointer}
 .s1lab-panel .s1lab-trace span[title]:hover{outline:2px solid currentColor}
 .s1lab-panel .s1lab-dim{opacity:.6}
