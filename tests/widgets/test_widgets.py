@@ -819,8 +819,7 @@ def test_stop_does_not_wait_for_a_server_that_is_silent(tiny):
         ({"cap": 5, "least": 9}, "Minimum: 9 is above the Cap, which is 5"),
         ({"waits": -1}, "Waits: -1 is negative"),
         ({"temperature": -1.0}, "Temperature: -1 can&#x27;t be used"),
-        ({"seed": -(10**30)}, "Seed "),
-        ({"least": 10**9}, "Error:"),
+        ({"temperature": float("inf")}, "Temperature inf"),
         ({"question": "How many r in " + "berry " * 5000}, "leaves no room to think and answer"),
     ],
 )
