@@ -172,9 +172,8 @@ class LadderSlider(Panel):
                 *([word(correct), f"{self.rungs.measured[i].interval} %"]
                   if self.rungs.measured else []),
             ]  # fmt: skip
-            shown = map(escape, cells)
-            if i == self.budget.value:
-                shown = (f"<b>{cell}</b>" for cell in shown)
+            chosen = i == self.budget.value
+            shown = [f"<b>{escape(c)}</b>" if chosen else escape(c) for c in cells]
             lines.append(
                 "<tr>" + "".join(f'<td style="{CELL}">{cell}</td>' for cell in shown) + "</tr>"
             )

@@ -284,7 +284,7 @@ class Playground(Panel):
         if self.asked is None:
             question = escape(self.question.value) or "no question yet"
             return f"<div>not asked yet: <b>{question}</b>, {escape(self.settings.words())}</div>"
-        return self._heading() + self.view.value
+        return f"{self._heading()}{self.view.value}"
 
 
 def playground(engine: Engine, question: str = "", *, every: int = EVERY) -> Playground:
