@@ -275,7 +275,8 @@ def as_image(svg: str) -> str:
     )
     ground = colored.replace(">", '><rect width="100%" height="100%" fill="white"/>', 1)
     coded = b64encode(ground.encode()).decode()
-    return f'<img alt="{label}" width="{WIDE}" src="data:image/svg+xml;base64,{coded}">'
+    source = f"data:image/svg+xml;base64,{coded}"
+    return f'<img alt="{label}" width="{WIDE}" style="max-width:100%" src="{source}">'
 
 
 def _axes(

@@ -48,6 +48,7 @@ TOO_WIDE = """panel => [panel, ...panel.querySelectorAll('.widget-box')]
     .map(box => `${box.className}: ${box.scrollWidth} in ${box.clientWidth}`)"""
 # Whether a trace is dimmed.
 DIM = "cell => getComputedStyle(cell.querySelector('.s1lab-trace').closest('.widget-html')).opacity"
+IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 ACTIVE_CELL = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
 OVERFLOWS = "box => box.querySelector('pre').scrollHeight > box.clientHeight + 200"
 CELLS = [
@@ -168,10 +169,7 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             page.goto(f"{server}/lab/tree/widgets.ipynb?token={TOKEN}")
             page.wait_for_function("window.jupyterapp !== undefined")
             page.locator(".jp-CodeCell").nth(len(CELLS) - 1).wait_for()
-            page.wait_for_function(
-                "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status"
-                " === 'idle'"
-            )
+            page.wait_for_function(IDLE)
             page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
             page.get_by_text("the kernel answers 42").wait_for()
             cells = [
@@ -370,6 +368,7 @@ def outlives(page, server: str, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert stills.nth(1).locator("img").get_attribute("alt").startswith("accuracy over")
     stills.nth(1).screenshot(path=tmp_path / "still.png")
+    page.wait_for_function(IDLE)  # a server does not end well while a kernel starts
 
 
 def drags(page, slider, share: float) -> None:
