@@ -284,7 +284,7 @@ def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) 
     top = max(max(values) for values in groups.values())
     means = {name: float(sum(values)) / len(values) for name, values in groups.items()}
     figure = make_subplots(
-        len(groups), 1, shared_xaxes="all", shared_yaxes="all",
+        len(groups), 1, shared_xaxes="all",
         subplot_titles=[f"<b>{name}</b>: mean {mean:,.0f}" for name, mean in means.items()],
         vertical_spacing=0.22 / len(groups),
     )  # fmt: skip
@@ -301,6 +301,6 @@ def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) 
         )
         figure.add_vline(x=means[name], line={"color": INK, "width": 2, "dash": "dot"}, row=row)
     figure.update_xaxes(title_text=unit, row=len(groups))
-    figure.update_yaxes(title_text="share, %")
+    figure.update_yaxes(title_text="share, %", matches="y")
     styled(figure, 110 + 130 * len(groups))
     return figure
