@@ -309,6 +309,7 @@ def controls(
                 label(figure, column, x, y, text, color, place, row)
             log_axis(figure, column, every, row, title="thinking tokens, log scale", beyond=3)
     accuracy_axes(figure, rows=2)
+    figure.update_xaxes(tickfont_size=10, title_font_size=12)  # four panels are narrow
     figure.update_annotations(font_size=13, selector={"yref": "paper"})
     styled(figure, 680)
     figure.update_layout(margin={"t": 85})
