@@ -100,11 +100,14 @@ def scaling(
         draw_forced(figure, *parts, row=1, column=2)
         draw_labels(figure, *parts, column=2)
     elif paper:
+        farthest = max(points[-1].tokens for points in paper.values())
         for (name, points), color, symbol in zip(
             paper.items(), (GREEN, PURPLE, RED), ("square", "circle", "diamond"), strict=False
         ):
             draw_line(figure, points, color, symbol, name, row=1, column=2)
             place = "top left" if points[-1].accuracy >= points[-2].accuracy else "bottom left"
+            if points[-1].tokens == farthest:  # to its left are the others' lines
+                place = "right"
             text = marked(name, symbol, published=True)
             label(figure, 2, points[-1].tokens, points[-1].accuracy, text, color, place)
     if paper:
