@@ -1,6 +1,6 @@
 // What is wider than the page scrolls sideways in its own box. A line above the box says so, and the keyboard reaches it.
 document.addEventListener("DOMContentLoaded", () => {
-  const boxes = ".figure, .jp-OutputArea-output, .jp-OutputArea-output pre, .highlight-ipynb, .md-typeset__table, .md-typeset .math";
+  const boxes = ".figure, .jp-OutputArea-output, .jp-OutputArea-output pre, .md-typeset__table, .md-typeset .math";
   for (const box of document.querySelectorAll(boxes)) {
     const hint = document.createElement("p");
     hint.className = "sideways";
