@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from s1lab.figures import charts as plots
+from s1lab import figures as plots
 from tools import ROOT
 from tools import rehearse as dry
 from tools.profiles import Profile, read_profile

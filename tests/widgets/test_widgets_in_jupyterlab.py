@@ -4,15 +4,11 @@ keyboard, in both themes.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,23 +16,21 @@ import nbformat
 import pytest
 
 from tests.helpers import ROOT
+from tests.helpers.jupyterlab import (
+    BROWSER,
+    OWN_NOISE,
+    TOKEN,
+    needs_browser,
+    notebook_of,
+    open_notebook,
+    served,
+    set_theme,
+)
 
 pytestmark = pytest.mark.long
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-TOKEN = "a-token-of-this-test"
 WAIT_MS = 60_000
 
-# What JupyterLab itself may write to the console, none of it about an output of ours. Version 4.6
-# writes nothing as a rule.
-OWN_NOISE = (
-    # settings and workspaces that a fresh server has not
-    r"Failed to load resource.*http://127\.0\.0\.1:\d+/(lab/)?api/",
-    # a kernel's connection while it starts, made again at once
-    r"WebSocket connection to '.*/api/.*' failed",
-)
 # The name of the control that has the focus, as a screen reader says it.
 LABEL = """() => {
     const at = document.activeElement;
@@ -82,72 +76,11 @@ slow
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """JupyterLab on a free port, its settings, sessions and notebooks in a folder of this test."""
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS],
-        metadata={
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
-        },
-    )
-    (tmp_path / "work").mkdir()
-    nbformat.write(notebook, tmp_path / "work" / "widgets.ipynb")
-    settings = tmp_path / "settings" / "@jupyterlab"
-    for name, content in {
-        "notebook-extension/tracker": {"windowingMode": "none"},  # all cells stay in the page
-        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    }.items():
-        path = settings / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folders = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_DATA_DIR": "data",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }
-    environment = os.environ | {name: str(tmp_path / folder) for name, folder in folders.items()}
-    environment |= {
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-        f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={tmp_path / 'work'}",
-        "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
-    ]  # fmt: skip
-    log = (tmp_path / "server.log").open("w")
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            assert process.poll() is None, (tmp_path / "server.log").read_text()[-2000:]
-            try:
-                with urllib.request.urlopen(f"{address}/api/status?token={TOKEN}", timeout=5):
-                    break
-            except OSError:
-                time.sleep(0.2)
+    with served(tmp_path, {"widgets.ipynb": notebook_of(*CELLS)}) as address:
         yield address
-    finally:
-        process.terminate()  # it ends its kernels too
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        log.close()
 
 
-@pytest.mark.skipif(
-    BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
-)
+@needs_browser
 @pytest.mark.timeout(300)
 def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -166,10 +99,7 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
                 ),
             )
             page.on("pageerror", lambda error: logged.append(f"pageerror: {error}"))
-            page.goto(f"{server}/lab/tree/widgets.ipynb?token={TOKEN}")
-            page.wait_for_function("window.jupyterapp !== undefined")
-            page.locator(".jp-CodeCell").nth(len(CELLS) - 1).wait_for()
-            page.wait_for_function(IDLE)
+            open_notebook(page, server, "widgets.ipynb", len(CELLS))
             page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
             page.get_by_text("the kernel answers 42").wait_for()
             cells = [
@@ -190,13 +120,7 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             assert cells[5].locator("script, img").count() == 0
             stops(page, cells[6])
             for theme in ("Light", "Dark"):
-                page.evaluate(
-                    "window.jupyterapp.commands.execute('apputils:change-theme', "
-                    f"{{theme: 'JupyterLab {theme}'}})"
-                )
-                page.wait_for_function(
-                    f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'"
-                )
+                set_theme(page, theme)
                 for i in range(1, 7):
                     assert contrast(page, cells[i]) > 4.5, (theme, CELLS[i])
                     cells[i].scroll_into_view_if_needed()
@@ -586,9 +510,7 @@ EXPORTED = [
 ]
 
 
-@pytest.mark.skipif(
-    BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
-)
+@needs_browser
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("runner", ["nbconvert", "papermill"])
 def test_an_exported_notebook_shows_every_widget_without_a_network(
@@ -598,13 +520,7 @@ def test_an_exported_notebook_shows_every_widget_without_a_network(
     fetched.
     """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source.strip()) for source in EXPORTED],
-        metadata={
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
-        },
-    )
-    nbformat.write(notebook, tmp_path / "in.ipynb")
+    nbformat.write(notebook_of(*EXPORTED), tmp_path / "in.ipynb")
     commands = {
         "nbconvert": [
             ["nbconvert", "--execute", "--to", "html", "--output", "out.html", "in.ipynb"]
