@@ -37,6 +37,9 @@ _BESIDE = re.compile(r"\]\(\.\./((?:\.\./)*(?:notebooks|figures)/)")
 # A link between notebooks, of which some are solutions in a folder of their own.
 _NOTEBOOK = re.compile(r"\]\(((?:\.\./|solutions/)?\w+)\.ipynb")
 
+# A formula of a notebook: on lines of its own, or in a line.
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\w\\$`])\$([^$\n`]+?)\$(?![\w$`])", re.DOTALL)
+
 # A link from a page to the repository's code, which the book does not hold:
 # "[s1lab/x.py](../s1lab/x.py)".
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:s1lab|tools|tests|CONTRIBUTING|README)[^)]*\)")
@@ -135,13 +138,21 @@ def prepared(notebook: dict[str, Any]) -> dict[str, Any]:
     notebook["metadata"].pop("widgets", None)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = _NOTEBOOK.sub(r"](\1.html", "".join(cell["source"]))
+            linked = _NOTEBOOK.sub(r"](\1.html", "".join(cell["source"]))
+            cell["source"] = _FORMULA.sub(_mathml, linked)
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)
             if any(name in output.get("data", {}) for name in FIGURES):
                 told = output.get("metadata", {}).get("image/png", {}).get("alt", "a figure")
                 output["data"] = {"text/html": _figure(output["data"], told)}
     return notebook
+
+
+def _mathml(found: re.Match[str]) -> str:
+    """A formula as MathML, which browsers draw without a script."""
+    if found[1]:
+        return f'<div class="math">{convert(found[1].strip(), display="block")}</div>'
+    return str(convert(found[2]))
 
 
 def _figure(bundle: dict[str, Any], alt: str) -> str:

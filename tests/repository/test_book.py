@@ -368,6 +368,14 @@ def test_a_widget_becomes_what_stands_beside_it_and_a_link_goes_to_the_page():
     assert ready["cells"][2]["source"] == "[s](solutions/06.html) [b](../06.html)"
 
 
+def test_a_formula_of_a_notebook_becomes_mathml_and_a_price_stays():
+    source = "With $p = k/n$:\n\n$$\\frac{1}{n}$$\n\n`$x$`, from $5 to $6."
+    cells = [{"cell_type": "markdown", "source": source}]
+    (ready,) = book_hooks().prepared({"metadata": {}, "cells": cells})["cells"]
+    assert ready["source"].count("<math") == 2 and "<mfrac>" in ready["source"]
+    assert "`$x$`, from $5 to $6." in ready["source"]
+
+
 def test_a_figure_in_the_book_keeps_its_text_for_those_who_cant_see_it():
     figure = {"data": [], "layout": {"height": 300}}
     output = {
