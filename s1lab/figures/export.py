@@ -183,8 +183,9 @@ def show(figure: go.Figure, alt: str = "", *, live: bool = False) -> Any:
 
     Args:
         figure: The figure.
-        alt: What is seen in it, in a sentence, for readers who can't see it. Exported pages and the
-            book use it. JupyterLab's own pictures have no such text.
+        alt: What is seen in it, in a sentence, for readers who can't see it. It is kept in the
+            output's metadata. The book and nbconvert's template "classic" show it; JupyterLab and
+            nbconvert's default template give pictures no text.
         live: Show it in plotly's viewer, to zoom and to read single points. This is also what one
             sees on a machine without a Chrome or Chromium to draw pictures.
 

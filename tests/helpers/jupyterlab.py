@@ -42,7 +42,9 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
-# What the kernel says of itself. A notebook that holds it is unchanged when it is opened.
+# What the kernel is called and says of itself. JupyterLab writes both into a notebook that has
+# something else, which is then changed by being opened.
+KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 LANGUAGE = {
     "codemirror_mode": {"name": "ipython", "version": 3},
     "file_extension": ".py",
@@ -57,9 +59,8 @@ LANGUAGE = {
 def notebook_of(*cells: Any) -> nbformat.NotebookNode:
     """Make a notebook of cells. A text becomes a code cell."""
     made = [nbformat.v4.new_code_cell(c.strip()) if isinstance(c, str) else c for c in cells]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return nbformat.v4.new_notebook(
-        cells=made, metadata={"kernelspec": kernel, "language_info": LANGUAGE}
+        cells=made, metadata={"kernelspec": KERNEL, "language_info": LANGUAGE}
     )
 
 
