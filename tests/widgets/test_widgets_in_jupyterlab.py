@@ -283,7 +283,8 @@ def outlives(page, server: str, tmp_path: Path) -> None:
     stills = page.locator("[class^='s1lab-still']")
     until(lambda: stills.count() == 6, "the stills of a notebook that is not trusted")
     for still in stills.all():
-        assert still.is_visible() and "Run the cell again to use it" in still.inner_text()
+        still.wait_for()
+        assert "Run the cell again to use it" in still.inner_text()
         assert still.locator("style, script, svg").count() == 0
     rungs = stills.nth(1).locator("table tr")
     assert rungs.first.locator("th").all_inner_texts()[1:3] == ["budget", "thinking tokens"]
