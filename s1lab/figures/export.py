@@ -163,7 +163,7 @@ def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
 def _with_steady_ids(svg: bytes, name: str) -> bytes:
     """Replace plotly's random ids in an SVG by ids made of its name and a count."""
     for count, drawn in enumerate(
-        dict.fromkeys(re.findall(rb"\b(?:defs-|trace)([0-9a-f]{6})\b", svg))
+        dict.fromkeys(re.findall(rb"(?:\bdefs-|\btrace|\bid=\"p[\w-]*-)([0-9a-f]{6})\b", svg))
     ):
         svg = svg.replace(drawn, f"{name}-{count}".encode())
     return svg

@@ -270,7 +270,8 @@ def test_the_gallery_shows_every_figure_that_is_there_with_its_data():
 def test_a_figure_saved_twice_is_the_same_files(tmp_path):
     if not plots.can_draw():
         pytest.skip("no Chrome or Chromium")
-    figure = go.Figure([go.Scatter(x=[1, 2], y=[1, 3]), go.Scatter(x=[1, 2], y=[2, 1])])
+    hatched = go.Bar(x=[1, 2], y=[1, 2], marker_pattern_shape="/", showlegend=True)
+    figure = go.Figure([go.Scatter(x=[1, 2], y=[1, 3]), go.Scatter(x=[1, 2], y=[2, 1]), hatched])
     first = plots.save(figure, tmp_path / "a", "curve")
     export._picture.cache_clear()  # drawn anew
     second = plots.save(figure, tmp_path / "b", "curve")
