@@ -6,7 +6,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
     const axes = Object.keys(layout).filter((name) => name.startsWith("xaxis"));
     const columns = new Set(axes.map((name) => (layout[name].domain || [0])[0].toFixed(3))).size;
-    const readable = Math.max(340, Math.min(900, 300 * columns)); // the width at which its labels have room
+    const bars = data.some((trace) => trace.orientation === "h"); // with names at their left
+    const readable = Math.max(bars ? 560 : 340, Math.min(900, 300 * columns)); // its labels have room from this width on
     const drawn = document.createElement("div");
     drawn.setAttribute("role", "img");
     drawn.setAttribute("aria-label", figure.dataset.alt);
