@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test notebooks figures plan bench endurance exactness grading weights reward variants ablations book lab kernel lock clean
+.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test notebooks figures diagrams plan bench endurance exactness grading weights reward variants ablations book lab kernel lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -68,6 +68,9 @@ notebooks: setup ## run the notebooks in place, outputs and counts kept, to comm
 	@$(RUN) -m tools.reproduce "$(PROFILE)" --in-place
 
 figures: notebooks ## draw figures/ again (the notebooks draw them)
+
+diagrams: setup ## draw notebooks/diagrams again
+	@$(RUN) -m tools.diagrams
 
 plan: setup ## what PROFILE will cost: tokens, memory, time, price; MEASURE=1 takes the embedded model's speed here
 	@$(RUN) -m tools.plan "$(PROFILE)" $(if $(MEASURE),--measure)

@@ -23,14 +23,22 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
+DIAGRAMS = sorted((ROOT / "notebooks" / "diagrams").glob("*.svg"))
 PLOTLY = "assets/plotly.min.js"
-FIGURE = "application/vnd.plotly.v1+json"
+FIGURES = ("application/vnd.s1lab.figure+json", "application/vnd.plotly.v1+json")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _WORK = tempfile.TemporaryDirectory(prefix="s1lab-book-")
 
 # Pages link to notebooks and figures where they lie in the repository, for code hosts. The book
 # holds them beside its pages.
 _BESIDE = re.compile(r"\]\(\.\./((?:\.\./)*(?:notebooks|figures)/)")
+
+# A link between notebooks, of which some are solutions in a folder of their own.
+_NOTEBOOK = re.compile(r"\]\(((?:\.\./|solutions/)?\w+)\.ipynb")
+
+# A formula of a notebook: on lines of its own, or in a line.
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\w\\$`])\$([^$\n`]+?)\$(?![\w$`])", re.DOTALL)
 
 # A link from a page to the repository's code, which the book does not hold:
 # "[s1lab/x.py](../s1lab/x.py)".
@@ -54,6 +62,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Name every notebook in the nav, and make each block "```math" a formula."""
     (listed,) = (entry["Notebooks"] for entry in config.nav or [] if "Notebooks" in entry)
     listed += [{path.stem: f"notebooks/{path.name}"} for path in NOTEBOOKS]
+    if SOLUTIONS:
+        listed.append(
+            {"Solutions": [{path.stem: f"notebooks/solutions/{path.name}"} for path in SOLUTIONS]}
+        )
     fences = config.mdx_configs.setdefault("pymdownx.superfences", {})
     fences["custom_fences"] = [{"name": "math", "class": "math", "format": formula}]
     return config
@@ -61,17 +73,17 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 @event_priority(100)  # before mkdocs-jupyter looks for notebooks
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the notebooks, the figures and plotly's script, none of them copied into docs/."""
+    """Add notebooks, solutions, diagrams, figures and plotly's script, none of them in docs/."""
     folder = Path(_WORK.name)
-    (folder / "notebooks").mkdir(exist_ok=True)
-    for path in NOTEBOOKS:
-        ready = folder / "notebooks" / path.name
-        ready.write_text(
-            json.dumps(prepared(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8"
-        )
-        files.append(
-            File(f"notebooks/{path.name}", str(folder), config.site_dir, config.use_directory_urls)
-        )
+    (folder / "notebooks" / "solutions").mkdir(parents=True, exist_ok=True)
+    for path in (*NOTEBOOKS, *SOLUTIONS):
+        name = path.relative_to(ROOT).as_posix()
+        notebook = prepared(json.loads(path.read_text(encoding="utf-8")))
+        (folder / name).write_text(json.dumps(notebook), encoding="utf-8")
+        files.append(File(name, str(folder), config.site_dir, config.use_directory_urls))
+    for path in DIAGRAMS:
+        name = path.relative_to(ROOT).as_posix()
+        files.append(File.generated(config, name, abs_src_path=str(path)))
     for path in sorted((ROOT / "figures").glob("*.png")):
         files.append(File.generated(config, f"figures/{path.name}", abs_src_path=str(path)))
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -102,8 +114,9 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         re.findall(r'\bid="([^"]+)"', html)
     )  # so that links to a section are checked
     if 'class="figure"' in html:
+        top = "../" * page.file.src_uri.count("/")
         html += "".join(
-            f'<script src="../{name}"></script>' for name in (PLOTLY, "assets/figures.js")
+            f'<script src="{top}{name}"></script>' for name in (PLOTLY, "assets/figures.js")
         )
     return html
 
@@ -125,21 +138,34 @@ def prepared(notebook: dict[str, Any]) -> dict[str, Any]:
     notebook["metadata"].pop("widgets", None)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = re.sub(r"\]\((\w+)\.ipynb", r"](\1.html", "".join(cell["source"]))
+            linked = _NOTEBOOK.sub(r"](\1.html", "".join(cell["source"]))
+            cell["source"] = _FORMULA.sub(_mathml, linked)
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)
-            if FIGURE in output.get("data", {}):
-                output["data"] = {"text/html": _figure(output["data"])}
+            if any(name in output.get("data", {}) for name in FIGURES):
+                told = output.get("metadata", {}).get("image/png", {}).get("alt", "a figure")
+                output["data"] = {"text/html": _figure(output["data"], told)}
     return notebook
 
 
-def _figure(bundle: dict[str, Any]) -> str:
-    data = json.dumps({name: bundle[FIGURE][name] for name in ("data", "layout")}).replace(
-        "</", r"<\/"
-    )
+def _mathml(found: re.Match[str]) -> str:
+    """A formula as MathML, which browsers draw without a script."""
+    if found[1]:
+        return f'<div class="math">{convert(found[1].strip(), display="block")}</div>'
+    return str(convert(found[2]))
+
+
+def _figure(bundle: dict[str, Any], alt: str) -> str:
+    """A picture with its text, and the data that docs/assets/figures.js draws in its place."""
+    content = next(bundle[name] for name in FIGURES if name in bundle)
+    data = json.dumps({name: content[name] for name in ("data", "layout")}).replace("</", r"<\/")
     picture = "".join(bundle.get("image/png", "")).replace("\n", "")
-    shown = f'<img alt="figure" src="data:image/png;base64,{picture}">' if picture else ""
-    return f'<div class="figure">{shown}<script type="application/json">{data}</script></div>'
+    told = html.escape(alt, quote=True)
+    shown = f'<img alt="{told}" src="data:image/png;base64,{picture}">' if picture else ""
+    return (
+        f'<div class="figure" data-alt="{told}">{shown}'
+        f'<script type="application/json">{data}</script></div>'
+    )
 
 
 def _listed() -> Iterator[str]:

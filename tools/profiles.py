@@ -201,7 +201,8 @@ def _check(file: str, notebook: Any, parameters: dict[Any, Any], root: Path) -> 
     path = root / "notebooks" / f"{notebook}.ipynb"
     if not path.is_file():
         raise ValueError(
-            f"the profile {file} names a notebook that is not there: notebooks/{notebook}.ipynb"
+            f"the profile {file} names a notebook that is not there, notebooks/{notebook}.ipynb: "
+            f"choose from {', '.join(sorted(p.stem for p in path.parent.glob('*.ipynb')))}"
         )
     known = papermill.inspect_notebook(str(path))
     if unknown := [p for p in parameters if p not in known]:

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from s1lab.figures import charts as plots
+from s1lab import figures as plots
 from tools import ROOT
 from tools import rehearse as dry
 from tools.profiles import Profile, read_profile
@@ -149,8 +149,8 @@ def run_notebooks(
     folder.mkdir(parents=True, exist_ok=True)
     waiting = list(profile.notebooks)
     if in_place:
-        solutions = sorted((root / "notebooks" / "solutions").glob("*.ipynb"))
-        waiting += [f"solutions/{path.stem}" for path in solutions]
+        solved = [f"solutions/{n}" for n in profile.notebooks]
+        waiting += [n for n in solved if (root / "notebooks" / f"{n}.ipynb").exists()]
         (folder / "solutions").mkdir(exist_ok=True)  # their logs
     targets = {n: (root / "notebooks" if in_place else folder) / f"{n}.ipynb" for n in waiting}
     running, failed, done = dict[str, _Running](), list[str](), 0

@@ -9,7 +9,7 @@ import typer
 
 import s1lab as lab
 from s1lab.cli import options as given
-from s1lab.cli.shell import FAILED, goes_on, in_color, numbers, on_terminal, tell, work
+from s1lab.cli.shell import FAILED, announce, goes_on, in_color, numbers, on_terminal, tell, work
 
 
 def run(
@@ -66,6 +66,8 @@ def run(
             answer_room,
         )
         with given.load(model, engine, option, api_key) as loaded:
+            if note := lab.tiny.scope_note(loaded.model, question):
+                announce(f"s1lab: note: {note}", always=True)
             # Only a terminal sees the tokens as they come. A store has no part in that.
             shown = store is None and not as_json and on_terminal()
             if shown:

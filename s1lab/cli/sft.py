@@ -68,12 +68,12 @@ def sft(
     planning = plan or gpus is not None
     with work("nothing was begun" if planning else kept):
         if not planning:  # checked before trl is imported, which takes seconds in each process
+            if model is not None:
+                given.check_model(model)
             if data is None:
                 raise ValueError("there is nothing to train on: give --data, or --plan for a plan")
             if not data.exists():
                 raise FileNotFoundError(f"--data {data}: there is no such file: name the rows")
-            if model is not None:
-                given.check_model(model)
         from s1lab import sft as tuning
 
         changes = {"epochs": epochs, "block": block, "per_device": per_device}

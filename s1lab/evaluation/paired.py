@@ -22,7 +22,7 @@ class Flips:
     both_wrong: int
 
     def __str__(self) -> str:
-        return f"{self.wrong_to_right} mended, {self.right_to_wrong} broken"
+        return f"{self.wrong_to_right} wrong to right, {self.right_to_wrong} right to wrong"
 
 
 def flips(before: Sequence[bool], after: Sequence[bool]) -> Flips:

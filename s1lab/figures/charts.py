@@ -1,36 +1,19 @@
-"""Figures of a curation, a fine-tuning and a comparison.
+"""Figures of a curation and of a comparison.
 
-Figures of accuracy over tokens are in `s1lab.figures.curves`.
+Figures of accuracy over tokens are in `s1lab.figures.curves`, those of a fine-tuning in
+`s1lab.figures.loss_curve`.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping, Sequence
-from statistics import fmean
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from s1lab.evaluation.intervals import Interval
-from s1lab.figures.export import MEASURED, PAPERS, alive, bundle, can_draw, save, show, shown
-from s1lab.figures.style import BLUE, CLEAR, GREEN, INK, ORANGE, escape_links, styled, whiskers
-
-__all__ = [
-    "Live",
-    "bars",
-    "can_draw",
-    "differences",
-    "funnel",
-    "histogram",
-    "save",
-    "show",
-    "shown",
-    "standings",
-    "training",
-]
+from s1lab.figures.export import MEASURED, PAPERS
+from s1lab.figures.style import BLUE, CLEAR, GREEN, INK, escape_links, marked, styled, whiskers
 
 
 def funnel(
@@ -73,7 +56,7 @@ def funnel(
     figure.update_xaxes(range=[0, 1.12 * most], tickformat=",", title_text="questions left")
     steps = [*measured, *(n for n in paper if n not in measured)]
     figure.update_yaxes(categoryorder="array", categoryarray=steps[::-1], automargin=True)
-    styled(figure, 900, 90 + 58 * len(measured))
+    styled(figure, 90 + 58 * len(measured))
     figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.06, margin={"l": 10, "t": 60})
     for y, text, color in (
         (1.06, f"<b>measured</b>: {title}", BLUE),
@@ -134,7 +117,7 @@ def bars(
             autorange="reversed", automargin=True, tickfont_size=11, dtick=1, row=1, col=column
         )
         figure.update_xaxes(title_text=unit, rangemode="tozero", row=1, col=column)
-    styled(figure, 1000, 110 + 19 * max(map(len, groups.values())))
+    styled(figure, 110 + 19 * max(map(len, groups.values())))
     return figure
 
 
@@ -148,7 +131,7 @@ def differences(
 ) -> go.Figure:
     """Draw differences with their intervals: measured on the left, the paper's on the right, open.
 
-    0 means no difference.
+    0 means no difference. Both panels have the same scale, and each point its value.
 
     Args:
         measured: For each name the interval over all seeds, then one for each seed. The middles of
@@ -170,7 +153,9 @@ def differences(
         f"<b>measured</b>: {title}" + ("; strokes: each seed" if seeds else ""),
         f"<b>{paper_title}</b>",
     ]
-    figure = make_subplots(1, 2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.06)
+    figure = make_subplots(
+        1, 2, subplot_titles=titles, shared_yaxes=True, shared_xaxes="all", horizontal_spacing=0.06
+    )
     sides = (
         ({name: found[0] for name, found in measured.items()}, BLUE, "circle", MEASURED),
         (paper, GREEN, "circle-open", PAPERS),
@@ -188,7 +173,12 @@ def differences(
             row=1,
             col=column,
         )
-        figure.update_xaxes(title_text=unit, zeroline=False, row=1, col=column)
+        for name, found in side.items():
+            figure.add_annotation(
+                x=found.value, y=name, text=f"{found.value:+.1f}".replace("-", "−"), yshift=17,
+                showarrow=False, font={"color": color, "size": 12}, row=1, col=column,
+            )  # fmt: skip
+        figure.update_xaxes(title_text=unit, zeroline=False, showticklabels=True, row=1, col=column)
     figure.add_scatter(
         x=[value for _, value in seeds],
         y=[name for name, _ in seeds],
@@ -203,18 +193,24 @@ def differences(
     # This comes last: plotly draws no line into a panel without a trace.
     figure.add_vline(x=0, line={"color": INK, "width": 1.5, "dash": "dot"}, layer="below")
     figure.update_yaxes(autorange="reversed", automargin=True)
-    styled(figure, 1000, 150 + 38 * len(measured))
+    styled(figure, 150 + 46 * len(measured))
     return figure
 
 
-def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str] = ()) -> go.Figure:
+def standings(
+    columns: Mapping[str, Mapping[str, Interval]],
+    ours: Sequence[str] = (),
+    *,
+    paper: str = "the paper's Table 1",
+) -> go.Figure:
     """Draw accuracies with their intervals (paper Table 1).
 
-    Each benchmark has a column, each model a line.
+    Each benchmark has a column, each model a line. A line above says whose the points are.
 
     Args:
         columns: For each benchmark the models' accuracies.
-        ours: Models that are drawn filled. The others are open.
+        ours: Models that were measured, drawn filled. The others are the paper's, and open.
+        paper: Where the open points are from.
 
     Returns:
         The figure.
@@ -250,12 +246,29 @@ def standings(columns: Mapping[str, Mapping[str, Interval]], ours: Sequence[str]
     figure.update_yaxes(
         categoryorder="array", categoryarray=lines[::-1], automargin=True, tickfont_size=12
     )
-    styled(figure, 1000, 130 + 24 * len(lines))
+    whose = [
+        (BLUE, f"{marked('<b>measured</b>', 'circle')}", any(name in ours for name in lines)),
+        (
+            GREEN,
+            f"{marked(f'<b>{paper}</b>', 'circle', published=True)}, as published",
+            any(name not in ours for name in lines),
+        ),
+    ]
+    said = [f'<span style="color:{color}">{text}</span>' for color, text, there in whose if there]
+    styled(figure, 155 + 24 * len(lines))
+    figure.update_layout(margin={"t": 75})
+    figure.add_annotation(
+        x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", yshift=30,
+        text=" &nbsp; ".join(said) + "; bars: 95 % intervals", showarrow=False, font_color=INK,
+    )  # fmt: skip
+    escape_links(figure)
     return figure
 
 
 def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) -> go.Figure:
-    """Draw the distributions of several lists of numbers on top of each other, as shares.
+    """Draw the distributions of several lists of numbers below each other, as shares.
+
+    All have the same axes, and a dotted line at their mean.
 
     Args:
         groups: The numbers of each list, by name.
@@ -269,109 +282,25 @@ def histogram(groups: Mapping[str, Sequence[float]], unit: str, bins: int = 30) 
         figure = lab.figures.histogram({"all": [10, 20, 40, 60], "chosen": [40, 60]}, "tokens")
     """
     top = max(max(values) for values in groups.values())
-    figure = go.Figure()
-    for (name, values), color in zip(groups.items(), (BLUE, ORANGE, GREEN), strict=False):
+    means = {name: float(sum(values)) / len(values) for name, values in groups.items()}
+    figure = make_subplots(
+        len(groups), 1, shared_xaxes="all",
+        subplot_titles=[f"<b>{name}</b>: mean {mean:,.0f}" for name, mean in means.items()],
+        vertical_spacing=0.22 / len(groups),
+    )  # fmt: skip
+    for row, (name, values) in enumerate(groups.items(), 1):
         figure.add_histogram(
             x=list(values),
             name=name,
             histnorm="percent",
             xbins={"start": 0, "end": top, "size": top / bins},
-            marker_color=color,
-            opacity=0.55,
+            marker={"color": BLUE, "line": {"color": "white", "width": 1}},
             hovertemplate="%{x} " + unit + "<br>%{y:.1f} %<extra>" + name + "</extra>",
+            row=row,
+            col=1,
         )
-    figure.update_layout(barmode="overlay")
-    figure.update_xaxes(title_text=unit)
-    figure.update_yaxes(title_text="share, %")
-    styled(figure, 760, 340)
-    figure.update_layout(showlegend=True, legend={"x": 0.99, "xanchor": "right", "y": 0.98})
+        figure.add_vline(x=means[name], line={"color": INK, "width": 2, "dash": "dot"}, row=row)
+    figure.update_xaxes(title_text=unit, row=len(groups))
+    figure.update_yaxes(title_text="share, %", matches="y")
+    styled(figure, 110 + 130 * len(groups))
     return figure
-
-
-def training(log: Sequence[Mapping[str, float]], steps: int) -> go.Figure:
-    """Draw the log of a fine-tuning: its loss and its learning rate side by side.
-
-    The loss has the mean of the last 15 steps.
-
-    Args:
-        log: The log's entries, as ``Trained.log`` holds them.
-        steps: Steps of the whole training.
-
-    Returns:
-        The figure.
-
-    Example:
-        log = [{"step": 1, "loss": 2.0, "rate": 1e-4}, {"step": 2, "loss": 1.5, "rate": 5e-5}]
-        figure = lab.figures.training(log, steps=2)
-    """
-    titles = ["<b>loss</b>", "<b>learning rate</b>"]
-    figure = make_subplots(
-        1, 2, subplot_titles=titles, column_widths=[0.66, 0.34], horizontal_spacing=0.1
-    )
-    at, loss = [e["step"] for e in log], [e["loss"] for e in log]
-    mean = [fmean(loss[max(0, i - 14) : i + 1]) for i in range(len(loss))]
-    lines = (
-        ("loss", loss, BLUE, 0.35, 1),
-        ("mean of the last 15 steps", mean, BLUE, 1.0, 1),
-        ("learning rate", [e["rate"] for e in log], ORANGE, 1.0, 2),
-    )
-    for name, values, color, opacity, column in lines:
-        figure.add_scatter(
-            x=at, y=values, mode="lines", opacity=opacity,
-            line={"color": color, "width": 2 if opacity == 1 else 1},
-            name=name, meta=MEASURED, hovertemplate="step %{x}<br>%{y:.4g}<extra></extra>",
-            row=1, col=column,
-        )  # fmt: skip
-    figure.update_xaxes(title_text="step", range=[0, steps])
-    figure.update_yaxes(type="log", dtick=1, row=1, col=1)
-    figure.update_yaxes(rangemode="tozero", tickformat=".0e", row=1, col=2)
-    styled(figure, 1000, 320)
-    return figure
-
-
-class Live:
-    """The log of a fine-tuning as a figure that grows.
-
-    In a notebook it is drawn again about once in ``seconds``, in place. End it with `close`.
-
-    Args:
-        steps: Steps of the whole training.
-        seconds: Seconds between two drawings.
-
-    Example:
-        rows, _ = lab.curate.traces(lab.tiny.Teacher(), lab.tiny.problems(40, split="train"))
-        live = lab.figures.Live(steps=13)
-        trained = lab.sft.train("s1-tiny-base", rows, "tiny", watch=live)
-        figure = live.close()
-    """
-
-    def __init__(self, steps: int, seconds: float = 1.0) -> None:
-        self.steps, self.seconds = steps, seconds
-        self.log: list[Mapping[str, float]] = []
-        self._handle: Any = None
-        # the first entry is always drawn, even soon after the machine was started
-        self._drawn = -math.inf
-
-    def __call__(self, entry: Mapping[str, float]) -> None:
-        self.log.append(entry)
-        if time.monotonic() - self._drawn >= self.seconds:
-            self._draw(alive(training(self.log, self.steps)))
-
-    def close(self) -> go.Figure:
-        """Draw all entries, with a picture for readers without plotly's viewer.
-
-        Returns:
-            The figure, to save it.
-        """
-        figure = training(self.log, self.steps)
-        self._draw(bundle(figure))
-        return figure
-
-    def _draw(self, bundle: dict[str, Any]) -> None:
-        from IPython.display import display
-
-        if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)
-        elif self._handle:
-            self._handle.update(bundle, raw=True)
-        self._drawn = time.monotonic()

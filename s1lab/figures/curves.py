@@ -33,11 +33,19 @@ from s1lab.figures.style import (
     apart,
     label,
     log_axis,
+    marked,
     styled,
 )
 from s1lab.paper.entries import Point
 
 _COLORS = (BLUE, ORANGE, RED, PURPLE, GREEN, INK)
+# What the rivals of budget forcing are told or do, below their names in a figure.
+_MEANT = {
+    "TCC": "told a number of tokens",
+    "SCC": "told a number of steps",
+    "CCC": "told short or long",
+    "RS": "sampled until it is short",
+}
 _SYMBOLS = ("circle", "diamond", "triangle-up", "square", "cross", "star")
 
 
@@ -92,16 +100,20 @@ def scaling(
         draw_forced(figure, *parts, row=1, column=2)
         draw_labels(figure, *parts, column=2)
     elif paper:
+        farthest = max(points[-1].tokens for points in paper.values())
         for (name, points), color, symbol in zip(
             paper.items(), (GREEN, PURPLE, RED), ("square", "circle", "diamond"), strict=False
         ):
             draw_line(figure, points, color, symbol, name, row=1, column=2)
             place = "top left" if points[-1].accuracy >= points[-2].accuracy else "bottom left"
-            label(figure, 2, points[-1].tokens, points[-1].accuracy, name, color, place)
+            if points[-1].tokens == farthest:  # to its left are the others' lines
+                place = "right"
+            text = marked(name, symbol, published=True)
+            label(figure, 2, points[-1].tokens, points[-1].accuracy, text, color, place)
     if paper:
         log_axis(figure, 2, [p.tokens for points in paper.values() for p in points])
     accuracy_axes(figure)
-    styled(figure, 500 * columns, 430)
+    styled(figure, 430)
     return figure
 
 
@@ -153,11 +165,14 @@ def rivals(
     # it would cover the other labels
     for name in [n for n, (x, _) in ends.items() if x < most / 3]:
         peak = max(methods[name], key=lambda r: r.accuracy.value)
-        label(figure, 1, peak.tokens, peak.accuracy.value, name, looks[name][0], "left")
+        color, symbol = looks[name]
+        text = marked(name, symbol)
+        label(figure, 1, peak.tokens, peak.accuracy.value, text, color, "left")
         del ends[name]
     low = min(r.accuracy.low for r in points)
     for name, y in apart({name: y for name, (_, y) in ends.items()}, (100 - low) / 22).items():
-        label(figure, 1, ends[name][0], y, name, looks[name][0], "right")
+        color, symbol = looks[name]
+        label(figure, 1, ends[name][0], y, marked(name, symbol), color, "right")
     counted = "tokens a question: sampled, forced and thrown away, log scale"
     log_axis(figure, 1, [r.tokens for r in points], title=counted, beyond=1.9)
     figure.update_yaxes(range=[max(0, low - 3), 100], row=1, col=1)
@@ -176,7 +191,7 @@ def rivals(
                 column,
                 top.tokens,
                 top.accuracy,
-                name,
+                marked(name, symbol, published=True),
                 color,
                 "top" if len(dots) > 1 else "left",
                 row=2,
@@ -186,7 +201,7 @@ def rivals(
         figure.update_yaxes(range=[min(accuracy) - 4, max(accuracy) + 6], row=2, col=column)
     figure.update_yaxes(ticksuffix=" ", zeroline=False)
     accuracy_title(figure, rows=2)
-    styled(figure, 1000, 820)
+    styled(figure, 820)
     return figure
 
 
@@ -228,7 +243,7 @@ def panels(groups: Mapping[str, Sequence[Rung]], paper: Mapping[str, Sequence[Po
                 draw_label(figure, max(waits, key=height), ORANGE, "top", row, column)
             log_axis(figure, column, [d.tokens for d in dots], row)
     accuracy_axes(figure, rows=2, top=109)
-    styled(figure, 1000, 640)
+    styled(figure, 640)
     return figure
 
 
@@ -254,7 +269,11 @@ def controls(
     """
     first, *rest = dict.fromkeys([*measured, *paper])
     names = list(dict.fromkeys(name.partition(" + ")[0] for name in rest))
-    titles = [f"<b>{start}</b>: {name}" for start in ("measured", "the paper's") for name in names]
+    titles = [
+        f"<b>{start}</b>: {name}" + (f"<br>{_MEANT[name]}" if name in _MEANT else "")
+        for start in ("measured", "the paper's")
+        for name in names
+    ]
     figure = make_subplots(
         2,
         len(names),
@@ -288,10 +307,19 @@ def controls(
                 }
             for line, (x, y) in ends.items():
                 place = "right" if line == first or len(ends) > 2 else "bottom right"
-                label(figure, column, x, y, line, looks[line][0], place, row)
+                color, symbol = looks[line]
+                text = marked(line, symbol, published=row == 2)
+                label(figure, column, x, y, text, color, place, row)
             log_axis(figure, column, every, row, title="thinking tokens, log scale", beyond=3)
     accuracy_axes(figure, rows=2)
-    top = max((height(d) for dots in paper.values() for d in dots), default=100)
-    figure.update_yaxes(range=[-2, min(103, 1.15 * top)], row=2)
-    styled(figure, 1000, 640)
+    figure.update_xaxes(tickfont_size=10, title_font_size=12)  # four panels are narrow
+    figure.update_annotations(font_size=13, selector={"yref": "paper"})
+    styled(figure, 680)
+    figure.update_layout(margin={"t": 85})
+    if first == "BF":
+        figure.add_annotation(
+            x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", yshift=44,
+            text="<b>BF</b>: budget forcing, in every panel for comparison", showarrow=False,
+            font_color=BLUE,
+        )  # fmt: skip
     return figure

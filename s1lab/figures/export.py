@@ -16,6 +16,9 @@ from plotly.io import from_json
 
 from s1lab.storage.files import local, write_together
 
+LIVE = "application/vnd.plotly.v1+json"  # what plotly's viewer in JupyterLab takes
+DATA = "application/vnd.s1lab.figure+json"  # the same content; no viewer takes it
+WIDTH = 900  # pixels of a picture: the width of an output in JupyterLab and of a code host's page
 MEASURED, PAPERS = "measured", "the paper's"  # key of a trace's meta: where the trace is from
 
 
@@ -65,7 +68,8 @@ def shown(figure: go.Figure) -> list[dict[str, Any]]:
 def _panel(figure: go.Figure, x: str, y: str) -> dict[str, Any]:
     """Find a panel by its axes, still without traces.
 
-    A title is in the middle above the panel; the title of a row of y axes is at its left.
+    A title is in the middle above the panel; the title of a row of y axes is at its left, that of
+    a column of x axes below it.
     """
     across, along = figure.layout[f"xaxis{x[1:]}"], figure.layout[f"yaxis{y[1:]}"]
     (left, right), (bottom, top) = across.domain or (0, 1), along.domain or (0, 1)
@@ -78,9 +82,14 @@ def _panel(figure: go.Figure, x: str, y: str) -> dict[str, Any]:
         for a in figure.select_yaxes()
         if (a.domain or (0, 1)) == (bottom, top) and a.title.text
     ]
+    below = [
+        a.title.text
+        for a in figure.select_xaxes()
+        if (a.domain or (0, 1)) == (left, right) and a.title.text
+    ]
     return {
-        "title": re.sub("<[^>]*>", "", titles[0]) if titles else None,
-        "x": across.title.text,
+        "title": re.sub("<[^>]*>", "", titles[0].replace("<br>", ", ")) if titles else None,
+        "x": across.title.text or (below[0] if below else None),
         "y": along.title.text or (beside[0] if beside else None),
         "traces": [],
     }
@@ -154,20 +163,31 @@ def save(figure: go.Figure, folder: str | Path, name: str) -> list[Path]:
 def _with_steady_ids(svg: bytes, name: str) -> bytes:
     """Replace plotly's random ids in an SVG by ids made of its name and a count."""
     for count, drawn in enumerate(
-        dict.fromkeys(re.findall(rb"\b(?:defs-|trace)([0-9a-f]{6})\b", svg))
+        dict.fromkeys(re.findall(rb"(?:\bdefs-|\btrace|\bid=\"p[\w-]*-)([0-9a-f]{6})\b", svg))
     ):
         svg = svg.replace(drawn, f"{name}-{count}".encode())
     return svg
 
 
-def show(figure: go.Figure, alt: str = "") -> Any:
-    """Show a figure in a notebook: interactive in plotly's viewer, elsewhere as a picture.
+def show(figure: go.Figure, alt: str = "", *, live: bool = False) -> Any:
+    """Show a figure in a notebook as a picture, or in plotly's viewer.
 
-    Elsewhere is a code host or an exported page.
+    The picture fits the page in JupyterLab, in an exported page and on a code host. It is the
+    default, because plotly's viewer in JupyterLab has three faults. It shows a bundle's picture in
+    its natural size, which is cut off. When the pointer enters, it draws the figure and writes a
+    new picture into the notebook, which is then changed. Without a picture it does so as soon as
+    the notebook is opened, and a code host has nothing to show. An SVG is no way out: code hosts
+    often show none, and its bytes depend on the fonts of the machine. Nbval skips a PNG.
+
+    The figure's data is kept beside the picture, so the book can draw it live.
 
     Args:
         figure: The figure.
-        alt: What is seen in it, in a sentence, for readers who can't see it.
+        alt: What is seen in it, in a sentence, for readers who can't see it. It is kept in the
+            output's metadata. The book and nbconvert's template "classic" show it; JupyterLab and
+            nbconvert's default template give pictures no text.
+        live: Show it in plotly's viewer, to zoom and to read single points. This is also what one
+            sees on a machine without a Chrome or Chromium to draw pictures.
 
     Example:
         figure = lab.figures.histogram({"all": [10, 20, 40, 60]}, "tokens")
@@ -175,23 +195,29 @@ def show(figure: go.Figure, alt: str = "") -> Any:
     """
     from IPython.display import display
 
-    display(bundle(figure), metadata={"image/png": {"alt": alt}} if alt else None, raw=True)
+    display(alive(figure) if live else bundle(figure), metadata=described(alt), raw=True)
+
+
+def described(alt: str) -> dict[str, Any]:
+    """Return the metadata of a shown figure: its text, and the width of its picture in pixels."""
+    return {"image/png": {"width": WIDTH} | ({"alt": alt} if alt else {})}
 
 
 def bundle(figure: go.Figure) -> dict[str, Any]:
-    """Return a figure as notebooks hold it: for plotly's viewer, and as a picture if possible.
+    """Return a figure as notebooks hold it: a picture, and the figure's data.
 
-    The picture needs a browser to draw it.
+    A Chrome or Chromium draws the picture. Without one, plotly's viewer shows the figure.
     """
     picture = _drawn(figure, "png")
-    return alive(figure) | (
-        {"image/png": base64.b64encode(picture).decode()} if picture is not None else {}
+    shown_as = (
+        {"image/png": base64.b64encode(picture).decode()} if picture is not None else alive(figure)
     )
+    return shown_as | {DATA: json.loads(figure.to_json())}
 
 
 def alive(figure: go.Figure) -> dict[str, Any]:
-    """Return the same without the picture, which takes a second to draw."""
-    return {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
+    """Return a figure for plotly's viewer."""
+    return {LIVE: json.loads(figure.to_json())}
 
 
 def can_draw() -> bool:
@@ -227,4 +253,5 @@ def _picture(figure: str, kind: str) -> bytes:
 
     A notebook shows a figure and saves it later: then it is drawn once.
     """
-    return bytes(from_json(figure).to_image(format=kind, scale=2 if kind == "png" else 1))
+    scale = 2 if kind == "png" else 1  # sharp on a screen with small pixels too
+    return bytes(from_json(figure).to_image(format=kind, width=WIDTH, scale=scale))

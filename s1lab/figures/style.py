@@ -16,22 +16,30 @@ from s1lab.evaluation.intervals import Interval
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Okabe and Ito's colours: colour-blind readers can tell them apart too. The markers also differ in
-# shape.
-BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#D98E00", "#009E73", "#D55E00", "#B0578D"
+# The hues of Okabe and Ito, which colour-blind readers can tell apart, dark enough for text: each
+# has a contrast of at least 4.5 to white. In grey they are alike, so marks also differ in shape.
+BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#A05F00", "#00754F", "#B84A00", "#A34C82"
+# Each mark as a letter, filled and open, for labels.
+MARKS = {
+    "circle": "●○", "diamond": "◆◇", "triangle-up": "▲△",
+    "square": "■□", "cross": "✚✛", "star": "★☆",
+}  # fmt: skip
 _LINK = re.compile(r"<(?=\s*/?\s*a\b)", re.IGNORECASE)
 _LISTS = (list, tuple, np.ndarray)
 INK, CLEAR = "#333333", "rgba(0,0,0,0)"
 
 
-def styled(figure: go.Figure, width: int, height: int) -> None:
-    """Set size in pixels, fonts and margins. Every figure ends with this."""
+def styled(figure: go.Figure, height: int) -> None:
+    """Set height in pixels, fonts and margins. Every figure ends with this.
+
+    There is no width: plotly's viewer then takes the width of the page, and nothing is cut off.
+    Pictures have their own (`s1lab.figures.export.WIDTH`).
+    """
     escape_links(figure)
     figure.update_annotations(font_color=INK, selector={"yref": "paper"})
     figure.update_layout(
         template="plotly_white",
         font={"family": "Arial, Liberation Sans, sans-serif", "size": 13, "color": INK},
-        width=width,
         height=height,
         margin={"l": 60, "r": 25, "t": 45, "b": 55},
         showlegend=False,
@@ -183,6 +191,25 @@ def label(
         row=row,
         col=column,
     )
+
+
+def marked(text: str, symbol: str, *, published: bool = False) -> str:
+    """Put a line's mark before its label, so that the two belong together without colours.
+
+    Args:
+        text: The label.
+        symbol: A key of `MARKS`.
+        published: The line has open marks.
+    """
+    return f"{MARKS[symbol][published]} {text}"
+
+
+def plain_number(value: float) -> str:
+    """Write a small number as a reader would: 0, 0.0005, or 5·10 to the minus 6."""
+    if not value or abs(value) >= 1e-4:
+        return f"{value:g}"
+    digits, _, power = f"{value:.1e}".partition("e")
+    return f"{float(digits):g}·10<sup>−{-int(power)}</sup>"
 
 
 def apart(places: Mapping[str, float], least: float) -> dict[str, float]:

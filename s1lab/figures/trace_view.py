@@ -26,24 +26,27 @@ class Look(NamedTuple):
         ansi: The code of a terminal's colour.
         words: The looks in words, for a legend.
         quoted: Whether the text is in «guillemets», as all forced text is.
+        tag: An HTML element that says about the same where a code host removes the style.
     """
 
     style: str
     ansi: str
     words: str
     quoted: bool = False
+    tag: str = "span"
 
 
 # The colours of Okabe and Ito, so faint that text stays readable on a white and on a black page.
 # Guillemets, slant and the kind of underline say the same without colour.
 LOOKS = {
-    "prompt": Look("opacity:.72;font-style:italic", "2", "slanted"),
+    "prompt": Look("opacity:.72;font-style:italic", "2", "slanted", tag="i"),
     "sampled": Look("", "0", "plain"),
     "continuation": Look(
         "background:#E69F0055;font-weight:bold;border-bottom:3px double #E69F00",
         "1;33",
         "«bold», double line",
         quoted=True,
+        tag="b",
     ),
     "close": Look(
         "background:#CC79A744;border-bottom:2px dotted #CC79A7",
@@ -56,8 +59,14 @@ LOOKS = {
         "1;31",
         "«bold», dashed line",
         quoted=True,
+        tag="b",
     ),
-    "answer": Look("background:#009E7333;border-bottom:2px solid #009E73", "32", "line"),
+    "answer": Look(
+        "background:#009E7333;text-decoration:none;border-bottom:2px solid #009E73",
+        "32",
+        "line",
+        tag="ins",
+    ),
 }
 
 BADGE = "font-size:80%;font-family:sans-serif;font-weight:bold;white-space:nowrap;padding:0 .2em"
@@ -71,7 +80,6 @@ BOX = (
 )
 FRAME = ' style="outline:2px solid currentColor"'
 LOOKED = ' style="outline:4px double currentColor"'
-HOVER = "<style>.s1lab-trace span[title]:hover{outline:2px solid currentColor}</style>"
 
 
 def terminal(trace: Trace, color: bool) -> str:
@@ -154,9 +162,17 @@ def trace_html(trace: Trace) -> str:
     )
 
 
-def legend_html(source: Sequence[Source]) -> str:
-    """Explain the looks, with the number of tokens of each origin."""
-    entries = _legend(source, '<span style="opacity:.72">({})</span>')
+def legend_html(source: Sequence[Source], other: Sequence[Source] | None = None) -> str:
+    """Explain the looks, with the number of tokens of each origin.
+
+    Args:
+        source: The origins of a trace.
+        other: Those of a trace that is shown beside it.
+
+    Returns:
+        The HTML.
+    """
+    entries = _legend(source, '<span style="opacity:.72">({})</span>', other)
     return f'<div style="font-size:90%;line-height:1.8">{entries}</div>'
 
 
@@ -193,7 +209,7 @@ def tokens_html(
         )
     if differs is not None:
         badges.setdefault(differs, []).append(
-            _badge("first difference", f"the traces part here, at position {differs}")
+            _badge("first difference", f"the traces differ from here on, position {differs}")
         )
     out: list[str] = []
     for origin, run in groupby(found, key=lambda token: token.origin):
@@ -227,16 +243,15 @@ def trace_box(inner: str, label: str, height: str | None = None, newest: bool = 
     look = [f"max-height:{height};overflow-y:auto"] if height else []
     look += ["display:flex;flex-direction:column-reverse"] if newest else []
     attributes = f'class="s1lab-trace" tabindex="0" role="region" aria-label="{escape(label)}"'
-    return (
-        f'{HOVER}<div {attributes} style="{";".join(look)}"><pre style="{BOX}">{inner}</pre></div>'
-    )
+    return f'<div {attributes} style="{";".join(look)}"><pre style="{BOX}">{inner}</pre></div>'
 
 
 def _stretch(source: Source, inner: str, title: str = "") -> str:
     """Give HTML the look of its source. It ends with its closing mark already."""
     look = LOOKS[source]
     named = f' title="{title}"' if title else ""
-    return f'<span{named} style="{look.style}">{"«" if look.quoted else ""}{inner}</span>'
+    opened = "«" if look.quoted else ""
+    return f'<{look.tag}{named} style="{look.style}">{opened}{inner}</{look.tag}>'
 
 
 def _closed(source: Source, text: str) -> str:
@@ -246,12 +261,18 @@ def _closed(source: Source, text: str) -> str:
     return f"{text[:-1]}»\n" if text.endswith("\n") else f"{text}»"
 
 
-def _legend(source: Sequence[Source], words: str) -> str:
-    return " · ".join(
-        f'<span style="{look.style}">{name}</span> {count:,} {words.format(look.words)}'
-        for name, look in LOOKS.items()
-        if (count := source.count(name))  # type: ignore[arg-type]  # a Source is its name
-    )
+def _legend(source: Sequence[Source], words: str, other: Sequence[Source] | None = None) -> str:
+    entries = []
+    for name, look in LOOKS.items():
+        # a Source is its name
+        counts = [s.count(name) for s in (source, other) if s is not None]  # type: ignore[arg-type]
+        if any(counts):
+            shown = " and ".join(f"{count:,}" for count in counts)
+            entries.append(
+                f'<{look.tag} style="{look.style}">{name}</{look.tag}> {shown} '
+                f"{words.format(look.words)}"
+            )
+    return " · ".join(entries)
 
 
 def _badge(text: str, title: str) -> str:

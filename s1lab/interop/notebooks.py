@@ -47,7 +47,7 @@ def check_parameters(names: dict[str, Any], **least: int) -> None:
         ParameterError: A parameter is unknown, or its value is of another kind or too short.
 
     Example:
-        from s1lab.interop.papermill import check_parameters
+        from s1lab.interop.notebooks import check_parameters
 
         caps = [16, 64]
         check_parameters(globals(), caps=1)

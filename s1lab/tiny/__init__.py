@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s1lab.tiny.families import FAMILIES, SIZES, solve
+from s1lab.tiny.families import EXAMPLES, FAMILIES, SIZES, family_of, solve
 from s1lab.tiny.pool import blemishes, pool
+from s1lab.tiny.scope import scope_note
 from s1lab.tiny.teacher import Teacher
 from s1lab.tiny.world import SPLITS, benchmark, problems
 
@@ -34,14 +35,17 @@ def reward() -> TinyReward:
 
 
 __all__ = [
+    "EXAMPLES",
     "FAMILIES",
     "SIZES",
     "SPLITS",
     "Teacher",
     "benchmark",
     "blemishes",
+    "family_of",
     "pool",
     "problems",
     "reward",
+    "scope_note",
     "solve",
 ]

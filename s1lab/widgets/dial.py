@@ -10,13 +10,14 @@ import ipywidgets as ipw
 from s1lab.widgets.panel import NARROW
 
 
-def dial(field: ipw.ValueWidget, stops: Sequence[float]) -> ipw.HBox:
+def dial(field: ipw.ValueWidget, stops: Sequence[float], *more: ipw.Widget) -> ipw.HBox:
     """Put a slider over usual values beside a field. Each follows the other, in the kernel.
 
     Args:
         field: A field for any number.
         stops: The values of the slider, in order. A number between two of them, or beyond the last,
             stays in the field as it was typed. The slider shows the nearest value.
+        more: What belongs beside them.
 
     Returns:
         The field and its slider.
@@ -40,7 +41,10 @@ def dial(field: ipw.ValueWidget, stops: Sequence[float]) -> ipw.HBox:
     slider.value = nearest()
     field.observe(typed, "value")
     slider.observe(dragged, "value")
-    return ipw.HBox([field, slider], layout=ipw.Layout(align_items="center", margin="0 1em 0 0"))
+    slider.disabled = field.disabled
+    field.observe(lambda change: setattr(slider, "disabled", change["new"]), "disabled")
+    look = ipw.Layout(align_items="center", margin="0 1em 0 0", flex_flow="row wrap")
+    return ipw.HBox([field, slider, *more], layout=look)
 
 
 def lengths(most: int) -> list[int]:

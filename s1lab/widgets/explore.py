@@ -12,7 +12,7 @@ import ipywidgets as ipw
 
 from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.storage.diff import first_difference
-from s1lab.widgets.panel import PLAIN, Pages, Panel, button, choices, html, row, sentence
+from s1lab.widgets.panel import PLAIN, Pages, Panel, button, choices, html, partners, row, sentence
 from s1lab.widgets.rows import Rows, asked_html, filters, line, paired, rows_of, summary
 from s1lab.widgets.tokens import Part, parts
 from s1lab.widgets.window import Sight, Window, before, see
@@ -49,20 +49,30 @@ class Explorer(Panel):
         )
         self.all = button("whole", "the whole trace", lambda: self.look(WHOLE))
         self.apart = button(
-            "first difference", "where the two traces part", lambda: self.look(DIFFERENCE)
+            "first difference",
+            "where the two traces begin to differ",
+            lambda: self.look(DIFFERENCE),
         )
-        self.where, self.head = html(), html()
+        partners(self.back, self.on)
+        self.where, self.head, self.legend = html(), html(), html()
         self.window = Window(self.point)
-        self.views = [html(grow=True) for _ in range(2 if other else 1)]
+        # Two traces have their heads in one row of a grid and their boxes in the next, so that
+        # equal tokens are at equal heights.
+        self.heads, self.views = ([html() for _ in range(2 if other else 1)] for _ in range(2))
+        sides = ipw.Box(
+            [part for pair in zip(self.heads, self.views, strict=True) for part in pair]
+        )
+        sides.layout.display = "grid"
+        sides.add_class("s1lab-sides" if other else "s1lab-side")
         self.filter.observe(lambda change: self.keep(change["new"]), "value")
         stepping = row(self.back, self.on, self.all, *([self.apart] if other else []), self.where)
         listed = [row(self.filter), self.pages.box] if len(rows) > 1 else []
-        super().__init__([*listed, self.head, stepping, self.window.box, ipw.HBox(self.views)])
+        super().__init__([*listed, self.head, stepping, self.window.box, self.legend, sides])
         self.pages.show(self.kept["all"], "all")
 
     def keep(self, name: str) -> None:
         """List the rows of a filter. If it keeps none, no trace is shown."""
-        for view in (self.head, self.where, *self.views):
+        for view in (self.head, self.where, self.legend, *self.heads, *self.views):
             view.value = ""
         for control in (self.back, self.on, self.all, self.apart):
             control.disabled = True
@@ -92,6 +102,7 @@ class Explorer(Panel):
         if not self.pages.rows:
             return
         self.part = part
+        self.pages.settle()
         names = self._names()
         self.back.disabled, self.on.disabled = part in (WHOLE, DIFFERENCE), part == names[-1]
         self.all.disabled, self.apart.disabled = (
@@ -105,8 +116,10 @@ class Explorer(Panel):
         self.window.look(first or 0 if at is None else at)
         sights = {self._name(side): self._sight(side) for side in range(len(self.views))}
         self.window.show({name: sight for name, sight in sights.items() if sight})
-        for side, (view, sight) in enumerate(zip(self.views, sights.values(), strict=True)):
-            view.value = self._view(side, sight)
+        for side, sight in enumerate(sights.values()):
+            self.heads[side].value, self.views[side].value = self._view(side, sight)
+        sources = [found[0].traces[found[1]].source for s in (0, 1) if (found := self._side(s))]
+        self.legend.value = legend_html(*sources)
 
     def point(self, at: int) -> None:
         """Look at the token of a position, in the shown part if it is there, else in the trace."""
@@ -183,27 +196,25 @@ class Explorer(Panel):
             self.window.field.value,
             self._shown(side),
             self.differs,
+            stay=self.window.staying(side),
         )
 
-    def _view(self, side: int, sight: Sight | None) -> str:
+    def _view(self, side: int, sight: Sight | None) -> tuple[str, str]:
+        """Return what is above a side's box, and the box."""
         found = self._side(side)
         if found is None or sight is None:
-            return trace_box("", "no trace of this question")
+            return "", trace_box("", "no trace of this question")
         rows, number = found
         trace, name = rows.traces[number], self._name(side)
         said = "".join(map(sentence, trace.notes)) + (
             sentence(trace.error, error=True) if trace.error else ""
         )
-        head = (
-            f"<div><b>{name}</b>: {escape(summary(trace, rows.correct[number]))}</div>"
-            f"{said}{legend_html(trace.source)}"
-        )
+        head = f"<div><b>{name}</b>: {escape(summary(trace, rows.correct[number]))}</div>{said}"
         label = f"tokens of the {name}, {self.part}"
         if not sight.tokens:
-            return head + trace_box(
-                f"<i>nothing here: {escape(self.part)} is not in this trace</i>", label
-            )
-        return head + sight.where + trace_box(sight.tokens, label, HEIGHT)
+            nothing = f"<i>nothing here: {escape(self.part)} is not in this trace</i>"
+            return head, trace_box(nothing, label)
+        return head + sight.where, trace_box(sight.tokens, label, HEIGHT)
 
     def static_html(self) -> str:
         listed = ""
@@ -212,10 +223,12 @@ class Explorer(Panel):
             counts = ", ".join(f"{name} {len(found):,}" for name, found in self.kept.items())
             listed = f"<div>{escape(counts)}</div>{PLAIN}{lines}</pre>"
         sides = "".join(
-            f'<div style="flex:1 1 0;min-width:0">{view.value}</div>' for view in self.views
+            f'<div style="flex:1 1 18em;min-width:0">{head.value}{view.value}</div>'
+            for head, view in zip(self.heads, self.views, strict=True)
         )
         return (
-            f'{listed}<div>{self.head.value}</div><div style="display:flex;gap:1em">{sides}</div>'
+            f"{listed}<div>{self.head.value}</div>{self.legend.value}"
+            f'<div style="display:flex;flex-wrap:wrap;gap:0 1em">{sides}</div>'
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -15,7 +16,7 @@ from s1lab.figures.style import BLUE, ORANGE
 from s1lab.figures.trace_view import legend_html, trace_box
 from s1lab.methods.ladder import Ladder, named_rung
 from s1lab.trace import Trace
-from s1lab.widgets.panel import NARROW, Panel, button, html, row, sentence
+from s1lab.widgets.panel import NARROW, Panel, button, html, partners, row, sentence
 from s1lab.widgets.rows import asked_html, short, summary, word
 from s1lab.widgets.window import Window, see
 
@@ -102,6 +103,7 @@ class LadderSlider(Panel):
         )
         self.back = button("◀ rung", "the rung before", lambda: self.step(-1))
         self.on = button("rung ▶", "the next rung", lambda: self.step(1))
+        partners(self.back, self.on)
         self.head, self.curve, self.view = html(), html(), html()
         self.window = Window(self._draw)
         for control in (self.budget, self.number):
@@ -134,19 +136,24 @@ class LadderSlider(Panel):
             + f"<div>answer: <b>{escape(short(answer, 200))}</b></div>"
             + (f"<div>{escape(overall)}</div>" if overall else "")
         )
-        drawn = (
-            curve_svg(self.rungs.names, self.rungs.measured, rung) if self.rungs.measured else ""
-        )
-        self.curve.value = (
-            '<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start">'
-            f"{drawn}{self._table()}</div>"
-        )
+        self.curve.value = self._overview(self._drawn())
         self.window.look(0)
         self._draw(0)
 
+    def _drawn(self) -> str:
+        measured = self.rungs.measured
+        return curve_svg(self.rungs.names, measured, self.budget.value) if measured else ""
+
+    def _overview(self, drawn: str) -> str:
+        """Return the curve, if there is one, beside the table of the rungs."""
+        return (
+            '<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start">'
+            f'{drawn}<div style="overflow-x:auto;max-width:100%">{self._table()}</div></div>'
+        )
+
     def _draw(self, at: int) -> None:
         trace = self.rungs.traces[self.budget.value][self.number.value]
-        sight = see(trace, trace.template.decode, at)
+        sight = see(trace, trace.template.decode, at, stay=self.window.staying())
         self.window.show({"trace": sight})
         box = trace_box(sight.tokens, f"tokens under {self.rungs.names[self.budget.value]}", HEIGHT)
         self.view.value = legend_html(trace.source) + sight.where + box
@@ -162,20 +169,20 @@ class LadderSlider(Panel):
             cells = [
                 "▶" if i == self.budget.value else "", name, f"{trace.thinking_tokens:,}",
                 short(trace.error or trace.answer, 40),
-                *([word(correct)] if self.rungs.measured else []),
+                *([word(correct), f"{self.rungs.measured[i].interval} %"]
+                  if self.rungs.measured else []),
             ]  # fmt: skip
-            weight = ' style="font-weight:bold"' if i == self.budget.value else ""
+            chosen = i == self.budget.value
+            shown = [f"<b>{escape(c)}</b>" if chosen else escape(c) for c in cells]
             lines.append(
-                f"<tr{weight}>"
-                + "".join(f'<td style="{CELL}">{escape(c)}</td>' for c in cells)
-                + "</tr>"
+                "<tr>" + "".join(f'<td style="{CELL}">{cell}</td>' for cell in shown) + "</tr>"
             )
         heads = [
             "",
             "budget",
             "thinking tokens",
             "answer",
-            *(["verdict"] if self.rungs.measured else []),
+            *(["verdict", "accuracy of all questions"] if self.rungs.measured else []),
         ]
         head = "".join(f'<th scope="col" style="{CELL}">{h}</th>' for h in heads)
         return (
@@ -184,7 +191,10 @@ class LadderSlider(Panel):
         )
 
     def static_html(self) -> str:
-        return f"{self.head.value}{self.curve.value}{self.view.value}"
+        # Where an SVG is removed, the numbers of its axes would be left as text. An image goes as a
+        # whole, or leaves its description.
+        overview = self._overview(as_image(self._drawn()))
+        return f"{self.head.value}{overview}{self.view.value}"
 
 
 def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) -> str:
@@ -253,6 +263,20 @@ def curve_svg(names: Sequence[str], measured: Sequence[Results], chosen: int) ->
         f'<text x="{WIDE / 2}" y="{HIGH - 3}" text-anchor="middle">thinking tokens a question, log '
         'scale</text><text x="6" y="12">accuracy, %</text></svg>'
     )
+
+
+def as_image(svg: str) -> str:
+    """Put a drawn curve into an image on white, with the drawing's label as its description."""
+    if not svg:
+        return ""
+    label = svg.partition('aria-label="')[2].partition('"')[0]
+    colored = svg.replace("currentColor", "#222222").replace(
+        "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1
+    )
+    ground = colored.replace(">", '><rect width="100%" height="100%" fill="white"/>', 1)
+    coded = b64encode(ground.encode()).decode()
+    source = f"data:image/svg+xml;base64,{coded}"
+    return f'<img alt="{label}" width="{WIDE}" style="max-width:100%" src="{source}">'
 
 
 def _axes(

@@ -11,20 +11,21 @@ from typing import Any
 import ipywidgets as ipw
 from IPython.display import display
 
+from s1lab.widgets.page import live_style
+
 VIEW = "application/vnd.jupyter.widget-view+json"
 PAGE = 20  # rows of a list that are made and sent at once
 NARROW = {"description_width": "initial"}
-# The list of rows has a monospaced font, so that its columns are aligned.
-LIST_STYLE = (
-    "<style>.s1lab-rows select{font-family:var(--jp-code-font-family,monospace)!important;"
-    "font-size:12px!important}</style>"
-)
 # the list in a still picture
 PLAIN = (
     '<pre style="font-family:monospace;font-size:12px;line-height:1.4;margin:.4em 0;'
     'overflow-x:auto">'
 )
 SCROLL = re.compile(r"max-height:\d+em;overflow-y:auto;?")
+NOTE = (
+    "<div><i>A still picture of a widget. Run the cell again to use it (Shift+Enter). An error "
+    "message below means only that the kernel of the picture is gone.</i></div>"
+)
 
 
 class Panel(ipw.VBox):  # type: ignore[misc]
@@ -36,29 +37,30 @@ class Panel(ipw.VBox):  # type: ignore[misc]
     """
 
     def __init__(self, children: Sequence[ipw.Widget]) -> None:
-        self._hiding = ipw.HTML(layout=ipw.Layout(display="none"))
+        self._hiding = ipw.HTML(live_style(), layout=ipw.Layout(display="none"))
         super().__init__([*children, self._hiding])
+        self.add_class("s1lab-panel")
 
     def static_html(self) -> str:
         """Return the current content of the panel as HTML without controls."""
         raise NotImplementedError
 
     def still(self) -> str:
-        """Return the HTML that is shown where the controls don't work."""
-        note = (
-            '<div style="opacity:.72;font-size:90%">A still picture of a widget: run the cell for '
-            "its controls.</div>"
-        )
+        """Return the HTML that is shown where the controls don't work.
+
+        Code hosts remove styles, scripts and drawings from HTML. So tables are tables, and nothing
+        is said by a style alone.
+        """
         # Paper has no scroll bar, and some hosts keep a height but remove the scrolling. So a still
         # picture shows everything.
-        return SCROLL.sub("", self.static_html()) + note
+        return SCROLL.sub("", self.static_html()) + NOTE
 
     def _ipython_display_(self) -> None:
         still = self.still()
         # the same in every run of a notebook
         name = f"s1lab-still-{sha256(still.encode()).hexdigest()[:12]}"
         self._hiding.value += f"<style>.{name}{{display:none}}</style>"
-        words = f"{type(self).__name__}: run the cell in JupyterLab for its controls"
+        words = f"{type(self).__name__}: run the cell again in JupyterLab to use it"
         display({"text/html": f'<div class="{name}">{still}</div>', "text/plain": words}, raw=True)
         # The view's output has no text of its own: the HTML in front of it is shown without a
         # kernel.
@@ -94,12 +96,20 @@ def button(text: str, tip: str, pressed: Callable[[], Any]) -> ipw.Button:
     return made
 
 
-def choices(name: str, options: Sequence[tuple[str, Any]] = ()) -> ipw.ToggleButtons:
-    """Make buttons to choose one of a few.
+def partners(one: ipw.Button, other: ipw.Button) -> None:
+    """Where a press disables its own button, give the focus to the other, so that it stays near."""
 
-    JupyterLab keeps the arrow keys and letters for its cells, so a drop-down list would not work
-    there.
-    """
+    def hand_over(pressed: ipw.Button) -> None:
+        left = other if pressed is one else one
+        if pressed.disabled and not left.disabled:
+            left.focus()
+
+    for each in (one, other):
+        each.on_click(hand_over)
+
+
+def choices(name: str, options: Sequence[tuple[str, Any]] = ()) -> ipw.ToggleButtons:
+    """Make buttons to choose one of a few: all are seen, and each is one press away."""
     return ipw.ToggleButtons(
         options=options, description=name, style={"button_width": "auto", **NARROW}
     )
@@ -125,10 +135,10 @@ class Pages:
     ) -> None:
         self._labels, self._chosen = labels, chosen
         self.rows: Sequence[int] = ()
-        self.page, self._what = 0, ""
-        self._turning = False
-        # JupyterLab keeps the arrow keys of a list for its cells, so the keyboard uses the buttons
-        # and the number.
+        self.page, self._what, self._range = 0, "", ""
+        self._turning = self._failed = False
+        # JupyterLab would take the arrow keys for its cells: see `s1lab.widgets.page`. Where
+        # its script may not run, the keyboard uses the buttons and the number.
         self.list = ipw.Select(
             options=[], description="Rows", rows=8, layout=ipw.Layout(width="auto"), style=NARROW
         )
@@ -136,6 +146,9 @@ class Pages:
         self.down = button("row ▶", "the next row", lambda: self.step(1))
         self.back = button("◀ page", "the page of rows before", lambda: self.turn(self.page - 1))
         self.on = button("page ▶", "the next page of rows", lambda: self.turn(self.page + 1))
+        self.up.add_class("s1lab-up")
+        self.down.add_class("s1lab-down")
+        partners(self.back, self.on)
         self.jump = ipw.IntText(
             description="Go to row", continuous_update=False, style=NARROW,
             layout=ipw.Layout(width="170px"), tooltip="a row's number; Enter goes there",
@@ -144,7 +157,7 @@ class Pages:
         self.list.observe(self._listed, "value")
         self.jump.observe(lambda change: None if self._turning else self.go(change["new"]), "value")
         self.controls = row(self.jump, self.up, self.down, self.back, self.on, self.where)
-        self.box = ipw.VBox([ipw.HTML(LIST_STYLE), self.controls, self.list])
+        self.box = ipw.VBox([self.controls, self.list])
         self.box.add_class("s1lab-rows")
 
     def show(self, rows: Sequence[int], what: str = "") -> None:
@@ -166,14 +179,11 @@ class Pages:
         self.back.disabled, self.on.disabled = self.page == 0, self.page == last
         self.up.disabled = self.down.disabled = not here
         first = self.page * PAGE
-        self._say(
-            self._what
-            + (
-                f"{first + 1:,} to {first + len(here):,} of {len(self.rows):,}"
-                if here
-                else "no rows"
-            )
+        self._range = self._what + (
+            f"{first + 1:,} to {first + len(here):,} of {len(self.rows):,}" if here else "no rows"
         )
+        self._failed = False
+        self.where.value = sentence(self._range)
         # new options choose their first by themselves, and the user did not ask to see it
         self._turning = True
         self.list.options = options
@@ -193,11 +203,21 @@ class Pages:
         try:
             place = self.rows.index(number)
         except ValueError:
-            self._say(
-                f"{self._what}{number:,} is not among these {len(self.rows):,} rows", error=True
-            )
+            self._failed = True
+            said = f"Go to row: {number:,} is not among these {len(self.rows):,} rows"
+            self.where.value = sentence(f"{self._what}{said}", error=True)
         else:
             self.turn(place // PAGE, number)
+
+    def settle(self) -> None:
+        """Take an error away, with the number that caused it. Any other action calls this."""
+        if self._failed:
+            self._failed = False
+            self.where.value = sentence(self._range)
+            if self.list.value is not None:
+                self._turning = True
+                self.jump.value = self.list.value
+                self._turning = False
 
     def _listed(self, change: dict[str, Any]) -> None:
         if change["new"] is not None and not self._turning:
@@ -208,10 +228,8 @@ class Pages:
 
         The number field shows it too, so that any other number in it is a change.
         """
+        self.settle()
         self._turning = True
         self.jump.value = number
         self._turning = False
         self._chosen(number)
-
-    def _say(self, text: str, error: bool = False) -> None:
-        self.where.value = sentence(text, error)

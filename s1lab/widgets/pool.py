@@ -114,7 +114,7 @@ class PoolBrowser(Panel):
         most = max(1, *(r.before for r in self.reports))
         lines = "".join(
             f"<tr><th {HEAD}>{escape(stage)}</th><td style='text-align:right;padding:.1em .6em;"
-            f"vertical-align:top'>{left:,}</td><td style='min-width:190px;padding:.35em .4em;"
+            f"vertical-align:top'>{left:,}</td><td style='min-width:7em;padding:.35em .4em;"
             f"vertical-align:top'><div style='width:{100 * left / most:.1f}%;min-width:2px;"
             f"height:.8em;background:{BLUE}'></div></td><td {CELL}>{escape(why)}</td></tr>"
             for stage, left, why in steps(self.reports)
@@ -122,7 +122,8 @@ class PoolBrowser(Panel):
         heads = "".join(
             f"<th scope='col' {HEAD}>{name}</th>" for name in ("step", "rows left", "", "dropped")
         )
-        return f"{broken}<table {TABLE}><tr>{heads}</tr>{lines}</table>"
+        table = f"<table {TABLE}><tr>{heads}</tr>{lines}</table>"
+        return f"{broken}<div style='overflow-x:auto'>{table}</div>"
 
     def static_html(self) -> str:
         lines = "\n".join(escape(text) for text, _ in self.pages.list.options)

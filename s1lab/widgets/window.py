@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import ipywidgets as ipw
 
 from s1lab.figures.trace_view import tokens_html
-from s1lab.widgets.panel import NARROW, button, html, row, sentence
+from s1lab.widgets.panel import NARROW, button, html, partners, row, sentence
 from s1lab.widgets.rows import Shown
 from s1lab.widgets.tokens import Decode, Part, read
 
@@ -69,6 +69,7 @@ def see(
     differs: int | None = None,
     *,
     top: bool = True,
+    stay: tuple[int, int] | None = None,
 ) -> Sight:
     """Show the window of a part around position ``at``, which is framed.
 
@@ -80,13 +81,16 @@ def see(
         differs: Position of the first id that another trace does not have.
         top: The window begins a little before the position, so that it is among the first lines in
             a box of any size. False puts it in the middle, as far as the edges allow.
+        stay: Start and end of a window that is shown already. It stays if it has the position.
 
     Returns:
         The window.
     """
     part = part or Part("the whole trace", 0, len(trace.ids))
     start, end = around(at, part.start, part.end)
-    if top and part.start < at < part.end:
+    if stay and stay[0] <= at < stay[1]:
+        start, end = stay
+    elif top and part.start < at < part.end:
         start = before(trace, decode, at, part.start)
         end = min(part.end, start + WINDOW)
     found = read(trace.ids, trace.source, decode, start, end)
@@ -94,7 +98,7 @@ def see(
     words = (
         str(token)
         if token
-        else f"no token stands at position {at} of what is shown"
+        else f"there is no token at position {at} of what is shown"
         if found
         else ""
     )
@@ -124,13 +128,13 @@ class Window:
     """
 
     def __init__(self, moved: Callable[[int], None]) -> None:
-        self._moved, self._setting = moved, False
+        self._moved, self._setting, self._clicking = moved, False, False
         self.sights: list[Sight] = []
         self.field = ipw.IntText(
             description="Token",
             tooltip=(
-                "a position; Enter says which token stands there, frames it and shows what is "
-                "around it"
+                "a position; Enter says which token is there, frames it and shows what is "
+                "around it; a click on a token does the same"
             ),
             continuous_update=False,
             style=NARROW,
@@ -140,11 +144,18 @@ class Window:
             "◀ tokens", "tokens before those that are shown", lambda: self.step(-1)
         )
         self.later = button("tokens ▶", "tokens after those that are shown", lambda: self.step(1))
+        partners(self.earlier, self.later)
+        # the page's script writes the position of a clicked token here
+        self.clicked = ipw.IntText(
+            -1, description="Clicked token", layout=ipw.Layout(display="none")
+        )
+        self.clicked.add_class("s1lab-clicked")
+        self.clicked.observe(self._pressed, "value")
         self.said = html()
         self.field.observe(
             lambda change: None if self._setting else self._moved(change["new"]), "value"
         )
-        self.box = row(self.field, self.earlier, self.later, self.said)
+        self.box = row(self.field, self.earlier, self.later, self.said, self.clicked)
         self.off()
 
     def look(self, at: int) -> None:
@@ -152,6 +163,22 @@ class Window:
         self._setting = True
         self.field.value = at
         self._setting = False
+
+    def staying(self, side: int = 0) -> tuple[int, int] | None:
+        """Return the edges of a side's window that is to stay, because its token was clicked."""
+        sights = self.sights if self._clicking else []
+        return (sights[side].start, sights[side].end) if side < len(sights) else None
+
+    def _pressed(self, change: dict[str, int]) -> None:
+        if change["new"] < 0:
+            return
+        self._clicking = True
+        try:
+            self.look(change["new"])
+            self._moved(change["new"])
+        finally:
+            self._clicking = False
+            self.clicked.value = -1  # the same token can be clicked again
 
     def step(self, by: int) -> None:
         """Show the next tokens, or those before.
@@ -174,7 +201,7 @@ class Window:
     def show(self, sights: Mapping[str, Sight]) -> None:
         """Say which token is looked at, in each trace by name, and where there are more."""
         self.sights = list(sights.values())
-        self.field.disabled = False
+        self.field.disabled = self.clicked.disabled = False
         self.earlier.disabled = all(s.start == s.part.start for s in self.sights)
         self.later.disabled = all(s.end == s.part.end for s in self.sights)
         self.said.value = "".join(
@@ -184,4 +211,5 @@ class Window:
     def off(self) -> None:
         """Show that nothing is looked at."""
         self.sights, self.said.value = [], ""
-        self.field.disabled = self.earlier.disabled = self.later.disabled = True
+        self.field.disabled = self.clicked.disabled = True
+        self.earlier.disabled = self.later.disabled = True

@@ -59,6 +59,13 @@ def test_run_prints_the_trace_with_what_was_forced(tiny):
     ]
 
 
+def test_a_question_that_the_embedded_model_does_not_know_gets_a_note():
+    assert invoke("run", ASKED).stderr == ""
+    said = invoke("run", "What is the capital of France?", "--json").stderr
+    assert said.startswith("s1lab: note: s1-tiny was taught six kinds of questions only")
+    assert said.count("\n") == 1
+
+
 def test_ladder_says_the_same_as_text_and_as_json(tiny):
     arguments = ["ladder", ASKED, "--caps", "8,32", "--waits", "0,1"]
     expected = lab.ladder(tiny, ASKED, (8, 32), (0, 1))

@@ -123,6 +123,7 @@ def test_flips_and_mcnemar_by_hand():
         1,
         1,
     )
+    assert str(found) == "6 wrong to right, 1 right to wrong"
     assert metrics.mcnemar(before, after) == pytest.approx(2 * (1 + 7) / 2**7)
     assert metrics.mcnemar(before, before) == 1.0
     assert metrics.mcnemar(before, after) == metrics.mcnemar(after, before)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from itertools import pairwise
 
+import nbformat
 import plotly.graph_objects as go
 import pytest
 from plotly.subplots import make_subplots
@@ -14,17 +16,19 @@ import s1lab as lab
 from s1lab import figures as plots
 from s1lab.figures import export, style
 from tests.helpers import ROOT
+from tests.helpers.figures import kinds
 
 
 def test_a_training_is_drawn_as_it_runs_and_whole_at_the_end(monkeypatch):
     shown = []
 
     class Handle:
-        def update(self, bundle, raw):
+        def update(self, bundle, metadata, raw):
             shown.append(bundle)
 
     monkeypatch.setattr(
-        "IPython.display.display", lambda bundle, raw, display_id: shown.append(bundle) or Handle()
+        "IPython.display.display",
+        lambda bundle, metadata, raw, display_id: shown.append(bundle) or Handle(),
     )
     live = plots.Live(40, seconds=0)
     for step in range(1, 41):
@@ -60,6 +64,8 @@ def test_differences_show_the_measured_beside_the_papers():
     assert published.x == (-9.0,) and runs.x == (0.5, 1.5) and runs.y == ("a", "a")
     zero = [(line.x0, line.x1, line.xref) for line in figure.layout.shapes]
     assert zero == [(0, 0, "x"), (0, 0, "x2")]  # a line where nothing differs, in both panels
+    assert figure.layout.xaxis2.matches == "x"  # one scale, so that the spans can be compared
+    assert {"+1.0", "−4.0", "−9.0"} <= {a.text for a in figure.layout.annotations}
 
 
 def test_rivals_stand_on_one_axis_with_their_frontier_and_the_papers_below():
@@ -78,7 +84,10 @@ def test_rivals_stand_on_one_axis_with_their_frontier_and_the_papers_below():
         t for t in figure.data if t.mode == "lines+markers" and "open" in str(t.marker.symbol)
     ]
     assert len(open_markers) == len(lab.paper.FIGURE_4_RIGHT) + len(lab.paper.FIGURE_7)
-    assert {"forcing", "majority", "REBASE"} <= {a.text for a in figure.layout.annotations}
+    # each label begins with the mark of its line; the paper's are open
+    assert {"● forcing", "◆ majority", "◇ majority voting, base"} <= {
+        a.text for a in figure.layout.annotations
+    }
 
 
 def test_labels_that_would_overlap_are_moved_apart():
@@ -97,16 +106,19 @@ def test_each_rival_has_a_panel_with_budget_forcing_in_it_measured_and_the_paper
         {"BF": rungs, "TCC": rungs[:1], "TCC + BF": rungs[1:]}, lab.paper.TABLE_3_RUNS
     )
     lines = {panel["title"]: [t["name"] for t in panel["traces"]] for panel in plots.shown(figure)}
-    assert lines["measured: TCC"] == lines["the paper's: TCC"] == ["BF", "TCC", "TCC + BF"]
-    assert lines["the paper's: RS"] == ["BF", "RS"] and lines["measured: RS"] == ["BF"]
+    tokens, short = "TCC, told a number of tokens", "RS, sampled until it is short"
+    assert lines[f"measured: {tokens}"] == lines[f"the paper's: {tokens}"]
+    assert lines[f"measured: {tokens}"] == ["BF", "TCC", "TCC + BF"]
+    assert lines[f"the paper's: {short}"] == ["BF", "RS"] and lines[f"measured: {short}"] == ["BF"]
     forcing, asked, _ = plots.shown(figure)[0]["traces"]
     assert [p["x"] for p in forcing["points"]] == [20, 40]  # by tokens, whatever was asked
     assert asked["points"] == [{"label": "1 tokens", "x": 40, "y": 30, "low": 28, "high": 32}]
     published = [d for d in figure.data if d.meta == "the paper's"]
     assert published and all("-open" in d.marker.symbol and d.line.dash == "dot" for d in published)
-    assert not figure.layout.showlegend and {"TCC + BF", "RS"} <= {
-        a.text for a in figure.layout.annotations
-    }
+    texts = {a.text for a in figure.layout.annotations}
+    assert not figure.layout.showlegend and {"■ TCC + BF", "□ TCC + BF", "◇ RS"} <= texts
+    assert any("budget forcing" in text for text in texts)  # what BF is
+    assert {tuple(axis.range) for axis in figure.select_yaxes()} == {(-3, 103)}  # one scale
 
 
 def rung(name, tokens, value):
@@ -232,6 +244,10 @@ def test_standings_have_a_column_a_benchmark_and_ours_filled():
     ]
     assert sum(len(t.x or ()) for t in figure.data) == 3
     assert figure.layout.yaxis.categoryarray == ("ours", "theirs")  # the first line on top
+    *_, whose = figure.layout.annotations
+    assert "measured" in whose.text and "the paper's Table 1" in whose.text
+    (*_, whose) = plots.standings({"A": {"theirs": dot(40)}}).layout.annotations
+    assert "the paper's Table 1" in whose.text and "measured" not in whose.text
 
 
 def test_the_gallery_shows_every_figure_that_is_there_with_its_data():
@@ -254,7 +270,8 @@ def test_the_gallery_shows_every_figure_that_is_there_with_its_data():
 def test_a_figure_saved_twice_is_the_same_files(tmp_path):
     if not plots.can_draw():
         pytest.skip("no Chrome or Chromium")
-    figure = go.Figure([go.Scatter(x=[1, 2], y=[1, 3]), go.Scatter(x=[1, 2], y=[2, 1])])
+    hatched = go.Bar(x=[1, 2], y=[1, 2], marker_pattern_shape="/", showlegend=True)
+    figure = go.Figure([go.Scatter(x=[1, 2], y=[1, 3]), go.Scatter(x=[1, 2], y=[2, 1]), hatched])
     first = plots.save(figure, tmp_path / "a", "curve")
     export._picture.cache_clear()  # drawn anew
     second = plots.save(figure, tmp_path / "b", "curve")
@@ -304,3 +321,94 @@ def test_no_outside_link_is_drawn_in_a_figure():
     drawn = [text for figure in figures[:-1] for text in texts(json.loads(figure.to_json()))]
     assert sum("&lt;a href" in text for text in drawn) >= 5  # it is shown, not lost
     assert any("<b>" in text for text in drawn)  # other marks stay
+
+
+def colors(value):
+    """Every colour that a figure writes text in."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if key.endswith("font") and isinstance(one, dict) and "color" in one:
+                yield one["color"]
+            yield from colors(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from colors(one)
+    elif isinstance(value, str):
+        yield from re.findall(r"color:\s*(#\w{6})", value)
+
+
+def contrast_to_white(color):
+    """The contrast between a colour and a white page, as WCAG counts it."""
+    shares = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in shares]
+    light = sum(w * v for w, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return 1.05 / (light + 0.05)
+
+
+def test_all_text_in_figures_can_be_read_on_white():
+    assert contrast_to_white("#777777") < 4.5 < contrast_to_white("#767676")  # the known border
+    for name, figure in kinds().items():
+        made = figure.to_dict()
+        made["layout"].pop("template")
+        found = set(colors(json.loads(json.dumps(made, default=list))))
+        assert found and all(contrast_to_white(color) >= 4.5 for color in found), (name, found)
+
+
+def test_a_figure_has_no_width_of_its_own_so_that_no_page_cuts_it_off():
+    for name, figure in kinds().items():
+        assert figure.layout.width is None and figure.layout.height <= 820, name
+
+
+def test_a_small_number_is_written_without_an_e():
+    said = [style.plain_number(v) for v in (0, 0.001, 0.00025, 5e-6, 2.5e-5)]
+    assert said == ["0", "0.001", "0.00025", "5·10<sup>−6</sup>", "2.5·10<sup>−5</sup>"]
+
+
+def test_several_lists_of_numbers_are_drawn_below_each_other_on_the_same_axes():
+    figure = plots.histogram({"a": [10, 20, 30], "b": [40, 60]}, "tokens")
+    assert [(p["title"], p["x"]) for p in plots.shown(figure)] == [
+        ("a: mean 20", "tokens"),
+        ("b: mean 50", "tokens"),
+    ]
+    assert figure.layout.xaxis.matches == "x2" and figure.layout.yaxis2.matches == "y"
+    assert len(figure.layout.shapes) == 2  # a line at each mean
+
+
+PIXEL = b"not looked at"
+
+
+@pytest.mark.parametrize("picture", [PIXEL, None], ids=["a browser", "no browser"])
+def test_a_notebook_holds_a_picture_or_plotlys_viewer_and_the_data_in_any_case(
+    monkeypatch, picture
+):
+    monkeypatch.setattr(export, "_drawn", lambda *_: picture)
+    shown = []
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, metadata, raw: shown.append((data, metadata))
+    )
+    figure = kinds()["funnel"]
+    plots.show(figure, alt="59,029 and 1000")
+    ((data, metadata),) = shown
+    # two viewers would be at odds: plotly's takes the picture and changes the notebook
+    assert set(data) == {export.DATA, "image/png" if picture else export.LIVE}
+    assert data[export.DATA] == json.loads(figure.to_json())
+    assert metadata == {"image/png": {"width": 900, "alt": "59,029 and 1000"}}
+    plots.show(figure, live=True)
+    assert set(shown[-1][0]) == {export.LIVE}
+
+
+def test_an_exported_page_has_the_text_for_those_who_cant_see_the_figure(monkeypatch):
+    """In nbconvert's classic template. Its default one reads no text of a picture (7.17)."""
+    nbconvert = pytest.importorskip("nbconvert")
+    monkeypatch.setattr(export, "_drawn", lambda *_: PIXEL)
+    output = nbformat.v4.new_output(
+        "display_data",
+        data=export.bundle(kinds()["funnel"]),
+        metadata=export.described('from "59,029" to 1000'),
+    )
+    cell = nbformat.v4.new_code_cell("show()", outputs=[output])
+    page, _ = nbconvert.HTMLExporter(template_name="classic").from_notebook_node(
+        nbformat.v4.new_notebook(cells=[cell])
+    )
+    (picture,) = re.findall(r"<img[^>]*base64[^>]*>", html.unescape(page))
+    assert 'from "59,029" to 1000' in picture

@@ -1,16 +1,20 @@
-"""The parameters of a notebook: what is taken, what is refused, and where the notebook runs."""
+"""A notebook's parameters, versions and record: what is taken, refused, named and written."""
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import json
 import os
+import platform
 import re
+from importlib.metadata import version
 
 import nbformat
 import pytest
 
-from s1lab.interop.notebooks import ParameterError, check_parameters
+from s1lab.figures import histogram
+from s1lab.interop.notebooks import ParameterError, check_parameters, save_record, versions
 from tests.helpers import ROOT
 
 OWN = (
@@ -111,3 +115,25 @@ def test_every_notebook_checks_its_parameters_in_its_second_cell(path, tmp_path,
         expected = pytest.raises(ParameterError, match=fault) if fault else contextlib.nullcontext()
         with expected:
             exec(f"from s1lab.interop.notebooks import check_parameters\n{call}", scope)
+
+
+def test_versions_name_python_and_each_package():
+    assert versions("pytest", "no-such-package") == (
+        f"python {platform.python_version()}, s1lab {version('s1lab')}, "
+        f"pytest {pytest.__version__}, no-such-package not installed"
+    )
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_record_is_written_with_its_figures_and_a_bad_one_leaves_the_old(tmp_path):
+    figure = histogram({"all": [10, 20, 40, 60]}, "tokens")
+    record = {"accuracy": 63.6, "rungs": ["cap 16"]}
+    written = save_record("09_x", tmp_path / "a" / "b", record, tmp_path, {"lengths": figure})
+    assert [p.relative_to(tmp_path).as_posix() for p in written] == [
+        "a/b/09_x.json",
+        "lengths.json",
+    ]
+    assert json.loads(written[0].read_text()) == record
+    with pytest.raises(TypeError):
+        save_record("09_x", tmp_path / "a" / "b", {"odd": object()})
+    assert json.loads(written[0].read_text()) == record

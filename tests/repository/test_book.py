@@ -29,7 +29,7 @@ from tests.helpers import ROOT
 SOURCES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
 PROSE = [*SOURCES, *(ROOT / f"{name}.md" for name in ("README.zh-CN", "CONTRIBUTING", "CHANGELOG"))]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-FIGURE = "application/vnd.plotly.v1+json"
+FIGURES = ("application/vnd.s1lab.figure+json", "application/vnd.plotly.v1+json")
 sources = pytest.mark.parametrize(
     "path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix()
 )
@@ -292,13 +292,14 @@ def test_every_notebook_is_there_as_it_is_committed_with_figures_that_are_alive(
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         shown = (site / "notebooks" / f"{notebook.stem}.html").read_text(encoding="utf-8")
         figures = [
-            o["data"][FIGURE]
+            next(o["data"][name] for name in FIGURES if name in o["data"])
             for c in cells
             for o in c.get("outputs", [])
-            if FIGURE in o.get("data", {})
+            if set(FIGURES) & set(o.get("data", {}))
         ]
         kept = re.findall(
-            r'<div class="figure">.*?<script type="application/json">(.*?)</script>',
+            r'<div class="figure" data-alt="[^"]+">.*?'
+            r'<script type="application/json">(.*?)</script>',
             shown,
             re.DOTALL,
         )
@@ -310,6 +311,20 @@ def test_every_notebook_is_there_as_it_is_committed_with_figures_that_are_alive(
         assert f'href="notebooks/{notebook.stem}.html"' in (site / "index.html").read_text(
             encoding="utf-8"
         )  # in the nav
+
+
+@pytest.mark.long
+def test_solutions_and_diagrams_are_there_beside_the_notebooks(site):
+    folder = ROOT / "notebooks"
+    for path in [*(folder / "solutions").glob("*.ipynb"), *(folder / "diagrams").glob("*.svg")]:
+        there = path.relative_to(ROOT).with_suffix(
+            ".html" if path.suffix == ".ipynb" else path.suffix
+        )
+        assert (site / there).is_file(), there
+        if path.suffix == ".ipynb":
+            assert f'href="{there.as_posix()}"' in (site / "index.html").read_text(
+                encoding="utf-8"
+            )  # in the nav
 
 
 @pytest.mark.long
@@ -325,10 +340,15 @@ def test_the_api_shows_descriptions_as_a_list_names_as_links_and_examples_as_cod
         assert not re.search(r":(?:func|class|mod|meth|data):", prose), path
 
 
-def test_a_widget_becomes_what_stands_beside_it_and_a_link_goes_to_the_page():
+def book_hooks():
     spec = spec_from_file_location("book_hooks", ROOT / "docs" / "hooks.py")
     hooks = module_from_spec(spec)
     spec.loader.exec_module(hooks)
+    return hooks
+
+
+def test_a_widget_becomes_what_stands_beside_it_and_a_link_goes_to_the_page():
+    hooks = book_hooks()
     shown = {
         "output_type": "display_data",
         "metadata": {},
@@ -337,6 +357,7 @@ def test_a_widget_becomes_what_stands_beside_it_and_a_link_goes_to_the_page():
     cells = [
         {"cell_type": "code", "outputs": [shown]},
         {"cell_type": "markdown", "source": ["[next](06_scaling.ipynb#next)"]},
+        {"cell_type": "markdown", "source": ["[s](solutions/06.ipynb) [b](../06.ipynb)"]},
     ]
     ready = hooks.prepared({"metadata": {"widgets": {}}, "cells": cells})
     assert (
@@ -344,6 +365,29 @@ def test_a_widget_becomes_what_stands_beside_it_and_a_link_goes_to_the_page():
         and not ready["metadata"]
     )
     assert ready["cells"][1]["source"] == "[next](06_scaling.html#next)"
+    assert ready["cells"][2]["source"] == "[s](solutions/06.html) [b](../06.html)"
+
+
+def test_a_formula_of_a_notebook_becomes_mathml_and_a_price_stays():
+    source = "With $p = k/n$:\n\n$$\\frac{1}{n}$$\n\n`$x$`, from $5 to $6."
+    cells = [{"cell_type": "markdown", "source": source}]
+    (ready,) = book_hooks().prepared({"metadata": {}, "cells": cells})["cells"]
+    assert ready["source"].count("<math") == 2 and "<mfrac>" in ready["source"]
+    assert "`$x$`, from $5 to $6." in ready["source"]
+
+
+def test_a_figure_in_the_book_keeps_its_text_for_those_who_cant_see_it():
+    figure = {"data": [], "layout": {"height": 300}}
+    output = {
+        "output_type": "display_data",
+        "data": {FIGURES[0]: figure, "image/png": "AAAA"},
+        "metadata": {"image/png": {"alt": 'from "59,029" to 1000'}},
+    }
+    cells = [{"cell_type": "code", "outputs": [output]}]
+    ready = book_hooks().prepared({"metadata": {}, "cells": cells})
+    shown = ready["cells"][0]["outputs"][0]["data"]["text/html"]
+    for name in ("alt", "data-alt"):
+        assert f'{name}="from &quot;59,029&quot; to 1000"' in shown
 
 
 def target(name: str) -> list[str]:

@@ -59,8 +59,12 @@ LOWER = (
 PAPER = ("paper", "paper.entries", "paper.numbers")
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # python -m s1lab.sft is the command line's `s1lab sft`.
-# A sweep draws its own curve, when it is asked to.
-UPWARDS = {("sft.__main__", "cli.sft"), ("evaluation.sweep", "figures")}
+# A sweep draws its own curve, when it is asked to. A notebook's record is saved with its figures.
+UPWARDS = {
+    ("sft.__main__", "cli.sft"),
+    ("evaluation.sweep", "figures"),
+    ("interop.notebooks", "figures.export"),
+}
 
 
 def room_of(module: str) -> str:

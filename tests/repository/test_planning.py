@@ -55,7 +55,8 @@ def test_habits_follow_the_papers_points_and_rise():
 @pytest.mark.parametrize("name", profiles())
 def test_every_profile_has_a_plan_with_tokens_time_and_memory(name):
     found = plan(name)
-    assert all(step.tokens > 0 and step.hours for step in found.steps), found
+    asks = [step for step in found.steps if step.notebook != "04_training_data"]  # reads a record
+    assert all(step.tokens > 0 and step.hours for step in asks), found
     assert found.hours and str(found).count("\n") >= len(found.steps) + 3
     gpus = read_profile(name).machine.gpus
     assert (found.price or 0) == pytest.approx(

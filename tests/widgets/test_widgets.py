@@ -262,7 +262,8 @@ def test_a_trace_in_a_notebook_marks_every_origin_by_more_than_colour(template, 
     for origin, text in ((Source.SAMPLED, "1 r 1"), (source, "so\n"), (Source.SAMPLED, "2 r 2")):
         trace.extend(template.encode(text), origin)
     shown = trace._repr_html_()
-    look = re.search(rf'<span title="{source}: [^"]*" style="([^"]*)">', shown)[1]
+    tag, look = re.search(rf'<(\w+) title="{source}: [^"]*" style="([^"]*)">', shown).groups()
+    assert tag in ("i", "b", "ins") or source is Source.CLOSE  # where styles are removed
     assert "border-bottom:" in look or "font-style:italic" in look
     assert f'style="{look}"' in tokens_html(tokens.read(trace.ids, trace.source, template.decode))
     assert ("«so»\n" in unescape(shown)) == (source in FORCED)
@@ -342,6 +343,7 @@ def test_a_filter_without_rows_leaves_nothing_to_step_through(runs):
     )
     assert runs[0].traces[explorer.current].question not in texts(explorer)
     explorer.filter.value = "all"
+    assert "is not among" not in texts(explorer)
     assert not any(
         button.disabled for button in (explorer.on, explorer.apart, pages.up, pages.down, pages.on)
     )
@@ -371,6 +373,9 @@ def test_rows_are_jumped_to_and_one_that_is_filtered_out_is_said_to_be(runs):
         f"{right} is not among these" in explorer.pages.where.value
         and explorer.current in explorer.kept["wrong"]
     )
+    explorer.on.click()  # an error goes away with the next action
+    assert "Error" not in explorer.pages.where.value
+    assert explorer.pages.jump.value == explorer.current
 
 
 def test_rounds_are_stepped_through_and_the_first_difference_is_marked(tiny):
@@ -434,12 +439,41 @@ def test_the_token_of_a_position_is_said_in_text_and_framed(tiny):
     )
     field.value = len(own.ids)  # one more than it has; the other has it
     assert (
-        f"first run: no token stands at position {len(own.ids)} of what is shown"
+        f"first run: there is no token at position {len(own.ids)} of what is shown"
         in Seen(said.value).text
     )
     assert framed(explorer.views[0]) == [] and len(framed(explorer.views[1])) == 1
     explorer.apart.click()
     assert field.value == explorer.differs
+
+
+def test_a_clicked_token_is_selected_where_it_is(tiny, long):
+    """The window stays: what the reader pointed at does not move."""
+    pair = [lab.force(tiny, QUESTION, lab.Budget(waits=n)) for n in (0, 1)]
+    slider = lab.widgets.ladder(lab.ladder(tiny, QUESTION, caps=(8,), waits=(1,)))
+    slider.on.click()
+    explorer = lab.widgets.explore(*pair)
+    for window, views in ((explorer.window, explorer.views), (slider.window, [slider.view])):
+        before = [positions(view) for view in views]
+        for _ in range(2):  # again too, after another one was looked at
+            window.clicked.value = 40
+            assert window.field.value == 40 and window.clicked.value == -1
+            assert [positions(view) for view in views] == before
+            assert all("position 40, " in framed(view)[0] for view in views)
+            window.clicked.value = 41
+    explorer = lab.widgets.explore(long)
+    explorer.window.field.value = 20_000
+    before = positions(explorer.views[0])
+    explorer.window.clicked.value = 23_000
+    assert positions(explorer.views[0]) == before and "23000" in framed(explorer.views[0])[0]
+
+
+def test_two_traces_have_one_legend_and_heads_of_their_own(runs):
+    explorer = lab.widgets.explore(*runs)
+    first, other = runs[0].traces[0], runs[1].traces[0]
+    counts = [t.source.count(Source.SAMPLED) for t in (first, other)]
+    assert f"sampled {counts[0]} and {counts[1]} (plain)" in Seen(explorer.legend.value).text
+    assert not any("(plain)" in part.value for part in explorer.heads + explorer.views)
 
 
 @pytest.mark.parametrize(
@@ -662,6 +696,7 @@ def test_a_growing_long_trace_is_sent_as_its_last_window(long):
             pad.window.field.disabled and pad.window.later.disabled and pad.window.earlier.disabled
         )
     assert len(sent) == 3 and max(sent) < 500_000
+    pad.asked = pad.settings
     assert "not shown: 28,000 before and 0 after" in pad.static_html()
     pad._show(long, ended=True)
     assert "position 31999, sampled" in pad.window.said.value and not pad.window.field.disabled
@@ -713,7 +748,7 @@ def test_the_playground_asks_on_a_thread_and_shows_the_trace_of_force(tiny):
     trace = pad.wait(60)
     assert trace == lab.force(tiny, QUESTION, lab.Budget(waits=1), temperature=0.7, seed=3)
     assert shown == sorted(shown) and shown[-1] == len(trace.ids) and shown[0] < len(trace.ids)
-    assert f"done: {trace.summary()}" in pad.status.value
+    assert f"done: {trace.summary()}" in pad.answered.value
     assert not pad.run.disabled and pad.halt.disabled
 
 
@@ -725,9 +760,8 @@ def test_the_playground_stops_and_runs_again(tiny):
     pad.run.click()
     assert seen.wait(60) and not pad.halt.disabled
     pad.halt.click()
-    assert (
-        pad.wait(60).error and pad.trace.thinking_tokens < 3000 and "stopped: " in pad.status.value
-    )
+    assert pad.wait(60).error and pad.trace.thinking_tokens < 3000
+    assert "stopped: " in pad.answered.value
     pad.least.value = 0
     pad.run.click()
     assert pad.wait(60) == lab.force(tiny, QUESTION)
@@ -771,7 +805,7 @@ def test_stop_does_not_wait_for_a_server_that_is_silent(tiny):
             assert (
                 not silence.is_set()
                 and trace.error
-                and "stopped: 0 thinking tokens" in pad.status.value
+                and "stopped: 0 thinking tokens" in pad.answered.value
             )
             silence.set()
         http.shutdown()
@@ -780,11 +814,12 @@ def test_stop_does_not_wait_for_a_server_that_is_silent(tiny):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"question": "  "}, "the question is empty"),
-        ({"cap": -4}, "max_tokens=-4 leaves no room to think"),
-        ({"cap": 5, "least": 9}, "min_tokens=9 is above max_tokens=5"),
-        ({"waits": -1}, "waits=-1 is negative"),
-        ({"temperature": -1.0}, "temperature=-1.0 can&#x27;t be used"),
+        ({"question": "  "}, "Question: it is empty"),
+        ({"cap": -4}, "Cap: -4 leaves no room to think"),
+        ({"cap": 5, "least": 9}, "Minimum: 9 is above the Cap, which is 5"),
+        ({"waits": -1}, "Waits: -1 is negative"),
+        ({"temperature": -1.0}, "Temperature: -1 can&#x27;t be used"),
+        ({"temperature": float("inf")}, "Temperature inf"),
         ({"question": "How many r in " + "berry " * 5000}, "leaves no room to think and answer"),
     ],
 )
@@ -799,7 +834,10 @@ def test_the_playground_shows_what_is_wrong_as_a_sentence(tiny, settings, said):
         and "Error:" in pad.status.value
         and "Traceback" not in pad.status.value
     )
+    assert not re.search(r"\b(max_tokens|min_tokens|waits?|temperature|seed)=", pad.status.value)
     assert not pad.run.disabled
+    pad.text.value += "!"
+    assert "Error:" not in pad.status.value  # it goes away with the next action
 
 
 def test_an_engine_that_breaks_is_reported_in_the_playground(scripted):
@@ -824,7 +862,7 @@ def test_an_empty_extension_suppresses_without_text(tiny):
 @pytest.mark.parametrize(
     ("name", "first", "last"),
     [
-        ("cap", "0", "4,096"),
+        ("cap", "8", "4,096"),
         ("least", "0", "4,096"),
         ("waits", "0", "8"),
         ("temperature", "0.0", "2.0"),
@@ -838,7 +876,8 @@ def test_a_number_of_the_playground_is_dragged_and_typed(tiny, name, first, last
         for w in walk(pad)
         if isinstance(w, ipw.SelectionSlider) and w.description == f"{field.description} slider"
     )
-    assert [slider.options[0][0], slider.options[-1][0]] == [first, last] and slider.label == first
+    assert [slider.options[0][0], slider.options[-1][0]] == [first, last]
+    assert slider.label == ("64" if name == "cap" else first)
     for _, value in slider.options:  # dragged over all of it, there and back
         slider.value = value
         assert field.value == value
@@ -862,6 +901,9 @@ def test_a_number_of_the_playground_is_dragged_and_typed(tiny, name, first, last
 def test_what_is_dragged_is_what_runs(tiny):
     pad = lab.widgets.playground(tiny, QUESTION)
     sliders = {w.description: w for w in walk(pad) if isinstance(w, ipw.SelectionSlider)}
+    assert pad.uncapped.value and sliders["Cap slider"].disabled and pad.settings.cap is None
+    pad.uncapped.value = False
+    assert not sliders["Cap slider"].disabled and pad.settings.cap == 64
     sliders["Cap slider"].value, sliders["Temperature slider"].value = 24, 0.7
     assert pad.start().wait(60) == lab.force(
         tiny, QUESTION, lab.Budget(max_tokens=24), temperature=0.7
@@ -869,6 +911,74 @@ def test_what_is_dragged_is_what_runs(tiny):
     assert pad.trace.cut and pad.trace.thinking_tokens == 24
     pad.cap.value = 20  # between two of the slider's
     assert pad.start().wait(60).thinking_tokens == 20
+    pad.uncapped.value = True
+    assert pad.start().wait(60) == lab.force(tiny, QUESTION, temperature=0.7)
+
+
+def test_a_trace_is_shown_with_the_question_and_the_budget_that_it_answers(tiny):
+    pad = lab.widgets.playground(tiny, QUESTION)
+    assert "not asked yet" in pad.static_html()
+    pad.waits.value = 1
+    pad.start().wait(60)
+    right = f"answer to: {QUESTION}, no cap, 1 Wait, Wait word 'Wait', greedy"
+    dimmed = lambda: "s1lab-dim" in pad.view._dom_classes  # noqa: E731
+    assert right in texts(pad) and "done: " in texts(pad) and not dimmed()
+    for control, value in (
+        (pad.question, "How many e in tree"), (pad.waits, 2), (pad.uncapped, False),
+        (pad.cap, 9), (pad.least, 3), (pad.text, "Hmm"), (pad.temperature, 0.5), (pad.seed, 1),
+    ):  # fmt: skip
+        before = control.value
+        control.value = value
+        assert dimmed() and f"the controls have changed since; this is the {right}" in texts(pad)
+        still = Seen(pad.static_html()).text
+        assert right in still and "e in tree" not in still and "changed" not in still
+        control.value = before
+        pad.uncapped.value = True
+        assert not dimmed() and "changed since" not in texts(pad)
+    pad.question.value = "How many e in tree"
+    pad.start()
+    assert "answer to: How many e in tree" in texts(pad) and not dimmed()
+    assert pad.wait(60).question == "How many e in tree"
+    pad.cap.value = 0
+    pad.start()
+    assert "Cap: 0 leaves no room" in pad.status.value and pad.trace.question in pad.static_html()
+
+
+def test_run_during_a_run_stops_it_and_asks_anew(tiny):
+    pad = lab.widgets.playground(tiny, QUESTION, every=2)
+    pad.least.value = 3000
+    seen = threading.Event()
+    pad.view.observe(lambda change: seen.set() if change["new"] else None, "value")
+    pad.run.click()
+    assert seen.wait(60) and not pad.run.disabled  # the focus stays on it
+    pad.least.value, pad.question.value = 0, "How many e in tree"
+    pad.run.click()
+    assert pad.wait(60) == lab.force(tiny, "How many e in tree") and pad.halt.disabled
+
+
+def test_enter_in_the_question_runs(tiny):
+    pad = lab.widgets.playground(tiny, QUESTION)
+    pad.question._handle_custom_msg({"event": "submit"}, [])
+    assert pad.wait(60) == lab.force(tiny, QUESTION)
+
+
+def test_an_embedded_model_offers_a_question_of_each_family_and_says_where_one_fits_none(tiny):
+    pad = lab.widgets.playground(tiny)
+    assert lab.tiny.family_of(pad.question.placeholder)
+    asked = []
+    for example in pad.examples:
+        example.click()
+        asked.append(pad.question.value)
+    assert [lab.tiny.family_of(q) for q in asked] == list(lab.tiny.FAMILIES)
+    pad.start().wait(60)
+    assert "six kinds" not in texts(pad)
+    pad.question.value = "What is the capital of France?"
+    pad.start().wait(60)
+    assert "s1-tiny was taught six kinds of questions only" in texts(pad)
+    assert "six kinds of questions" in pad.static_html()
+    other = lab.widgets.playground(Writing(pad.trace), "What is the capital of France?")
+    other.asked = other.settings
+    assert not other.examples and "six kinds" not in other.static_html()
 
 
 # The ladder slider
@@ -1047,6 +1157,32 @@ def test_without_a_kernel_and_its_state_a_page_shows_the_html(everything):
         and "right only in the other" in seen.text
         and "alert(1)" in seen.text
     )
+
+
+# What GitHub keeps of the HTML in a notebook: elements that say what they are, and no style.
+KEPT = set(
+    "a b br code div em h1 h2 h3 i img ins li ol p pre q span strong table tbody td th thead tr ul"
+    .split()
+)  # fmt: skip
+
+
+def test_a_still_says_the_same_where_a_code_host_removes_style_and_drawing(everything, runs):
+    bleach = pytest.importorskip("bleach", reason="it comes with nbconvert")
+    swept = lab.widgets.ladder({"cap 8": runs[0], "1 Wait": runs[1]})
+    for widget in [*everything, swept]:
+        still = widget.still()
+        assert not re.search(r"<(style|script|svg)|<[^>]*\son\w+=", still)
+        kept = bleach.clean(still, tags=KEPT, attributes={"img": ["alt"]}, strip=True)
+        assert unescape(Seen(kept).text) == unescape(Seen(still).text)
+        assert "Run the cell again to use it" in kept
+    kept = bleach.clean(swept.still(), tags=KEPT, attributes={"img": ["alt"]}, strip=True)
+    rows = re.findall(r"<tr>(.*?)</tr>", kept)
+    cells = [[Seen(c).text for c in re.findall(r"<t[hd]>(.*?)</t[hd]>", row)] for row in rows]
+    assert cells[0][1:3] == ["budget", "thinking tokens"] and len(cells) == 3
+    assert cells[1][0] == "▶" and cells[1][-1] == f"{runs[0].interval} %"
+    assert 'alt="accuracy over thinking tokens; chosen: cap 8' in kept
+    trace = bleach.clean(everything[2].still(), tags=KEPT, strip=True)
+    assert "<i>" in trace and "<ins>" in trace  # the prompt and the answer
 
 
 def test_a_committed_notebook_keeps_the_html_of_a_widget_and_not_its_view(everything, tmp_path):

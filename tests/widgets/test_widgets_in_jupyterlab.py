@@ -4,15 +4,11 @@ keyboard, in both themes.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,30 +16,34 @@ import nbformat
 import pytest
 
 from tests.helpers import ROOT
+from tests.helpers.jupyterlab import (
+    BROWSER,
+    OWN_NOISE,
+    TOKEN,
+    needs_browser,
+    notebook_of,
+    open_notebook,
+    served,
+    set_theme,
+)
 
 pytestmark = pytest.mark.long
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-TOKEN = "a-token-of-this-test"
 WAIT_MS = 60_000
 
-# What JupyterLab itself may write to the console, none of it about an output of ours. Version 4.6
-# writes nothing as a rule.
-OWN_NOISE = (
-    # settings and workspaces that a fresh server has not
-    r"Failed to load resource.*http://127\.0\.0\.1:\d+/(lab/)?api/",
-    # a kernel's connection while it starts, made again at once
-    r"WebSocket connection to '.*/api/.*' failed",
-)
-# What stands beside the control that has the focus: the label of a field, a slider's, a button's
-# own words.
+# The name of the control that has the focus, as a screen reader says it.
 LABEL = """() => {
     const at = document.activeElement;
-    const slider = at.closest(".widget-hslider")?.querySelector(".widget-label");
-    return at.labels?.[0]?.innerText || slider?.innerText || at.innerText;
+    return at.getAttribute("aria-label") || at.labels?.[0]?.innerText || at.innerText;
 }"""
+# The boxes of a widget whose content is wider than they are.
+TOO_WIDE = """panel => [panel, ...panel.querySelectorAll('.widget-box')]
+    .filter(box => box.scrollWidth > box.clientWidth + 1)
+    .map(box => `${box.className}: ${box.scrollWidth} in ${box.clientWidth}`)"""
+# Whether a trace is dimmed.
+DIM = "cell => getComputedStyle(cell.querySelector('.s1lab-trace').closest('.widget-html')).opacity"
+IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+ACTIVE_CELL = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
 OVERFLOWS = "box => box.querySelector('pre').scrollHeight > box.clientHeight + 200"
 CELLS = [
     """
@@ -76,72 +76,11 @@ slow
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """JupyterLab on a free port, its settings, sessions and notebooks in a folder of this test."""
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS],
-        metadata={
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
-        },
-    )
-    (tmp_path / "work").mkdir()
-    nbformat.write(notebook, tmp_path / "work" / "widgets.ipynb")
-    settings = tmp_path / "settings" / "@jupyterlab"
-    for name, content in {
-        "notebook-extension/tracker": {"windowingMode": "none"},  # all cells stay in the page
-        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    }.items():
-        path = settings / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folders = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_DATA_DIR": "data",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }
-    environment = os.environ | {name: str(tmp_path / folder) for name, folder in folders.items()}
-    environment |= {
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-        f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={tmp_path / 'work'}",
-        "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
-    ]  # fmt: skip
-    log = (tmp_path / "server.log").open("w")
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            assert process.poll() is None, (tmp_path / "server.log").read_text()[-2000:]
-            try:
-                with urllib.request.urlopen(f"{address}/api/status?token={TOKEN}", timeout=5):
-                    break
-            except OSError:
-                time.sleep(0.2)
+    with served(tmp_path, {"widgets.ipynb": notebook_of(*CELLS)}) as address:
         yield address
-    finally:
-        process.terminate()  # it ends its kernels too
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        log.close()
 
 
-@pytest.mark.skipif(
-    BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
-)
+@needs_browser
 @pytest.mark.timeout(300)
 def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -160,13 +99,7 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
                 ),
             )
             page.on("pageerror", lambda error: logged.append(f"pageerror: {error}"))
-            page.goto(f"{server}/lab/tree/widgets.ipynb?token={TOKEN}")
-            page.wait_for_function("window.jupyterapp !== undefined")
-            page.locator(".jp-CodeCell").nth(len(CELLS) - 1).wait_for()
-            page.wait_for_function(
-                "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status"
-                " === 'idle'"
-            )
+            open_notebook(page, server, "widgets.ipynb", len(CELLS))
             page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
             page.get_by_text("the kernel answers 42").wait_for()
             cells = [
@@ -187,17 +120,13 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             assert cells[5].locator("script, img").count() == 0
             stops(page, cells[6])
             for theme in ("Light", "Dark"):
-                page.evaluate(
-                    "window.jupyterapp.commands.execute('apputils:change-theme', "
-                    f"{{theme: 'JupyterLab {theme}'}})"
-                )
-                page.wait_for_function(
-                    f"document.body.dataset.jpThemeName === 'JupyterLab {theme}'"
-                )
+                set_theme(page, theme)
                 for i in range(1, 7):
                     assert contrast(page, cells[i]) > 4.5, (theme, CELLS[i])
                     cells[i].scroll_into_view_if_needed()
                     cells[i].screenshot(path=tmp_path / f"{theme}-{i}.png")
+            narrow(page, cells, tmp_path)
+            outlives(page, server, tmp_path)
         except BaseException:
             page.screenshot(path=tmp_path / "failed.png")
             raise
@@ -254,11 +183,27 @@ def explores(page, cell) -> None:
     rows = cell.get_by_label("Rows")
     assert rows.locator("option").count() == 20  # of 24: a page
     rows.focus()
+    active = page.evaluate(ACTIVE_CELL)
+    asked = cell.inner_text()
     page.keyboard.press("ArrowDown")
-    page.wait_for_timeout(300)
-    assert (
-        rows.evaluate("list => list.selectedIndex") == 0
-    )  # JupyterLab keeps it: that is why there are buttons
+    until(lambda: rows.evaluate("list => list.selectedIndex") == 1, "the arrow moves the rows")
+    until(lambda: cell.inner_text() != asked, "and the trace with them")
+    for key in ("End", "ArrowDown"):  # over the edge of the page
+        page.keyboard.press(key)
+        page.wait_for_timeout(300)
+    until(lambda: rows.locator("option").count() == 4, "the next page")
+    page.keyboard.press("ArrowUp")
+    until(lambda: rows.locator("option").count() == 20, "and back")
+    page.keyboard.press("x")  # in JupyterLab alone it would cut the cell
+    assert page.evaluate(ACTIVE_CELL) == active and cell.is_visible()
+    assert page.evaluate(LABEL).strip() == "Rows"  # the focus is where it was
+    page.keyboard.press("Home")
+    until(lambda: rows.evaluate("list => list.selectedIndex") == 0, "the first row")
+    boxes = cell.locator(".s1lab-trace")
+    tops = [box.bounding_box()["y"] for box in boxes.all()]
+    assert len(tops) == 2 and abs(tops[0] - tops[1]) < 1  # aligned
+    assert cell.inner_text().count("(plain)") == 1  # one legend
+    selects(page, cell)
     first = cell.locator(".s1lab-trace").first.inner_text()
     wrong = cell.get_by_role("button", name=re.compile(r"^wrong \("))
     count = int(re.search(r"\d+", wrong.inner_text())[0])
@@ -300,6 +245,57 @@ def explores(page, cell) -> None:
     assert re.search(r"^'.*', ids? \d+, position \d+, sampled$", token.get_attribute("title"))
 
 
+def selects(page, cell) -> None:
+    """A click on a token selects it, in both traces, and nothing moves under the pointer."""
+    box = cell.locator(".s1lab-trace").first
+    box.evaluate("box => { box.scrollTop = 60; }")
+    top = box.evaluate("box => box.scrollTop")
+    token = box.locator("span[title*='position 60, ']")
+    place = token.bounding_box()
+    token.click()
+    until(lambda: ", position 60, " in cell.inner_text(), "the clicked token in words")
+    until(lambda: "double" in (token.get_attribute("style") or ""), "and framed")
+    assert box.evaluate("box => box.scrollTop") == top and token.bounding_box() == place
+    assert cell.get_by_label("Token", exact=True).input_value() == "60"
+
+
+def narrow(page, cells, tmp_path: Path) -> None:
+    """On a phone every control wraps: no widget is wider than its place."""
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.evaluate("window.jupyterapp.shell.collapseLeft()")
+    page.wait_for_timeout(1000)
+    for i in range(1, 7):
+        cells[i].scroll_into_view_if_needed()
+        cells[i].screenshot(path=tmp_path / f"narrow-{i}.png")
+        assert cells[i].evaluate(TOO_WIDE) == [], CELLS[i]
+    page.set_viewport_size({"width": 1300, "height": 1600})
+
+
+def outlives(page, server: str, tmp_path: Path) -> None:
+    """When the kernel is gone, and in a notebook that is not trusted, the stills say what to do."""
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    saved = tmp_path / "work" / "widgets.ipynb"
+    until(lambda: "A still picture" in saved.read_text(), "the notebook is saved")
+    copy = nbformat.read(saved, as_version=4)
+    copy.cells[0].source += "\n# another notebook, which nobody has signed"
+    nbformat.write(copy, tmp_path / "work" / "copy.ipynb")
+    page.goto(f"{server}/lab/tree/copy.ipynb?token={TOKEN}")
+    stills = page.locator("[class^='s1lab-still']")
+    until(lambda: stills.count() == 6, "the stills of a notebook that is not trusted")
+    for still in stills.all():
+        still.wait_for()
+        assert "Run the cell again to use it" in still.inner_text()
+        assert still.locator("style, script, svg").count() == 0
+    rungs = stills.nth(1).locator("table tr")
+    assert rungs.first.locator("th").all_inner_texts()[1:3] == ["budget", "thinking tokens"]
+    assert [row.locator("td").nth(1).inner_text() for row in rungs.all()[1:]] == [
+        "cap 8", "cap 16", "cap 32", "own stop", "1 Wait",
+    ]  # fmt: skip
+    assert stills.nth(1).locator("img").get_attribute("alt").startswith("accuracy over")
+    stills.nth(1).screenshot(path=tmp_path / "still.png")
+    page.wait_for_function(IDLE)  # a server does not end well while a kernel starts
+
+
 def drags(page, slider, share: float) -> None:
     """Drag a slider's handle to a share of its way."""
     handle = slider.locator(".noUi-handle")
@@ -323,7 +319,10 @@ def climbs(page, cell) -> None:
     ]
     assert accuracy[1] > accuracy[0]
     handle = cell.locator(".widget-hslider").first.locator(".noUi-handle")
+    assert handle.get_attribute("aria-label") == "Budget"
     for key, rung in (
+        ("ArrowDown", "own stop: "),
+        ("ArrowUp", "1 Wait: "),
         ("ArrowLeft", "own stop: "),
         ("ArrowRight", "1 Wait: "),
         ("Home", "cap 8: "),
@@ -363,52 +362,77 @@ def asks(page, cell) -> None:
     assert (
         around["x"] <= box["x"] and box["x"] + box["width"] <= around["x"] + around["width"]
     )  # all of its border is seen
-    cell.get_by_label("Question").fill("How many r in raspberry")
+    question, run = cell.get_by_label("Question"), cell.get_by_role("button", name="Run")
+    halt = cell.get_by_role("button", name="Stop")
+    unlimited = cell.get_by_label("No cap")
+    for example in ("letters", "smallest x", "pair with a sum", "+ and -", "tallest",
+                    "common divisor"):  # fmt: skip
+        cell.get_by_role("button", name=example, exact=True).click()
+    until(lambda: "common divisor of" in question.input_value(), "the last example")
+    until(lambda: page.evaluate(LABEL).strip() == "Question", "where Enter runs it")
+    question.fill("How many r in raspberry")
+    unlimited.uncheck()
+    until(lambda: cell.get_by_label("Cap", exact=True).is_enabled(), "a cap can be chosen")
     for label, value in (("Cap", "10"), ("Minimum", "20"), ("Waits", "1")):
         cell.get_by_label(label, exact=True).fill(value)
         cell.get_by_label(label, exact=True).press("Tab")
-    run = cell.get_by_role("button", name="Run")
-    cell.get_by_label("Question").focus()
+    cell.get_by_role("button", name="common divisor").focus()
     walked = []
-    for _ in range(11):
+    for _ in range(12):
         page.keyboard.press("Tab")
         walked.append(page.evaluate(LABEL).strip())
     sliding = [[name, f"{name} slider"] for name in ("Cap", "Minimum", "Waits", "Temperature")]
     assert walked == [
-        *sliding[0],
-        *sliding[1],
-        *sliding[2],
-        "Extension",
-        *sliding[3],
-        "Seed",
-        "Run",
-    ]
+        *sliding[0], "No cap", *sliding[1], *sliding[2], "Wait word", *sliding[3], "Seed", "Run",
+    ]  # fmt: skip
     page.keyboard.press("Space")
     until(
-        lambda: "min_tokens=20 is above max_tokens=10" in cell.inner_text(),
-        "the error as a sentence",
+        lambda: "Minimum: 20 is above the Cap, which is 10" in cell.inner_text(),
+        "the error as a sentence that names the control",
     )
-    for label in ("Cap", "Minimum"):
-        cell.get_by_label(label, exact=True).fill("0")
-        cell.get_by_label(label, exact=True).press("Tab")
-    run.click()
+    cell.get_by_label("Minimum", exact=True).fill("0")
+    cell.get_by_label("Minimum", exact=True).press("Tab")
+    until(lambda: "Error:" not in cell.inner_text(), "the error goes away with the next action")
+    unlimited.check()
+    until(lambda: cell.get_by_label("Cap", exact=True).is_disabled(), "no cap")
+    question.focus()
+    question.press("End")
+    page.keyboard.type("?")
+    page.keyboard.press("Enter")
     until(lambda: "done: " in cell.inner_text(), "the end of the run")
+    assert page.evaluate(LABEL).strip() == "Question"
+    answered = "answer to: How many r in raspberry?, no cap, 1 Wait, Wait word 'Wait', greedy"
+    assert answered in cell.inner_text() and cell.evaluate(DIM) == "1"
     assert (
         "«Wait»" in cell.locator(".s1lab-trace").inner_text() and "Answer: 3" in cell.inner_text()
     )
     waits = cell.get_by_label("Waits", exact=True)
     drags(page, cell.locator(".widget-hslider", has_text="Waits slider"), 2 / 8)
     until(lambda: waits.input_value() == "2", "the number follows the slider")
-    run.click()
+    until(lambda: f"this is the {answered}" in cell.inner_text(), "what the trace answers")
+    assert float(cell.evaluate(DIM)) < 1
+    run.focus()
+    run.press("Enter")
     until(
-        lambda: "2 waits" in cell.inner_text() and run.is_enabled(), "the next trace has two Waits"
+        lambda: "2 waits" in cell.inner_text() and halt.is_disabled(), "the next trace: two Waits"
     )
+    assert page.evaluate(LABEL).strip() == "Run" and cell.evaluate(DIM) == "1"
     assert cell.locator(".s1lab-trace").inner_text().count("«Wait»") == 2
+    waits.fill("1")
+    waits.press("Enter")  # runs, from a field of a number too
+    until(lambda: "1 Wait, " in cell.inner_text() and "done: " in cell.inner_text(), "one Wait")
+    token = cell.locator(".s1lab-trace span[title*='position 40, ']")
+    token.click()
+    until(lambda: ", position 40, " in cell.inner_text(), "the clicked token")
     waits.fill("11")
     waits.press("Tab")
     handle = cell.locator(".widget-hslider", has_text="Waits slider").locator(".noUi-handle")
     until(lambda: handle.get_attribute("aria-valuenow") == "8.0", "the slider follows the number")
     assert waits.input_value() == "11"  # beyond the slider, as it was typed
+    question.fill("What is the capital of France?")
+    waits.fill("0")
+    waits.press("Enter")
+    until(lambda: "taught six kinds of questions only" in cell.inner_text(), "an unknown question")
 
 
 def stops(page, cell) -> None:
@@ -444,7 +468,8 @@ def stops(page, cell) -> None:
         "the kernel is free",
     )
     assert "writing: " in cell.inner_text()
-    cell.get_by_role("button", name="Stop").click()
+    cell.get_by_role("button", name="Stop").press("Enter")
+    until(lambda: page.evaluate(LABEL).strip() == "Run", "the focus goes on to Run")
     until(lambda: "stopped: " in cell.inner_text(), "the end of it")
     assert int(re.search(r"stopped: ([\d,]+)", cell.inner_text())[1].replace(",", "")) < 3000
     assert cell.get_by_role("button", name="Run").is_enabled()
@@ -486,9 +511,7 @@ EXPORTED = [
 ]
 
 
-@pytest.mark.skipif(
-    BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
-)
+@needs_browser
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("runner", ["nbconvert", "papermill"])
 def test_an_exported_notebook_shows_every_widget_without_a_network(
@@ -498,13 +521,7 @@ def test_an_exported_notebook_shows_every_widget_without_a_network(
     fetched.
     """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source.strip()) for source in EXPORTED],
-        metadata={
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
-        },
-    )
-    nbformat.write(notebook, tmp_path / "in.ipynb")
+    nbformat.write(notebook_of(*EXPORTED), tmp_path / "in.ipynb")
     commands = {
         "nbconvert": [
             ["nbconvert", "--execute", "--to", "html", "--output", "out.html", "in.ipynb"]
