@@ -169,14 +169,16 @@ def _figure(bundle: dict[str, Any], alt: str) -> str:
 
 
 def _listed() -> Iterator[str]:
-    """A table of the notebooks: name, title, and the paragraph that says what one does in it."""
-    yield "| notebook | what you do |\n| --- | --- |"
+    """A table of the notebooks: name, title, and what one learns in it."""
+    yield "| notebook | what you learn |\n| --- | --- |"
     for path in NOTEBOOKS:
         first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
-        title, _, rest = first.partition("\n")
-        told = " ".join(rest.strip().partition("\n\n")[0].split())
-        told = told.replace("|", "\\|")
-        yield f"| [{path.stem}](notebooks/{path.name}) | **{title.lstrip('# ')}.** {told} |"
+        title = first.partition("\n")[0]
+        learnt = re.findall(r"^- (.*(?:\n  .*)*)", first.partition("\n\n**Time")[0], re.MULTILINE)
+        told = "; ".join(" ".join(item.split()).rstrip(".;") for item in learnt).replace("|", "\\|")
+        told = re.sub(r"\]\((\w+\.ipynb)", r"](notebooks/\1", told)
+        name = title.lstrip("# ") + ("" if title.endswith("?") else ".")
+        yield f"| [{path.stem}](notebooks/{path.name}) | **{name}** {told} |"
 
 
 def formula(source: str, language: str, css_class: str, options: Any, md: Any, **_: Any) -> str:
