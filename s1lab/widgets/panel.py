@@ -59,12 +59,24 @@ class Panel(ipw.VBox):  # type: ignore[misc]
         still = self.still()
         # the same in every run of a notebook
         name = f"s1lab-still-{sha256(still.encode()).hexdigest()[:12]}"
-        self._hiding.value += f"<style>.{name}{{display:none}}</style>"
+        self._hiding.value += f"<style>{hiding(name)}</style>"
         words = f"{type(self).__name__}: run the cell again in JupyterLab to use it"
         display({"text/html": f'<div class="{name}">{still}</div>', "text/plain": words}, raw=True)
         # The view's output has no text of its own: the HTML in front of it is shown without a
         # kernel.
         display({VIEW: super()._repr_mimebundle_()[VIEW], "text/html": ""}, raw=True)
+
+
+def hiding(name: str) -> str:
+    """Return the rules that hide a still picture where its live view is.
+
+    A copy of the notebook that is open beside it has the same still picture and no live view. So
+    in JupyterLab, and in a page of nbconvert, only the still in the view's own output is hidden.
+    """
+    return (
+        f".{name}:not(.jp-OutputArea *){{display:none}}"
+        f".jp-OutputArea:has(.s1lab-panel) > * .{name}{{display:none}}"
+    )
 
 
 def html(value: str = "", grow: bool = False) -> ipw.HTML:

@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from s1lab.widgets.panel import hiding
 from tests.helpers import ROOT
 from tests.helpers.jupyterlab import (
     BROWSER,
@@ -41,6 +42,9 @@ TOO_WIDE = """panel => [panel, ...panel.querySelectorAll('.widget-box')]
     .filter(box => box.scrollWidth > box.clientWidth + 1)
     .map(box => `${box.className}: ${box.scrollWidth} in ${box.clientWidth}`)"""
 # Whether a trace is dimmed.
+# Where the boxes of the traces begin, in one look: they may be drawn anew between two.
+TOPS = """cell => [...cell.querySelectorAll('.s1lab-trace')]
+    .map(box => box.getBoundingClientRect().y)"""
 DIM = "cell => getComputedStyle(cell.querySelector('.s1lab-trace').closest('.widget-html')).opacity"
 IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 ACTIVE_CELL = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
@@ -188,9 +192,9 @@ def explores(page, cell) -> None:
     page.keyboard.press("ArrowDown")
     until(lambda: rows.evaluate("list => list.selectedIndex") == 1, "the arrow moves the rows")
     until(lambda: cell.inner_text() != asked, "and the trace with them")
-    for key in ("End", "ArrowDown"):  # over the edge of the page
-        page.keyboard.press(key)
-        page.wait_for_timeout(300)
+    page.keyboard.press("End")
+    until(lambda: rows.evaluate("list => list.selectedIndex") == 19, "the last row of the page")
+    page.keyboard.press("ArrowDown")  # over the edge of the page
     until(lambda: rows.locator("option").count() == 4, "the next page")
     page.keyboard.press("ArrowUp")
     until(lambda: rows.locator("option").count() == 20, "and back")
@@ -199,8 +203,8 @@ def explores(page, cell) -> None:
     assert page.evaluate(LABEL).strip() == "Rows"  # the focus is where it was
     page.keyboard.press("Home")
     until(lambda: rows.evaluate("list => list.selectedIndex") == 0, "the first row")
-    boxes = cell.locator(".s1lab-trace")
-    tops = [box.bounding_box()["y"] for box in boxes.all()]
+    until(lambda: cell.inner_text() == asked, "its traces again")
+    tops = cell.evaluate(TOPS)
     assert len(tops) == 2 and abs(tops[0] - tops[1]) < 1  # aligned
     assert cell.inner_text().count("(plain)") == 1  # one legend
     selects(page, cell)
@@ -235,12 +239,20 @@ def explores(page, cell) -> None:
     field.press("Enter")
     until(lambda: ", position 70, " in cell.inner_text(), "the token in text, without a pointer")
     framed = cell.locator(".s1lab-trace span[style*='double']")
-    assert {
-        re.search(r"position \d+", text)[0]
-        for text in framed.evaluate_all("found => found.map(f => f.title)")
-    } == {"position 70"}
-    for i in range(framed.count()):
-        assert seen(framed.nth(i)), "the token that was asked for, without scrolling"
+    until(
+        lambda: (
+            {
+                re.search(r"position \d+", text)[0]
+                for text in framed.evaluate_all("found => found.map(f => f.title)")
+            }
+            == {"position 70"}
+        ),
+        "and framed in each trace",
+    )
+    until(
+        lambda: framed.evaluate_all(f"found => found.every({SEEN})"),
+        "the token that was asked for, without scrolling",
+    )
     token = cell.locator(".s1lab-trace span[title*='position']").first
     assert re.search(r"^'.*', ids? \d+, position \d+, sampled$", token.get_attribute("title"))
 
@@ -255,6 +267,7 @@ def selects(page, cell) -> None:
     token.click()
     until(lambda: ", position 60, " in cell.inner_text(), "the clicked token in words")
     until(lambda: "double" in (token.get_attribute("style") or ""), "and framed")
+    until(lambda: token.bounding_box() is not None, "the trace, drawn anew")
     assert box.evaluate("box => box.scrollTop") == top and token.bounding_box() == place
     assert cell.get_by_label("Token", exact=True).input_value() == "60"
 
@@ -563,10 +576,18 @@ def test_an_exported_notebook_shows_every_widget_without_a_network(
             page.screenshot(path=tmp_path / "page.png", full_page=True)
             # What a live view does where its scripts are there: it brings the style along.
             name = stills.nth(3).get_attribute("class")
+            style = f"<style>{hiding(name)}</style>"
             page.evaluate(
-                "document.body.insertAdjacentHTML('beforeend', "
-                f"'<style>.{name}{{display:none}}</style>')"
+                "html => document.body.insertAdjacentHTML('beforeend', html)",
+                f'{style}<div id="elsewhere"><div class="{name}">outside JupyterLab</div></div>',
             )
-            assert [still.is_visible() for still in stills.all()] == [True, True, True, False]
+            assert not page.locator("#elsewhere > div").is_visible()
+            inside = page.locator(".jp-OutputArea [class^='s1lab-still']")
+            assert [still.is_visible() for still in inside.all()] == [True] * 4  # no live view here
+            stills.nth(3).evaluate(
+                "still => still.closest('.jp-OutputArea').insertAdjacentHTML('beforeend', "
+                "'<div><div class=\"s1lab-panel\">live</div></div>')"
+            )
+            assert [still.is_visible() for still in inside.all()] == [True, True, True, False]
         finally:
             browser.close()
