@@ -14,12 +14,22 @@ class Slab(Cache):
     """The keys and values of all rows, [slots, heads, capacity, width] a layer.
 
     They are written in place, at each row's own length.
+
+    Attributes:
+        most_bytes: The bound of its memory; None is no bound. While it grows, one layer is there
+            twice.
     """
 
-    def __init__(self, layers: int) -> None:
+    def __init__(self, layers: int, most_bytes: int | None = None) -> None:
         self.keys: list[torch.Tensor | None] = [None] * layers
         self.values: list[torch.Tensor | None] = [None] * layers
-        self.slots, self.capacity = 0, 0
+        self.slots, self.capacity, self.most_bytes = 0, 0, most_bytes
+
+    @property
+    def bytes_per_id(self) -> int:
+        """The memory of one id of one row, known once a pass was made."""
+        slabs = [slab for slab in (*self.keys, *self.values) if slab is not None]
+        return sum(s.shape[1] * s.shape[3] * s.element_size() for s in slabs)
 
     def aim(self, slot: int, rows: int, positions: torch.Tensor, length: int) -> None:
         """Set the place of the next pass: ``rows`` slots from ``slot``, [rows, width] positions."""
@@ -46,19 +56,36 @@ class Slab(Cache):
             out.append(slab[self._span, :, : self._length])
         return out[0], out[1]
 
-    def reserve(self, slots: int, capacity: int) -> None:
-        """Make room for this many rows and ids. The size doubles, so that growth is rare."""
+    def reserve(self, slots: int, capacity: int) -> bool:
+        """Make room for this many rows and ids.
+
+        It grows by more than is asked for, so that growth is rare. Near the bound it grows by less,
+        and gives up slots and ids that are not asked for.
+
+        Returns:
+            Whether there is room within the bound.
+        """
         if slots <= self.slots and capacity <= self.capacity:
-            return
+            return True
+        ample = self.slots, self.capacity
         if slots > self.slots:
-            self.slots = max(slots, min(2 * self.slots, self.slots + 32))
+            ample = max(slots, min(2 * self.slots, self.slots + 32)), ample[1]
         if capacity > self.capacity:
-            self.capacity = max(capacity, 2 * self.capacity, 256)
+            ample = ample[0], max(capacity, self.capacity * 3 // 2, 256 if self.capacity else 0)
+        for size in (ample, (slots, capacity + 64), (slots, capacity)):
+            if self.most_bytes is None or size[0] * size[1] * self.bytes_per_id <= self.most_bytes:
+                self._resize(*size)
+                return True
+        return False
+
+    def _resize(self, slots: int, capacity: int) -> None:
+        rows, ids = min(slots, self.slots), min(capacity, self.capacity)
+        self.slots, self.capacity = slots, capacity
         for store in (self.keys, self.values):
             for layer, old in enumerate(store):
                 if old is not None:
-                    new = old.new_zeros(self.slots, old.shape[1], self.capacity, old.shape[3])
-                    new[: old.shape[0], :, : old.shape[2]] = old
+                    new = old.new_zeros(slots, old.shape[1], capacity, old.shape[3])
+                    new[:rows, :, :ids] = old[:rows, :, :ids]
                     store[layer] = new
 
     def move(self, source: int, target: int) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
-from s1lab.budget import shown
+from s1lab.budget import shown, whole
 from s1lab.engine import Request
 
 if TYPE_CHECKING:
@@ -82,6 +83,69 @@ def device_of(device: str | torch.device | None) -> str:
             "give 'cpu', or leave it out"
         )
     return name
+
+
+def kv_bytes_of(kv_bytes: int | None, keep_bytes: int | None, device: str) -> int:
+    """Check the two bounds of memory of the transformers engine.
+
+    Args:
+        kv_bytes: The most bytes for keys and values. None is half of what is free on a GPU, and a
+            quarter of the machine's memory elsewhere.
+        keep_bytes: How many of them finished rows may take, or None.
+        device: The device, by torch's name.
+
+    Returns:
+        The most bytes for keys and values.
+
+    Raises:
+        ValueError: One is no whole number or too small, or the finished rows leave no room.
+    """
+    import torch
+
+    if kv_bytes is not None:
+        kv_bytes = whole("kv_bytes", kv_bytes, 1, 4 * 1024**3)
+    elif torch.device(device).type == "cuda":
+        kv_bytes = torch.cuda.mem_get_info(torch.device(device))[0] // 2
+    else:
+        kv_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    if kv_bytes < 1:
+        raise ValueError(f"kv_bytes={kv_bytes} leaves no room: give bytes, such as {4 * 1024**3}")
+    if keep_bytes is not None:
+        if whole("keep_bytes", keep_bytes, 0, 512 * 1024**2) < 0:
+            raise ValueError(f"keep_bytes={keep_bytes} is negative: give 0 for no cache")
+        if keep_bytes >= kv_bytes:
+            raise ValueError(
+                f"keep_bytes={keep_bytes} leaves no room in kv_bytes={kv_bytes}: give less, or "
+                "leave it out"
+            )
+    return kv_bytes
+
+
+def check_layers(model: str, config: Any) -> None:
+    """Refuse a network whose layers the transformers engine can't batch.
+
+    Raises:
+        ValueError: It has layers of sliding or linear attention.
+    """
+    if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
+        raise ValueError(
+            f"{model} has layers of sliding or linear attention, which this engine does not "
+            "batch: use vLLM"
+        )
+
+
+def no_room(ids: int, each: int, kv_bytes: int) -> str:
+    """The sentence about a row whose keys and values are more than the memory for all rows.
+
+    Args:
+        ids: The ids of the row.
+        each: The bytes of one id.
+        kv_bytes: The bound of the engine.
+    """
+    return (
+        f"{ids} ids need {(ids + 1) * each:,} bytes for their keys and values, which is more than "
+        f"the decoded rows' share of kv_bytes={kv_bytes}: give more, or a smaller max_model_len"
+    )
 
 
 def misfit(request: Request, context: int, rows: int | None = None) -> str | None:

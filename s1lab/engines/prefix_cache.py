@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 import torch
 
-from s1lab.budget import whole
-
 # Prefixes are compared in blocks of this many ids.
 BLOCK = 16
 LOOKED_AT = 32  # the most rows with the same prefix that are compared id by id, newest first
@@ -20,11 +18,18 @@ class Kept:
 
     Attributes:
         ids: The ids of the row.
-        layers: One pair of keys and values a layer, each [heads, len(ids), width].
+        layers: One pair of keys and values a layer, each [heads, len(ids), width]. Empty once the
+            cache has dropped the row.
+        wanted: How many waiting rows begin like this one.
+        fork: Whether it left another kept row in the middle, as a rung leaves a trace.
+        number: Its place in the order in which rows were kept.
     """
 
     ids: list[int]
     layers: list[tuple[torch.Tensor, torch.Tensor]] = field(repr=False)
+    wanted: int = 0
+    fork: bool = False
+    number: int = 0
 
     @property
     def bytes(self) -> int:
@@ -39,13 +44,15 @@ class Kept:
 
 
 class Shelf:
-    """The newest finished rows, up to ``most_bytes`` in all."""
+    """The newest finished rows, up to ``most_bytes`` in all.
+
+    A row that goes on where another ended takes its place, for it holds all of the other's ids.
+    Where room is needed, forks are dropped first, and rows that waiting ones begin like last: a
+    trace with nine answers to come stays while the first of them finish.
+    """
 
     def __init__(self, most_bytes: int) -> None:
-        # The name is that of the engine's option.
-        self.most_bytes, self.bytes = whole("keep_bytes", most_bytes, 0, 512 * 1024**2), 0
-        if self.most_bytes < 0:
-            raise ValueError(f"keep_bytes={self.most_bytes} is negative: give 0 for no cache")
+        self.most_bytes, self.bytes = most_bytes, 0
         self._rows: OrderedDict[int, Kept] = OrderedDict()
         # For each prefix, the numbers of the rows that begin with it, oldest first.
         self._beginnings: dict[int, list[int]] = {}
@@ -54,14 +61,20 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def put(self, kept: Kept) -> None:
-        self._number += 1
+    def put(self, kept: Kept, parent: Kept | None = None) -> None:
+        """Keep a row. ``parent`` is the kept row that it began with."""
+        if parent:
+            kept.fork = parent.common(kept.ids) < len(parent.ids)
+            if not kept.fork and parent.layers:
+                self._drop(parent.number)
+        self._number = kept.number = self._number + 1
         self._rows[self._number] = kept
         self.bytes += kept.bytes
         for mark in _marks(kept.ids):
             self._beginnings.setdefault(mark, []).append(self._number)
         while self.bytes > self.most_bytes and self._rows:
-            self._drop_oldest()
+            least = min(self._rows.values(), key=lambda r: (r.wanted > 0, not r.fork, r.number))
+            self._drop(least.number)
 
     def best(self, ids: list[int]) -> Kept | None:
         """The row with the longest common prefix with ``ids``.
@@ -80,16 +93,19 @@ class Shelf:
         return None
 
     def clear(self) -> None:
+        for kept in self._rows.values():
+            kept.layers = []
         self._rows.clear()
         self._beginnings.clear()
         self.bytes = 0
 
-    def _drop_oldest(self) -> None:
-        number, kept = self._rows.popitem(last=False)
+    def _drop(self, number: int) -> None:
+        kept = self._rows.pop(number)
         self.bytes -= kept.bytes
+        kept.layers = []  # a waiting row may hold it still
         for mark in _marks(kept.ids):
             numbers = self._beginnings[mark]
-            numbers.remove(number)  # it is the oldest, so it is the first
+            numbers.remove(number)
             if not numbers:
                 del self._beginnings[mark]
 

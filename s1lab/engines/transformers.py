@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from s1lab.budget import whole
 from s1lab.driver import interrupt_later
-from s1lab.engine import Completion, Logprobs, Progress, Request, Usage
+from s1lab.engine import Completion, Progress, Request
+from s1lab.engines import limits
+from s1lab.engines.batch_row import Row
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
 from s1lab.engines.fingerprint import fingerprint, fingerprint_of
 from s1lab.engines.finite import check_finite
+from s1lab.engines.grouped_attention import grouped
 from s1lab.engines.kv_cache import Slab
-from s1lab.engines.limits import device_of, dtype_of, misfit
 from s1lab.engines.model_files import load_network, load_tokenizer
-from s1lab.engines.prefix_cache import Kept, Shelf
-from s1lab.engines.sampling import Choice, cut, logprobs, unpacked
+from s1lab.engines.prefix_cache import Shelf
+from s1lab.engines.sampling import Choice, cut, logprobs
 from s1lab.engines.torch_threads import few_threads
 from s1lab.engines.vocabulary import check_embeddings
 from s1lab.template import ThinkTemplate
@@ -37,6 +38,7 @@ from s1lab.tokenization.bound_template import bind
 
 PREFILL_IDS = 16_384
 FEW_IDS = 8
+ROW_IDS = 1_024  # a usual row, for the size of the prefix cache
 
 
 class TransformersEngine:
@@ -53,7 +55,12 @@ class TransformersEngine:
         device: None is "cuda" if there is a GPU, else "cpu".
         max_batch: The most rows that are decoded together.
         max_model_len: A shorter context than the model's own, in tokens.
-        keep_bytes: The size of the cache of finished rows' keys and values.
+        kv_bytes: The most memory for keys and values, in bytes: those of the rows that are decoded
+            and those kept of finished rows. Where it is full, fewer rows are decoded together, or
+            ids are fed again. None is a quarter of the machine's memory, or half of a GPU's free
+            memory.
+        keep_bytes: How much of it finished rows may take: the prefix cache. None is half, at most
+            what ``2 * max_batch`` rows of 1,024 ids take. 0 keeps none.
         trust_remote_code: Whether code that the model's files name may run. It has all your rights
             on this machine.
 
@@ -83,14 +90,16 @@ class TransformersEngine:
         device: str | None = None,
         max_batch: int = 64,
         max_model_len: int | None = None,
-        keep_bytes: int = 512 * 1024**2,
+        kv_bytes: int | None = None,
+        keep_bytes: int | None = None,
         trust_remote_code: bool = False,
     ) -> None:
         if not isinstance(trust_remote_code, bool):
             raise ValueError(f"trust_remote_code={trust_remote_code!r}: give True or False")
         if (max_batch := whole("max_batch", max_batch, 1, 64)) < 1:
             raise ValueError(f"max_batch={max_batch}: give a whole number of at least 1")
-        device, dtype, self._shelf = device_of(device), dtype_of(dtype), Shelf(keep_bytes)
+        device, dtype = limits.device_of(device), limits.dtype_of(dtype)
+        limits.kv_bytes_of(kv_bytes, keep_bytes, device)  # a bad one is refused before the loading
         if isinstance(model, PreTrainedModel):
             if tokenizer is None:
                 raise ValueError("a loaded model comes with tokenizer=its tokenizer")
@@ -103,6 +112,7 @@ class TransformersEngine:
             tokenizer = load_tokenizer(self.model, trust_remote_code=trust_remote_code)
             self.network = load_network(self.model, dtype, trust_remote_code=trust_remote_code)
         self._prepare(device)
+        self.kv_bytes = limits.kv_bytes_of(kv_bytes, keep_bytes, device)
         config = self.network.config
         self.template = bind(
             template,
@@ -132,9 +142,11 @@ class TransformersEngine:
         # without and with the stops; steps.
         self.counts = {"fed": 0, "reused": 0, "sampled": 0, "decoded": 0, "steps": 0}
         self._stepped = 0.0  # the time at which the last step ended
+        self._rows: list[Row] = []
         self._slab = Slab(config.num_hidden_layers)
-        self._queue: deque[_Row] = deque()
-        self._rows: list[_Row] = []
+        self._shelf = Shelf(self._share(keep_bytes))
+        self._slab.most_bytes = self.kv_bytes - self._shelf.most_bytes
+        self._queue = deque[Row]()
 
     def _prepare(self, device: str) -> None:
         """Move the network to its device, and check that this engine can run it."""
@@ -142,24 +154,32 @@ class TransformersEngine:
         for parameter in self.network.parameters():
             parameter.requires_grad_(False)
         check_finite(self.model, self.network)
-        kinds = getattr(self.network.config, "layer_types", None) or ()
-        if any(kind != "full_attention" for kind in kinds):
-            raise ValueError(
-                f"{self.model} has layers of sliding or linear attention, which this engine does "
-                "not batch: use vLLM"
-            )
+        limits.check_layers(self.model, self.network.config)
+
+    @torch.inference_mode()
+    def _share(self, keep_bytes: int | None) -> int:
+        """How much of the memory finished rows get. One pass tells what an id takes."""
+        self._slab.reserve(1, 1)
+        with few_threads(self.network), grouped(self.network):
+            place = torch.zeros(1, dtype=torch.long, device=self.device)
+            self._forward(place[:, None], place, 0, 1, logits=False)
+        if keep_bytes is not None:
+            return keep_bytes
+        return min(self.kv_bytes // 2, 2 * self.width * ROW_IDS * self._slab.bytes_per_id)
 
     def submit(self, key: int, request: Request) -> None:
-        row = _Row(key, request, list(request.ids), Choice(request, self.vocabulary))
-        row.error = misfit(request, self.context, self._embedded)
-        row.kept = self._shelf.best(row.ids)
+        row = Row(key, request, list(request.ids), Choice(request, self.vocabulary))
+        row.error = limits.misfit(request, self.context, self._embedded)
+        if kept := self._shelf.best(row.ids):
+            row.kept = kept
+            kept.wanted += 1
         # A later round goes before new questions: its cache is still there, and questions that were
         # started are finished first.
         (self._queue.appendleft if row.kept else self._queue.append)(row)
 
     @torch.inference_mode()
     def poll(self) -> list[tuple[int, Completion | Progress]]:
-        with interrupt_later(), few_threads(self.network):
+        with interrupt_later(), few_threads(self.network), grouped(self.network):
             told: list[tuple[int, Completion | Progress]] = [*self._admit()]
             if self._rows:
                 told += self._decode()
@@ -172,12 +192,16 @@ class TransformersEngine:
     def cancel(self, keys: Iterable[int] | None = None) -> dict[int, Completion]:
         if keys is None:
             dropped = [*self._queue, *self._rows]
+            for row in self._queue:
+                row.want_no_more()
             self._queue.clear()
             self._rows.clear()
         else:
             gone = set(keys)
             dropped = [row for row in (*self._queue, *self._rows) if row.key in gone]
             self._queue = deque(row for row in self._queue if row.key not in gone)
+            for row in dropped:
+                row.want_no_more()
             for slot in range(len(self._rows) - 1, -1, -1):
                 if self._rows[slot].key in gone:
                     self._leave(slot)
@@ -208,7 +232,7 @@ class TransformersEngine:
         dtype = str(self.dtype).removeprefix("torch.")
         return (
             f"{self.name} engine: {self.model}, {size:,} weights, {dtype} on {self.device}, "
-            f"context {self.context}"
+            f"context {self.context}, keys and values up to {self.kv_bytes / 1e9:.1f} GB"
         )
 
     def __enter__(self) -> TransformersEngine:
@@ -226,13 +250,23 @@ class TransformersEngine:
             if row.error:
                 failed.append((row.key, row.completion()))
                 continue
-            self._slab.reserve(len(self._rows) + 1, len(row.ids) + 1)
-            if row.kept:
-                row.fed = min(row.kept.common(row.ids), len(row.ids) - 1)
-                self._slab.restore(len(self._rows), row.kept, row.fed)
-                row.reused = row.fed
-                self.counts["reused"] += row.fed
-                row.kept = None
+            longest = max(len(r.ids) for r in (row, *self._rows)) + 1
+            if not self._slab.reserve(len(self._rows) + 1, longest):
+                if self._rows:
+                    self._queue.appendleft(row)
+                    break
+                row.error = limits.no_room(len(row.ids), self._slab.bytes_per_id, self.kv_bytes)
+                failed.append((row.key, row.completion()))
+                continue
+            kept = row.want_no_more()
+            if kept and not kept.layers:  # it was dropped meanwhile, perhaps not the only one
+                kept = self._shelf.best(row.ids)
+            if kept:
+                row.fed, row.parent = min(kept.common(row.ids), len(row.ids) - 1), kept
+                self._slab.restore(len(self._rows), kept, row.fed)
+                if not row.written:
+                    row.reused = row.fed
+                    self.counts["reused"] += row.fed
             self._rows.append(row)
         fresh = self._rows[start:]
         if not fresh:
@@ -244,8 +278,7 @@ class TransformersEngine:
             return failed
         while (width := max(r.pending for r in fresh) - 1) > 0:
             width = min(width, max(1, PREFILL_IDS // len(fresh)))  # bounds the memory of one pass
-            length = max(r.fed for r in fresh) + width
-            self._slab.reserve(len(self._rows), length)
+            length = min(max(r.fed for r in fresh) + width, self._slab.capacity)
             pieces = [r.ids[r.fed : -1][:width] for r in fresh]
             ids = torch.tensor([p + [0] * (width - len(p)) for p in pieces], device=self.device)
             starts = torch.tensor([r.fed for r in fresh], device=self.device)
@@ -255,11 +288,22 @@ class TransformersEngine:
                 self.counts["fed"] += len(piece)
         return failed
 
+    def _make_room(self) -> list[tuple[int, Completion]]:
+        """Make room for one more id a row. Rows for which there is none wait; they begin again."""
+        while not self._slab.reserve(len(self._rows), max(r.fed for r in self._rows) + 1):
+            (row := self._rows.pop()).fed = 0
+            if not self._rows:
+                row.error = limits.no_room(len(row.ids), self._slab.bytes_per_id, self.kv_bytes)
+                return [(row.key, row.completion())]
+            self._queue.appendleft(row)
+        return []
+
     def _decode(self) -> list[tuple[int, Completion]]:
         """Feed every row its next id, and choose a new id for rows with no ids left to feed."""
+        if failed := self._make_room():
+            return failed
         rows = self._rows
         length = max(r.fed for r in rows) + 1
-        self._slab.reserve(len(rows), length)
         ids = torch.tensor([[r.ids[r.fed]] for r in rows], device=self.device)
         starts = torch.tensor([r.fed for r in rows], device=self.device)
         logits = self._forward(ids, starts, 0, length)[:, -1]
@@ -292,7 +336,7 @@ class TransformersEngine:
         row = rows[slot]
         self.counts["sampled"] += row.written
         if self._shelf.most_bytes and row.fed:
-            self._shelf.put(self._slab.copy(slot, row.ids[: row.fed]))
+            self._shelf.put(self._slab.copy(slot, row.ids[: row.fed]), row.parent)
         self._slab.move(len(rows) - 1, slot)
         rows[slot] = rows[-1]
         rows.pop()
@@ -313,6 +357,8 @@ class TransformersEngine:
             Logits of the last position, [rows, 1, vocabulary].
         """
         positions = starts[:, None] + torch.arange(ids.shape[1], device=self.device)
+        # What fills up a shorter row is written where its next ids will be, or at the very end.
+        positions = positions.clamp(max=self._slab.capacity - 1)
         # [rows, 1, width, length]
         mask = torch.arange(length, device=self.device) <= positions[:, None, :, None]
         self._slab.aim(slot, ids.shape[0], positions, length)
@@ -328,7 +374,7 @@ class TransformersEngine:
         )
         return out[0]  # type: ignore[no-any-return]
 
-    def _choose(self, rows: list[_Row], logits: torch.Tensor) -> list[int]:
+    def _choose(self, rows: list[Row], logits: torch.Tensor) -> list[int]:
         """Choose one id a row.
 
         A row that is still being fed draws no random number, so its numbers do not depend on what
@@ -341,7 +387,7 @@ class TransformersEngine:
                 chosen[i] = int(adjusted.argmax())
         return chosen
 
-    def _note_logprobs(self, rows: list[_Row], logits: torch.Tensor, chosen: list[int]) -> None:
+    def _note_logprobs(self, rows: list[Row], logits: torch.Tensor, chosen: list[int]) -> None:
         """Keep the log-probabilities of rows that asked for them; ``logits`` is [rows, all ids]."""
         asked = [i for i, r in enumerate(rows) if r.request.logprobs is not None and not r.pending]
         if not asked:
@@ -352,49 +398,3 @@ class TransformersEngine:
         found = logprobs(logits, [chosen[i] for i in asked], most)
         for i, words in zip(asked, found, strict=True):
             rows[i].logprobs += cut(words, most, rows[i].request.logprobs or 0).tobytes()
-
-
-@dataclass
-class _Row:
-    key: int
-    request: Request
-    ids: list[int]  # the request's ids and the written ones
-    choice: Choice
-    fed: int = 0  # how many of them are in the slab
-    reused: int = 0  # how many of them came from the cache
-    began: float = 0.0  # the time of its first written id
-    kept: Kept | None = None
-    error: str | None = None
-    told: int = 0  # how many of the written ids were reported
-    logprobs: bytearray = field(default_factory=bytearray)  # see s1lab.engines.sampling.logprobs
-
-    @property
-    def pending(self) -> int:
-        """The number of ids that the slab does not contain yet."""
-        return len(self.ids) - self.fed
-
-    @property
-    def written(self) -> int:
-        return len(self.ids) - len(self.request.ids)
-
-    def progress(self) -> Progress:
-        """What was written since the last report."""
-        since, self.told = self.told, self.written
-        return Progress(tuple(self.ids[len(self.request.ids) + since :]), self._logprobs(since))
-
-    def completion(
-        self, stop: int | None = None, cancelled: bool = False, now: float = 0.0
-    ) -> Completion:
-        """What was written so far, as the end of the request; ``now``: the time of the last id."""
-        ids = tuple(self.ids[len(self.request.ids) :])
-        usage = Usage(
-            prefilled=min(self.fed, len(self.request.ids)) - self.reused,
-            cached=self.reused,
-            decoded=len(ids) + (stop is not None),
-            seconds=now - self.began if self.began else 0.0,
-        )
-        return Completion(ids, stop, self.error, cancelled, self._logprobs(), usage)
-
-    def _logprobs(self, since: int = 0) -> Logprobs | None:
-        k = self.request.logprobs
-        return None if k is None else unpacked(self.logprobs[since * (1 + 2 * k) * 4 :], k)
