@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 import s1lab as lab
 from s1lab.cli import options, shell
 from s1lab.storage.files import write_whole
+from tools import bench_smollm2
 from tools.bench_rows import (
     Row,
     against_generate,
@@ -44,6 +45,9 @@ LEAST = {
     "decontaminate-vs-sets": 5.0,
     "decontaminate-vs-sets-x10": 5.0,
     "sft-vs-padded": 1.3,
+    "smollm2-vs-generate": 1.2,
+    "smollm2-probes-vs-decoding": 1 / 1.3,
+    "smollm2-ladder-vs-vllm": 0.5,
 }
 
 
@@ -81,6 +85,9 @@ def bench(
         "decontaminate-vs-sets": lambda repeats: decontaminate(repeats, 1),
         "decontaminate-vs-sets-x10": lambda repeats: decontaminate(repeats, 10),
         "sft-vs-padded": finetune,
+        "smollm2-vs-generate": bench_smollm2.against_generate,
+        "smollm2-probes-vs-decoding": bench_smollm2.probes,
+        "smollm2-ladder-vs-vllm": bench_smollm2.ladder,
     }
     bar = tqdm(
         total=len(wanted), desc="bench", unit="row", disable=None if progress else True, leave=False
@@ -148,7 +155,8 @@ def main(
     """Time each kind of work against its rival.
 
     The rival does the same work without s1lab. Both take turns, and the ratios are printed. Rows
-    named "force-" and "ladder-" need vLLM, rows named "sft-" need trl.
+    named "force-" and "ladder-" need vLLM, rows named "sft-" need trl, and rows named "smollm2-"
+    need the package of that model; the last of them needs vLLM too.
 
     \b
     Example:

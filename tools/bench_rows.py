@@ -36,14 +36,43 @@ def compare(name: str, ours: Work, rival: Work, repeats: int, unit: str = "token
     Returns:
         The row.
     """
+
+    def timed(work: Work) -> float:
+        began = time.perf_counter()
+        done = work()
+        return done / (time.perf_counter() - began)
+
+    return compare_rates(name, lambda: timed(ours), lambda: timed(rival), repeats, unit)
+
+
+def compare_rates(
+    name: str,
+    ours: Callable[[], float],
+    rival: Callable[[], float],
+    repeats: int,
+    unit: str = "tokens/s",
+    warm_up: bool = True,
+) -> Row:
+    """As `compare`, for work that takes its own time and returns its speed.
+
+    Args:
+        name: The row's name.
+        ours: Our work.
+        rival: The rival's work.
+        repeats: Turns of each side.
+        unit: Unit of the speeds.
+        warm_up: Whether a first turn is not counted.
+
+    Returns:
+        The row.
+    """
     rates: dict[str, list[float]] = {"ours": [], "rival": []}
-    for turn in range(repeats + 1):
+    for turn in range(not warm_up, repeats + 1):
         pairs = [("ours", ours), ("rival", rival)]
         for side, work in pairs if turn % 2 else pairs[::-1]:
-            began = time.perf_counter()
-            done = work()
+            rate = work()
             if turn:
-                rates[side].append(done / (time.perf_counter() - began))
+                rates[side].append(rate)
     ratios = [a / b for a, b in zip(rates["ours"], rates["rival"], strict=True)]
     return {
         "name": name,
@@ -275,42 +304,35 @@ def against_generate(repeats: int) -> Row:
 
     The rival runs one padded batch.
     """
+    with lab.load("s1-tiny", engine="transformers") as engine:
+        return compare(
+            "transformers-vs-generate",
+            lambda: completed(engine, _batch(engine)),
+            lambda: generated(engine, [request.ids for request in _batch(engine)], 200),
+            repeats,
+        )
+
+
+def generated(engine: Any, prompts: Sequence[Sequence[int]], n: int) -> int:
+    """Write n tokens after each prompt by ``model.generate`` in one padded batch.
+
+    Returns:
+        The number of tokens.
+    """
     import torch
 
-    engine: Any = lab.load("s1-tiny")
-    template, network = engine.template, engine.network
-    prompts = [
-        template.prompt(q) + template.open_ids()
-        for q in lab.tiny.problems(64, 44, "dev")["question"]
-    ]
-    width = max(map(len, prompts))
-    pad = template.tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts])
-    mask = (ids != pad).long()
-    network.generation_config.eos_token_id = None
-
-    def one(prompt: list[int]) -> Program[int]:
-        done: Completion = yield Request(tuple(prompt), 200, frozenset())
-        return len(done.ids)
-
-    def rival() -> int:
-        with torch.inference_mode():
-            out = network.generate(
-                ids, attention_mask=mask, max_new_tokens=200, do_sample=False, pad_token_id=pad
-            )
-        return int(out.shape[0] * (out.shape[1] - width))
-
-    row = compare(
-        "transformers-vs-generate",
-        lambda: sum(run(engine, [one(p) for p in prompts])),
-        rival,
-        repeats,
-    )
-    engine.close()
-    return row
+    width, pad = max(map(len, prompts)), engine.template.tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts])
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+    engine.network.generation_config.eos_token_id = None
+    with torch.inference_mode():
+        out = engine.network.generate(
+            ids, attention_mask=mask, max_new_tokens=n, do_sample=False, pad_token_id=pad
+        )
+    return int(out.shape[0] * (out.shape[1] - width))
 
 
-def _complete(engine: Any, requests: Sequence[Request]) -> int:
+def completed(engine: Any, requests: Sequence[Request]) -> int:
     """Write the requests as one batch, and return the number of tokens."""
 
     def one(request: Request) -> Program[int]:
@@ -335,8 +357,8 @@ def streamed(repeats: int) -> Row:
         partial = [replace(request, partial=True) for request in whole]
         return compare(
             "stream-vs-whole",
-            lambda: _complete(engine, partial),
-            lambda: _complete(engine, whole),
+            lambda: completed(engine, partial),
+            lambda: completed(engine, whole),
             repeats,
         )
 
@@ -351,8 +373,8 @@ def with_logprobs(repeats: int, k: int) -> Row:
         asked = [replace(request, logprobs=k) for request in plain]
         return compare(
             "logprobs-vs-none" + (f"-x{k}" if k > 1 else ""),
-            lambda: _complete(engine, asked),
-            lambda: _complete(engine, plain),
+            lambda: completed(engine, asked),
+            lambda: completed(engine, plain),
             repeats,
         )
 

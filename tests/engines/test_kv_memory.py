@@ -15,9 +15,7 @@ from s1lab.engines.transformers import TransformersEngine
 from s1lab.tiny.tokenizer import build
 from tests.engines.test_transformers import complete
 
-EACH = (
-    4 * 2 * 4 * 32 * 4
-)  # bytes of an id: layers, keys and values, heads, width, float32
+EACH = 4 * 2 * 4 * 32 * 4  # bytes of an id: layers, keys and values, heads, width, float32
 
 
 def measured(engine) -> int:

@@ -127,7 +127,7 @@ def test_the_make_target_runs_the_rows_that_it_is_given():
 
 def test_the_rows_on_reports_and_log_probabilities_ask_for_them_on_one_side_alone(monkeypatch):
     asked = []
-    batch, complete = bench_rows._batch, bench_rows._complete
+    batch, complete = bench_rows._batch, bench_rows.completed
 
     def small(engine):
         whole = batch(engine)
@@ -139,7 +139,7 @@ def test_the_rows_on_reports_and_log_probabilities_ask_for_them_on_one_side_alon
         return complete(engine, requests)
 
     monkeypatch.setattr(bench_rows, "_batch", small)
-    monkeypatch.setattr(bench_rows, "_complete", seen)
+    monkeypatch.setattr(bench_rows, "completed", seen)
     rows = [bench_rows.streamed(1), *(bench_rows.with_logprobs(1, k) for k in (1, 20))]
     names = ["stream-vs-whole", "logprobs-vs-none", "logprobs-vs-none-x20"]
     assert [row["name"] for row in rows] == names and set(names) <= set(bench.LEAST)
