@@ -42,7 +42,7 @@ class Samples:
             )
         if wrong := [t for t in self.traces if not isinstance(t, Counted)]:
             raise ValueError(f"traces hold {shown(wrong[0])}, which is no trace: give traces alone")
-        if self.kind not in grade.KINDS:
+        if not grade.is_kind(self.kind):
             raise ValueError(f"kind={shown(self.kind)} is unknown: choose from {list(grade.KINDS)}")
 
     @cached_property
@@ -196,7 +196,7 @@ def kinds_of(kind: str | Sequence[str], questions: int) -> list[str]:
         raise ValueError(
             f"{len(kinds)} kinds for {questions} questions: give one for all, or one a question"
         )
-    if unknown := [k for k in kinds if k not in grade.KINDS]:
+    if unknown := [k for k in kinds if not grade.is_kind(k)]:
         raise ValueError(
             f"no kind of answer is called {unknown[0]!r}: choose from {list(grade.KINDS)}"
         )
