@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 from s1lab.evaluation.arguments import shown, whole
@@ -136,7 +136,7 @@ def _wrong_span(entry: dict[str, Any]) -> bool:
         return True
     ms = (end - start) // timedelta(milliseconds=1)
     clock = f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}.{ms % 1000:03d}"
-    return known["task_type"] == "time_ms" and entry["answer"] != clock
+    return bool(known["task_type"] == "time_ms" and entry["answer"] != clock)
 
 
 def _wrong_solution(entry: dict[str, Any]) -> bool:
@@ -237,9 +237,7 @@ def scored(task: str, given: Any, gold: str) -> dict[str, Any]:
 
 @cache
 def _scorer(task: str) -> Any:
-    import reasoning_gym
-
-    return reasoning_gym.create_dataset(task, seed=0, size=1)
+    return import_module("reasoning_gym").create_dataset(task, seed=0, size=1)
 
 
 def draw(
@@ -317,7 +315,7 @@ def _made(task: str, seed: int, rows: int, check: bool, settings: Mapping[str, A
             f"{PACKAGE} {found} is installed, and its rows may differ from those of {VERSION}: "
             f"{INSTALL}, or pass check=False to take the rows of {found} as they are"
         )
-    import reasoning_gym as package
+    package = import_module("reasoning_gym")
 
     known = [f.name for f in fields(package.factory.DATASETS[task][1])]
     known = [name for name in known if name not in ("seed", "size")]

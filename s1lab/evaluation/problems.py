@@ -190,7 +190,7 @@ def _table(rows: list[dict[str, Any]]) -> Dataset:
 
 def _of_a_name(name: str) -> str:
     """The sentence on a name in place of problems."""
-    if known(name)[1] is not None or name == EMBEDDED:
+    if known(name)[1] is not None or name == EMBEDDED or gym.is_named(name):
         return (
             f"problems={name!r} is the name of a benchmark: load it first, "
             f"lab.benchmarks.load({name!r})"

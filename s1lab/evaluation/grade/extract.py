@@ -106,7 +106,8 @@ def find(response: str, kind: str) -> Found | None:
         if isinstance(found, Found):
             if task is None:
                 return found
-            text = task.tidy(found.text)
+            # A longer text is not scored, and patterns could take long to read it.
+            text = task.tidy(found.text) if len(found.text) <= gym.LONGEST else found.text
             return Found(text, found.whole) if text else None
         if found is _OTHER:
             return None
@@ -258,8 +259,8 @@ def _number(place: Place) -> _Taken:
     if found is _OTHER:
         formula = _math(place)
         text = formula.text if isinstance(formula, Found) else ""
-        decimal = re.fullmatch(r"\W*(-?\d[\d,]*\.\d+)\D*", text)
-        found = Found(decimal[1], formula.whole) if decimal else found
+        decimal = re.fullmatch(r"[^\w-]*(-?\d[\d,]*\.\d+)\D*", text[:LONGEST])
+        found = Found(decimal[1], text) if decimal else found
     if isinstance(found, Found):
         return Found(found.text.replace(",", ""), found.whole)
     return found

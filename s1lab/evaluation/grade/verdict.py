@@ -273,7 +273,8 @@ def _from_worker(item: Item, answer: dict[str, Any]) -> Verdict:
         return Verdict(False, given, "not graded", said, score)
     if score is None:
         return Verdict(bool(answer.get("same")), given, str(answer.get("how")))
-    reason = f"scored {score:.3g} by {gym.PACKAGE} {answer['version']}"
+    said = f"{score:.3g}" if score == 1 or abs(score - 1) > 0.001 else repr(score)
+    reason = f"scored {said} by {gym.PACKAGE} {answer['version']}"
     return Verdict(score == 1, given, reason, None, score)
 
 
