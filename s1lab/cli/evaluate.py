@@ -121,7 +121,8 @@ def evaluate(
       s1lab evaluate --n 50 --sweep-caps 16,64 --sweep-waits 0,1,2
       s1lab evaluate --model http://host:8000/v1 --api-key env:KEY \\
           --benchmark aime24
-      s1lab evaluate --benchmark reasoning-gym/gcd --benchmark-option seed=1 --n 20
+      s1lab evaluate --benchmark reasoning-gym/gcd --n 20 \\
+          --benchmark-option seed=1
     """
     with work(goes_on(store)):
         from s1lab.evaluation.evaluate import AnswersCut, checksum

@@ -71,7 +71,7 @@ class Task:
 
 def _bare(text: str) -> str:
     """A text without LaTeX's commands for text, dollars, quotes and a final stop."""
-    return _IN_TEXT.sub(r"\1", text).strip(" \t\n$`\"'*.")
+    return _IN_TEXT.sub(r"\1", text).strip(" \t\n$`\"'*.#")
 
 
 def _only(text: str, *patterns: re.Pattern[str]) -> str:
@@ -92,9 +92,12 @@ def _list(text: str) -> str:
 
 
 def _expression(text: str) -> str:
+    """The expression at the end of a text, in the signs of a program; else the whole text."""
+    text = _bare(text)
     for pattern, sign in _SIGNS:
         text = re.sub(pattern, sign, text)
-    return _bare(text)
+    end = re.search(r"(?<![\w.])(?:-(?=[\d(]))?[(\d][\d+\-*/() ]*$", text.strip())
+    return end[0] if end and not end[0].strip().isdigit() else text.strip()
 
 
 def _date_task(gold: str) -> dict[str, Any]:

@@ -90,8 +90,7 @@ def checked_columns(
     for place, kind in enumerate(kinds):
         if not grade.is_kind(kind):
             raise ValueError(
-                f"row {place} of the benchmark is of kind {shown(kind)}: choose from "
-                f"{list(grade.KINDS)}"
+                f"row {place} of the benchmark is of kind {shown(kind)}: {grade.choose_from(kind)}"
             )
     if any(gym.is_kind(kind) for kind in kinds):
         gym.installed()  # what grades them is missing: said before anything is asked

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import sys
+from functools import cache
 from importlib import metadata
 
 import pytest
@@ -21,8 +22,12 @@ from tests.helpers.scripted import Scripted
 NAMES = [gym.PREFIX + task for task in gym.TASKS]
 N = 8
 KNIGHT = "Al is a knight, and Bo is a knave."
-DRAWN = {name: lab.benchmarks.load(name, n=N) for name in NAMES}
 every_task = pytest.mark.parametrize("name", NAMES)
+
+
+@cache
+def drawn(name: str) -> Dataset:
+    return lab.benchmarks.load(name, n=N)
 
 
 def package(name: str, seed: int = 0, size: int = 50, **settings):
@@ -51,7 +56,7 @@ def wrong_answers(answer: str, rng: random.Random) -> list[str]:
 
 @every_task
 def test_rows_are_the_packages_own_and_its_own_answers_are_right(name):
-    rows = DRAWN[name]
+    rows = drawn(name)
     theirs = package(name)
     entries = [theirs[row] for row in rows["row"]]
     assert rows["question"] == [entry["question"] for entry in entries]
@@ -72,7 +77,7 @@ def test_scores_are_those_of_the_package_though_only_the_right_answer_is_known(n
     theirs, rng = package(name), random.Random(5)
     task = name.removeprefix(gym.PREFIX)
     asked, wanted = [], []
-    for row in DRAWN[name].select(range(4)):
+    for row in drawn(name).select(range(4)):
         entry = theirs[row["row"]]
         for given in [row["answer"], *wrong_answers(row["answer"], rng)]:
             asked.append({"task": task, "given": given, "gold": row["answer"]})
@@ -88,7 +93,7 @@ def test_scores_are_those_of_the_package_though_only_the_right_answer_is_known(n
     ["{}", "The answer is {}.", "Some thoughts.\nFinal Answer: {}", "<answer>{}</answer>"],
 )
 def test_an_answer_is_found_as_in_other_responses(name, sentence):
-    answers = DRAWN[name]["answer"]
+    answers = drawn(name)["answer"]
     found = lab.grade.verdicts([sentence.format(answer) for answer in answers], answers, name)
     assert [verdict.correct for verdict in found] == [True] * N, [v.given for v in found]
 
@@ -116,6 +121,8 @@ def test_an_answer_is_found_as_in_other_responses(name, sentence):
         ("knights_knaves", "Bo is a knave, Al is a knight", KNIGHT, 1),
         ("knights_knaves", "Al is a knight, and Bo is a knight.", KNIGHT, pytest.approx(0.65)),
         ("countdown", r"\boxed{(19 - 5) \times 17 - 86}", "17*(19 - 5) - 86", 1),
+        ("countdown", r"Thus $\text{17*(19 - 5) - 86}$.", "17*(19 - 5) - 86", 1),
+        ("countdown", "17*(19 - 5) - 86 = 152", "17*(19 - 5) - 86", 0.01),
         ("countdown", "17*(19 - 5) - 86 + 0", "17*(19 - 5) - 86", 0.05),
         ("gcd", "I cannot tell.", "9", 0),
     ],
@@ -143,7 +150,7 @@ def test_a_hostile_answer_does_nothing(name, tmp_path):
         None,
         3,
     ]
-    task, gold = name.removeprefix(gym.PREFIX), DRAWN[name]["answer"][0]
+    task, gold = name.removeprefix(gym.PREFIX), drawn(name)["answer"][0]
     items = [{"task": task, "given": given, "gold": gold} for given in hostile]
     scores = [answer.get("score", 0) for answer in sandbox.ask_all(items)]
     assert all(0 <= score < 1 for score in scores), scores
@@ -251,7 +258,7 @@ def test_milliseconds_dropped_times_and_wrong_years_are_rows_that_are_replaced()
 
 
 def test_word_problems_have_worked_solutions_that_end_in_their_answer():
-    rows = DRAWN["reasoning-gym/gsm_symbolic"]
+    rows = drawn("reasoning-gym/gsm_symbolic")
     assert rows.column_names == ["question", "answer", "kind", "row", "solution"]
     for row in rows:
         assert float(row["solution"].rpartition("####")[2]) == float(row["answer"])
@@ -262,7 +269,7 @@ def test_word_problems_have_worked_solutions_that_end_in_their_answer():
 @pytest.fixture
 def speller(scripted) -> Scripted:
     """A model that answers the first question right, the second one nearly, the others not."""
-    rows = DRAWN["reasoning-gym/spell_backward"]
+    rows = drawn("reasoning-gym/spell_backward")
     near = rows["answer"][1][:-1] + "#"
     said = dict(zip(rows["question"], [rows["answer"][0], near] + ["?"] * N, strict=False))
 
@@ -276,7 +283,7 @@ def speller(scripted) -> Scripted:
 
 
 def test_a_run_has_scores_and_is_saved_loaded_and_voted_on(speller, tmp_path):
-    rows = DRAWN["reasoning-gym/spell_backward"].select(range(3))
+    rows = drawn("reasoning-gym/spell_backward").select(range(3))
     results = lab.evaluate(speller, rows, lab.Budget(), store=tmp_path / "x.db", progress=False)
     assert results.rows["correct"] == [True, False, False]
     length = len(rows["answer"][1])
@@ -344,6 +351,19 @@ def test_bad_input_gets_a_sentence(name, options, words):
     assert all(word in said for word in words) and "\n" not in said, said
 
 
+def test_a_kind_that_is_nearly_a_task_is_named(speller):
+    rows = [{"question": "What?", "answer": "3", "kind": "reasoning-gym/gdc"}]
+    for call in (
+        lambda: lab.evaluate(speller, rows, progress=False),
+        lambda: lab.vote(speller, "What?", 2, kind="reasoning-gym/gdc", progress=False),
+        lambda: lab.grade.extract("3", "reasoning-gym/gdc"),
+    ):
+        with pytest.raises(ValueError, match=r"gdc'.*choose from .*'reasoning-gym/gcd'"):
+            call()
+    with pytest.raises(ValueError, match=r"lab\.benchmarks\.load\('reasoning-gym/gcd"):
+        lab.evaluate(speller, "reasoning-gym/gcd", progress=False)
+
+
 def test_a_package_that_is_missing_or_of_another_version_is_named(monkeypatch, speller):
     monkeypatch.setattr(gym.metadata, "version", lambda name: "0.2.0")
     with pytest.raises(ValueError, match=r"0\.2\.0 is installed.*==0\.1\.25.*check=False"):
@@ -357,7 +377,7 @@ def test_a_package_that_is_missing_or_of_another_version_is_named(monkeypatch, s
     with pytest.raises(ImportError, match=r"not installed: pip install 's1lab\[gym\]'"):
         lab.benchmarks.load("reasoning-gym/gcd", n=2)
     with pytest.raises(ImportError, match="not installed"):  # before anything is asked
-        lab.evaluate(speller, DRAWN["reasoning-gym/gcd"], progress=False)
+        lab.evaluate(speller, drawn("reasoning-gym/gcd"), progress=False)
     assert not speller.requests
     with pytest.raises(ImportError, match="not installed"):
         lab.grade.is_correct("3", "3", "reasoning-gym/gcd")
@@ -367,10 +387,10 @@ def test_the_book_lists_every_task_with_its_first_question():
     page = (ROOT / "docs" / "reasoning_gym.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     for line, (name, task) in zip(rows, gym.TASKS.items(), strict=True):
-        question = " ".join(DRAWN[gym.PREFIX + name]["question"][0].split())
+        question = " ".join(drawn(gym.PREFIX + name)["question"][0].split())
         if len(question) > 240:
             question = f"{question[:120].rpartition(' ')[0]} … {question[-120:].partition(' ')[2]}"
-        answer = DRAWN[gym.PREFIX + name]["answer"][0]
+        answer = drawn(gym.PREFIX + name)["answer"][0]
         cells = [f"`{name}`", task.asks, question, f"`{answer}`"]
         assert line == f"| {' | '.join(cells)} |"
 
@@ -400,6 +420,6 @@ def test_the_command_line_draws_by_seed_and_settings(tmp_path):
 
 
 def test_rows_need_no_more_than_question_answer_and_kind(speller):
-    rows = DRAWN["reasoning-gym/spell_backward"].select(range(2))
+    rows = drawn("reasoning-gym/spell_backward").select(range(2))
     bare = Dataset.from_dict({name: rows[name] for name in ("question", "answer", "kind")})
     assert lab.evaluate(speller, bare, progress=False).rows["score"][0] == 1.0

@@ -82,12 +82,18 @@ def extract(response: str, kind: str = "math") -> str | None:
 def check_kind(kind: str) -> None:
     """Check the name of a kind. ValueError if it is unknown."""
     if not is_kind(kind):
-        raise ValueError(f"no kind of answer is called {kind!r}: choose from {list(KINDS)}")
+        raise ValueError(f"no kind of answer is called {kind!r}: {choose_from(kind)}")
 
 
 def is_kind(kind: object) -> bool:
     """Whether a kind of answer is known: one of `KINDS`, or a task such as "reasoning-gym/gcd"."""
     return kind in KINDS or gym.is_kind(kind)
+
+
+def choose_from(kind: object) -> str:
+    """The end of a sentence on an unknown kind: the kinds that there are, and the nearest task."""
+    near = gym.nearest(str(kind).rpartition("/")[2]) or "gcd"
+    return f"choose from {list(KINDS)}, or a task such as {gym.PREFIX + near!r}"
 
 
 def find(response: str, kind: str) -> Found | None:
@@ -258,8 +264,8 @@ def _number(place: Place) -> _Taken:
     found = _integer(place)
     if found is _OTHER:
         formula = _math(place)
-        text = formula.text if isinstance(formula, Found) else ""
-        decimal = re.fullmatch(r"[^\w-]*(-?\d[\d,]*\.\d+)\D*", text[:LONGEST])
+        text = clean(formula.text[:LONGEST]) if isinstance(formula, Found) else ""
+        decimal = re.fullmatch(r"[^\w-]*(-?\d[\d,]*\.\d+)\D*", text)
         found = Found(decimal[1], text) if decimal else found
     if isinstance(found, Found):
         return Found(found.text.replace(",", ""), found.whole)
