@@ -31,9 +31,8 @@ START = 120.0
 STARVED = 300.0
 UNWATCHED = 30.0  # the same if the system does not report processor time
 TRIES = 3
-MEMORY = 400 * 1024**2  # bytes of address space of a worker; sympy takes 60 MB of them, and
-# reasoning-gym 210 MB
-
+# Bytes of address space of a worker; sympy takes 60 MB of them, and reasoning-gym 210 MB.
+MEMORY = 400 * 1024**2
 
 # For each sort of worker: the item that it is asked when it starts, what must be in the answer, and
 # the package that it needs.
