@@ -31,12 +31,22 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 ERRORS_SHOWN = 5
+OPTION = "--benchmark-option"
 LONG, TRIED = 5_000, 64  # questions that are announced, and how many of them are timed first
 
 
 def evaluate(
     benchmark: Annotated[
-        str | None, typer.Option(help="One of lab.benchmarks, such as aime24 or math500.")
+        str | None,
+        typer.Option(help="One of lab.benchmarks, such as aime24 or reasoning-gym/leg_counting."),
+    ] = None,
+    benchmark_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="An option of the benchmark, such as seed=1, or a setting of a reasoning-gym task "
+            "such as max_animals=5; as often as needed.",
+        ),
     ] = None,
     path: Annotated[
         Path | None, typer.Option(help="The benchmark's file or folder, if not from the hub.")
@@ -111,6 +121,8 @@ def evaluate(
       s1lab evaluate --n 50 --sweep-caps 16,64 --sweep-waits 0,1,2
       s1lab evaluate --model http://host:8000/v1 --api-key env:KEY \\
           --benchmark aime24
+      s1lab evaluate --benchmark reasoning-gym/gcd --n 20 \\
+          --benchmark-option seed=1
     """
     with work(goes_on(store)):
         from s1lab.evaluation.evaluate import AnswersCut, checksum
@@ -163,7 +175,8 @@ def evaluate(
                 check_file(file, expected | rung | known, one if thinking else None)
 
         check_files({})
-        problems = _problems(benchmark, path, data, n)
+        options = given.key_values(benchmark_option, OPTION, "seed=1", ("n", "path"))
+        problems = _problems(benchmark, path, data, n, options)
         with given.load(model, engine, option, api_key) as loaded, warnings.catch_warnings():
             warnings.simplefilter("ignore", AnswersCut)  # the report below shows it
             described = lab.describe(loaded)
@@ -274,8 +287,14 @@ def _check_thinking(thinking: bool, prefix: str | None, budget: lab.Budget) -> N
 
 
 def _problems(
-    benchmark: str | None, path: Path | None, data: Path | None, n: int | None
+    benchmark: str | None,
+    path: Path | None,
+    data: Path | None,
+    n: int | None,
+    options: dict[str, Any],
 ) -> Dataset:
+    if options and benchmark is None:
+        raise ValueError(f"{OPTION} is an option of a --benchmark: name the benchmark too")
     if benchmark is not None and data is not None:
         raise ValueError("--benchmark and --data name two sets of problems: give one of them")
     if path is not None and benchmark is None:
@@ -291,7 +310,7 @@ def _problems(
             announce(f"making {n:,} questions takes about {duration(spent)} …", always=True)
         return lab.benchmarks.load("embedded", n=n or 100)
     problems = (
-        lab.benchmarks.load(str(benchmark), path, n=n)
+        lab.benchmarks.load(str(benchmark), path, n=n, **options)
         if data is None
         else lab.curate.read(data, ("question", "answer"))
     )

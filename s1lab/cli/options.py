@@ -179,21 +179,42 @@ def engine_options(pairs: list[str] | None, key: str | None) -> dict[str, Any]:
     Raises:
         ValueError: If a pair or a key can't be read.
     """
+    found = key_values(pairs, "--option", "max_batch=16", ("api_key", "engine"))
+    return found | ({"api_key": secret(key)} if key is not None else {})
+
+
+def key_values(
+    pairs: list[str] | None, option: str, such: str, own: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Turn texts such as "name=value" into keywords. A value is read as JSON if it is JSON.
+
+    Args:
+        pairs: The values of an option.
+        option: The option, for the error.
+        such: An example.
+        own: Names that have an option of their own.
+
+    Returns:
+        The keywords.
+
+    Raises:
+        ValueError: If a pair can't be read.
+    """
     found: dict[str, Any] = {}
     for pair in pairs or ():
         name, equals, text = pair.partition("=")
         name = name.strip().replace("-", "_")
-        if name in ("api_key", "engine"):
-            raise ValueError(f"--option {name}=... is given as --{name.replace('_', '-')}")
+        if name in own:
+            raise ValueError(f"{option} {name}=... is given as --{name.replace('_', '-')}")
         if not equals or not name.isidentifier():
-            raise ValueError(f"--option {pair!r} is no key=value: give one such as max_batch=16")
+            raise ValueError(f"{option} {pair!r} is no key=value: give one such as {such}")
         if name in found:
-            raise ValueError(f"--option {name}=... is given twice: leave one out")
+            raise ValueError(f"{option} {name}=... is given twice: leave one out")
         try:
             found[name] = json.loads(text)
         except ValueError:
             found[name] = text
-    return found | ({"api_key": secret(key)} if key is not None else {})
+    return found
 
 
 def secret(where: str) -> str:

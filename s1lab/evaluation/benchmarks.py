@@ -12,16 +12,18 @@ import re
 from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, config, load_dataset
 
 from s1lab import tiny
 from s1lab.curate.tables import opened
 from s1lab.engines.model_names import hub_silence
+from s1lab.evaluation import gym
 from s1lab.evaluation.arguments import shown, text, whole
 from s1lab.evaluation.catalog import ALIASES, BENCHMARKS, EMBEDDED, FILES, Benchmark, known
 from s1lab.evaluation.evaluate import checksum
-from s1lab.evaluation.grade.extract import reference
+from s1lab.evaluation.grade.extract import plain, reference
 from s1lab.paper.compare import Comparison, compare
 from s1lab.storage.files import local
 from s1lab.tiny.world import BENCHMARK, BENCHMARK_SEED
@@ -37,6 +39,7 @@ __all__ = [
     "compare",
     "known",
     "load",
+    "shared",
 ]
 
 QUESTION = ("question", "problem", "Question", "Problem")
@@ -55,6 +58,7 @@ def load(
     seed: int | None = None,
     check: bool = True,
     as_original: bool = False,
+    **settings: Any,
 ) -> Dataset:
     """Load a benchmark for `s1lab.evaluate`.
 
@@ -63,26 +67,39 @@ def load(
             that the paper reports, aime24_nofigures. "embedded" is the embedded world's 500 test
             questions, which all its published numbers are on, or the first n of them. It may also
             be the path of a file with a benchmark's name, such as "data/aime24.jsonl".
+            "reasoning-gym/leg_counting" draws questions of one of the twelve tasks of the package
+            reasoning-gym that `s1lab.evaluation.gym` lists.
         path: A file (parquet, JSON lines, CSV), or a folder that holds one. None loads from the
             hub, or from its cache if HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set.
-        n: Take only the first n questions. Such a run does not compare with published numbers.
+        n: Take only the first n questions. Such a run does not compare with published numbers. A
+            task of reasoning-gym draws n questions (None: 100), and the first of them do not depend
+            on n.
         figures: False removes the code of figures, [asy] to [/asy], from every question. Some
             questions may then not be solvable.
         seed: Seed of the order of a multiple-choice question's options (None: 0). Each order
             depends on the question alone, not on the questions around it. For "embedded" the seed
-            draws other questions from the same split.
-        check: False accepts a set with other rows or questions than the known one.
+            draws other questions from the same split. For a task of reasoning-gym it draws
+            other rows of the package, none of them a row of another seed.
+        check: False accepts a set with other rows or questions than the known one. For a task of
+            reasoning-gym it takes the rows of any version of the package as they are. Otherwise
+            rows whose answer is known to be wrong, and rows that repeat a question, are replaced
+            by the rows that follow.
         as_original: For GPQA-Diamond only: ask what the original's evaluator asks, see
             `choices_as_original`. ``seed`` is then the seed of its one generator (None: 0). A
             column ``unanswered`` makes a response without an answer count as "A".
+        **settings: For a task of reasoning-gym only: its settings, such as ``max_animals=5``.
 
     Returns:
         A Dataset with ``question``, ``answer`` and ``kind``. The set's other columns are unchanged.
+        A task of reasoning-gym also has ``row``, the number of the package's row, and gsm_symbolic
+        has ``solution``.
 
     Raises:
         ValueError: The name is unknown, the number of rows or the questions differ from the known
             ones, or a row has no question or no answer.
         FileNotFoundError: The set was not found. The message says how to get it.
+        ImportError: The package reasoning-gym is missing.
+        TypeError: An argument is unknown.
 
     Example:
         problems = lab.benchmarks.load("embedded", n=30)
@@ -99,6 +116,16 @@ def load(
         n = whole("n", n)
     if seed is not None:
         seed = whole("seed", seed, 0)
+    if gym.is_named(str(name)):
+        if path is not None or as_original or not figures:
+            raise ValueError(f"{name} is drawn by a package: leave out path, figures, as_original")
+        drawn = gym.draw(str(name), n, seed, check, settings)
+        return _named(drawn, drawn["kind"][0])
+    if settings:
+        raise TypeError(
+            f"load has no argument {next(iter(settings))!r:.60} for {name}: only the tasks of "
+            "reasoning-gym have settings of their own"
+        )
     if path is None and Path(name).suffix in FILES:
         path = local(name)
     if as_original and known(name)[0] != "gpqa-diamond":
@@ -116,7 +143,7 @@ def load(
         choices = [EMBEDDED, *sorted([*BENCHMARKS, *ALIASES])]
         raise ValueError(
             f"no benchmark is called {key if Path(name).suffix in FILES else name!r}: choose from "
-            f"{choices}"
+            f"{choices}, or {gym.PREFIX} and a task such as {gym.nearest(name) or 'leg_counting'!r}"
         )
     if path is None:
         table, where = _from_hub(key, benchmark), benchmark.hub
@@ -149,6 +176,29 @@ def load(
     return _named(
         Dataset.from_dict({name: list(values)[:n] for name, values in columns.items()}), key
     )
+
+
+def shared(first: Dataset, second: Dataset) -> list[int]:
+    """The rows of a set whose question is also in another one, such as a test set.
+
+    Whole questions are compared, without spaces and case. N-grams, as in `s1lab.curate`, are of no
+    use where all questions begin with the same words, as those of "reasoning-gym/leg_counting" do.
+
+    Args:
+        first: A Dataset with ``question``.
+        second: Another one.
+
+    Returns:
+        The places of these rows in the first set.
+
+    Example:
+        train = lab.benchmarks.load("reasoning-gym/products", n=500, seed=1)
+        test = lab.benchmarks.load("reasoning-gym/products", n=100)
+        known = set(lab.benchmarks.shared(train, test))
+        train = train.select([i for i in range(len(train)) if i not in known])
+    """
+    asked = {plain(str(question)) for question in second["question"]}
+    return [i for i, question in enumerate(first["question"]) if plain(str(question)) in asked]
 
 
 def _named(questions: Dataset, name: str) -> Dataset:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from datasets import Dataset
 
-from s1lab.evaluation import grade
+from s1lab.evaluation import grade, gym
 from s1lab.evaluation.arguments import dataset_fix, shown, whole
 from s1lab.evaluation.catalog import EMBEDDED, known
 from s1lab.tokenization.conversation import Unaskable, conversation
@@ -77,6 +77,7 @@ def checked_columns(
 
     Raises:
         ValueError: A kind is unknown, no row can be used, or samples would all be the same.
+        ImportError: The package that grades a kind is missing.
     """
     whole("samples", samples)
     if samples > 1 and temperature == 0:
@@ -87,11 +88,12 @@ def checked_columns(
     rows = len(columns["question"])
     kinds = columns.get("kind", ["math"] * rows)
     for place, kind in enumerate(kinds):
-        if not isinstance(kind, str) or kind not in grade.KINDS:
+        if not grade.is_kind(kind):
             raise ValueError(
-                f"row {place} of the benchmark is of kind {shown(kind)}: choose from "
-                f"{list(grade.KINDS)}"
+                f"row {place} of the benchmark is of kind {shown(kind)}: {grade.choose_from(kind)}"
             )
+    if any(gym.is_kind(kind) for kind in kinds):
+        gym.installed()  # what grades them is missing: said before anything is asked
     found: dict[str, list[Any]] = {"question": [], "answer": [], "fault": [], "asked": []}
     for place, cells in enumerate(zip(columns["question"], columns["answer"], strict=True)):
         question, unasked = _question(cells[0], place)
@@ -187,7 +189,7 @@ def _table(rows: list[dict[str, Any]]) -> Dataset:
 
 def _of_a_name(name: str) -> str:
     """The sentence on a name in place of problems."""
-    if known(name)[1] is not None or name == EMBEDDED:
+    if known(name)[1] is not None or name == EMBEDDED or gym.is_named(name):
         return (
             f"problems={name!r} is the name of a benchmark: load it first, "
             f"lab.benchmarks.load({name!r})"

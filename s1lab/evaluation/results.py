@@ -41,8 +41,9 @@ class Results:
         rows: One row a question. Its columns are question, answer (the benchmark's), kind,
             response, given (the extracted answer), correct, reason (the rule that decided),
             thinking_tokens, forced_tokens, waits, cut, answer_cut (the answer was cut before its
-            end), error, and grade_error (grading failed; ``error`` has it too). The benchmark's
-            other columns follow unchanged.
+            end), error, and grade_error (grading failed; ``error`` has it too). A run on tasks of
+            reasoning-gym also has score, from 0 to 1. The benchmark's other columns follow
+            unchanged.
         traces: One Trace for each question and sample, question by question.
         accuracy: pass@1, in percent.
         interval: The accuracy with its 95 % interval, in percent (Wilson's, see
@@ -333,6 +334,9 @@ def results_of(
             or not_graded,
             "grade_error": not_graded,
         }
+        if any(v.score is not None for v in verdicts):
+            scores = [v.score for v in judged if v.score is not None]
+            graded["score"] = float(np.mean(scores)) if scores else None
         # Ours win where the benchmark has a column of the same name, such as "response".
         rows.append(
             {**graded, **{column: value for column, value in row.items() if column not in graded}}

@@ -52,6 +52,7 @@ LOWER = (
     "evaluation.arguments",
     "evaluation.calls",
     "evaluation.grade",
+    "evaluation.gym",
     "evaluation.intervals",
     "evaluation.metrics",
     "evaluation.paired",

@@ -17,6 +17,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from s1lab.evaluation import gym
 from s1lab.evaluation.grade.choices import NONE, hedged, option, unmarked_option
 from s1lab.evaluation.grade.places import Place, places
 from s1lab.evaluation.grade.prose import (
@@ -61,7 +62,8 @@ def extract(response: str, kind: str = "math") -> str | None:
         response: The text that a model wrote. Its last 100,000 characters are searched.
         kind: "math" extracts a number, a formula or words; from a sentence it extracts the number.
             "integer" extracts a whole number. "choice" extracts a letter from A to J. "exact"
-            extracts the unchanged text.
+            extracts the unchanged text. A task of reasoning-gym, such as "reasoning-gym/gcd",
+            extracts a number or text in the form that the task's scorer reads.
 
     Returns:
         The answer, or None.
@@ -79,8 +81,19 @@ def extract(response: str, kind: str = "math") -> str | None:
 
 def check_kind(kind: str) -> None:
     """Check the name of a kind. ValueError if it is unknown."""
-    if kind not in KINDS:
-        raise ValueError(f"no kind of answer is called {kind!r}: choose from {list(KINDS)}")
+    if not is_kind(kind):
+        raise ValueError(f"no kind of answer is called {kind!r}: {choose_from(kind)}")
+
+
+def is_kind(kind: object) -> bool:
+    """Whether a kind of answer is known: one of `KINDS`, or a task such as "reasoning-gym/gcd"."""
+    return kind in KINDS or gym.is_kind(kind)
+
+
+def choose_from(kind: object) -> str:
+    """The end of a sentence on an unknown kind: the kinds that there are, and the nearest task."""
+    near = gym.nearest(str(kind).rpartition("/")[2]) or "gcd"
+    return f"choose from {list(KINDS)}, or a task such as {gym.PREFIX + near!r}"
 
 
 def find(response: str, kind: str) -> Found | None:
@@ -88,11 +101,20 @@ def find(response: str, kind: str) -> Found | None:
     check_kind(kind)
     if not isinstance(response, str):
         raise ValueError(f"the response is a {type(response).__name__}, not text: {response!r:.80}")
+    task = gym.task_of(kind)
+    if task:
+        kind = "integer" if task.number else "exact"
     taker = {"math": _math, "integer": _integer, "choice": _choice, "exact": _exact}[kind]
+    if task:
+        taker = _number if task.number else _last_line
     for place in places(response[-TAIL:], kind):
         found = taker(place)
         if isinstance(found, Found):
-            return found
+            if task is None:
+                return found
+            # A longer text is not scored, and patterns could take long to read it.
+            text = task.tidy(found.text) if len(found.text) <= gym.LONGEST else found.text
+            return Found(text, found.whole) if text else None
         if found is _OTHER:
             return None
     return None
@@ -103,6 +125,8 @@ def reference(gold: str, kind: str) -> str | None:
 
     A benchmark's answer column holds the answer alone, or a box with it.
     """
+    if gym.is_kind(kind):
+        return gold if gold.strip() else None
     if "\\boxed" in gold:
         return extract(gold, kind)
     if kind == "math":
@@ -134,9 +158,12 @@ def normal(answer: str, kind: str = "math") -> str:
     check_kind(kind)
     if not isinstance(answer, str):
         raise ValueError(f"the answer is a {type(answer).__name__}, not text: {answer!r:.80}")
+    task = gym.task_of(kind)
+    if task and not task.number:
+        return gym.normal(answer)
     return (
         whole(answer)
-        if kind == "integer"
+        if kind == "integer" or task
         else answer.strip().upper()
         if kind == "choice"
         else spelled(answer)
@@ -183,6 +210,14 @@ def _exact(place: Place) -> _Taken:
     return Found(text, text) if text else None
 
 
+def _last_line(place: Place) -> _Taken:
+    """The text of a place; of a text without a mark, its last line."""
+    found = _exact(place)
+    if place.marked or not isinstance(found, Found):
+        return found
+    return _exact(Place(found.text.splitlines()[-1], False))
+
+
 def _cut(text: str) -> str:
     """The end of the sentence that a mark begins."""
     formula = FORMULA.match(text)
@@ -222,6 +257,19 @@ def _integer(place: Place) -> _Taken:
     if amount is _OTHER or place.sure or (place.marked and re.search(r"\d", found.text)):
         return _OTHER
     return None
+
+
+def _number(place: Place) -> _Taken:
+    """A whole number, or a number written with decimals, without separators."""
+    found = _integer(place)
+    if found is _OTHER:
+        formula = _math(place)
+        text = clean(formula.text[:LONGEST]) if isinstance(formula, Found) else ""
+        decimal = re.fullmatch(r"[^\w-]*(-?\d[\d,]*\.\d+)\D*", text)
+        found = Found(decimal[1], text) if decimal else found
+    if isinstance(found, Found):
+        return Found(found.text.replace(",", ""), found.whole)
+    return found
 
 
 def _whole_in(text: str) -> str | _Other | None:

@@ -1,4 +1,4 @@
-"""Worker processes that read answers as mathematics, within hard limits of time and memory.
+"""Worker processes that read or score answers, within hard limits of time and memory.
 
 They are plain subprocesses that exchange JSON lines, not `multiprocessing`. So they start from
 a thread, a notebook and a daemonic child process alike, and import none of s1lab. They end with the
@@ -31,16 +31,32 @@ START = 120.0
 STARVED = 300.0
 UNWATCHED = 30.0  # the same if the system does not report processor time
 TRIES = 3
-MEMORY = 400 * 1024**2  # bytes of address space of a worker; sympy takes 60 MB of them
+# Bytes of address space of a worker; sympy takes 60 MB of them, and reasoning-gym 210 MB.
+MEMORY = 400 * 1024**2
+
+# For each sort of worker: the item that it is asked when it starts, what must be in the answer, and
+# the package that it needs.
+SORTS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
+    "math": (
+        {"given": "x", "gold": "2 x"},
+        {"same": False, "how": "not equal by math-verify"},
+        "math-verify",
+    ),
+    "gym": ({"given": "1", "gold": "1", "task": "gcd"}, {"score": 1.0}, "reasoning-gym"),
+}
 
 
 class Worker:
     """One process, which answers one item at a time.
 
     After an overrun the process is ended, and the next item starts another.
+
+    Args:
+        sort: "math" compares two answers. "gym" scores an answer to a task of reasoning-gym.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sort: str = "math") -> None:
+        self.sort = sort
         self._process: subprocess.Popen[bytes] | None = None
         self._was_starved = False
 
@@ -51,10 +67,10 @@ class Worker:
         A worker that got no processor time is replaced, and the item is tried again.
 
         Args:
-            item: The two answers, ``given`` and ``gold``.
+            item: The two answers, ``given`` and ``gold``; for a worker of sort "gym" also ``task``.
 
         Returns:
-            {"same", "how"} or {"error"}.
+            {"same", "how"}, {"score", "version"} or {"error"}.
         """
         for _ in range(TRIES):
             if self._process is None and (error := self._start()):
@@ -73,22 +89,21 @@ class Worker:
 
     def _start(self) -> str | None:
         """Start the process. Returns a sentence if that fails."""
+        first, wanted, package = SORTS[self.sort]
         try:
-            self._process = _started()
+            self._process = _started(self.sort)
         except OSError as why:
             return f"the grading process can't be started: {why}"
         for _ in range(TRIES):
-            if self._exchange({"given": "x", "gold": "2 x"}, START, 2 * START) == {
-                "same": False,
-                "how": "not equal by math-verify",
-            }:
+            answer = self._exchange(first, START, 2 * START)
+            if answer is not None and wanted.items() <= answer.items():
                 return None
             self.close()
             if not self._was_starved:
                 break
-            self._process = _started()
+            self._process = _started(self.sort)
         self.close()
-        return "the grading process did not start: is math-verify installed beside s1lab?"
+        return f"the grading process did not start: is {package} installed beside s1lab?"
 
     def _exchange(
         self, item: dict[str, str], seconds: float, patience: float | None = None
@@ -173,7 +188,7 @@ def _processor_time(pid: int) -> float | None:
         return None
 
 
-def _started() -> subprocess.Popen[bytes]:
+def _started(sort: str) -> subprocess.Popen[bytes]:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         # If sympy uses numpy, OpenBLAS would take memory for each core.
@@ -185,6 +200,7 @@ def _started() -> subprocess.Popen[bytes]:
         str(Path(__file__).with_name("sandbox_worker.py")),
         str(SECONDS),
         str(MEMORY),
+        sort,
     ]
     # Without buffers, a forked child's copies of the pipes contain nothing that it could write.
     return subprocess.Popen(
@@ -193,21 +209,27 @@ def _started() -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-_idle: queue.LifoQueue[Worker] = queue.LifoQueue()
+def _none_idle() -> dict[str, queue.LifoQueue[Worker]]:
+    return {sort: queue.LifoQueue() for sort in SORTS}
+
+
+_idle = _none_idle()
 _all: list[Worker] = []
 
 
 def ask(item: dict[str, str]) -> dict[str, Any]:
     """Ask an idle worker, or a new one if all are busy. Any thread may call this."""
+    sort = "gym" if "task" in item else "math"
+    idle = _idle[sort]
     try:
-        worker = _idle.get_nowait()
+        worker = idle.get_nowait()
     except queue.Empty:
-        worker = Worker()
+        worker = Worker(sort)
         _all.append(worker)
     try:
         return worker.ask(item)
     finally:
-        _idle.put(worker)
+        idle.put(worker)
 
 
 def ask_all(items: Sequence[dict[str, str]], workers: int | None = None) -> list[dict[str, Any]]:
@@ -240,7 +262,7 @@ def cores() -> int:
 def close() -> None:
     """End all workers. The next item starts new ones."""
     global _idle
-    _idle = queue.LifoQueue()
+    _idle = _none_idle()
     while _all:
         _all.pop().close()
 
@@ -251,7 +273,7 @@ def _forked() -> None:
     It leaves its parent's workers alone, and the locks that another thread may have held.
     """
     global _idle
-    _idle = queue.LifoQueue()
+    _idle = _none_idle()
     while _all:
         _all.pop().forget()
 

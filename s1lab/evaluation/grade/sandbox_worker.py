@@ -1,8 +1,10 @@
-"""The process that reads answers as mathematics: JSON lines in, JSON lines out, within limits.
+"""The process that reads or scores answers: JSON lines in, JSON lines out, within limits.
 
-It is run by its path (``python -P sandbox_worker.py SECONDS BYTES``), so that it imports only
-math-verify and s1lab's comparison. A line holds ``given`` and ``gold``. The reply to it is
-``{"same": true or false, "how": ...}`` or ``{"error": ...}``. Python is interrupted after SECONDS
+It is run by its path (``python -P sandbox_worker.py SECONDS BYTES SORT``), so that it imports only
+what its sort needs. For "math" that is math-verify and s1lab's comparison. A line holds ``given``
+and ``gold``. The reply to it is ``{"same": true or false, "how": ...}`` or ``{"error": ...}``. For
+"gym" it is reasoning-gym. A line then also holds ``task``, and the reply is
+``{"score": ..., "version": ...}`` or ``{"error": ...}``. Python is interrupted after SECONDS
 of processor time on one line. If it is too deep in one big number to notice, the system ends the
 process a second later.
 """
@@ -16,7 +18,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -128,12 +130,12 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def answer(line: str, seconds: float) -> dict[str, Any]:
+def answer(line: str, seconds: float, decide: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """The verdict on one line. Any failure becomes an error with its name."""
     try:
         item = json.loads(line)
         with bounded_time(seconds):
-            return same(item["given"], item["gold"])
+            return decide(**item)
     except TimeUp:
         return {"error": f"took more than {seconds:g} s"}
     except MemoryError:
@@ -179,8 +181,20 @@ def _time_up(*_: object) -> None:
     raise TimeUp
 
 
+def decider(sort: str) -> Callable[..., dict[str, Any]]:
+    """What decides on an item, with the packages that it needs imported."""
+    if sort == "math":
+        import math_verify  # noqa: F401
+
+        return same
+    from s1lab.evaluation.gym import scored
+
+    scored("gcd", "1", "1")
+    return scored
+
+
 def main() -> None:
-    seconds, size = float(sys.argv[1]), int(sys.argv[2])
+    seconds, size, sort = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     # Text that imported modules print must not come between the lines.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -190,18 +204,15 @@ def main() -> None:
     import logging
 
     alone()
-    import math_verify  # noqa: F401  (before memory is bounded, and before the first line is timed)
-
+    decide = decider(sort)  # before memory is bounded, and before the first line is timed
     logging.disable(logging.CRITICAL)
     bound_memory(size)
     for line in sys.stdin:
-        found = answer(line, seconds)
+        found = answer(line, seconds, decide)
         # sympy turns a MemoryError into "not equal". Near the limit that is not a verdict.
         if peak_memory() > size / 2:
-            found = {
-                "spent": True,
-                **(found if found.get("same") else {"error": "took too much memory"}),
-            }
+            right = found.get("same") or found.get("score") == 1
+            found = {"spent": True, **(found if right else {"error": "took too much memory"})}
         print(json.dumps(found), file=out, flush=True)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from s1lab.evaluation import gym
 from s1lab.evaluation.grade import sandbox as pool
 from s1lab.evaluation.grade.extract import check_kind, find, normal, reference, spelled, whole
 from s1lab.evaluation.grade.forms import Comparison
@@ -16,6 +17,7 @@ from s1lab.evaluation.grade.spelling import clean
 if TYPE_CHECKING:
     from s1lab.engine import Engine
 
+Item: TypeAlias = tuple[str, str, str]  # given, gold and kind, for a worker process
 LONGEST = 1_000  # characters read as mathematics at most; MATH-500's longest answer has 159
 
 
@@ -28,12 +30,15 @@ class Verdict:
         given: The answer that was found in the response; None if there is none.
         reason: The rule that decided, in words.
         error: One sentence if grading failed or the gold answer can't be used; else None.
+        score: The score from 0 to 1 of a task of reasoning-gym, of which only 1 is right; None for
+            other kinds.
     """
 
     correct: bool
     given: str | None
     reason: str
     error: str | None = None
+    score: float | None = None
 
     @property
     def mark(self) -> bool | None:
@@ -52,7 +57,8 @@ def is_correct(response: str, gold: str, kind: str = "math") -> bool:
         kind: "integer" compares whole numbers, "choice" compares letters, and "exact" compares text
             without spaces and case. "math" uses math-verify in a process with limits of its own
             (the answer is never run as code), and first the distinctions of
-            `s1lab.evaluation.grade.forms`.
+            `s1lab.evaluation.grade.forms`. A task such as "reasoning-gym/gcd" uses the scorer of
+            reasoning-gym in such a process: a score of 1 is right.
 
     Returns:
         Whether the response is right.
@@ -83,9 +89,7 @@ def same(given: str, wanted: str, kind: str = "math") -> bool:
         True
     """
     found = _compared(given, wanted, kind)
-    if not isinstance(found, Verdict):
-        found = _by_mathematics(found, pool.ask_all([{"given": given, "gold": wanted}], None)[0])
-    return found.correct
+    return found.correct if isinstance(found, Verdict) else _decided([found], None)[0].correct
 
 
 def verdict(response: str, gold: str, kind: str = "math") -> Verdict:
@@ -154,20 +158,14 @@ def verdicts(
             f"{len(responses)} responses, {len(golds)} gold answers and {len(listed)} kinds do not "
             "pair up"
         )
-    found: list[Verdict | tuple[str, str]] = [
-        _by_rule(*row) for row in zip(responses, golds, listed, strict=True)
-    ]
+    found = [_by_rule(*row) for row in zip(responses, golds, listed, strict=True)]
     hard = list(dict.fromkeys(row for row in found if not isinstance(row, Verdict)))
-    decided = dict(
-        zip(hard, pool.ask_all([{"given": a, "gold": b} for a, b in hard], workers), strict=True)
-    )
-    return [
-        row if isinstance(row, Verdict) else _by_mathematics(row, decided[row]) for row in found
-    ]
+    decided = dict(zip(hard, _decided(hard, workers), strict=True))
+    return [row if isinstance(row, Verdict) else decided[row] for row in found]
 
 
-def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
-    """A verdict if text or digits decide; else the two answers to compare as mathematics."""
+def _by_rule(response: str, gold: str, kind: str) -> Verdict | Item:
+    """A verdict if text or digits decide; else what a worker process must decide."""
     check_kind(kind)
     for name, text in (("response", response), ("gold answer", gold)):
         if not isinstance(text, str):
@@ -187,8 +185,13 @@ def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
             f"the gold answer {gold!r:.80} is {what}: use another kind, or mend the row",
         )
     found = find(response, kind)
+    task = gym.is_kind(kind)
     if found is None:
-        return Verdict(False, None, f"no answer of kind {kind!r} was found")
+        return Verdict(
+            False, None, f"no answer of kind {kind!r} was found", score=0.0 if task else None
+        )
+    if task:
+        return found.text, wanted, kind
     if kind == "math" and spelled(wanted) in (spelled(found.text), spelled(found.whole)):
         return Verdict(True, found.text, "the same text")
     if (
@@ -201,7 +204,7 @@ def _by_rule(response: str, gold: str, kind: str) -> Verdict | tuple[str, str]:
     return _compared(found.text, wanted, kind)
 
 
-def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
+def _compared(given: str, wanted: str, kind: str) -> Verdict | Item:
     """`_by_rule` for two answers that were already extracted."""
     if normal(given, kind) == normal(wanted, kind):
         return Verdict(
@@ -215,7 +218,7 @@ def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
         return Verdict(
             False, given, "whole numbers compared" if kind == "integer" else "letters compared"
         )
-    if kind == "exact":
+    if kind == "exact" or gym.is_kind(kind):
         return Verdict(False, given, "another text")
     if _is_integer(given) and _is_integer(wanted):
         return Verdict(whole(given) == whole(wanted), given, "whole numbers compared")
@@ -229,7 +232,7 @@ def _compared(given: str, wanted: str, kind: str) -> Verdict | tuple[str, str]:
     try:
         return Verdict(comparison.same(given, wanted), given, comparison.reason)
     except _FormulaAsked:
-        return given, wanted
+        return given, wanted, kind
     except RecursionError:
         return Verdict(False, given, "another text, nested too deeply to be read as mathematics")
 
@@ -250,12 +253,29 @@ def _is_integer(text: str) -> bool:
     )
 
 
-def _by_mathematics(pair: tuple[str, str], answer: dict[str, object]) -> Verdict:
+def _decided(items: Sequence[Item], workers: int | None) -> list[Verdict]:
+    """The verdicts of the worker processes."""
+    if any(gym.is_kind(kind) for _, _, kind in items):
+        gym.installed()  # one sentence if it is missing
+    asked = [
+        {"given": given, "gold": gold}
+        | ({"task": kind.removeprefix(gym.PREFIX)} if gym.is_kind(kind) else {})
+        for given, gold, kind in items
+    ]
+    return [_from_worker(*row) for row in zip(items, pool.ask_all(asked, workers), strict=True)]
+
+
+def _from_worker(item: Item, answer: dict[str, Any]) -> Verdict:
+    given, gold, kind = item
+    score = answer.get("score", 0.0) if gym.is_kind(kind) else None
     if error := answer.get("error"):
-        return Verdict(
-            False, pair[0], "not graded", f"comparing {pair[0]!r:.80} with {pair[1]!r:.80} {error}"
-        )
-    return Verdict(bool(answer.get("same")), pair[0], str(answer.get("how")))
+        said = f"comparing {given!r:.80} with {gold!r:.80} {error}"
+        return Verdict(False, given, "not graded", said, score)
+    if score is None:
+        return Verdict(bool(answer.get("same")), given, str(answer.get("how")))
+    said = f"{score:.3g}" if score == 1 or abs(score - 1) > 0.001 else repr(score)
+    reason = f"scored {said} by {gym.PACKAGE} {answer['version']}"
+    return Verdict(score == 1, given, reason, None, score)
 
 
 ASKED = """Question: {question}
