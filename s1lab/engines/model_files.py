@@ -26,12 +26,12 @@ from transformers.utils.hub import cached_file
 from s1lab.engines import adapters, gguf
 from s1lab.engines.model_names import (
     EMBEDDED,
-    ON,
     TINY,
     check_reachable,
     folder_of,
     gguf_of,
     locate,
+    split,
 )
 from s1lab.engines.weights import (
     Header,
@@ -58,11 +58,11 @@ def ready(model: str) -> None:
         ConnectionError: The model must be fetched, and the hub can't be reached.
     """
     check_reachable(model)
-    base, _, adapter = model.partition(ON)
-    if file := gguf_of(base):
-        gguf.convert(file)
-    if adapter and not Path(model).exists():
+    base, adapter = split(model)
+    if adapter is not None:
         adapters.merge(base, adapter)
+    elif file := gguf_of(base):
+        gguf.convert(file)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LOCK = {
     canonicalize_name(name): version
     for name, version in re.findall(
-        r"^([^#\s=]+)==(\S+)$", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE
+        r"^([^#\s=]+)==(\S+)$",
+        (ROOT / "requirements.lock").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
 }
 CONDA = (ROOT / "environment.yml").read_text(encoding="utf-8")
