@@ -44,7 +44,8 @@ def rows(traces: Sequence[lab.Trace]) -> list[dict[str, Any]]:
 def main(engine: str, file: str) -> None:
     asked = list(QUESTIONS)
     found: dict[str, Any] = {}
-    with lab.load("smollm2", engine=engine, max_model_len=512) as loaded:
+    memory = {"kv_cache_memory_bytes": 2**28} if engine == "vllm" else {}
+    with lab.load("smollm2", engine=engine, max_model_len=512, **memory) as loaded:
         found["model"] = [loaded.model, loaded.fingerprint, str(loaded.dtype)]
         for name, budget in BUDGETS.items():
             found[name] = rows(lab.force(loaded, asked, budget, progress=False))
