@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 
 from s1lab.engines import adapters, gguf
+from s1lab.engines.model_cache import announced, cache
 from s1lab.engines.model_names import (
     EMBEDDED,
     TINY,
@@ -60,7 +61,12 @@ def ready(model: str) -> None:
     check_reachable(model)
     base, adapter = split(model)
     if adapter is not None:
-        adapters.merge(base, adapter)
+        ready(base)
+        if not Path(locate(model)).is_dir():
+            with announced(f"merging {Path(adapter).name} into {base} once, in {cache()}"):
+                network, tokenizer = load_network(base, torch.float32), load_tokenizer(base)
+                # Only now is the commit known if the base is of the hub.
+                adapters.merge(base, adapter, network, tokenizer, Path(locate(model)))
     elif file := gguf_of(base):
         gguf.convert(file)
 

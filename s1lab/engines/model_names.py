@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from s1lab.engines import gguf
+from s1lab.engines import adapter_files, gguf
+from s1lab.engines.folder_digest import digest_at
 from s1lab.engines.gguf_header import header
 
 EMBEDDED = ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc", "s1-tiny-scc", "s1-tiny-ccc")
@@ -106,9 +107,10 @@ def locate(model: str) -> str:
         return str(TINY / model)
     base, adapter = split(model)
     if adapter is not None:
-        from s1lab.engines import adapters
-
-        return str(adapters.folder_for(base, adapter))
+        # A GGUF file may not be converted yet.
+        file = gguf_of(base)
+        known = gguf.folder_for(file).name if file else digest_at(locate(base))
+        return str(adapter_files.folder_for(base, known, adapter))
     if file := gguf_of(model):
         return str(gguf.folder_for(file))
     folder = os.path.expanduser(model)
@@ -158,9 +160,7 @@ def check_reachable(model: str) -> None:
     """
     model, adapter = split(model)
     if adapter is not None:
-        from s1lab.engines import adapters
-
-        adapters.settings_of(adapter)
+        adapter_files.settings_of(adapter)
     if (file := gguf_of(model)) is not None:
         if not gguf.folder_for(file).is_dir():
             header(file)

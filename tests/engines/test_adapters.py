@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import s1lab as lab
-from s1lab.engines import adapters
+from s1lab.engines import adapter_files as adapters
 from s1lab.engines.fingerprint import fingerprint
 from s1lab.engines.model_names import locate
 from tests.helpers import TINY
