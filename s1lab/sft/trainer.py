@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import SFTConfig, SFTTrainer
 
 from s1lab.curate.io import digest
-from s1lab.engines.adapters import BASE
+from s1lab.engines.adapter_files import BASE
 from s1lab.engines.end_of_sequence import end_ids, end_ids_of
 from s1lab.engines.fingerprint import fingerprint, fingerprint_of
 from s1lab.engines.model_files import load_network, load_tokenizer

@@ -311,6 +311,8 @@ def test_every_command_has_help_with_an_example_and_the_exit_codes_are_told():
         (["run", "x", "--model", "README.md"], "'README.md' is a file"),
         (["run", "x", "--model", "docs/guide.md"], "'docs/guide.md' is a file"),
         (["run", "x", "--model", "s1-tinny"], "no model is at 's1-tinny'"),
+        (["run", "x", "--model", "no/such.gguf"], "no file is at no/such.gguf"),
+        (["run", "x", "--model", "s1-tiny + nowhere"], "adapter nowhere has no adapter_config"),
         (["run", "x", "--engine", "vlm"], "no engine is called 'vlm'"),
         (["run", "x", "--model", "http://127.0.0.1:9/v1", "--engine", "vllm"], "server engine"),
         (["ladder", " "], "the question is empty"),
