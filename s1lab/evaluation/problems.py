@@ -14,6 +14,7 @@ from datasets import Dataset
 from s1lab.evaluation import grade, gym
 from s1lab.evaluation.arguments import dataset_fix, shown, whole
 from s1lab.evaluation.catalog import EMBEDDED, known
+from s1lab.evaluation.grade.extract import choose_from
 from s1lab.tokenization.conversation import Unaskable, conversation
 
 # What a call takes as its problems. "Any" is a DataFrame, of pandas or polars.
@@ -90,7 +91,7 @@ def checked_columns(
     for place, kind in enumerate(kinds):
         if not grade.is_kind(kind):
             raise ValueError(
-                f"row {place} of the benchmark is of kind {shown(kind)}: {grade.choose_from(kind)}"
+                f"row {place} of the benchmark is of kind {shown(kind)}: {choose_from(kind)}"
             )
     if any(gym.is_kind(kind) for kind in kinds):
         gym.installed()  # what grades them is missing: said before anything is asked

@@ -6,7 +6,7 @@ it with the gold answer. `verdicts` does so for many responses, in parallel proc
 `by_model` asks a model instead, and is never the default.
 """
 
-from s1lab.evaluation.grade.extract import KINDS, choose_from, extract, is_kind, normal
+from s1lab.evaluation.grade.extract import KINDS, extract, is_kind, normal
 from s1lab.evaluation.grade.verdict import (
     Grader,
     Verdict,
@@ -22,7 +22,6 @@ __all__ = [
     "Grader",
     "Verdict",
     "by_model",
-    "choose_from",
     "extract",
     "is_correct",
     "is_kind",

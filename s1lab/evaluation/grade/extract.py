@@ -86,7 +86,12 @@ def check_kind(kind: str) -> None:
 
 
 def is_kind(kind: object) -> bool:
-    """Whether a kind of answer is known: one of `KINDS`, or a task such as "reasoning-gym/gcd"."""
+    """Whether a kind of answer is known: one of `KINDS`, or a task such as "reasoning-gym/gcd".
+
+    Example:
+        >>> lab.grade.is_kind("integer"), lab.grade.is_kind("poem")
+        (True, False)
+    """
     return kind in KINDS or gym.is_kind(kind)
 
 
