@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -109,9 +110,11 @@ def _write(path: Path, found: Header, half: Path) -> None:
 
     given: dict[str, Any] = {"gguf_file": path.name}
     config = _config(found)
+    network: Any
+    told: dict[str, Any]
     with no_report(), no_bars():
         tokenizer = AutoTokenizer.from_pretrained(path.parent, **given)
-        network, told = AutoModelForCausalLM.from_pretrained(
+        network, told = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
             path.parent, config=config, dtype=torch.float32, output_loading_info=True, **given
         )
     lost = [name for kind in told.values() for name in kind]
@@ -179,9 +182,9 @@ def _set_words(tokenizer: Any, split: Any) -> None:
 @contextmanager
 def no_bars() -> Iterator[None]:
     """Hide transformers' progress bars."""
-    from transformers import modeling_gguf_pytorch_utils as reader
     from transformers.utils import logging
 
+    reader: Any = import_module("transformers.modeling_gguf_pytorch_utils")
     bars, own = logging.is_progress_bar_enabled(), reader.tqdm
     logging.disable_progress_bar()
     reader.tqdm = lambda rows, **_: rows  # this one asks nobody whether it may be shown
@@ -195,7 +198,7 @@ def no_bars() -> Iterator[None]:
 
 def _check_tokenizer(path: Path, tokenizer: Any) -> None:
     """Compare a tokenizer with what the file says: the same tokens under the same ids."""
-    from transformers.integrations.gguf import read_gguf_metadata
+    from transformers.integrations.gguf.reader import read_gguf_metadata
 
     settings, _ = read_gguf_metadata(str(path), (TOKENS,))
     tokens, kinds = settings[TOKENS], settings.get("tokenizer.ggml.token_type")

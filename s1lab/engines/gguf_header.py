@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from importlib.metadata import version
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
@@ -52,6 +53,7 @@ MOST_KEYS, MOST_ELEMENTS, MOST_TENSORS = 10_000, 4_000_000, 100_000
 _FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 TOKENS = "tokenizer.ggml.tokens"
+READER = (5, 19)  # the first transformers that says how it splits text
 FOLDER = "give a folder that holds the model in transformers' format"
 
 
@@ -173,6 +175,11 @@ def check_packages() -> None:
         raise ImportError(
             f"a GGUF file is read with the package {missing[0]}, which is not installed: "
             "pip install 's1lab[gguf]'"
+        )
+    if tuple(map(int, version("transformers").split(".")[:2])) < READER:
+        raise ImportError(
+            f"a GGUF file is read with transformers {READER[0]}.{READER[1]}, and "
+            f"{version('transformers')} is installed: pip install 's1lab[gguf]'"
         )
 
 

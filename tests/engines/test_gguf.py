@@ -371,6 +371,13 @@ def test_without_the_packages_that_read_it_the_command_is_named(write, monkeypat
         lab.load(path)
 
 
+def test_an_older_transformers_is_named(write, monkeypatch):
+    path = str(write())
+    monkeypatch.setattr(gguf_header, "version", lambda _: "5.3.0.dev1")
+    with pytest.raises(ImportError, match=r"transformers 5\.19, and 5\.3\.0\.dev1 is installed"):
+        lab.load(path)
+
+
 def test_a_converted_file_needs_no_package(write, monkeypatch):
     path = str(write())
     lab.load(path).close()
