@@ -305,10 +305,11 @@ def against_generate(repeats: int) -> Row:
     The rival runs one padded batch.
     """
     with lab.load("s1-tiny", engine="transformers") as engine:
+        requests = _batch(engine)
         return compare(
             "transformers-vs-generate",
-            lambda: completed(engine, _batch(engine)),
-            lambda: generated(engine, [request.ids for request in _batch(engine)], 200),
+            lambda: completed(engine, requests),
+            lambda: generated(engine, [request.ids for request in requests], 200),
             repeats,
         )
 

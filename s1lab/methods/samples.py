@@ -8,6 +8,7 @@ from functools import cached_property
 
 from s1lab.evaluation import grade
 from s1lab.evaluation.arguments import shown, text, whole
+from s1lab.evaluation.grade.extract import choose_from
 from s1lab.methods.costs import Cost, cost
 from s1lab.tokenization.conversation import Conversation
 from s1lab.trace import Counted, Trace
@@ -43,7 +44,7 @@ class Samples:
         if wrong := [t for t in self.traces if not isinstance(t, Counted)]:
             raise ValueError(f"traces hold {shown(wrong[0])}, which is no trace: give traces alone")
         if not grade.is_kind(self.kind):
-            raise ValueError(f"kind={shown(self.kind)} is unknown: {grade.choose_from(self.kind)}")
+            raise ValueError(f"kind={shown(self.kind)} is unknown: {choose_from(self.kind)}")
 
     @cached_property
     def answers(self) -> list[str | None]:
@@ -190,14 +191,12 @@ def check_samples(name: str, n: int, temperature: float) -> None:
 def kinds_of(kind: str | Sequence[str], questions: int) -> list[str]:
     """Turn the kinds of a call into one kind for each question."""
     if not isinstance(kind, (str, Sequence)):
-        raise ValueError(f"kind={shown(kind)} is unknown: {grade.choose_from(kind)}")
+        raise ValueError(f"kind={shown(kind)} is unknown: {choose_from(kind)}")
     kinds = [kind] * questions if isinstance(kind, str) else list(kind)
     if len(kinds) != questions:
         raise ValueError(
             f"{len(kinds)} kinds for {questions} questions: give one for all, or one a question"
         )
     if unknown := [k for k in kinds if not grade.is_kind(k)]:
-        raise ValueError(
-            f"no kind of answer is called {unknown[0]!r}: {grade.choose_from(unknown[0])}"
-        )
+        raise ValueError(f"no kind of answer is called {unknown[0]!r}: {choose_from(unknown[0])}")
     return kinds
