@@ -80,7 +80,7 @@ _HOMES = {
 # Other modules and folders, for example in `lab.driver.run`.
 _MODULES = (
     "api", "budget", "driver", "engine", "engines", "evaluation", "forcing", "loader", "questions",
-    "template", "tokenization", "trace",
+    "smol", "template", "tokenization", "trace",
 )  # fmt: skip
 
 

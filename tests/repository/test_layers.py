@@ -43,7 +43,7 @@ LAYERS = (
     ("tokenization", "engines"),
     ("statistics and grading", "the paper's numbers"),
     ("methods",),
-    ("storage", "evaluation", "paper", "curate", "tiny", "interop"),
+    ("storage", "evaluation", "paper", "curate", "tiny", "smol", "interop"),
     ("figures", "sft"),
     ("widgets",),
     ("cli",),
