@@ -3,6 +3,7 @@
 A teacher reads the text of the question and nothing else. Each line is a small step. Values that
 are compared are next to each other on a line, and running totals are on each line. A small model
 learns such lines, and does not learn a comparison with a number that is far away in the question.
+No word follows a number of hundreds: `s1lab.curate.quality` takes "500 legs" for a server's error.
 
 A teacher stops when the answer is found, and not before. It never goes back to check. So the
 thinking has no text that suppresses a stop, and no early stop.
@@ -67,10 +68,10 @@ def chain_sum(question: str) -> Thought:
     if minus:
         more, less = totals
         if more >= less:
-            lines.append(f"{more} and {less}: {more} is not smaller.")
+            lines.append(f"{more} >= {less}.")
             lines.append(subtract_columns(more, less))
         else:
-            lines.append(f"{more} and {less}: {more} is smaller, so the result is negative.")
+            lines.append(f"{more} < {less}, so the result is negative.")
             lines.append(subtract_columns(less, more))
         totals = [more - less]
     lines.append(f"The result is {totals[0]}.")
@@ -87,7 +88,7 @@ def leg_counting(question: str) -> Thought:
             f"{count} {written}: {multiply(count, legs)}. Total {add_by_tens(total, more)}."
         )
         total += more
-    return "\n".join([*lines, f"There are {total} legs."]), str(total)
+    return "\n".join([*lines, f"In total {total}."]), str(total)
 
 
 def letter_counting(question: str) -> Thought:
@@ -109,7 +110,7 @@ def gcd(question: str) -> Thought:
     lines = []
     while small:
         steps, rest = remainder_steps(large, small)
-        lines.append(f"{large} and {small}: {'; '.join(steps)}.")
+        lines.append(f"{large}, {small}: {'; '.join(steps)}.")
         large, small = small, rest
     lines.append(f"Nothing is left, so the GCD is {large}.")
     return "\n".join(lines), str(large)
