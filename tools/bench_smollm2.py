@@ -63,11 +63,19 @@ def probes(repeats: int) -> Row:
                 for at in range(8, 513, 8)
             ]
 
+        def ready() -> None:
+            """Keep the trace in the prefix cache, and no probe of an earlier turn."""
+            engine._shelf.clear()
+            engine.submit(0, Request((*start, *trace.ids), 1, frozenset()))
+            finished(engine, 1)
+
         def ours() -> float:
+            ready()
             began = time.perf_counter()
             return completed(engine, forks(16)) / (time.perf_counter() - began)
 
         def rival() -> float:
+            ready()
             decoded = engine.counts["decoded"]
             for key, request in enumerate(forks(17)):
                 engine.submit(key, request)

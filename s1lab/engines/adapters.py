@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ def merge(base: str, adapter: str | Path, network: Any, tokenizer: Any, folder: 
         folder: Where the merged model goes, whole or not at all.
 
     Raises:
-        AdapterError: It is no adapter of this base.
+        AdapterError: It is not an adapter of this base.
         ImportError: peft is missing.
     """
     adapter = local(adapter)
@@ -34,7 +36,7 @@ def merge(base: str, adapter: str | Path, network: Any, tokenizer: Any, folder: 
     except ImportError:
         raise ImportError("an adapter is merged by peft: pip install 's1lab[sft]'") from None
     names = _check_shapes(base, adapter, network, settings)
-    with unfinished(folder) as half, no_bars():
+    with unfinished(folder) as half, no_bars(), _one_sentence(adapter):
         adapted = peft.PeftModel.from_pretrained(network, str(adapter))
         # Without False it asks the hub whether the base's vocabulary was changed.
         needed = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
@@ -46,6 +48,19 @@ def merge(base: str, adapter: str | Path, network: Any, tokenizer: Any, folder: 
         tokenizer.save_pretrained(half)
 
 
+@contextmanager
+def _one_sentence(adapter: Path) -> Iterator[None]:
+    try:
+        yield
+    except (AdapterError, OSError, MemoryError):
+        raise
+    except Exception as why:  # peft raises anything on settings that it can't read
+        said = str(why).splitlines()[0][:140] if str(why) else ""
+        raise AdapterError(
+            f"adapter {adapter} can't be merged ({type(why).__name__}: {said}): write it again"
+        ) from why
+
+
 def _check_base(base: str, adapter: Path, settings: dict[str, Any]) -> None:
     """Refuse an adapter of another base, where that can be known."""
     own, noted = str(settings.get("base_model_name_or_path")), adapter / BASE
@@ -55,14 +70,16 @@ def _check_base(base: str, adapter: Path, settings: dict[str, Any]) -> None:
             known = fingerprint(own)
     except (OSError, ValueError):
         known = None
-    if known is None:
+    found = fingerprint(base)
+    # A hub id is known by its commit, and a folder by its files: these can't be compared.
+    if known is None or known.startswith("hub ") != found.startswith("hub "):
         if not base.lower().endswith(own.rpartition("/")[2].lower()):
             warnings.warn(
                 f"adapter {adapter} says that its base is {own!r}, and it is merged into {base!r}: "
                 "only the shapes of its weights were compared",
                 stacklevel=2,
             )
-    elif known != fingerprint(base):
+    elif known != found:
         raise AdapterError(
             f"adapter {adapter} was trained on another model than {base!r}: name its own base, "
             f"{own!r}"

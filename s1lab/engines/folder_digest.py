@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 # Up to this many bytes of weights are read as a whole. Of larger ones only pieces are read.
 WHOLE_BYTES = 1024**3
@@ -26,13 +28,18 @@ def digest_at(place: str) -> str:
             f"hub {place} {Path(cached).parent.name}" if isinstance(cached, str) else f"hub {place}"
         )
     weights = [p for kind in ("*.safetensors", "*.bin") for p in sorted(where.glob(kind))]
+    small = ("config.json", "tokenizer.json", "vocab.json", "merges.txt")
+    others = [p for name in small if (p := where / name).is_file()]
+    times = [(p, (s := p.stat()).st_size, s.st_mtime_ns) for p in (*others, *weights)]
+    return _digest(tuple(others), tuple(weights), tuple(times))
+
+
+@lru_cache(maxsize=64)
+def _digest(others: tuple[Path, ...], weights: tuple[Path, ...], times: tuple[Any, ...]) -> str:
+    """Read the files. ``times`` are their sizes and times: as long as they stay, so does this."""
     digest = hashlib.blake2b(digest_size=20)
     whole = sum(p.stat().st_size for p in weights) <= WHOLE_BYTES
-    for path in [
-        p
-        for name in ("config.json", "tokenizer.json", "vocab.json", "merges.txt")
-        if (p := where / name).is_file()
-    ]:
+    for path in others:
         digest.update(path.name.encode() + path.read_bytes())
     for path in weights:
         size = path.stat().st_size

@@ -7,6 +7,7 @@ tokenizer is trusted only where it is known to split text as the file says.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -25,6 +26,7 @@ WHOLE_WORDS = (
     "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
     "jina-v5-nano", "tekken",
 )  # fmt: skip
+WHOLE = (3, 4)  # the kinds of tokens that are never split: control tokens, and a user's own
 
 
 def folder_for(path: str | Path) -> Path:
@@ -136,6 +138,10 @@ def _write(path: Path, found: Header, half: Path) -> None:
     with no_bars():
         plain.save_pretrained(half)
         tokenizer.save_pretrained(half)
+    # The same file gives the same folder under any version, so that adapters and stores know it.
+    settings = json.loads((half / "config.json").read_text(encoding="utf-8"))
+    settings.pop("transformers_version", None)
+    (half / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _config(found: Header) -> Any:
@@ -187,7 +193,7 @@ def no_bars() -> Iterator[None]:
     reader: Any = import_module("transformers.modeling_gguf_pytorch_utils")
     bars, own = logging.is_progress_bar_enabled(), reader.tqdm
     logging.disable_progress_bar()
-    reader.tqdm = lambda rows, **_: rows  # this one asks nobody whether it may be shown
+    reader.tqdm = lambda rows, **_: rows  # this bar ignores that setting
     try:
         yield
     finally:
@@ -211,7 +217,7 @@ def _check_tokenizer(path: Path, tokenizer: Any) -> None:
                 f"the file and {tokenizer.convert_ids_to_tokens(at)!r} in the tokenizer): {FOLDER}"
             )
     for at, kind in enumerate(kinds or ()):
-        whole = tokenizer.encode(tokens[at], add_special_tokens=False) if kind == 3 else [at]
+        whole = tokenizer.encode(tokens[at], add_special_tokens=False) if kind in WHOLE else [at]
         if whole != [at]:
             raise GGUFError(
                 f"the tokenizer of {path} can't be built with certainty (the control token "

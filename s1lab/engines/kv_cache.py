@@ -16,7 +16,7 @@ class Slab(Cache):
     They are written in place, at each row's own length.
 
     Attributes:
-        most_bytes: The bound of its memory; None is no bound. While it grows, one layer is there
+        most_bytes: The bound of its memory; None is no bound. While it grows, one layer is held
             twice.
     """
 

@@ -98,7 +98,7 @@ def kv_bytes_of(kv_bytes: int | None, keep_bytes: int | None, device: str) -> in
         The most bytes for keys and values.
 
     Raises:
-        ValueError: One is no whole number or too small, or the finished rows leave no room.
+        ValueError: One is not a whole number or is too small, or the finished rows leave no room.
     """
     import torch
 
@@ -106,8 +106,10 @@ def kv_bytes_of(kv_bytes: int | None, keep_bytes: int | None, device: str) -> in
         kv_bytes = whole("kv_bytes", kv_bytes, 1, 4 * 1024**3)
     elif torch.device(device).type == "cuda":
         kv_bytes = torch.cuda.mem_get_info(torch.device(device))[0] // 2
-    else:
+    elif hasattr(os, "sysconf"):
         kv_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    else:  # Windows does not tell it this way
+        kv_bytes = 2 * 1024**3
     if kv_bytes < 1:
         raise ValueError(f"kv_bytes={kv_bytes} leaves no room: give bytes, such as {4 * 1024**3}")
     if keep_bytes is not None:
@@ -144,7 +146,7 @@ def no_room(ids: int, each: int, kv_bytes: int) -> str:
     """
     return (
         f"{ids} ids need {(ids + 1) * each:,} bytes for their keys and values, which is more than "
-        f"the decoded rows' share of kv_bytes={kv_bytes}: give more, or a smaller max_model_len"
+        f"the decoded rows' share of kv_bytes={kv_bytes}: give more, or keep_bytes=0"
     )
 
 

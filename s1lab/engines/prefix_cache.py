@@ -47,8 +47,8 @@ class Shelf:
     """The newest finished rows, up to ``most_bytes`` in all.
 
     A row that goes on where another ended takes its place, for it holds all of the other's ids.
-    Where room is needed, forks are dropped first, and rows that waiting ones begin like last: a
-    trace with nine answers to come stays while the first of them finish.
+    Where room is needed, forks are dropped first. Rows that waiting rows begin like are dropped
+    last: a trace with nine answers to come stays while the first of them finish.
     """
 
     def __init__(self, most_bytes: int) -> None:

@@ -247,18 +247,16 @@ class TransformersEngine:
         start = len(self._rows)
         while self._queue and len(self._rows) < self.width:
             row = self._queue.popleft()
-            if row.error:
-                failed.append((row.key, row.completion()))
-                continue
             longest = max(len(r.ids) for r in (row, *self._rows)) + 1
-            if not self._slab.reserve(len(self._rows) + 1, longest):
+            if not row.error and not self._slab.reserve(len(self._rows) + 1, longest):
                 if self._rows:
                     self._queue.appendleft(row)
                     break
                 row.error = limits.no_room(len(row.ids), self._slab.bytes_per_id, self.kv_bytes)
+            kept = row.want_no_more()
+            if row.error:
                 failed.append((row.key, row.completion()))
                 continue
-            kept = row.want_no_more()
             if kept and not kept.layers:  # it was dropped meanwhile, perhaps not the only one
                 kept = self._shelf.best(row.ids)
             if kept:
@@ -291,7 +289,8 @@ class TransformersEngine:
     def _make_room(self) -> list[tuple[int, Completion]]:
         """Make room for one more id a row. Rows for which there is none wait; they begin again."""
         while not self._slab.reserve(len(self._rows), max(r.fed for r in self._rows) + 1):
-            (row := self._rows.pop()).fed = 0
+            row = self._rows.pop()
+            row.fed = row.reused = 0
             if not self._rows:
                 row.error = limits.no_room(len(row.ids), self._slab.bytes_per_id, self.kv_bytes)
                 return [(row.key, row.completion())]

@@ -114,7 +114,7 @@ def _numbers(gold: str) -> dict[str, Any]:
     from sympy.parsing.sympy_parser import parse_expr
 
     if not is_expression(gold):
-        raise ValueError(f"the right answer {shown(gold)} is no expression of numbers")
+        raise ValueError(f"the right answer {shown(gold)} is not an expression of numbers")
     return {
         "numbers": [int(n) for n in re.findall(r"\d+", gold)],
         "target": float(parse_expr(gold)),
@@ -219,7 +219,7 @@ def installed() -> str:
 def scored(task: str, given: Any, gold: str) -> dict[str, Any]:
     """Score an answer with the package's own scorer.
 
-    This runs in a worker process. A text that is too long, or that is no expression where one is
+    This runs in a worker process. A text that is too long, or is not an expression where one is
     evaluated, gets the score of an empty answer.
 
     Args:

@@ -57,8 +57,8 @@ def save_harness(results: Results, folder: str | Path, task: str | None = None) 
         save_harness(results, "runs/harness")
     """
     name = str(results.made.get("model") or "model")
-    name = str(results.made.get("benchmark", {}).get("name") or "s1lab")
-    task = task or name.replace("/", "_")  # "reasoning-gym/gcd"
+    benchmark = str(results.made.get("benchmark", {}).get("name") or "s1lab")
+    task = task or benchmark.replace("/", "_")  # "reasoning-gym/gcd"
     if not isinstance(task, str) or not re.fullmatch(r"[\w.-]+", task):
         raise ValueError(
             f"task={task!r} becomes part of a file's name: give letters, digits, '_', '-' and '.' "

@@ -38,7 +38,8 @@ MOVED = {
     "engines.checkpoint": "engines.weights engines.finite engines.vocabulary",
     "engines.kept": "engines.prefix_cache",
     "engines.pretrained": (
-        "engines.model_files engines.fingerprint engines.end_of_sequence engines.vocabulary"
+        "engines.model_files engines.fingerprint engines.folder_digest engines.end_of_sequence "
+        "engines.vocabulary"
     ),
     "evaluate": "evaluation.evaluate evaluation.results",
     "exports": "interop.exports",

@@ -139,6 +139,9 @@ BROKEN = {
     "half of the weights": (half_of_the_weights, "lacks .*, which its settings name"),
     "damaged weights": (lambda a: (a / adapters.WEIGHTS).write_bytes(b"\xff" * 99), "is damaged"),
     "other shapes": (odd_shape, "is not of 's1-tiny'"),
+    "names of another type": (lambda a: change(a, target_modules=5), "can't be merged"),
+    "a text as a number": (lambda a: change(a, lora_alpha="x"), "can't be merged"),
+    "what peft can't merge": (lambda a: change(a, alora_invocation_tokens=[1]), "can't be merged"),
     "another rank": (lambda a: change(a, r=7), "is not of 's1-tiny'"),
 }
 

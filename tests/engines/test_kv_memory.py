@@ -51,6 +51,7 @@ def test_a_bound_holds_and_changes_no_token(rows: int):
         t.ids for t in lab.force(free, questions, budget, **options)
     ]
     assert max(seen) <= bound
+    assert all(row.wanted == 0 for row in tight._shelf._rows.values())
     assert tight.counts["sampled"] == free.counts["sampled"]
     if rows == 3:
         assert tight.counts["steps"] > 2 * free.counts["steps"]  # fewer rows at a time
@@ -95,8 +96,33 @@ def test_a_row_that_alone_is_more_than_the_bound_is_an_error_and_the_others_go_o
         ],
     )
     for bad in (long, grows):
-        assert bad.error and "kv_bytes=" in bad.error and "max_model_len" in bad.error
+        assert bad.error and "kv_bytes=" in bad.error and "keep_bytes=0" in bad.error
     assert short.finish == "length" and len(grows.ids) > 100
+
+
+def test_a_row_that_begins_again_and_is_cancelled_tells_what_it_took():
+    engine = lab.load(
+        "s1-tiny", engine="transformers", kv_bytes=1_000 * EACH, keep_bytes=400 * EACH
+    )
+    start = tuple(range(3, 103))
+    complete(engine, [Request(start, 20, frozenset())])
+    requests = [Request((*start, 7 + i), 300, frozenset(), seed=i) for i in range(5)]
+    for key, request in enumerate(requests):
+        engine.submit(key, request)
+    while not engine._queue:
+        engine.poll()
+    found = engine.cancel()
+    again = [row.usage for row in found.values() if row.usage.prefilled + row.usage.cached == 0]
+    assert again and all(row.usage.prefilled >= 0 for row in found.values())
+
+
+def test_a_row_that_is_refused_leaves_no_claim_on_the_cache():
+    engine = lab.load("s1-tiny", engine="transformers", max_model_len=120)
+    start = tuple(range(3, 83))
+    first, refused = Request(start, 20, frozenset()), Request((*start, 5), 90, frozenset())
+    complete(engine, [first])
+    assert complete(engine, [refused])[0].error
+    assert [row.wanted for row in engine._shelf._rows.values()] == [0]
 
 
 def test_the_bound_is_told_before_a_run():

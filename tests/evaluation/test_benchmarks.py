@@ -227,6 +227,7 @@ def test_results_are_written_in_the_harness_form(scripted, tmp_path):
     assert (
         table["results"]["mine"]["exact_match,none"] == 0.5
         and table["n-samples"]["mine"]["effective"] == 2
+        and table["model_name"] == engine.model
     )
     (samples,) = path.parent.glob("samples_mine_*.jsonl")
     rows = Dataset.from_json(str(samples))

@@ -166,7 +166,7 @@ def test_the_right_answer_is_data_too(tmp_path):
     mark = tmp_path / "mark"
     found = lab.grade.verdict("1 + 2", f"open('{mark}', 'w')", "reasoning-gym/countdown")
     assert not mark.exists()
-    assert not found.correct and found.score == 0 and "no expression of numbers" in found.error
+    assert not found.correct and found.score == 0 and "not an expression of numbers" in found.error
 
 
 @pytest.mark.parametrize(

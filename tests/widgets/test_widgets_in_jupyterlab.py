@@ -192,8 +192,11 @@ def explores(page, cell) -> None:
     page.keyboard.press("ArrowDown")
     until(lambda: rows.evaluate("list => list.selectedIndex") == 1, "the arrow moves the rows")
     until(lambda: cell.inner_text() != asked, "and the trace with them")
+    page.wait_for_function(IDLE)  # all of the trace
+    second = cell.inner_text()
     page.keyboard.press("End")
     until(lambda: rows.evaluate("list => list.selectedIndex") == 19, "the last row of the page")
+    until(lambda: cell.inner_text() != second, "and its trace: the kernel knows the row")
     page.keyboard.press("ArrowDown")  # over the edge of the page
     until(lambda: rows.locator("option").count() == 4, "the next page")
     page.keyboard.press("ArrowUp")
@@ -225,10 +228,13 @@ def explores(page, cell) -> None:
         lambda: cell.locator(".s1lab-trace").first.inner_text() != first,
         "the trace of row 22 is shown",
     )
-    assert rows.locator("option").count() == 4
+    until(lambda: rows.locator("option").count() == 4, "on the next page")
     cell.get_by_role("button", name="row ▶").press("Enter")
     until(lambda: rows.evaluate("list => list.selectedIndex") == 3, "the row below")
-    assert "first difference" in cell.locator(".s1lab-trace").last.inner_text()
+    until(
+        lambda: "first difference" in cell.locator(".s1lab-trace").last.inner_text(),
+        "where its traces differ",
+    )
     for _ in range(2):
         cell.get_by_role("button", name="round ▶").press("Enter")
         page.wait_for_timeout(300)

@@ -166,6 +166,8 @@ def normal(answer: str, kind: str = "math") -> str:
     task = gym.task_of(kind)
     if task and not task.number:
         return gym.normal(answer)
+    if task and "." in (written := whole(answer)):
+        return written.rstrip("0").rstrip(".")
     return (
         whole(answer)
         if kind == "integer" or task
