@@ -186,6 +186,13 @@ RECIPES: dict[str, Recipe] = {
             batches="packed", per_device=16, checkpointing=False,
             unlearned=("Wait", "Hmm", "Alternatively"), rows="plain", seed=0,
         ),
+        # A real model of 135 million weights, on a CPU (tools/smol). A long line without padding is
+        # the fastest there, two rows at a time.
+        Recipe(
+            "smol", "smollm2", epochs=3, rate=1e-3, dtype="float32", block=1_024, pad_token=None,
+            batches="flat", per_device=2, checkpointing=False, lora=Lora(rank=8, alpha=32),
+            rows="plain", save_every=21, seed=0,
+        ),
         Recipe("qwen-0.5b", "Qwen/Qwen2.5-0.5B-Instruct", shape=QWEN_05B),
         Recipe(
             "qwen-7b-lora", "Qwen/Qwen2.5-7B-Instruct", rate=1e-4, weights="bfloat16", lora=Lora(),

@@ -34,7 +34,8 @@ from s1lab.smol.overlap import (
 
 Thought = tuple[str, str]  # the thinking, and the answer that it ends in
 
-ANSWER = "Answer: "  # what an attempt begins with
+# What an attempt begins with: the text that opens an answer after a cut (`s1lab.Budget.on_cut`).
+ANSWER = "Final Answer: "
 _LEGS = {
     0: "snake, sea slug, jellyfish, flatworm, leech",
     2: "chicken, bird, human, duck",
