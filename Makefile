@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test notebooks figures diagrams plan bench endurance exactness grading weights reward variants ablations book lab kernel lock clean
+.PHONY: help setup reproduce test test-fast lint unit conformance notebooks-test notebooks figures diagrams plan bench endurance exactness grading weights reward variants ablations smol book lab kernel lock clean
 
 help: ## this list
 	@echo "make what you want:"
@@ -102,6 +102,9 @@ variants: setup ## train the embedded models for token-, step- and class-conditi
 
 ablations: setup ## train the embedded model on every set of the data ablation, three seeds each (about an hour on two cores)
 	@$(RUN) -m tools.tiny.ablations
+
+smol: setup ## curate 1,000 traces, train SmolLM2 on them and measure it (under two hours on two cores); ARGS=--compare trains its rivals
+	@$(RUN) -m tools.smol.make $(ARGS)
 
 book: setup ## the book as a static site in site/: pages, notebooks as they are committed, API; no network, links checked
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet

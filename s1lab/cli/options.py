@@ -13,7 +13,7 @@ import typer
 
 import s1lab as lab
 from s1lab.cli.shell import announce
-from s1lab.engines.model_names import EMBEDDED, SMOLLM2
+from s1lab.engines.model_names import ADAPTED, EMBEDDED, SMOLLM2
 from s1lab.storage.files import local
 
 
@@ -30,7 +30,7 @@ Question = Annotated[str, typer.Argument(help="What to ask; - reads it from stan
 Model = Annotated[
     str,
     typer.Option(
-        autocompletion=_names((*EMBEDDED, SMOLLM2)),
+        autocompletion=_names((*EMBEDDED, SMOLLM2, *ADAPTED)),
         help="s1-tiny or another embedded model, smollm2, a folder, a .gguf file, a hub id, or a "
         "server's address. 'MODEL + FOLDER' is a model with a LoRA adapter.",
     ),

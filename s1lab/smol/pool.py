@@ -63,8 +63,9 @@ def pool(n: int | None = None, seed: int = 0) -> Dataset:
         ImportError: reasoning-gym is missing.
 
     Example:
-        pool = lab.smol.pool(2_000)
-        pool = lab.curate.count_tokens(pool, lab.load("smollm2").template.tokenizer)
+        >>> pool = lab.smol.pool(42)
+        >>> pool[0]["domain"], pool[0]["attempt"].startswith("Final Answer: ")
+        ('chain_sum, level 1', True)
     """
     sizes = {(name, level): FAMILIES[name].count for level in LEVELS for name in TRAINED}
     most = sum(sizes.values())

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import s1lab as lab
 from tests.conformance.smollm2 import BUDGETS, QUESTIONS
 from tests.helpers import ROOT
 
@@ -73,3 +74,29 @@ def test_on_each_engine_the_budget_holds_and_a_sample_is_the_same_alone(on, engi
 
 def test_both_engines_have_the_same_model(on):
     assert on("vllm")["model"] == on("transformers")["model"]
+
+
+ADAPTED = """
+import json, sys
+import s1lab as lab
+asked = lab.smol.benchmark().select(range(12))
+with lab.load("s1-smol", engine="transformers", max_model_len=1_024) as engine:
+    found = lab.evaluate(engine, asked, answer_tokens=64, progress=False)
+json.dump([found.correct, [t.thinking_tokens for t in found.traces], engine.model], sys.stdout)
+"""
+
+
+def test_s1_smol_is_what_its_record_says(smollm2_cache):
+    """The record was made on vLLM. Another rounding may turn one answer of twelve."""
+    env = os.environ | {"XDG_CACHE_HOME": str(smollm2_cache)}
+    done = subprocess.run(
+        [sys.executable, "-c", ADAPTED], cwd=ROOT, env=env, capture_output=True, text=True,
+        timeout=400,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    correct, tokens, name = json.loads(done.stdout)
+    kept = lab.smol.measured()["s1-smol"]["rungs"]["own stop"]
+    recorded = [float(digit) for digit in kept["correct"][:12]]
+    assert name == "s1-smol" and set(recorded) == {0, 1}
+    assert sum(a != b for a, b in zip(correct, recorded, strict=True)) <= 1
+    assert sum(a != b for a, b in zip(tokens, kept["thinking_tokens"], strict=False)) <= 3

@@ -26,6 +26,7 @@ PACKAGES = (
     "s1lab.paper",
     "s1lab.sft",
     "s1lab.sft.formats",
+    "s1lab.smol",
     "s1lab.storage",
     "s1lab.storage.saved",
     "s1lab.tiny",

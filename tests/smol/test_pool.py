@@ -88,6 +88,7 @@ def test_no_row_has_a_wait_or_a_text_about_stopping(pool):
     about_stopping = {"wait", "hmm", "stop", "stops", "alternatively", "actually"}
     for name in set(pool.column_names) - {"level"}:
         for text in pool[name]:
+            text = text.removeprefix(ANSWER) if name == "attempt" else text
             words = set(re.findall(r"[a-z]+", text.lower()))
             assert not has_stop_text(text) and not words & about_stopping, (name, text)
 
