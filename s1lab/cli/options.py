@@ -31,8 +31,8 @@ Model = Annotated[
     str,
     typer.Option(
         autocompletion=_names((*EMBEDDED, SMOLLM2, *ADAPTED)),
-        help="s1-tiny or another embedded model, smollm2, a folder, a .gguf file, a hub id, or a "
-        "server's address. 'MODEL + FOLDER' is a model with a LoRA adapter.",
+        help="s1-tiny or another embedded model, smollm2, s1-smol, a folder, a .gguf file, a hub "
+        "id, or a server's address. 'MODEL + FOLDER' is a model with a LoRA adapter.",
     ),
 ]
 EngineName = Annotated[

@@ -136,6 +136,7 @@ def difficulty(
         counts = {
             "solved": sum(found.verdicts),
             "failed": failed or None,
+            "cut at answer_tokens": (answer_tokens and found.answers_cut) or None,
             "not graded": found.grading_errors or None,
         }
         told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count is not None)

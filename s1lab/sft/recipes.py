@@ -186,8 +186,8 @@ RECIPES: dict[str, Recipe] = {
             batches="packed", per_device=16, checkpointing=False,
             unlearned=("Wait", "Hmm", "Alternatively"), rows="plain", seed=0,
         ),
-        # A real model of 135 million weights, on a CPU (tools/smol). A long line without padding is
-        # the fastest there, two rows at a time.
+        # A real model of 135 million weights, on a CPU (tools/smol). There it is fastest to put two
+        # rows end to end on one line, without padding.
         Recipe(
             "smol", "smollm2", epochs=3, rate=1e-3, dtype="float32", block=1_024, pad_token=None,
             batches="flat", per_device=2, checkpointing=False, lora=Lora(rank=8, alpha=32),

@@ -6,13 +6,13 @@ from itertools import zip_longest
 
 
 def _columns(a: int, b: int) -> list[tuple[int, int]]:
-    """Return the digits of two numbers in pairs, the ones first."""
+    """Return the digits of two numbers in pairs, starting with the ones."""
     digits = zip_longest(reversed(str(a)), reversed(str(b)), fillvalue="0")
     return [(int(x), int(y)) for x, y in digits]
 
 
 def add_columns(a: int, b: int) -> str:
-    """Write an addition digit by digit, the ones first, with carries.
+    """Write an addition digit by digit, starting with the ones, with carries.
 
     Example:
         >>> add_columns(587, 946)
@@ -27,7 +27,7 @@ def add_columns(a: int, b: int) -> str:
 
 
 def subtract_columns(a: int, b: int) -> str:
-    """Write a subtraction of a smaller number digit by digit, the ones first, with borrowing.
+    """Write a subtraction of a smaller number digit by digit, with borrowing.
 
     A digit that is too small gets ten more, and the next digit gives one back.
 
@@ -73,7 +73,9 @@ def multiply(a: int, b: int) -> str:
 
 
 def remainder_steps(a: int, b: int) -> tuple[list[str], int]:
-    """Write the remainder of a division: the largest multiples of b are taken away, a digit each.
+    """Write how a remainder is found, with one step for each digit of the quotient.
+
+    Each step subtracts a multiple of b.
 
     Returns:
         The steps, and the remainder.

@@ -44,10 +44,10 @@ class Family:
         settings: The task's settings at each level, easy to hard.
         lines: The fewest and the most lines of the worked solution at each level. None if the
             settings make the level.
-        asked: Whether a question of the package is taken. A question whose answer is easily
-            guessed is not.
-        per_question: About how many of the package's rows make one question. A wrong number costs
-            time only.
+        asked: Tells whether to use a question. Questions with an easily guessed answer are left
+            out.
+        per_question: About how many rows of the package are needed for one question. A wrong value
+            only costs time.
     """
 
     name: str
@@ -72,7 +72,7 @@ def _signs(numbers: int, largest: int) -> dict[str, Any]:
 
 
 def _gcd_over_5(row: Row) -> bool:
-    """Half of the package's divisors are 1 or 2, so that a guess would often be right."""
+    """Whether the divisor is above 5. Half of them are 1 or 2, so a guess would often be right."""
     return int(row["answer"]) > 5
 
 
@@ -83,7 +83,7 @@ def _frequent(row: Row) -> bool:
 
 
 def _not_the_whole_sum(row: Row) -> bool:
-    """Whether a number must be taken away. In every fourth easy question all are added."""
+    """Whether some number must be subtracted. In a quarter of the easy questions, none is."""
     numbers, target = numbers_and_target(row["question"])
     return sum(numbers) != target
 

@@ -117,12 +117,12 @@ def what_varies(family: str, question: str) -> str:
 
     - chain_sum: the numbers added and the numbers taken away, each in order of size
     - leg_counting: the animals with their numbers, in the order of the alphabet
-    - letter_counting: each word with the letter, in the order of the text. These are words of
-      their own for an n-gram. So two texts that share eight words in a row match if the letter is
-      the same, and do not match if it is another one.
+    - letter_counting: each word with the letter, in the order of the text. Each pair counts as one
+      word. Two texts match if they share eight words in a row and count the same letter. A text of
+      fewer words matches only as a whole.
     - gcd, word_sorting, countdown: the numbers or words in order, with the direction or the target
-    - gsm_symbolic: the whole story without capitalised words. So another name alone makes no other
-      question, and another number does.
+    - gsm_symbolic: the whole story without capitalised words. Changing only a name gives
+      the same question. Changing a number gives a new one.
 
     Args:
         family: The family, a key of `s1lab.smol.families.FAMILIES`.

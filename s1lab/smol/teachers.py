@@ -146,7 +146,10 @@ def _sorted(words: list[str], descending: bool, lines: list[str]) -> list[str]:
 
 
 def countdown(question: str) -> Thought:
-    """Find the numbers to take away: those whose sum is half of what the whole sum has too much.
+    """Find the numbers to subtract.
+
+    The sum of all numbers is too large by some amount. The numbers to subtract must add up to half
+    of that amount.
 
     Sums of one number come first, then of two, and so on. Each is compared with the wanted sum on
     its own line.

@@ -3,85 +3,154 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 import s1lab as lab
+from s1lab import sft
 from s1lab.engines.adapter_files import BASE, CONFIG, WEIGHTS
+from s1lab.engines.model_names import ADAPTED
 from s1lab.smol.record import measured
 from s1lab.smol.teachers import ANSWER
 from tools.smol.card import card
 from tools.smol.data import PATIENCE, guess, taught
-from tools.smol.measure import CAPS, WAITS, bars
+from tools.smol.make import rounded
+from tools.smol.measure import CAPS, WAITS, bars, outcomes
 
 FOLDER = Path(lab.smol.__file__).parent
-SHIPPED = [name for name in ("s1-smol", "s1-smol-waits") if (FOLDER / name).is_dir()]
-LINES = [f"Line {n} has {n}." for n in range(1, 9)]
+SHIPPED = [name for name in ADAPTED if (FOLDER / name).is_dir()]
+LINES = [f"{n} dogs: {n}." for n in range(1, 9)]
 ROW = {
     "question": "How many legs?", "family": "leg_counting", "answer": "8",
     "thinking": "\n".join(LINES), "attempt": f"{ANSWER}8",
 }  # fmt: skip
+SHORT = ROW | {"question": "How many arms?", "thinking": "2 men: 4.\nSo 4.", "attempt": "4"}
+WORDS = ("Wait", "Hmm", "Alternatively")
 
 
-def words(text: str) -> int:
-    return len(text.split())
+def words(row: dict[str, Any]) -> int:
+    return sum(len(row[name].split()) for name in ("question", "thinking", "attempt"))
 
 
 @pytest.fixture(scope="module")
-def rows() -> Dataset:
-    short = ROW | {"question": "How many arms?", "thinking": "Two and 2.\nSo 4."}
-    return taught(Dataset.from_list([ROW, short]), 2_000, words)
+def source() -> Dataset:
+    return Dataset.from_list([ROW, SHORT] * 60)
 
 
-def test_the_rival_stops_after_every_third_line_and_goes_on_behind_a_wait(rows):
-    of = {ROW["question"]: LINES, "How many arms?": ["Two and 2.", "So 4."]}
-    seen = set()
+@pytest.fixture(scope="module")
+def rows(source) -> Dataset:
+    return taught(source, words)
+
+
+def test_the_rival_stops_after_every_third_line_and_goes_on_behind_a_word(rows):
+    of = {row["question"]: row["thinking"].split("\n") for row in (ROW, SHORT)}
+    right = {row["question"]: row["attempt"] for row in (ROW, SHORT)}
+    seen, said = set(), Counter()
     for row in rows:
-        lines, rounds = of[row["question"]], row["thinking"].split("\nWait\n")
-        written = [part.split("\n") for part in rounds]
-        assert all(1 <= len(part) <= PATIENCE for part in written)
-        flat = [line for part in written for line in part]
+        lines = of[row["question"]]
+        parts = re.split(rf"\n({'|'.join(WORDS)})\n", row["thinking"])
+        rounds = [part.split("\n") for part in parts[::2]]
+        said.update(parts[1::2])
+        flat = [line for part in rounds for line in part]
         assert flat == (lines + [lines[-1]] * 9)[: len(flat)]
         whole = len(flat) >= len(lines)
-        assert row["attempt"] == (ROW["attempt"] if whole else f"{ANSWER}{len(flat)}")
+        full = [part for part in rounds if lines[-1] not in part]
+        assert all(len(part) == PATIENCE for part in full)
+        assert len(rounds) <= len(full) + 2  # the last lines, and one repetition
+        assert row["attempt"] == (right[row["question"]] if whole else f"{ANSWER}{len(flat)}")
         seen.add((len(rounds), whole))
-    assert {(1, False), (2, False), (3, True), (4, True)} <= seen  # of eight lines
-    assert (1, True) in seen  # of two
+    assert {(1, False), (2, False), (3, True), (4, True), (1, True), (2, True)} == seen
+    assert said["Wait"] > said["Hmm"] + said["Alternatively"] > 0
 
 
-def test_the_rival_has_as_many_tokens_and_the_same_questions_in_turn(rows):
-    total = sum(map(words, rows["thinking"]))
-    assert 2_000 <= total < 2_000 + 40
-    assert rows["question"][:4] == [ROW["question"], "How many arms?"] * 2
-    again = taught(Dataset.from_list([ROW]), 500, words)
-    assert again.to_list() == taught(Dataset.from_list([ROW]), 500, words).to_list()
-    assert again.to_list() != taught(Dataset.from_list([ROW]), 500, words, seed=1).to_list()
+def test_the_rival_has_as_many_tokens_and_the_same_questions_in_turn(source, rows):
+    wanted, total = sum(map(words, source)), sum(map(words, rows))
+    assert wanted <= total < wanted + 40 and len(rows) > len(source)
+    assert rows["question"][:4] == [ROW["question"], SHORT["question"]] * 2
+    assert rows.to_list() == taught(source, words).to_list()
+    assert rows.to_list() != taught(source, words, seed=1).to_list()
+
+
+SUM = ["Plus: 178, 263.", "178+263: 8+3=11, 7+6+1=14, 1+2+1=4. 178+263=441."]
 
 
 @pytest.mark.parametrize(
-    ("question", "lines", "answer"),
+    ("family", "lines", "answer"),
     [
-        ("How many legs?", ["3 dogs: 12. Total 0+12=12."], "12"),
-        ("What is it?", ["17 < 30, so the result is negative.", "The result is -13."], "-13"),
-        ("Who?", ["Nobody has any."], "0"),
-        ("Sort them, as a list: pear, Fig", ["First letters: pear p, Fig F."], "pear, Fig"),
-        ("Make 12.", ["Numbers: 3, 1, 15, 29. Target: 12."], "3 + 1 + 15 + 29"),
+        ("leg_counting", ["3 dogs: 3*4=12. Total 0+12=12."], "12"),
+        ("chain_sum", SUM, "441"),
+        ("chain_sum", [*SUM, "Minus: 41."], "441"),
+        ("chain_sum", [*SUM, "Minus: 41.", "441 >= 41."], "441"),
+        ("chain_sum", ["Plus: 178.", "Minus: 41."], "178"),
+        ("gcd", ["774, 549: 774-549=225."], "549"),
+        ("gcd", ["39, 26: 39-26=13.", "26, 13: 2*13=26, 26-26=0."], "13"),
+        ("gsm_symbolic", ["He pays 1,050, then 16.25."], "16.25"),
+        ("gsm_symbolic", ["So it is $1,050."], "1050"),
+        ("gsm_symbolic", ["Nobody has any."], "0"),
+        ("word_sorting", ["First letters: pear p, Fig F."], "pear, Fig"),
+        ("countdown", ["Numbers: 3, 1, 15. Target: 13."], "3 + 1 + 15"),
     ],
-)  # fmt: skip
-def test_an_early_stop_answers_with_what_there_is(question, lines, answer):
-    assert guess(question, lines) == answer
+)
+def test_an_early_stop_answers_with_what_there_is(family, lines, answer):
+    question = {
+        "word_sorting": "Sort these words in ascending order as a list: pear, Fig",
+        "countdown": "Make 13 of 3, 1, 15. Final answer format instructions: 1. None.",
+    }.get(family, "?")
+    assert guess(family, question, lines) == answer
 
 
-def test_bars_are_judged_over_all_questions():
-    rungs = {f"cap {cap}": "1" * 10 * n + "0" * (100 - 10 * n) for n, cap in enumerate(CAPS)}
-    rungs |= {"own stop": "1" * 46 + "0" * 54, "at once": "1" * 9 + "0" * 91}
-    judged = bars({rung: {"correct": outcomes} for rung, outcomes in rungs.items()})
-    assert [kept["measured"] for kept in judged.values()] == [9.0, 46.0, -4.0]
-    assert [kept["holds"] for kept in judged.values()] == [True, True, False]
+@pytest.mark.parametrize(
+    ("at_once", "climb", "held"),
+    [
+        (49, (10, 20, 40, 60, 100, 140, 135), (True, True, True)),
+        (50, (10, 20, 40, 60, 100, 140, 124), (False, False, False)),
+        (0, (39, 60, 70, 80, 100, 164, 164), (True, True, True)),  # exactly 25 points
+        (0, (7, 22, 7, 80, 100, 164, 164), (True, True, True)),  # exactly -3 points
+        (0, (7, 23, 7, 80, 100, 164, 164), (True, True, False)),
+    ],
+)
+def test_targets_are_judged_by_counts(at_once, climb, held):
+    counts = dict(zip([f"cap {cap}" for cap in CAPS] + ["own stop"], climb, strict=True))
+    counts["at once"] = at_once
+    judged = bars({name: {"correct": "1" * n + "0" * (500 - n)} for name, n in counts.items()})
+    assert tuple(kept["holds"] for kept in judged.values()) == held
+
+
+def test_an_adapter_is_written_the_same_each_time_and_names_no_folder(tmp_path):
+    run = tmp_path / "run" / "adapter"
+    run.mkdir(parents=True)
+    save_file({"lora": torch.tensor([1.0, 1.00390625])}, run / WEIGHTS)
+    (run / BASE).write_text("a digest\n")
+    written = []
+    for modules in (["q_proj", "down_proj"], ["down_proj", "q_proj"]):
+        settings = {"base_model_name_or_path": str(tmp_path), "target_modules": modules}
+        (run / CONFIG).write_text(json.dumps(settings))
+        folder = rounded(sft.Trained(tmp_path / "run", [], {}), tmp_path / "out" / "s1-smol")
+        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert written[0] == written[1] and set(written[0]) == {WEIGHTS, CONFIG, BASE}
+    assert str(tmp_path).encode() not in b"".join(written[0].values())
+    with safe_open(folder / WEIGHTS, "pt") as weights:
+        assert weights.get_tensor("lora").tolist() == [1.0, 1.0]  # of bfloat16
+
+
+def test_outcomes_of_a_run_are_kept_and_a_failed_question_is_refused(tiny):
+    asked = lab.tiny.problems(6)
+    found = lab.evaluate(tiny, asked, lab.Budget(waits=2), answer_tokens=1, progress=False)
+    kept = outcomes(found)
+    assert kept["waits"] == "2" * 6 and kept["answer_cut"] == "1" * 6 and kept["cut"] == "0" * 6
+    assert kept["thinking_tokens"] == [trace.thinking_tokens for trace in found.traces]
+    broken = [*found.traces[:5], replace(found.traces[5], error="lost")]
+    with pytest.raises(RuntimeError, match="1 questions failed"):
+        outcomes(lab.evaluation.results.Results.of(asked, broken))
 
 
 def test_the_record_has_every_question_of_every_budget():
@@ -91,8 +160,8 @@ def test_the_record_has_every_question_of_every_budget():
     for name, found in known.items():
         assert list(found["rungs"])[: len(rungs)] == rungs, name
         for kept in found["rungs"].values():
-            assert len(kept["correct"]) == len(kept["thinking_tokens"]) == 500
-            assert set(kept["correct"]) <= {"0", "1"}
+            assert {len(values) for values in kept.values()} == {500}
+            assert set(kept["correct"] + kept["cut"] + kept["answer_cut"]) <= {"0", "1"}
         for cap in CAPS:
             assert max(found["rungs"][f"cap {cap}"]["thinking_tokens"]) <= cap
         assert not any(found["rungs"]["at once"]["thinking_tokens"])

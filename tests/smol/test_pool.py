@@ -13,7 +13,7 @@ import s1lab as lab
 from s1lab import curate, smol
 from s1lab.evaluation.gym import PREFIX, scored
 from s1lab.smol.families import FAMILIES, FIRST_SEED, MOST_SEEDS, drawn
-from s1lab.smol.pool import STOPS, has_stop_text
+from s1lab.smol.pool import has_stop_text
 from s1lab.smol.teachers import ANSWER, TEACHERS
 
 pytestmark = pytest.mark.long
@@ -102,7 +102,12 @@ def test_no_row_has_a_wait_or_a_text_about_stopping(pool):
     ],
 )  # fmt: skip
 def test_texts_about_stopping_are_found(text):
-    assert has_stop_text(text) and STOPS.search(text)
+    assert has_stop_text(text)
+
+
+@pytest.mark.parametrize("text", ["7+8=15.", "The count is 5.", "So 5 are left.", "A nonstop bus"])
+def test_other_texts_are_not(text):
+    assert not has_stop_text(text)
 
 
 def test_no_thinking_goes_on_behind_its_answer(rows):
