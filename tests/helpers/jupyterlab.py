@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ OWN_NOISE = (
     # a kernel's connection while it starts, made again at once
     r"WebSocket connection to '.*/api/.*' failed",
 )
-needs_browser = pytest.mark.skipif(
+SKIPPED = pytest.mark.skipif(
     BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
 )
 SETTINGS = {
@@ -54,6 +54,32 @@ LANGUAGE = {
     "pygments_lexer": "ipython3",
     "version": platform.python_version(),
 }
+
+
+def needs_browser(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that works a page in a browser, beside other tests and on few cores.
+
+    A page draws things anew at any time, so such a test may look at the wrong moment. It fails only
+    if it fails three times.
+    """
+    return pytest.mark.flaky(reruns=2)(SKIPPED(test))
+
+
+def until(said: Callable[[], Any], what: str, seconds: float = 60) -> None:
+    """Wait until the page says so. What can't be read just now is read again.
+
+    Raises:
+        AssertionError: It never did.
+    """
+    deadline, why = time.monotonic() + seconds, "it is not so"
+    while True:
+        try:
+            if said():
+                return
+        except Exception as error:  # the element is drawn anew, or is not there yet
+            why = str(error)
+        assert time.monotonic() < deadline, f"{what}: {why}"
+        time.sleep(0.05)
 
 
 def notebook_of(*cells: Any) -> nbformat.NotebookNode:

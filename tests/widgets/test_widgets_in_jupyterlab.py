@@ -8,8 +8,7 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -26,6 +25,7 @@ from tests.helpers.jupyterlab import (
     open_notebook,
     served,
     set_theme,
+    until,
 )
 
 pytestmark = pytest.mark.long
@@ -113,20 +113,26 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             for cell in cells[1:7]:
                 cell.wait_for()
             stills = page.locator("[class^='s1lab-still']")
-            assert [still.is_visible() for still in stills.all()] == [
-                False
-            ] * 6  # the live ones hide them
+            until(
+                lambda: [still.is_visible() for still in stills.all()] == [False] * 6,
+                "the live ones hide the stills",
+            )
             explores(page, cells[1])
             climbs(page, cells[2])
             browses(page, cells[3])
             asks(page, cells[4])
-            assert cells[5].locator(".s1lab-trace").inner_text().count("<script>") == 1
-            assert cells[5].locator("script, img").count() == 0
+            until(
+                lambda: cells[5].locator(".s1lab-trace").inner_text().count("<script>") == 1,
+                "the script as text",
+            )
+            until(lambda: cells[5].locator("script, img").count() == 0, "and no script")
             stops(page, cells[6])
             for theme in ("Light", "Dark"):
                 set_theme(page, theme)
                 for i in range(1, 7):
-                    assert contrast(page, cells[i]) > 4.5, (theme, CELLS[i])
+                    until(
+                        lambda i=i: contrast(page, cells[i]) > 4.5, f"contrast: {theme}, {CELLS[i]}"
+                    )
                     cells[i].scroll_into_view_if_needed()
                     cells[i].screenshot(path=tmp_path / f"{theme}-{i}.png")
             narrow(page, cells, tmp_path)
@@ -138,14 +144,6 @@ def test_a_reader_works_all_four_widgets_in_light_and_dark(server: str, tmp_path
             browser.close()
     ours = [line for line in logged if not any(re.search(noise, line) for noise in OWN_NOISE)]
     assert ours == []
-
-
-def until(said: Callable[[], bool], what: str) -> None:
-    """Wait for a round trip through the kernel."""
-    deadline = time.monotonic() + WAIT_MS / 1000
-    while not said():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 # Whether an element lies within what its box shows, top to bottom.
@@ -172,7 +170,7 @@ def newest_seen(cell) -> bool:
 def scrolls(page, cell) -> None:
     """The keyboard moves what the box shows, which is taller than itself."""
     box = cell.locator(".s1lab-trace").first
-    assert box.evaluate("box => box.scrollHeight > box.clientHeight + 100")
+    until(lambda: box.evaluate("box => box.scrollHeight > box.clientHeight + 100"), "it overflows")
     tops = []
     for key in ("Home", "PageDown", "End"):
         box.focus()
@@ -185,7 +183,7 @@ def scrolls(page, cell) -> None:
 def explores(page, cell) -> None:
     """Filter, jump, step through rounds, hover: each changes the text that is seen."""
     rows = cell.get_by_label("Rows")
-    assert rows.locator("option").count() == 20  # of 24: a page
+    until(lambda: rows.locator("option").count() == 20, "a page of the 24")
     rows.focus()
     active = page.evaluate(ACTIVE_CELL)
     asked = cell.inner_text()
@@ -203,20 +201,22 @@ def explores(page, cell) -> None:
     until(lambda: rows.locator("option").count() == 20, "and back")
     page.keyboard.press("x")  # in JupyterLab alone it would cut the cell
     assert page.evaluate(ACTIVE_CELL) == active and cell.is_visible()
-    assert page.evaluate(LABEL).strip() == "Rows"  # the focus is where it was
+    until(lambda: page.evaluate(LABEL).strip() == "Rows", "the focus is where it was")
     page.keyboard.press("Home")
     until(lambda: rows.evaluate("list => list.selectedIndex") == 0, "the first row")
     until(lambda: cell.inner_text() == asked, "its traces again")
-    tops = cell.evaluate(TOPS)
-    assert len(tops) == 2 and abs(tops[0] - tops[1]) < 1  # aligned
-    assert cell.inner_text().count("(plain)") == 1  # one legend
+    until(lambda: len(tops := cell.evaluate(TOPS)) == 2 and abs(tops[0] - tops[1]) < 1, "aligned")
+    until(lambda: cell.inner_text().count("(plain)") == 1, "one legend")
     selects(page, cell)
     first = cell.locator(".s1lab-trace").first.inner_text()
     wrong = cell.get_by_role("button", name=re.compile(r"^wrong \("))
     count = int(re.search(r"\d+", wrong.inner_text())[0])
     wrong.click()
     until(lambda: rows.locator("option").count() == count, "the filter lists the wrong ones")
-    assert all("wrong" in text for text in rows.locator("option").all_inner_texts())
+    until(
+        lambda: all("wrong" in text for text in rows.locator("option").all_inner_texts()),
+        "each of them is wrong",
+    )
     cell.get_by_role("button", name=re.compile(r"^all \(")).press(
         "Space"
     )  # the keyboard does it too
@@ -239,7 +239,10 @@ def explores(page, cell) -> None:
         cell.get_by_role("button", name="round ▶").press("Enter")
         page.wait_for_timeout(300)
     until(lambda: "shown: round 1" in cell.inner_text(), "the first round")
-    assert "<|im_start|>user" not in cell.locator(".s1lab-trace").first.inner_text()
+    until(
+        lambda: "<|im_start|>user" not in cell.locator(".s1lab-trace").first.inner_text(),
+        "without the question",
+    )
     field = cell.get_by_label("Token", exact=True)
     field.fill("70")
     field.press("Enter")
@@ -260,7 +263,8 @@ def explores(page, cell) -> None:
         "the token that was asked for, without scrolling",
     )
     token = cell.locator(".s1lab-trace span[title*='position']").first
-    assert re.search(r"^'.*', ids? \d+, position \d+, sampled$", token.get_attribute("title"))
+    says = re.compile(r"^'.*', ids? \d+, position \d+, sampled$")
+    until(lambda: says.search(token.get_attribute("title")), "what a pointer reads on a token")
 
 
 def selects(page, cell) -> None:
@@ -273,9 +277,11 @@ def selects(page, cell) -> None:
     token.click()
     until(lambda: ", position 60, " in cell.inner_text(), "the clicked token in words")
     until(lambda: "double" in (token.get_attribute("style") or ""), "and framed")
-    until(lambda: token.bounding_box() is not None, "the trace, drawn anew")
-    assert box.evaluate("box => box.scrollTop") == top and token.bounding_box() == place
-    assert cell.get_by_label("Token", exact=True).input_value() == "60"
+    until(
+        lambda: box.evaluate("box => box.scrollTop") == top and token.bounding_box() == place,
+        "the trace, drawn anew, at the same place",
+    )
+    until(lambda: cell.get_by_label("Token", exact=True).input_value() == "60", "its number")
 
 
 def narrow(page, cells, tmp_path: Path) -> None:
@@ -286,7 +292,7 @@ def narrow(page, cells, tmp_path: Path) -> None:
     for i in range(1, 7):
         cells[i].scroll_into_view_if_needed()
         cells[i].screenshot(path=tmp_path / f"narrow-{i}.png")
-        assert cells[i].evaluate(TOO_WIDE) == [], CELLS[i]
+        until(lambda i=i: cells[i].evaluate(TOO_WIDE) == [], f"nothing is too wide: {CELLS[i]}")
     page.set_viewport_size({"width": 1300, "height": 1600})
 
 
@@ -303,16 +309,25 @@ def outlives(page, server: str, tmp_path: Path) -> None:
     shown = ".jp-NotebookPanel:not(.lm-mod-hidden)"
     stills = page.locator(f"{shown} [class^='s1lab-still']")
     until(lambda: stills.count() == 6, "the stills of a notebook that is not trusted")
-    for still in stills.all():
-        still.wait_for()
-        assert "Run the cell again to use it" in still.inner_text()
-        assert still.locator("style, script, svg").count() == 0
-    rungs = stills.nth(1).locator("table tr")
-    assert rungs.first.locator("th").all_inner_texts()[1:3] == ["budget", "thinking tokens"]
-    assert [row.locator("td").nth(1).inner_text() for row in rungs.all()[1:]] == [
-        "cap 8", "cap 16", "cap 32", "own stop", "1 Wait",
-    ]  # fmt: skip
-    assert stills.nth(1).locator("img").get_attribute("alt").startswith("accuracy over")
+    for at in range(6):
+        still = stills.nth(at)
+        until(lambda still=still: "Run the cell again to use it" in still.inner_text(), "its words")
+        until(lambda still=still: still.locator("style, script, svg").count() == 0, "as on a host")
+    rungs = stills.nth(1)
+    until(
+        lambda: rungs.locator("tr th").all_inner_texts()[1:3] == ["budget", "thinking tokens"],
+        "the table of the rungs",
+    )
+    until(
+        lambda: (
+            rungs.locator("tr td:nth-child(2)").all_inner_texts()
+            == ["cap 8", "cap 16", "cap 32", "own stop", "1 Wait"]
+        ),
+        "each rung",
+    )
+    until(
+        lambda: rungs.locator("img").get_attribute("alt").startswith("accuracy over"), "the figure"
+    )
     stills.nth(1).screenshot(path=tmp_path / "still.png")
     page.wait_for_function(IDLE)  # a server does not end well while a kernel starts
 
@@ -331,16 +346,18 @@ def drags(page, slider, share: float) -> None:
 
 def climbs(page, cell) -> None:
     """Drag the budget from the first rung to the last: thinking, answer and accuracy move."""
+    until(lambda: "8 thinking tokens" in cell.inner_text(), "the first rung")
     before = cell.inner_text()
-    assert "cap 8: " in before and "8 thinking tokens" in before
+    assert "cap 8: " in before
     drags(page, cell, 1)
     until(lambda: "1 Wait: " in cell.inner_text(), "the last rung")
-    accuracy = [
-        float(re.search(r"accuracy ([\d.]+)", text)[1]) for text in (before, cell.inner_text())
-    ]
-    assert accuracy[1] > accuracy[0]
+
+    def accuracy(text: str) -> float:
+        return float(re.search(r"accuracy ([\d.]+)", text)[1])
+
+    until(lambda: accuracy(cell.inner_text()) > accuracy(before), "a higher accuracy")
     handle = cell.locator(".widget-hslider").first.locator(".noUi-handle")
-    assert handle.get_attribute("aria-label") == "Budget"
+    until(lambda: handle.get_attribute("aria-label") == "Budget", "the slider's name")
     for key, rung in (
         ("ArrowDown", "own stop: "),
         ("ArrowUp", "1 Wait: "),
@@ -358,15 +375,18 @@ def climbs(page, cell) -> None:
 
 def browses(page, cell) -> None:
     """Another stage, one of its rules, a row of it: the reason is there."""
-    assert "collected" in cell.inner_text() and "900" in cell.inner_text()
+    until(lambda: "collected" in cell.inner_text() and "900" in cell.inner_text(), "the pool")
     chosen = cell.locator("button.mod-active")
-    assert [re.sub(r" \(.*", "", name) for name in chosen.all_inner_texts()] == [
-        "quality",
-        "any rule",
-    ]
+    until(
+        lambda: (
+            [re.sub(r" \(.*", "", name) for name in chosen.all_inner_texts()]
+            == ["quality", "any rule"]
+        ),
+        "what is chosen",
+    )
     cell.get_by_role("button", name=re.compile("^API error")).click()
     until(lambda: "is an error message" in cell.inner_text(), "a row with its reason")
-    assert re.sub(r" \(.*", "", chosen.last.inner_text()) == "API error"
+    until(lambda: re.sub(r" \(.*", "", chosen.last.inner_text()) == "API error", "its rule")
     cell.get_by_role("button", name=re.compile("^any rule")).click()
     until(
         lambda: chosen.last.inner_text().startswith("any rule"),
@@ -374,15 +394,18 @@ def browses(page, cell) -> None:
     )
     cell.get_by_role("button", name=re.compile("^deduplicate")).press("Space")
     until(lambda: "dropped by deduplicate" in cell.inner_text(), "a row of the other stage")
-    assert chosen.last.inner_text().startswith("any rule")
+    until(lambda: chosen.last.inner_text().startswith("any rule"), "any rule of it")
 
 
 def asks(page, cell) -> None:
     """A budget that can't be kept is refused in words; then a question is asked and answered."""
-    box, around = cell.get_by_label("Question").bounding_box(), cell.bounding_box()
-    assert (
-        around["x"] <= box["x"] and box["x"] + box["width"] <= around["x"] + around["width"]
-    )  # all of its border is seen
+
+    def bordered() -> bool:
+        box, around = cell.get_by_label("Question").bounding_box(), cell.bounding_box()
+        left, right = box["x"], box["x"] + box["width"]
+        return around["x"] <= left and right <= around["x"] + around["width"]
+
+    until(bordered, "all of the border is seen")
     question, run = cell.get_by_label("Question"), cell.get_by_role("button", name="Run")
     halt = cell.get_by_role("button", name="Stop")
     unlimited = cell.get_by_label("No cap")
@@ -398,6 +421,7 @@ def asks(page, cell) -> None:
         cell.get_by_label(label, exact=True).fill(value)
         cell.get_by_label(label, exact=True).press("Tab")
     cell.get_by_role("button", name="common divisor").focus()
+    until(lambda: "common divisor" in page.evaluate(LABEL), "where the walk begins")
     walked = []
     for _ in range(12):
         page.keyboard.press("Tab")
@@ -421,24 +445,31 @@ def asks(page, cell) -> None:
     page.keyboard.type("?")
     page.keyboard.press("Enter")
     until(lambda: "done: " in cell.inner_text(), "the end of the run")
-    assert page.evaluate(LABEL).strip() == "Question"
+    until(lambda: page.evaluate(LABEL).strip() == "Question", "the focus stays")
     answered = "answer to: How many r in raspberry?, no cap, 1 Wait, Wait word 'Wait', greedy"
-    assert answered in cell.inner_text() and cell.evaluate(DIM) == "1"
-    assert (
-        "«Wait»" in cell.locator(".s1lab-trace").inner_text() and "Answer: 3" in cell.inner_text()
+    until(lambda: answered in cell.inner_text() and cell.evaluate(DIM) == "1", "what was answered")
+    until(
+        lambda: (
+            "«Wait»" in cell.locator(".s1lab-trace").inner_text()
+            and "Answer: 3" in cell.inner_text()
+        ),
+        "the Wait and the answer",
     )
     waits = cell.get_by_label("Waits", exact=True)
     drags(page, cell.locator(".widget-hslider", has_text="Waits slider"), 2 / 8)
     until(lambda: waits.input_value() == "2", "the number follows the slider")
     until(lambda: f"this is the {answered}" in cell.inner_text(), "what the trace answers")
-    assert float(cell.evaluate(DIM)) < 1
+    until(lambda: float(cell.evaluate(DIM)) < 1, "the old trace is dim")
     run.focus()
     run.press("Enter")
     until(
         lambda: "2 waits" in cell.inner_text() and halt.is_disabled(), "the next trace: two Waits"
     )
-    assert page.evaluate(LABEL).strip() == "Run" and cell.evaluate(DIM) == "1"
-    assert cell.locator(".s1lab-trace").inner_text().count("«Wait»") == 2
+    until(
+        lambda: page.evaluate(LABEL).strip() == "Run" and cell.evaluate(DIM) == "1",
+        "the focus on Run",
+    )
+    until(lambda: cell.locator(".s1lab-trace").inner_text().count("«Wait»") == 2, "two Waits")
     waits.fill("1")
     waits.press("Enter")  # runs, from a field of a number too
     until(lambda: "1 Wait, " in cell.inner_text() and "done: " in cell.inner_text(), "one Wait")
@@ -449,7 +480,7 @@ def asks(page, cell) -> None:
     waits.press("Tab")
     handle = cell.locator(".widget-hslider", has_text="Waits slider").locator(".noUi-handle")
     until(lambda: handle.get_attribute("aria-valuenow") == "8.0", "the slider follows the number")
-    assert waits.input_value() == "11"  # beyond the slider, as it was typed
+    until(lambda: waits.input_value() == "11", "beyond the slider, as it was typed")
     question.fill("What is the capital of France?")
     waits.fill("0")
     waits.press("Enter")
@@ -474,7 +505,7 @@ def stops(page, cell) -> None:
     until(lambda: cell.locator(".s1lab-trace span[title]").count() > early, "more tokens")
     until(lambda: cell.locator(".s1lab-trace").evaluate(OVERFLOWS), "more than the box holds")
     for _ in range(10):
-        assert newest_seen(cell)
+        until(lambda: newest_seen(cell), "the newest token")
         page.wait_for_timeout(100)
     assert "writing: " in cell.inner_text()  # it grew meanwhile
     last = page.locator(".jp-CodeCell").nth(len(CELLS) - 1)
@@ -492,9 +523,12 @@ def stops(page, cell) -> None:
     cell.get_by_role("button", name="Stop").press("Enter")
     until(lambda: page.evaluate(LABEL).strip() == "Run", "the focus goes on to Run")
     until(lambda: "stopped: " in cell.inner_text(), "the end of it")
-    assert int(re.search(r"stopped: ([\d,]+)", cell.inner_text())[1].replace(",", "")) < 3000
-    assert cell.get_by_role("button", name="Run").is_enabled()
-    assert newest_seen(cell)
+    until(
+        lambda: int(re.search(r"stopped: ([\d,]+)", cell.inner_text())[1].replace(",", "")) < 3000,
+        "before its time",
+    )
+    until(lambda: cell.get_by_role("button", name="Run").is_enabled(), "the next may run")
+    until(lambda: newest_seen(cell), "the last token")
     scrolls(page, cell)
     field = cell.get_by_label("Token", exact=True)
     for at in ("60", "61"):  # far above, beyond the box
@@ -574,7 +608,7 @@ def test_an_exported_notebook_shows_every_widget_without_a_network(
             page = browser.new_context(offline=True).new_page()
             page.goto((tmp_path / "out.html").as_uri(), wait_until="domcontentloaded")
             stills = page.locator("[class^='s1lab-still']")
-            assert [still.is_visible() for still in stills.all()] == [True] * 4
+            until(lambda: [s.is_visible() for s in stills.all()] == [True] * 4, "each still")
             assert page.get_by_text("A still picture of a widget").count() == 4
             assert (
                 "«Wait»" in stills.nth(0).inner_text() and "Answer: " in stills.nth(3).inner_text()
@@ -587,7 +621,7 @@ def test_an_exported_notebook_shows_every_widget_without_a_network(
                 "html => document.body.insertAdjacentHTML('beforeend', html)",
                 f'{style}<div id="elsewhere"><div class="{name}">outside JupyterLab</div></div>',
             )
-            assert not page.locator("#elsewhere > div").is_visible()
+            until(lambda: not page.locator("#elsewhere > div").is_visible(), "hidden elsewhere")
             inside = page.locator(".jp-OutputArea [class^='s1lab-still']")
             assert [still.is_visible() for still in inside.all()] == [True] * 4  # no live view here
             stills.nth(3).evaluate(
