@@ -174,9 +174,9 @@ def guess(family: str, question: str, lines: list[str]) -> str:
     if family == "countdown":
         return " + ".join(map(str, numbers_and_target(question)[0]))
     if family == "gcd":
-        return NUMBER.findall(lines[-1].partition(":")[0])[-1]
+        return str(NUMBER.findall(lines[-1].partition(":")[0])[-1])
     if family == "chain_sum":
         totals = [found for line in lines for found in TOTAL.findall(line)]
-        return totals[-1] if totals else NUMBER.findall(lines[0])[0]
+        return str(totals[-1] if totals else NUMBER.findall(lines[0])[0])
     found = NUMBER.findall("\n".join(lines))
-    return found[-1].replace(",", "") if found else "0"
+    return str(found[-1]).replace(",", "") if found else "0"

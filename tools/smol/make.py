@@ -99,7 +99,7 @@ def make(name: str, seed: int = SEED) -> dict[str, Any]:
     trained = train(name, seed)
     # The folder has the name of the model, which traces and stores show.
     adapter = rounded(trained, RUNS / f"adapter-{name}-{seed}" / model)
-    digest = digest_at(adapter)
+    digest = digest_at(str(adapter))
     known = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     if known.get(model, {}).get("adapter") == digest:
         found: dict[str, Any] = known[model]
