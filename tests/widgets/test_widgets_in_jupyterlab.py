@@ -41,10 +41,10 @@ LABEL = """() => {
 TOO_WIDE = """panel => [panel, ...panel.querySelectorAll('.widget-box')]
     .filter(box => box.scrollWidth > box.clientWidth + 1)
     .map(box => `${box.className}: ${box.scrollWidth} in ${box.clientWidth}`)"""
-# Whether a trace is dimmed.
 # Where the boxes of the traces begin, in one look: they may be drawn anew between two.
 TOPS = """cell => [...cell.querySelectorAll('.s1lab-trace')]
     .map(box => box.getBoundingClientRect().y)"""
+# How opaque a trace is drawn: below 1 it is dimmed.
 DIM = "cell => getComputedStyle(cell.querySelector('.s1lab-trace').closest('.widget-html')).opacity"
 IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 ACTIVE_CELL = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
